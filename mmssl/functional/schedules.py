@@ -1,0 +1,54 @@
+"""Curves over a run in closed form: the value at any step, without the steps before it."""
+
+import math
+
+
+def cosine(step: float, steps: float, start: float, end: float) -> float:
+    """Half a cosine from ``start`` at step 0 to ``end`` at step ``steps``; constant outside.
+
+    Source: SGDR, eq. 5 without restarts (Loshchilov and Hutter, ICLR 2017).
+    """
+    return end + (start - end) * (1 + math.cos(math.pi * _progress(step, steps))) / 2
+
+
+def linear(step: float, steps: float, start: float, end: float) -> float:
+    """A straight line from ``start`` at step 0 to ``end`` at step ``steps``; constant outside."""
+    return start + (end - start) * _progress(step, steps)
+
+
+def jump(step: float, steps: float, start: float, end: float) -> float:
+    """``start`` below step ``steps``, ``end`` from there on."""
+    return start if step < steps else end
+
+
+def _progress(step: float, steps: float) -> float:
+    return min(max(step / steps, 0.0), 1.0) if steps > 0 else 1.0
+
+
+def warmup_cosine(
+    step: int,
+    steps: int,
+    base: float,
+    end: float = 0.0,
+    warmup_steps: int = 0,
+    warmup_start: float = 0.0,
+    warmup_reaches_base: bool = False,
+) -> float:
+    """Straight line from ``warmup_start`` to ``base``, then half a cosine to ``end``.
+
+    Args:
+        step: The step about to be taken, from 0.
+        steps: Length of the run, warm-up included.
+        base: Value after the warm-up.
+        end: Value that the cosine tends to; it would be reached at step ``steps``.
+        warmup_steps: Length of the warm-up.
+        warmup_start: Value at step 0; may be 0.
+        warmup_reaches_base: The last warm-up step already has ``base``, as in SwAV (``numpy.linspace``);
+            otherwise the first step after it does, as in MoCo v3.
+
+    Returns:
+        The value at ``step``.
+    """
+    if step < warmup_steps:
+        return linear(step, warmup_steps - int(warmup_reaches_base), warmup_start, base)
+    return cosine(step - warmup_steps, steps - warmup_steps, base, end)

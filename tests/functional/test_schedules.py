@@ -1,0 +1,32 @@
+"""Curves against the tables of the reference codes."""
+
+import pytest
+
+from mmssl.functional.schedules import cosine, jump, linear, warmup_cosine
+from tests.conftest import golden
+
+
+@pytest.mark.parametrize('name', ['big', 'small'])
+def test_swav_rates_equal_the_reference(name):
+    case = golden('schedules/swav.json')[name]
+    steps, warmup = case['epochs'] * case['iters_per_epoch'], case['warmup_epochs'] * case['iters_per_epoch']
+    rates = [warmup_cosine(step, steps, case['base'], case['final'], warmup, case['start'], True) for step in range(steps)]
+    assert rates == pytest.approx(case['lr'], rel=1e-12)
+
+
+def test_moco_v3_rates_equal_the_reference_and_start_at_zero():
+    case = golden('schedules/baselines.json')['moco_v3_per_iter']
+    steps, warmup = case['epochs'] * case['iters'], case['warm_epochs'] * case['iters']
+    for epoch, rate in case['rows']:
+        assert warmup_cosine(round(epoch * case['iters']), steps, case['base'], 0, warmup) == pytest.approx(rate, abs=1e-12)
+
+
+def test_curves_are_constant_outside_their_range():
+    assert [cosine(step, 10, 1.0, 3.0) for step in (-5, 0, 5, 10, 20)] == pytest.approx([1, 1, 2, 3, 3])
+    assert [linear(step, 10, 1.0, 3.0) for step in (-5, 0, 5, 10, 20)] == pytest.approx([1, 1, 2, 3, 3])
+    assert [jump(step, 10, 0.0, 0.6) for step in (0, 9, 10, 11)] == [0, 0, 0.6, 0.6]
+
+
+def test_a_warm_up_of_one_step_and_of_none():
+    assert warmup_cosine(0, 10, 1.0, warmup_steps=1, warmup_reaches_base=True) == 1.0
+    assert warmup_cosine(0, 10, 1.0, warmup_steps=0) == 1.0
