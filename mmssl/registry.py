@@ -24,4 +24,8 @@ LOOPS = _child('loop', mmengine_registry.LOOPS, 'engine')
 RUNNERS = _child('runner', mmengine_registry.RUNNERS, 'engine')
 OPTIMIZERS = _child('optimizer', mmengine_registry.OPTIMIZERS, 'engine.optimizers')
 OPTIM_WRAPPERS = _child('optim_wrapper', mmengine_registry.OPTIM_WRAPPERS, 'engine.optimizers')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    'optimizer wrapper constructor', mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optimizers'
+)
+VISBACKENDS = _child('vis_backend', mmengine_registry.VISBACKENDS, 'visualization')
 PARAM_SCHEDULERS = _child('parameter scheduler', mmengine_registry.PARAM_SCHEDULERS, 'engine')

@@ -1,0 +1,15 @@
+"""From pictures on a disk to batches of views: sources, views, samplers, and the structures in between."""
+
+from mmssl.datasets.datasets import ImageDataset
+from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
+from mmssl.datasets.pictures import UnreadablePictureError, read_picture
+from mmssl.datasets.samplers import DrawSampler, RankBatchSampler
+from mmssl.datasets.sources import ArraySource, ImageFolder, ImageList, ImageSource, Subset
+from mmssl.datasets.structures import Batch, DataSample, collate
+from mmssl.datasets.transforms import EvalView, MultiView, View
+
+__all__ = [
+    'ArraySource', 'Batch', 'DataSample', 'DrawSampler', 'EvalView', 'ImageDataset', 'ImageFolder', 'ImageList',
+    'ImageSource', 'MultiView', 'RankBatchSampler', 'Subset', 'UnreadablePictureError', 'View', 'collate',
+    'fetch_fashion_mnist', 'read_picture',
+]

@@ -1,0 +1,85 @@
+"""The first-run data: Fashion-MNIST, 70,000 gray pictures of 28 x 28 pixels in ten classes (MIT licence)."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mmengine.logging import print_log
+
+FILES = tuple(
+    f'{part}-{kind}-ubyte.gz' for part in ('train', 't10k') for kind in ('images-idx3', 'labels-idx1')
+)
+_SYSTEM_FOLDER = Path('/usr/share/datasets/fashion-mnist')
+_PACKAGE = 'dataset-fashion-mnist'
+_TIMEOUT = 15  # seconds without an answer
+
+
+def fetch_fashion_mnist(root: str | Path) -> Path:
+    """Find Fashion-MNIST, or get it: from torchvision's server, else from the Debian package (no root needed).
+
+    Args:
+        root: Folder for the files; made where it does not exist.
+
+    Returns:
+        Folder with the four ``.gz`` files, for :class:`~mmssl.datasets.ArraySource`: ``root``, or the system's.
+
+    Raises:
+        RuntimeError: No way worked; the message says what to do.
+    """
+    root = Path(root)
+    for folder in (root, _SYSTEM_FOLDER):
+        if _is_complete(folder):
+            print_log(f'Fashion-MNIST is in {folder}.', logger='current')
+            return folder
+    for way in (_download, _unpack_debian_package):
+        if _try(way, root):
+            return root
+    raise RuntimeError(
+        f'Fashion-MNIST could not be fetched: install it with "apt-get install {_PACKAGE}", or put {", ".join(FILES)} '
+        f'into {root}.'
+    )
+
+
+def _is_complete(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in FILES)
+
+
+def _try(way: Callable[[Path], None], root: Path) -> bool:
+    """Fetch into a temporary folder; the files move to the root only if all are there."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=root) as temporary:
+            way(Path(temporary))
+            found = {path.name: path for path in Path(temporary).rglob('*.gz')}
+            for name in FILES:
+                shutil.move(found[name], root / name)
+    except (OSError, RuntimeError, KeyError, subprocess.SubprocessError) as error:
+        print_log(f'{way.__doc__} failed: {error}.', logger='current')
+        return False
+    print_log(f'{way.__doc__} succeeded: Fashion-MNIST is in {root}.', logger='current')
+    return True
+
+
+def _download(folder: Path) -> None:
+    """Download of Fashion-MNIST from torchvision's server"""
+    from torchvision.datasets import FashionMNIST
+    from torchvision.datasets.utils import download_url
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)
+    try:
+        for name, checksum in FashionMNIST.resources:
+            download_url(FashionMNIST.mirrors[0] + name, folder, name, checksum)
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _unpack_debian_package(folder: Path) -> None:
+    """Unpacking of the Debian package dataset-fashion-mnist"""
+    for command in (['apt-get', 'download', _PACKAGE], ['dpkg-deb', '-x', f'{_PACKAGE}*.deb', '.']):
+        if command[0] == 'dpkg-deb':
+            command[2] = next(str(path) for path in folder.glob(command[2]))
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=600)

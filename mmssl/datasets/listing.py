@@ -1,0 +1,226 @@
+"""The list of a folder's pictures: scanned once, cached, and shared by all processes of a machine.
+
+The cache is one buffer of paths, mapped into memory: 1.28 million of them take a rank or a worker no memory of its own,
+while as many Python strings would be copied into every worker, page by page, as their reference counts move.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmssl.datasets.pictures import EXTENSIONS
+
+_FORMAT = 'mmssl folder 1'
+_YOUNG = 2_000_000_000  # nanoseconds: the coarsest clock of a file system in use
+_SUFFIXES = tuple(extension.encode() for extension in EXTENSIONS)
+_ALIGN = 64
+
+
+class Paths:
+    """Many paths in one buffer.
+
+    Args:
+        text: All paths one after the other, in the file system's bytes: uint8.
+        ends: Where each ends: int64, shape ``(N,)``.
+    """
+
+    def __init__(self, text: np.ndarray, ends: np.ndarray) -> None:
+        self.text, self.ends = text, ends
+
+    @classmethod
+    def pack(cls, paths: list[bytes]) -> 'Paths':
+        """Put a list into one buffer."""
+        lengths = np.fromiter(map(len, paths), np.int64, len(paths))
+        return cls(np.frombuffer(b''.join(paths), np.uint8), np.cumsum(lengths))
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: int) -> str:
+        start = self.ends[index - 1] if index else 0
+        return os.fsdecode(self.text[start : self.ends[index]].tobytes())
+
+
+@dataclass
+class Listing:
+    """The pictures of a folder.
+
+    Attributes:
+        paths: Relative to the folder, sorted component by component.
+        labels: Number of each one's first folder, int32, shape ``(N,)``; empty where there are no classes.
+        classes: Names of those folders.
+        fingerprint: Hash of paths and labels.
+        cache: The file that the arrays are mapped from, or None.
+    """
+
+    paths: Paths
+    labels: np.ndarray
+    classes: list[str]
+    fingerprint: str
+    cache: Path | None = None
+
+    def __reduce__(self) -> tuple:  # a worker that is not forked maps the file itself
+        if self.cache:
+            return _reopen, (self.cache, self.fingerprint)
+        return Listing, (self.paths, self.labels, self.classes, self.fingerprint)
+
+
+def list_folder(root: Path) -> Listing:
+    """The pictures of a folder, from the cache where nothing has changed.
+
+    Every process may call this. A file lock lets one of a machine scan; the others find its cache. (A lock and not a
+    barrier: it falls with the process that holds it, so nobody waits for a dead rank.)
+
+    A cached list is taken if every folder has the inode, mtime and ctime it had when it was scanned; adding, removing
+    or renaming files and folders anywhere changes one of them. Not noticed, and no matter: files written over in
+    place, as they are read anew. A folder that had changed within the two seconds before its scan may change again
+    within the same tick of a coarse clock; later runs do not take such a list, and scan once more. (The clocks of a
+    file server and of this machine are taken to agree within that time.)
+
+    Args:
+        root: Folder to search, through links too; names that begin with a dot are left out.
+
+    Returns:
+        The sorted list; empty if there are no pictures.
+    """
+    asked, cache = time.time_ns(), _cache_of(root)
+    listing = _load(cache, root, asked)
+    if listing is None:
+        with _lock(cache):
+            listing = _load(cache, root, asked) or _scan(root, cache)
+    return listing
+
+
+def _scan(root: Path, cache: Path) -> Listing:
+    print_log(f'Looking for pictures in {root} ...', logger='current')
+    started = time.time_ns()
+    found: list[bytes] = []
+    folders: list[list] = []
+    _visit(os.fsencode(root), b'', (), found, folders)
+    labels, classes = _classes(found)
+    paths = Paths.pack(found)
+    digest = hashlib.sha256(paths.text)
+    digest.update(paths.ends)
+    digest.update(labels)
+    listing = Listing(paths, labels, classes, digest.hexdigest()[:16])
+    header = {'root': str(root.resolve()), 'started': started, 'folders': folders}
+    try:
+        return _store(listing, header, cache)
+    except OSError as error:
+        print_log(f'The list of pictures is not cached ({error}): set XDG_CACHE_HOME to a place to write.', 'current')
+        return listing
+
+
+def _visit(
+    folder: bytes, prefix: bytes, parents: tuple[tuple[int, int], ...], found: list[bytes], folders: list[list]
+) -> None:
+    """Add the pictures below a folder, and the stamp of each folder, taken before it is read."""
+    stat = os.stat(folder)  # noqa: PTH116 - pathlib takes no bytes
+    identity = (stat.st_dev, stat.st_ino)
+    if identity in parents:  # a link back
+        return
+    folders.append([os.fsdecode(prefix), *_stamp(stat)])
+    with os.scandir(folder) as entries:
+        names = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(b'.'))
+    for name, is_folder in names:
+        if is_folder:
+            _visit(folder + b'/' + name, prefix + name + b'/', (*parents, identity), found, folders)
+        elif name.lower().endswith(_SUFFIXES):
+            found.append(prefix + name)
+
+
+def _stamp(stat: os.stat_result) -> list[int]:
+    return [stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
+def _classes(paths: list[bytes]) -> tuple[np.ndarray, list[str]]:
+    """First folders as classes, where every picture lies in one and there are two or more."""
+    heads = [path.partition(b'/') for path in paths]
+    numbers: dict[bytes, int] = {}
+    labels = [numbers.setdefault(head, len(numbers)) for head, _, _ in heads]
+    if len(numbers) < 2 or not all(slash for _, slash, _ in heads):
+        return np.empty(0, np.int32), []
+    return np.array(labels, np.int32), [os.fsdecode(name) for name in numbers]
+
+
+def _cache_of(root: Path) -> Path:
+    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    return Path(home) / 'mmssl' / 'folders' / f'{name}.list'
+
+
+@contextmanager
+def _lock(cache: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        with suppress(OSError):  # a place that cannot be written, or without locks: every process scans
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            handle = stack.enter_context(cache.with_suffix('.lock').open('w'))
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _store(listing: Listing, header: dict, cache: Path) -> Listing:
+    """Write the cache under another name, rename it, and give the list that is mapped from it."""
+    arrays = (listing.paths.ends, listing.labels, listing.paths.text)
+    header.update(
+        format=_FORMAT, sizes=[array.nbytes for array in arrays],
+        classes=listing.classes, fingerprint=listing.fingerprint,
+    )  # fmt: skip
+    line = json.dumps(header).encode() + b'\n'
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=cache.parent, prefix=cache.stem, delete=False) as file:
+        try:
+            file.write(line + b' ' * (-len(line) % _ALIGN))
+            for array in arrays:
+                file.write(array.data)
+            file.close()
+            Path(file.name).replace(cache)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    return _read(cache)[0]
+
+
+def _read(cache: Path) -> tuple[Listing, dict]:
+    with cache.open('rb') as file:
+        line = file.readline()
+    header = json.loads(line)
+    if header['format'] != _FORMAT:
+        raise ValueError(f'{cache} has another format')
+    start = len(line) + -len(line) % _ALIGN
+    if cache.stat().st_size != start + sum(header['sizes']):
+        raise ValueError(f'{cache} is not whole')
+    content = np.asarray(np.memmap(cache, np.uint8, 'r'))  # a plain array on it: quicker to index
+    ends, labels, text = np.split(content[start:], np.cumsum(header['sizes'])[:-1])
+    paths = Paths(text, ends.view(np.int64))
+    return Listing(paths, labels.view(np.int32), header['classes'], header['fingerprint'], cache), header
+
+
+def _load(cache: Path, root: Path, asked: int) -> Listing | None:
+    """The cached list, if it is there and still true."""
+    try:
+        listing, header = _read(cache)
+        unchanged = all(_stamp((root / folder).stat()) == stamp for folder, *stamp in header['folders'])
+    except (OSError, ValueError, KeyError):
+        return None
+    newest = max(stamp[-1] for stamp in header['folders'])
+    # A scan that began after this process asked is as good as its own.
+    settled = header['started'] - newest > _YOUNG or header['started'] >= asked
+    return listing if unchanged and settled and header['root'] == str(root.resolve()) else None
+
+
+def _reopen(cache: Path, fingerprint: str) -> Listing:
+    listing = _read(cache)[0]
+    if listing.fingerprint != fingerprint:
+        raise RuntimeError('The folder of pictures changed while workers were started: start again.')
+    return listing

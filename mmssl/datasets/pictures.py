@@ -1,0 +1,108 @@
+"""From a file to a ``(C, H, W)`` tensor of uint8 or uint16."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageOps
+from torch import Tensor
+
+from mmssl.datasets.transforms.pixels import luminance
+
+EXTENSIONS = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp')
+# What Pillow is known to raise over broken files.
+_BROKEN = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+_GRAY = {'1', 'L', 'LA', 'La'}
+_TRANSPARENT = {'RGBA', 'RGBa', 'PA'}
+
+
+class UnreadablePictureError(OSError):
+    """A picture is missing, broken, or of a kind that has no 8-bit or 16-bit form."""
+
+
+def read_picture(path: str | Path) -> Tensor:
+    """Decode a file with Pillow.
+
+    Gray, palette, RGB, RGBA, CMYK and other colours give 1, 3 or 4 channels of 8 bits; 16-bit gray stays 16 bits.
+    (Pillow itself shortens 16-bit RGB to 8 bits; alpha of gray pictures is dropped.) The picture is turned as its EXIF
+    orientation says, so the network sees what a viewer shows.
+
+    Args:
+        path: Picture file; of an animation the first frame is taken.
+
+    Returns:
+        uint8 or uint16, shape ``(C, H, W)``.
+
+    Raises:
+        UnreadablePictureError: It cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            return picture_to_tensor(image)
+    except _BROKEN as error:
+        raise UnreadablePictureError(f'{path} cannot be read: {error}') from error
+
+
+def picture_to_tensor(image: Image.Image) -> Tensor:
+    """Tensor of a Pillow image of any mode, upright; see :func:`read_picture`.
+
+    Args:
+        image: Decoded or not.
+
+    Returns:
+        uint8 or uint16, shape ``(C, H, W)``.
+
+    Raises:
+        ValueError: Floats, or integers beyond 16 bits.
+    """
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode[0] in 'IF':
+        return torch.from_numpy(_sixteen_bits(np.asarray(image), image.mode))[None]
+    if image.mode in _GRAY:
+        mode = 'L'
+    elif image.mode in _TRANSPARENT or (image.mode == 'P' and 'transparency' in image.info):
+        mode = 'RGBA'
+    else:
+        mode = 'RGB'
+    array = np.array(image if image.mode == mode else image.convert(mode))
+    return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
+
+
+def as_channels(picture: Tensor, channels: int) -> Tensor:
+    """A picture with the number of channels the network takes.
+
+    Args:
+        picture: Shape ``(C, H, W)``.
+        channels: Gray to 3 repeats it, colour to 1 takes the luminance, RGBA to 3 drops alpha.
+
+    Returns:
+        Same dtype, shape ``(channels, H, W)``.
+
+    Raises:
+        ValueError: Any other pair of numbers.
+    """
+    given = len(picture)
+    if given == channels:
+        return picture
+    if (given, channels) == (1, 3):
+        return picture.expand(3, -1, -1)
+    if (given, channels) == (4, 3):
+        return picture[:3]
+    if given in (3, 4) and channels == 1:
+        gray = luminance(picture[:3].numpy().astype(np.float32))
+        return torch.from_numpy(np.rint(gray).astype(picture.numpy().dtype))
+    raise ValueError(
+        f'Pictures have {given} channels, but the data set was asked for {channels}: set channels={given} there and '
+        f'in_channels={given} in the backbone.'
+    )
+
+
+def _sixteen_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    if mode[0] == 'F' or values.min() < 0 or values.max() > 65535:
+        raise ValueError(f'mode {mode} has values that 16 bits cannot hold; convert it to 8-bit or 16-bit integers')
+    return values.astype(np.uint16)

@@ -1,0 +1,117 @@
+"""Which pictures, in which order, on which rank."""
+
+from collections.abc import Iterator, Sized
+
+import torch
+from mmengine.dist import get_dist_info
+from torch.utils.data import Sampler
+
+from mmssl.functional import hash_seed
+from mmssl.registry import DATA_SAMPLERS
+
+Key = tuple[int, int]  # index of the picture, number of the draw
+_ORDER = 0x0EDE2  # tells the seeds of orders from those of views
+
+
+@DATA_SAMPLERS.register_module()
+class DrawSampler(Sampler):
+    """The order of one epoch, the same on every rank, as ``(index, draw)``.
+
+    ``draw = epoch * N + place`` numbers every visit of the run, whatever the batches and the processes.
+
+    Args:
+        dataset: Its length counts.
+        shuffle: Whether the order is a permutation, new in every epoch; else that of the data set.
+        replacement: Whether every place draws anew from all pictures; an epoch still has N places.
+        seed: Of the run; the Runner gives it.
+    """
+
+    def __init__(
+        self, dataset: Sized, shuffle: bool = True, replacement: bool = False, seed: int | None = 0
+    ) -> None:
+        self.num_samples = len(dataset)
+        self.shuffle, self.replacement, self.seed = shuffle, replacement, seed or 0
+        self.epoch = self.start = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0, and begin at its first place."""
+        self.epoch, self.start = epoch, 0
+
+    def set_start(self, place: int) -> None:
+        """Leave out what was seen of this epoch; call it after :meth:`set_epoch`.
+
+        Args:
+            place: Samples that all ranks together have taken.
+        """
+        self.start = place
+
+    def __iter__(self) -> Iterator[Key]:
+        first_draw = self.epoch * self.num_samples
+        for place, index in enumerate(self._order()[self.start :].tolist(), start=self.start):
+            yield index, first_draw + place
+
+    def __len__(self) -> int:
+        """Places left in the epoch."""
+        return self.num_samples - self.start
+
+    def _order(self) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch, _ORDER))
+        if self.replacement:
+            return torch.randint(self.num_samples, (self.num_samples,), generator=generator)
+        if self.shuffle:
+            return torch.randperm(self.num_samples, generator=generator)
+        return torch.arange(self.num_samples)
+
+
+@DATA_SAMPLERS.register_module()
+class RankBatchSampler(Sampler):
+    """Cut the global order into global batches, and give each rank its block of every one.
+
+    The blocks are contiguous: joined in the order of the ranks, they are the batch of one process.
+
+    Args:
+        sampler: Gives the global order, the same on every rank.
+        batch_size: Samples a rank and batch.
+        drop_last: Whether to leave out the last, smaller global batch. Otherwise its samples are shared out, the first
+            ranks taking one more; where there are fewer than ranks, they are repeated until each has one.
+
+    Raises:
+        ValueError: ``drop_last`` would leave nothing.
+    """
+
+    def __init__(self, sampler: DrawSampler, batch_size: int, drop_last: bool = True) -> None:
+        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
+        self.rank, self.world_size = get_dist_info()
+        samples = len(sampler)
+        if drop_last and samples < self._global_size:
+            raise ValueError(
+                f'{samples} samples do not fill one batch of {batch_size} on each of {self.world_size} processes: set '
+                f'train_dataloader.batch_size to {samples // self.world_size or 1} or less, or '
+                f'train_dataloader.batch_sampler.drop_last=False.'
+            )
+
+    @property
+    def _global_size(self) -> int:
+        return self.batch_size * self.world_size
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        batch: list[Key] = []
+        for key in self.sampler:
+            batch.append(key)
+            if len(batch) == self._global_size:
+                yield self._block(batch)
+                batch = []
+        if batch and not self.drop_last:
+            yield self._block(batch)
+
+    def __len__(self) -> int:
+        """Batches left in the epoch."""
+        missing = 0 if self.drop_last else self._global_size - 1
+        return (len(self.sampler) + missing) // self._global_size
+
+    def _block(self, batch: list[Key]) -> list[Key]:
+        while len(batch) < self.world_size:
+            batch = (batch + batch)[: self.world_size]
+        share, more = divmod(len(batch), self.world_size)
+        start = self.rank * share + min(self.rank, more)
+        return batch[start : start + share + (self.rank < more)]

@@ -1,0 +1,312 @@
+"""Where pictures come from: a folder, a list file, an array, or a part of one of these."""
+
+import gzip
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmssl.datasets.listing import Paths, list_folder
+from mmssl.datasets.pictures import EXTENSIONS, read_picture
+from mmssl.functional import hash_seed
+from mmssl.registry import DATASETS
+
+Array = str | Path | np.ndarray | Tensor
+_PICTURE_TYPES = (np.uint8, np.uint16)
+_NEEDED = 'uint8 or uint16 of shape (N, H, W) or (N, H, W, C)'
+
+
+class ImageSource(ABC):
+    """Numbered pictures, with or without labels.
+
+    Attributes:
+        labels: Class of every picture, int64, shape ``(N,)``, or None.
+        classes: Names of the classes, or None.
+        fingerprint: A short text that differs between different data.
+    """
+
+    labels: Tensor | None = None
+    classes: list[str] | None = None
+    fingerprint: str
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def load(self, index: int) -> Tensor:
+        """A picture, uint8 or uint16, shape ``(C, H, W)``.
+
+        Args:
+            index: From 0 to ``len(self) - 1``.
+
+        Raises:
+            UnreadablePictureError: It cannot be decoded.
+        """
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """What to call a picture in a message."""
+
+    def label(self, index: int) -> int | None:
+        """Class of a picture, or None."""
+        return None if self.labels is None else int(self.labels[index])
+
+
+@DATASETS.register_module()
+class ImageFolder(ImageSource):
+    """All pictures in a folder and the folders below it, sorted.
+
+    The first folder on the way to a picture is its class, where every picture lies in one and there are at least two.
+    The numbering is then torchvision's. Searched once; see :func:`~mmssl.datasets.listing.list_folder` for the cache.
+
+    Args:
+        root: The folder.
+        labels: Whether to take the folders for classes.
+
+    Raises:
+        ValueError: No folder there, or no pictures in it.
+    """
+
+    def __init__(self, root: str | Path, labels: bool = True) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise ValueError(f'There is no folder {root}: give the folder that holds the pictures as root.')
+        self._listing = list_folder(self.root)
+        if len(self) == 0:
+            raise ValueError(f'No pictures ({", ".join(EXTENSIONS)}) in {root} or below: give their folder as root.')
+        self._labelled = labels and bool(self._listing.classes)
+
+    def __len__(self) -> int:
+        return len(self._listing.paths)
+
+    def load(self, index: int) -> Tensor:
+        """Decode a picture, uint8 or uint16, shape ``(C, H, W)``; see :func:`~mmssl.datasets.pictures.read_picture`."""
+        return read_picture(self.root / self.name(index))
+
+    def name(self, index: int) -> str:
+        """Path of a picture below the root."""
+        return self._listing.paths[index]
+
+    def label(self, index: int) -> int | None:
+        """Number of a picture's class, or None."""
+        return int(self._listing.labels[index]) if self._labelled else None
+
+    @property
+    def labels(self) -> Tensor | None:
+        """Class of every picture, int64, shape ``(N,)``, or None."""
+        return torch.from_numpy(self._listing.labels.astype(np.int64)) if self._labelled else None
+
+    @property
+    def classes(self) -> list[str] | None:
+        """Names of the class folders, or None."""
+        return self._listing.classes if self._labelled else None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the paths below the root and of the labels; not of the pixels."""
+        return self._listing.fingerprint
+
+
+@DATASETS.register_module()
+class ImageList(ImageSource):
+    """Pictures named by a text file: a path a line, and after a space its class as a number, on all lines or on none.
+
+    Args:
+        file: The text file, UTF-8. Empty lines do not count. Paths may contain spaces: a number that ends a line is a
+            class unless the line as a whole ends like a picture file.
+        root: Folder the paths start from.
+
+    Raises:
+        ValueError: The file names no pictures, or only some have a class.
+    """
+
+    def __init__(self, file: str | Path, root: str | Path = '.') -> None:
+        self.root = Path(root)
+        lines = Path(file).read_text('utf-8').splitlines()
+        entries = [_path_and_label(line.strip()) for line in lines if line.strip()]
+        if not entries:
+            raise ValueError(f'{file} names no pictures: write one path a line.')
+        paths, labels = zip(*entries)
+        unlabelled = [path for path, label in entries if label is None]
+        if 0 < len(unlabelled) < len(entries):
+            raise ValueError(f'{file} gives no class for {unlabelled[0]}: write a number on every line or on none.')
+        self._paths = Paths.pack([path.encode('utf-8', 'surrogateescape') for path in paths])
+        self.labels = None if unlabelled else torch.tensor(labels)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def load(self, index: int) -> Tensor:
+        """Decode a picture, uint8 or uint16, shape ``(C, H, W)``; see :func:`~mmssl.datasets.pictures.read_picture`."""
+        return read_picture(self.root / self.name(index))
+
+    def name(self, index: int) -> str:
+        """The path as it stands in the file."""
+        return self._paths[index]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the paths and the labels; not of the pixels."""
+        return _hash(self._paths.text, self._paths.ends, self.labels)
+
+
+@DATASETS.register_module()
+class ArraySource(ImageSource):
+    """Pictures in one array.
+
+    Args:
+        images: uint8 or uint16, shape ``(N, H, W)`` or ``(N, H, W, C)``: an array, or a file: ``.npy`` (mapped, not
+            loaded), ``.npz`` (its ``images``, or the only array in it) or MNIST's idx format, also gzipped.
+        labels: Whole numbers from 0, shape ``(N,)``: an array or a file. Without them, the ``labels`` of a ``.npz`` of
+            pictures are taken.
+
+    Raises:
+        ValueError: Not such arrays, or not equally many labels.
+    """
+
+    def __init__(self, images: Array, labels: Array | None = None) -> None:
+        self._title = Path(images).name if isinstance(images, str | Path) else 'array'
+        self.images = _read_array(images, 'images')
+        if self.images.ndim not in (3, 4) or self.images.dtype not in _PICTURE_TYPES or not len(self.images):
+            raise ValueError(f'{self._title} is {self.images.dtype} of shape {self.images.shape}; needed is {_NEEDED}.')
+        if labels is None and str(images).endswith('.npz') and 'labels' in np.load(images).files:
+            labels = images
+        if labels is not None:
+            self.labels = torch.from_numpy(_read_array(labels, 'labels').astype(np.int64))
+            if self.labels.shape != (len(self),):
+                given = tuple(self.labels.shape)
+                raise ValueError(f'{len(self)} pictures, but labels of shape {given}: give one label a picture.')
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def load(self, index: int) -> Tensor:
+        """A copy of a picture, uint8 or uint16, shape ``(C, H, W)``."""
+        picture = np.array(self.images[index], self.images.dtype.newbyteorder('='))
+        return torch.from_numpy(picture.reshape(*picture.shape[:2], -1)).permute(2, 0, 1)
+
+    def name(self, index: int) -> str:
+        """File and number."""
+        return f'{self._title}[{index}]'
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the shape, of the labels, and of 64 pictures spread over the array."""
+        some = np.linspace(0, len(self) - 1, 64).astype(np.int64)
+        return _hash(np.array(self.images.shape), self.images[some], self.labels)
+
+
+@DATASETS.register_module()
+class Subset(ImageSource):
+    """A part of a source, in its order.
+
+    Args:
+        source: Source or its config.
+        num: How many pictures, drawn by chance without replacement.
+        indices: Which pictures, instead of ``num``.
+        seed: Of the draw.
+
+    Raises:
+        ValueError: Not exactly one of ``num`` and ``indices``, or more than there are.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource | dict,
+        num: int | None = None,
+        indices: Sequence[int] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.source = build_source(source)
+        if (num is None) == (indices is None):
+            raise ValueError('A subset needs either num, how many pictures, or indices, which ones.')
+        if indices is None:
+            generator = torch.Generator().manual_seed(hash_seed(seed))
+            indices = torch.randperm(len(self.source), generator=generator)[:num].sort().values
+        self.indices = torch.as_tensor(indices)
+        wanted = int(self.indices.max()) + 1 if num is None else num
+        if wanted > len(self.source):
+            raise ValueError(f'{wanted} pictures asked for, but the source has {len(self.source)}: ask for no more.')
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def load(self, index: int) -> Tensor:
+        """A picture of the source, uint8 or uint16, shape ``(C, H, W)``."""
+        return self.source.load(int(self.indices[index]))
+
+    def name(self, index: int) -> str:
+        """What the source calls the picture."""
+        return self.source.name(int(self.indices[index]))
+
+    def label(self, index: int) -> int | None:
+        """Class of a picture, or None."""
+        return self.source.label(int(self.indices[index]))
+
+    @property
+    def labels(self) -> Tensor | None:
+        """Class of every picture, int64, shape ``(N,)``, or None."""
+        return None if self.source.labels is None else self.source.labels[self.indices]
+
+    @property
+    def classes(self) -> list[str] | None:
+        """Names of the source's classes, or None."""
+        return self.source.classes
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the source's fingerprint and the chosen numbers."""
+        return _hash(np.frombuffer(self.source.fingerprint.encode(), np.uint8), self.indices)
+
+
+def build_source(source: ImageSource | dict) -> ImageSource:
+    """A source from its config; a source stays as it is."""
+    return DATASETS.build(source) if isinstance(source, dict) else source
+
+
+def _path_and_label(line: str) -> tuple[str, int | None]:
+    path, _, number = line.rpartition(' ')
+    if path and number.isdecimal() and not line.lower().endswith(EXTENSIONS):
+        return path.strip(), int(number)
+    return line, None
+
+
+def _read_array(array: Array, key: str) -> np.ndarray:
+    """An array, or what a file holds; ``key`` names the array in a ``.npz``."""
+    if not isinstance(array, str | Path):
+        return np.asarray(array)
+    path = Path(array)
+    if not path.is_file():
+        raise ValueError(f'There is no file {path}: give the .npy, .npz or idx file that holds the {key}.')
+    if path.suffix == '.npy':
+        return np.load(path, mmap_mode='r', allow_pickle=False)
+    if path.suffix != '.npz':
+        return _read_idx(path)
+    with np.load(path, allow_pickle=False) as arrays:
+        if key not in arrays and len(arrays.files) != 1:
+            raise ValueError(f'{path} holds {", ".join(arrays.files)}: name the array of {key} "{key}".')
+        return arrays[key if key in arrays else arrays.files[0]]
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """MNIST's format: two zeros, 8 for bytes, the number of dimensions, their lengths (32-bit big-endian), data."""
+    content = gzip.decompress(path.read_bytes()) if path.suffix == '.gz' else path.read_bytes()
+    dimensions = content[3] if content[:3] == b'\0\0\x08' else 0
+    shape = np.frombuffer(content, '>u4', dimensions, 4).tolist() if dimensions else []
+    start = 4 + 4 * dimensions
+    if not shape or len(content) != start + math.prod(shape):
+        raise ValueError(f'{path} is not a whole idx file of bytes: give .npy, .npz, or idx (.gz) as MNIST has it.')
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _hash(*arrays: np.ndarray | Tensor | None) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(b'' if array is None else np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,5 @@
+"""Views: what is made of one decoded picture."""
+
+from mmssl.datasets.transforms.views import EvalView, MultiView, View, resize
+
+__all__ = ['EvalView', 'MultiView', 'View', 'resize']

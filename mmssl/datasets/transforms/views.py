@@ -1,0 +1,301 @@
+"""Views of one decoded picture: random ones for training, one fixed one for evaluation.
+
+A picture is a ``(C, H, W)`` tensor of uint8 or uint16, and so is a view. Random numbers come from torch's default CPU
+generator, which the data set seeds for every draw.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from mmssl.datasets.transforms import pixels as px
+from mmssl.registry import TRANSFORMS
+
+Span = tuple[float, float]
+_TRIES = 10  # boxes drawn before the picture itself is taken; as in torchvision, whose distribution is kept
+_RANDOM_NUMBERS = 2 * _TRIES + 16
+
+
+class Box(NamedTuple):
+    """A part of a picture, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class ViewDraw(NamedTuple):
+    """What chance decides for one view.
+
+    Attributes:
+        box: The crop.
+        flip: Whether left and right change places.
+        jitter: Colour operations and their factors, in the order in which they are done.
+        gray: Whether the colours go.
+        sigma: Of the blur, in pixels of the view; 0 for none.
+        solarize: Whether the upper half of the range is inverted.
+    """
+
+    box: Box
+    flip: bool
+    jitter: list[tuple[str, float]]
+    gray: bool
+    sigma: float
+    solarize: bool
+
+
+@TRANSFORMS.register_module()
+class View:
+    """One random view: crop and resize, flip, colour jitter, gray, blur, solarization, in this order.
+
+    It is the augmentation of SimCLR, MoCo v2, BYOL and SwAV, and the meaning of every number is torchvision's: the four
+    jitter operations are done in random order, ``blur_sigma`` is Pillow's radius. The defaults crop and flip only.
+
+    Hue and saturation jitter and gray need three channels; for other pictures they are left out, with one warning.
+    Brightness and contrast serve any number of channels (contrast around the mean of all values), also infrared or
+    transparency, if the picture has it.
+
+    Args:
+        size: Side of the view in pixels.
+        scale: Smallest and largest area of the crop, as a share of the picture's.
+        ratio: Smallest and largest width of the crop, divided by its height.
+        flip: Probability of a horizontal flip.
+        jitter: Strength of brightness, contrast, saturation and hue: factors from ``max(0, 1 - s)`` to ``1 + s``, hue
+            from ``-s`` to ``s`` of the circle (at most 0.5). None for no jitter.
+        jitter_prob: Probability of the jitter.
+        gray_prob: Probability of losing the colours.
+        blur_prob: Probability of a Gaussian blur.
+        blur_sigma: Smallest and largest standard deviation of the blur, in pixels of the view.
+        solarize_prob: Probability of inverting the upper half of the range.
+        interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
+
+    Source: SimCLR, appendix A; SwAV's and BYOL's parameters are given in the configs.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        scale: Span = (0.08, 1.0),
+        ratio: Span = (3 / 4, 4 / 3),
+        flip: float = 0.5,
+        jitter: tuple[float, float, float, float] | None = None,
+        jitter_prob: float = 0.8,
+        gray_prob: float = 0.0,
+        blur_prob: float = 0.0,
+        blur_sigma: Span = (0.1, 2.0),
+        solarize_prob: float = 0.0,
+        interpolation: str = 'bilinear',
+    ) -> None:
+        self.size, self.scale = size, scale
+        self.log_ratio = (math.log(ratio[0]), math.log(ratio[1]))
+        self.flip, self.jitter_prob, self.gray_prob = flip, jitter_prob, gray_prob
+        self.jitter = _jitter_spans(jitter) if jitter else []
+        self.blur_prob, self.blur_sigma = blur_prob, blur_sigma
+        self.solarize_prob, self.interpolation = solarize_prob, interpolation
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """Draw a view.
+
+        Args:
+            picture: uint8 or uint16, shape ``(C, H, W)``.
+
+        Returns:
+            Same dtype, shape ``(C, size, size)``.
+        """
+        return self.apply(picture, self.draw(*picture.shape[1:]))
+
+    def draw(self, height: int, width: int) -> ViewDraw:
+        """Let chance decide.
+
+        Args:
+            height: Of the picture, in pixels.
+            width: Of the picture, in pixels.
+
+        Returns:
+            What :meth:`apply` does. Always takes the same number of random numbers.
+        """
+        luck = iter(torch.rand(_RANDOM_NUMBERS, dtype=torch.float32).tolist())
+        return ViewDraw(
+            flip=next(luck) < self.flip,
+            gray=next(luck) < self.gray_prob,
+            solarize=next(luck) < self.solarize_prob,
+            sigma=_between(self.blur_sigma, next(luck)) * (next(luck) < self.blur_prob),
+            jitter=self._draw_jitter(luck) if next(luck) < self.jitter_prob else [],
+            box=self._draw_box(height, width, luck),
+        )
+
+    def _draw_jitter(self, luck: Iterator[float]) -> list[tuple[str, float]]:
+        factors = [(name, _between(span, next(luck))) for name, span in self.jitter]
+        return sorted(factors, key=lambda _: next(luck))
+
+    def _draw_box(self, height: int, width: int, luck: Iterator[float]) -> Box:
+        down, right = next(luck), next(luck)
+        for _ in range(_TRIES):
+            area = _between(self.scale, next(luck)) * height * width
+            ratio = math.exp(_between(self.log_ratio, next(luck)))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                return Box(int(down * (height - h + 1)), int(right * (width - w + 1)), h, w)
+        # Too long a picture: its middle, as much of it as the ratio allows.
+        narrowest, widest = map(math.exp, self.log_ratio)
+        w, h = min(width, round(height * widest)), min(height, round(width / narrowest))
+        return Box((height - h) // 2, (width - w) // 2, h, w)
+
+    def apply(self, picture: Tensor, draw: ViewDraw) -> Tensor:
+        """Make the view that was drawn.
+
+        Args:
+            picture: uint8 or uint16, shape ``(C, H, W)``.
+            draw: From :meth:`draw`, for a picture of this height and width.
+
+        Returns:
+            Same dtype, shape ``(C, size, size)``.
+        """
+        top, left, height, width = draw.box
+        view = resize(picture[:, top : top + height, left : left + width], self.size, self.size, self.interpolation)
+        if draw.flip:
+            view = view.flip(-1)
+        if draw.jitter or draw.gray or draw.sigma or draw.solarize:
+            view = _change(view, draw)
+        return view.contiguous()
+
+    def check_channels(self, channels: int) -> None:
+        """Say once a process what is left out of pictures that have not three channels."""
+        if channels != 3 and (self.gray_prob or any(name in _COLOUR for name, _ in self.jitter)):
+            _warn_once()
+
+
+@TRANSFORMS.register_module()
+class MultiView:
+    """Several views of every picture, decoded once; with different sizes, multi-crop.
+
+    Args:
+        counts: How many views of each kind.
+        views: The kinds, or their configs.
+
+    Raises:
+        ValueError: ``counts`` and ``views`` differ in length.
+
+    Source: SwAV, section 3.2 (Caron et al., NeurIPS 2020).
+    """
+
+    def __init__(self, counts: Sequence[int], views: Sequence[Callable[[Tensor], Tensor] | dict]) -> None:
+        if len(counts) != len(views):
+            raise ValueError(f'{len(counts)} counts for {len(views)} kinds of views: give MultiView one count a kind.')
+        kinds = [TRANSFORMS.build(view) if isinstance(view, dict) else view for view in views]
+        self.views = [view for view, count in zip(kinds, counts) for _ in range(count)]
+
+    def __call__(self, picture: Tensor) -> list[Tensor]:
+        """Draw all views of a ``(C, H, W)`` picture: one tensor each, in the order of ``counts``."""
+        return [view(picture) for view in self.views]
+
+    def check_channels(self, channels: int) -> None:
+        """As :meth:`View.check_channels`, for every kind that has it."""
+        for view in self.views:
+            if hasattr(view, 'check_channels'):
+                view.check_channels(channels)
+
+
+@TRANSFORMS.register_module()
+class EvalView:
+    """The fixed view for evaluation: shrink or enlarge, and cut out the middle.
+
+    Args:
+        resize: Pixels of the shorter side after resizing.
+        crop: Side of the square taken from the middle; not more than ``resize``.
+        interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
+
+    Raises:
+        ValueError: ``crop`` is larger than ``resize``.
+    """
+
+    def __init__(self, resize: int, crop: int, interpolation: str = 'bilinear') -> None:
+        if crop > resize:
+            raise ValueError(f'A crop of {crop} does not fit into a side of {resize}: set resize={crop} or more.')
+        self.resize, self.crop, self.interpolation = resize, crop, interpolation
+
+    def __call__(self, picture: Tensor) -> list[Tensor]:
+        """Make the view.
+
+        Args:
+            picture: uint8 or uint16, shape ``(C, H, W)``.
+
+        Returns:
+            One tensor of the same dtype, shape ``(C, crop, crop)``.
+        """
+        height, width = picture.shape[1:]
+        shorter = min(height, width)
+        height, width = self.resize * height // shorter, self.resize * width // shorter
+        top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
+        view = resize(picture, height, width, self.interpolation)
+        return [view[:, top : top + self.crop, left : left + self.crop].contiguous()]
+
+
+def resize(picture: Tensor, height: int, width: int, interpolation: str = 'bilinear') -> Tensor:
+    """Resize with antialiasing, as Pillow does, within one grey level.
+
+    Args:
+        picture: uint8 or uint16, shape ``(C, H, W)``.
+        height: New height.
+        width: New width.
+        interpolation: ``'bilinear'`` or ``'bicubic'``.
+
+    Returns:
+        Same dtype, shape ``(C, height, width)``; the picture itself where it has that size.
+    """
+    if picture.shape[1:] == (height, width):
+        return picture
+    if picture.dtype == torch.uint8:  # torch has fast code for bytes, interleaved ones too
+        return interpolate(picture[None], (height, width), mode=interpolation, antialias=True)[0]
+    resized = interpolate(picture[None].float(), (height, width), mode=interpolation, antialias=True)[0]
+    return resized.round_().clamp_(0, torch.iinfo(picture.dtype).max).to(picture.dtype)
+
+
+_COLOUR: dict[str, Callable[[px.Pixels, float, float], px.Pixels]] = {
+    'saturation': px.adjust_saturation,
+    'hue': lambda pixels, shift, _: px.shift_hue(pixels, shift),
+}
+_JITTER = {'brightness': px.adjust_brightness, 'contrast': px.adjust_contrast, **_COLOUR}
+
+
+def _change(view: Tensor, draw: ViewDraw) -> Tensor:
+    """Everything after the flip; rounded once, at the end."""
+    top = torch.iinfo(view.dtype).max
+    pixels = view.numpy().astype(np.float32)
+    for name, factor in draw.jitter:
+        if len(pixels) == 3 or name not in _COLOUR:
+            pixels = _JITTER[name](pixels, factor, top)
+    if draw.gray and len(pixels) == 3:
+        pixels = px.luminance(pixels)  # one plane is blurred as three would be, and copied at the end
+    if draw.sigma:
+        pixels = px.gaussian_blur(pixels, draw.sigma)
+    if draw.solarize:
+        pixels = px.solarize(pixels, top)
+    changed = np.rint(pixels).astype(np.uint8 if top == 255 else np.uint16)
+    return torch.from_numpy(changed).expand(len(view), -1, -1)
+
+
+def _jitter_spans(strengths: Sequence[float]) -> list[tuple[str, Span]]:
+    """Range of the factor of each operation that does something."""
+    *factors, hue = strengths
+    spans = [(max(0.0, 1 - strength), 1 + strength) for strength in factors] + [(-hue, hue)]
+    return [(name, span) for name, span, strength in zip(_JITTER, spans, strengths) if strength]
+
+
+def _between(span: Span, share: float) -> float:
+    return span[0] + (span[1] - span[0]) * share
+
+
+@lru_cache(maxsize=1)
+def _warn_once() -> None:
+    left_out = 'Pictures have not three channels: gray, saturation and hue are left out of their views.'
+    print_log(left_out, logger='current', level=logging.WARNING)

@@ -1,0 +1,133 @@
+"""What mmssl needs installed, and one sentence with the command that mends it where something is missing.
+
+Nothing is imported here: the check reads the metadata of installed packages, and takes milliseconds. Only lower bounds
+are checked, since a newer release is no reason to refuse.
+"""
+
+import importlib
+import re
+from importlib import metadata
+from importlib.util import find_spec
+from types import ModuleType
+from typing import NamedTuple
+
+
+class Dependency(NamedTuple):
+    """A module that mmssl imports.
+
+    Attributes:
+        module: Import name.
+        distributions: Names under which it may be installed; the first is the one to install.
+        minimum: Oldest release that works, '' where any does.
+        extra: The extra of mmssl that installs it, '' for what every user needs.
+    """
+
+    module: str
+    distributions: tuple[str, ...]
+    minimum: str = ''
+    extra: str = ''
+
+    @property
+    def command(self) -> str:
+        """What to type to install it."""
+        if self.extra:
+            return f"pip install 'mmssl[{self.extra}]'"
+        return f"pip install '{self.distributions[0]}{f'>={self.minimum}' if self.minimum else ''}'"
+
+
+REQUIRED = (
+    Dependency('torch', ('torch',), '2.4'),
+    Dependency('torchvision', ('torchvision',), '0.19'),
+    Dependency('mmengine', ('onedl-mmengine', 'mmengine', 'mmengine-lite'), '0.10.7'),
+    Dependency('cv2', ('opencv-python-headless',)),
+    Dependency('numpy', ('numpy',)),
+    Dependency('PIL', ('pillow',)),
+    Dependency('sklearn', ('scikit-learn',)),
+    Dependency('matplotlib', ('matplotlib',)),
+    Dependency('rich', ('rich',)),
+)
+OPTIONAL = (
+    Dependency('safetensors', ('safetensors',)),
+    Dependency('timm', ('timm',), '1.0', extra='timm'),
+    Dependency('faiss', ('faiss-gpu', 'faiss-cpu'), extra='gpu'),
+    Dependency('mmcv', ('onedl-mmcv', 'mmcv', 'mmcv-lite'), extra='transfer'),
+    Dependency('mmdet', ('onedl-mmdetection', 'mmdet'), extra='transfer'),
+    Dependency('mmseg', ('onedl-mmsegmentation', 'mmsegmentation'), extra='transfer'),
+)
+
+
+def installed_version(dependency: Dependency) -> str | None:
+    """The release that is installed, or None where no metadata says it (a source tree on the path, say)."""
+    for name in dependency.distributions:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: ``'2.14.1+cpu'`` gives ``(2, 14, 1)``."""
+    return tuple(int(number) for number in re.match(r'(\d+(?:\.\d+)*)?', version)[0].split('.') if number)
+
+
+def problem_of(dependency: Dependency) -> str | None:
+    """One sentence on what is wrong with a dependency, or None where it can be used."""
+    if find_spec(dependency.module) is None:
+        return f'mmssl needs {dependency.module}, which is not installed: type  {dependency.command}'
+    found = installed_version(dependency)
+    if found and release(found) < release(dependency.minimum):
+        return (
+            f'mmssl needs {dependency.module} {dependency.minimum} or newer, but {found} is installed: '
+            f'type  {dependency.command}'
+        )
+    return None
+
+
+def torchvision_problem() -> str | None:
+    """One sentence where torchvision was built for another torch, or None.
+
+    torchvision names one exact release of torch, and with another its import fails in a way that names neither.
+    """
+    try:
+        torch_version, requirements = metadata.version('torch'), metadata.requires('torchvision') or []
+    except metadata.PackageNotFoundError:
+        return None
+    wanted = re.search(r'^torch\s*\(?==\s*([\d.]+)', '\n'.join(requirements), flags=re.MULTILINE)
+    if wanted is None or release(wanted[1]) == release(torch_version):
+        return None
+    return (
+        f'torchvision {metadata.version("torchvision")} belongs to torch {wanted[1]}, but torch {torch_version} is '
+        f'installed: type  pip install torchvision "torch=={torch_version}"'
+    )
+
+
+def check_dependencies() -> None:
+    """Refuse to go on where a package that every user needs is missing or too old.
+
+    Raises:
+        ImportError: The first problem found, with the command that mends it.
+    """
+    for dependency in REQUIRED:
+        if problem := problem_of(dependency):
+            raise ImportError(problem)
+    if problem := torchvision_problem():
+        raise ImportError(problem)
+
+
+def require(module: str) -> ModuleType:
+    """Import an optional dependency.
+
+    Args:
+        module: Import name, one of those in ``OPTIONAL``.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: It is missing or too old; the message has the command that installs it.
+    """
+    dependency = next(entry for entry in OPTIONAL if entry.module == module)
+    if problem := problem_of(dependency):
+        raise ImportError(problem)
+    return importlib.import_module(module)

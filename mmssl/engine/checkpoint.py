@@ -1,0 +1,98 @@
+"""Checkpoint files: whole or not there, and never unpickled."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub, print_log
+
+PATTERNS = ('epoch_*.pth', 'iter_*.pth')
+
+
+def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
+    """Write under a temporary name, flush to the disk, then rename: a reader sees the old file or the new one.
+
+    Args:
+        checkpoint: Tensors and plain types only.
+        path: Where the file shall stand.
+    """
+    path = Path(path)
+    temporary = path.with_name('.checkpoint.tmp')  # one name: what a killed run left behind is overwritten
+    with temporary.open('wb') as file:
+        torch.save(checkpoint, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU without running code that a file may hold.
+
+    Args:
+        path: A ``.pth`` file.
+
+    Returns:
+        What was saved.
+
+    Raises:
+        ValueError: The file is broken, or holds objects that only unpickling could make.
+    """
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f'{path} holds objects that need unpickling, which would run code from the file; it was not read. Save its '
+            f'tensors alone (torch.save of a state_dict, or safetensors) and give that file.'
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f'{path} cannot be read as a checkpoint ({error}): give a whole .pth file.') from error
+
+
+def latest_checkpoint(folder: str | Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint of a work directory that can be read.
+
+    Args:
+        folder: A work directory; it need not exist.
+
+    Returns:
+        Its path and content, or ``None`` where there is none. Unreadable ones are named in the log and passed over.
+    """
+    paths = [path for pattern in PATTERNS for path in Path(folder).glob(pattern)]
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        try:
+            return path, read_checkpoint(path)
+        except ValueError as error:
+            print_log(f'Passed over: {error}', logger='current')
+    return None
+
+
+def pack_message_hub(hub: MessageHub) -> dict[str, Any]:
+    """The log histories as tensors, and the plain values beside them.
+
+    Args:
+        hub: The run's message hub.
+
+    Returns:
+        Tensors and plain types only; :func:`unpack_message_hub` is the way back.
+    """
+    state = hub.state_dict()
+    scalars = {
+        name: {'values': torch.tensor(buffer.data[0]), 'counts': torch.tensor(buffer.data[1])}
+        for name, buffer in state['log_scalars'].items()
+    }
+    info = {name: value.item() if isinstance(value, np.generic) else value for name, value in state['runtime_info'].items()}
+    info = {name: value for name, value in info.items() if type(value) in (str, int, float, bool, list)}
+    kept = {name: keep for name, keep in state['resumed_keys'].items() if name in scalars or name in info}
+    return {'log_scalars': scalars, 'runtime_info': info, 'resumed_keys': kept}
+
+
+def unpack_message_hub(state: dict[str, Any]) -> dict[str, Any]:
+    """Make of packed histories what ``MessageHub.load_state_dict`` takes."""
+    scalars = {
+        name: HistoryBuffer(history['values'].numpy(), history['counts'].numpy())
+        for name, history in state['log_scalars'].items()
+    }
+    return {**state, 'log_scalars': scalars}

@@ -1,0 +1,56 @@
+"""When to save, and what to keep."""
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+
+from mmssl.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CheckpointHook(Hook):
+    """Saves every so many epochs or optimizer steps, at the end, and when a signal ends the run.
+
+    A checkpoint stands before an older one goes. Only checkpoints of this run are deleted.
+
+    Args:
+        interval: Epochs between two checkpoints, or optimizer steps.
+        by_epoch: Whether ``interval`` counts epochs.
+        max_keep_ckpts: So many of the newest stay; -1 keeps all.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, interval: int = 1, by_epoch: bool = True, max_keep_ckpts: int = 3) -> None:
+        self.interval, self.by_epoch, self.max_keep_ckpts = interval, by_epoch, max_keep_ckpts
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Save after every ``interval``-th step of the optimizer."""
+        step, rest = divmod(runner.iter + 1, runner.accumulative_counts)
+        if not self.by_epoch and not rest and step % self.interval == 0:
+            self._save(runner, f'iter_{runner.iter + 1}.pth')
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """Save after every ``interval``-th epoch, and after the last."""
+        last = runner.epoch + 1 == runner.max_epochs
+        if last or (self.by_epoch and (runner.epoch + 1) % self.interval == 0):
+            self._save(runner, f'epoch_{runner.epoch + 1}.pth')
+
+    def after_train(self, runner: Any) -> None:
+        """Save where a signal ended the run."""
+        if runner.train_loop.interrupted:
+            self._save(runner, f'iter_{runner.iter}.pth')
+            runner.logger.info(f'Ended by a signal at iteration {runner.iter}: go on with --resume.')
+
+    @master_only
+    def _save(self, runner: Any, name: str) -> None:
+        folder = Path(runner.work_dir)
+        kept = [old for old in runner.message_hub.get_info('kept_checkpoints', []) if old != name] + [name]
+        old, kept = (kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts:]) if self.max_keep_ckpts > 0 else ([], kept)
+        runner.message_hub.update_info('kept_checkpoints', kept)
+        runner.save_checkpoint(str(folder), name)
+        (folder / 'last_checkpoint').write_text(str(folder / name))
+        for stale in old:
+            (folder / stale).unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+"""Parameters that do not move during the first steps."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from mmssl.registry import HOOKS
+
+
+@HOOKS.register_module()
+class GradientDropHook(Hook):
+    """Drops the gradients of some parameters before the first steps, so that the optimizer passes them by.
+
+    Neither weight decay nor momentum touches them then. They keep ``requires_grad``, so several processes need not
+    look for unused parameters.
+
+    Args:
+        parameters: Prefix of their names, for example ``'prototypes'``.
+        steps: Number of optimizer steps, from the start of the run.
+
+    Raises:
+        ValueError: At the start of the run, if no parameter has that prefix.
+
+    Source: facebookresearch/swav, ``main_swav.py`` (``freeze_prototypes_niters``).
+    """
+
+    def __init__(self, parameters: str, steps: int) -> None:
+        self.parameters, self.steps = parameters, steps
+
+    def before_train(self, runner: Any) -> None:
+        """Hang the drop on the optimizer's step, the one point that several processes and accumulation leave alone."""
+        named = dict(runner.algorithm.named_parameters())
+        chosen = [parameter for name, parameter in named.items() if name.startswith(self.parameters)]
+        if not chosen:
+            parts = sorted({name.split('.')[0] for name in named})
+            raise ValueError(f'No parameter begins with {self.parameters!r}: set GradientDropHook.parameters to one of {parts}.')
+
+        def drop(*_: Any) -> None:
+            if runner.steps < self.steps:
+                for parameter in chosen:
+                    parameter.grad = None
+
+        runner.optim_wrapper.optimizer.register_step_pre_hook(drop)

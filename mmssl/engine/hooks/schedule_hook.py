@@ -1,0 +1,67 @@
+"""One scalar of the model along a curve."""
+
+from typing import Any, Literal
+
+from mmengine.hooks import Hook
+
+from mmssl.functional import schedules
+from mmssl.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ScheduleHook(Hook):
+    """Sets a number of the model before each step; the only truth about it, so nothing needs to be saved.
+
+    Args:
+        attribute: Path from the model, for example ``'teacher.momentum'``.
+        start: Value up to ``begin``.
+        end: Value from ``until`` on.
+        curve: ``'cosine'``, ``'linear'``, or ``'jump'`` (from ``start`` to ``end`` at ``until``).
+        begin: Step at which the curve begins.
+        until: Step at which it has reached ``end``; the end of the run by default.
+        by_epoch: Whether steps are epochs (from 0) or steps of the optimizer.
+
+    Raises:
+        ValueError: There is no such curve; or, at the start of the run, no such attribute.
+    """
+
+    priority = 'ABOVE_NORMAL'
+
+    def __init__(
+        self,
+        attribute: str,
+        start: float,
+        end: float,
+        curve: Literal['cosine', 'linear', 'jump'] = 'cosine',
+        begin: int = 0,
+        until: int | None = None,
+        by_epoch: bool = False,
+    ) -> None:
+        if curve not in ('cosine', 'linear', 'jump'):
+            raise ValueError(f"curve={curve!r} for {attribute}: set it to 'cosine', 'linear' or 'jump'.")
+        self.path, _, self.name = attribute.rpartition('.')
+        self.start, self.end, self.begin, self.until, self.by_epoch = start, end, begin, until, by_epoch
+        self.curve = getattr(schedules, curve)
+
+    def before_train(self, runner: Any) -> None:
+        """Refuse an attribute that the model does not have."""
+        owner = _find(runner.algorithm, self.path)
+        if not hasattr(owner, self.name):
+            numbers = sorted(name for name, value in vars(owner).items() if isinstance(value, float))
+            raise ValueError(f'{type(owner).__name__} has no {self.name!r}: set ScheduleHook.attribute to one of {numbers}.')
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Set the value for the step that this iteration belongs to."""
+        step = runner.epoch if self.by_epoch else runner.steps
+        length = runner.max_epochs if self.by_epoch else runner.max_iters // runner.accumulative_counts
+        until = length if self.until is None else self.until
+        value = self.curve(step - self.begin, until - self.begin, self.start, self.end)
+        setattr(_find(runner.algorithm, self.path), self.name, value)
+
+
+def _find(model: Any, path: str) -> Any:
+    try:
+        return model.get_submodule(path)
+    except AttributeError as error:
+        near = ', '.join(name for name, _ in model.named_children())
+        raise ValueError(f'The model has no part {path!r} (its parts: {near}): mend ScheduleHook.attribute.') from error

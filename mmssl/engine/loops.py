@@ -1,0 +1,191 @@
+"""The training loop: epochs, which may be entered in the middle."""
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmengine.runner import BaseLoop
+from torch import nn
+
+from mmssl.engine.optimizers import NonFiniteLossError
+from mmssl.functional import hash_seed, rank, seed_cpu, sum_over_ranks, world_size
+from mmssl.registry import LOOPS
+
+
+@LOOPS.register_module()
+class EpochLoop(BaseLoop):
+    """Epochs of whole optimizer steps, from any place inside an epoch.
+
+    Before each iteration the generators are seeded from ``(seed, iteration, rank)``, so a resumed run draws what the
+    whole one would have drawn. SIGTERM and SIGUSR1 on any rank save a checkpoint and end the run on all of them.
+
+    Args:
+        runner: The runner.
+        dataloader: Data loader or its config; with :class:`~mmssl.datasets.RankBatchSampler`.
+        max_epochs: Length of the run.
+        max_unreadable: Share of the pictures seen by all ranks that may be unreadable, 0 to 1.
+
+    Attributes:
+        stop_training: Set it to end the run after the current iteration.
+        samples_seen: Samples of the current epoch that all ranks together have taken.
+    """
+
+    def __init__(self, runner: Any, dataloader: Any, max_epochs: int, max_unreadable: float = 0.01) -> None:
+        super().__init__(runner, dataloader)
+        self.max_epochs, self.max_unreadable = int(max_epochs), max_unreadable
+        self.dataloader.dataset.seed = runner.seed
+        self._steps = len(self.dataloader) // runner.accumulative_counts
+        if self._steps == 0:
+            raise ValueError(
+                f'optim_wrapper.accumulative_counts is {runner.accumulative_counts}, but an epoch has '
+                f'{len(self.dataloader)} batches: set it to {len(self.dataloader)} or less.'
+            )
+        self._epoch, self._iter, self.samples_seen = 0, 0, 0
+        self.stop_training, self._interrupted = False, False
+        self._seen = self._unreadable = 0
+        self.val_begin, self.val_interval = 1, 1  # MMEngine's hooks ask for them
+
+    @property
+    def epoch(self) -> int:
+        """Number of the current epoch, from 0."""
+        return self._epoch
+
+    @property
+    def iter(self) -> int:
+        """Iterations (micro-batches) done in the whole run."""
+        return self._iter
+
+    @property
+    def iters_per_epoch(self) -> int:
+        """Iterations an epoch; the batches that would not fill an accumulated step are left out."""
+        return self._steps * self.runner.accumulative_counts
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations of the whole run."""
+        return self.max_epochs * self.iters_per_epoch
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended the run before its last epoch."""
+        return self._interrupted
+
+    def progress(self) -> dict[str, int]:
+        """Where the run stands, as a checkpoint stores it."""
+        iterations = self.samples_seen // self._global_batch
+        epochs, iterations = divmod(self._epoch * self.iters_per_epoch + iterations, self.iters_per_epoch)
+        return {'epoch': epochs, 'samples_seen': iterations * self._global_batch, **self._size}
+
+    def restore(self, progress: dict[str, int]) -> None:
+        """Go on where :meth:`progress` was taken.
+
+        Raises:
+            ValueError: Another data set or another global batch: the order of the samples would not go on.
+        """
+        for name, now in self._size.items():
+            if progress[name] != now:
+                raise ValueError(
+                    f'The checkpoint was made with {name.replace("_", " ")} {progress[name]}, now it is {now}: resume '
+                    f'with the same data, and with train_dataloader.batch_size x processes as before.'
+                )
+        self._epoch, self.samples_seen = progress['epoch'], progress['samples_seen']
+        self._iter = self._epoch * self.iters_per_epoch + self.samples_seen // self._global_batch
+
+    @property
+    def _global_batch(self) -> int:
+        return self.dataloader.batch_sampler.batch_size * world_size()
+
+    @property
+    def _size(self) -> dict[str, int]:
+        return {'num_samples': len(self.dataloader.dataset), 'global_batch_size': self._global_batch}
+
+    def run(self) -> nn.Module:
+        """Train to the end, or until something asks to stop."""
+        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGUSR1)}
+        try:
+            self.runner.call_hook('before_train')
+            while self._epoch < self.max_epochs and not self.stop_training:
+                self._run_epoch()
+            self.runner.call_hook('after_train')
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return self.runner.model
+
+    def _on_signal(self, number: int, _: Any) -> None:
+        self._signal = signal.Signals(number).name
+        self._interrupted = True
+
+    def _run_epoch(self) -> None:
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        for batch_idx, data_batch in self._batches():
+            self._run_iter(batch_idx, data_batch)
+            if self.stop_training and batch_idx + 1 < self.iters_per_epoch:
+                return
+        self.runner.call_hook('after_train_epoch')
+        self._epoch, self.samples_seen = self._epoch + 1, 0
+
+    def _batches(self) -> Iterator[tuple[int, dict]]:
+        sampler = self.dataloader.batch_sampler.sampler
+        sampler.set_epoch(self._epoch)
+        sampler.set_start(self.samples_seen)
+        first = self.samples_seen // self._global_batch
+        yield from zip(range(first, self.iters_per_epoch), self.dataloader)
+
+    def _run_iter(self, batch_idx: int, data_batch: dict) -> None:
+        hooks = {'batch_idx': batch_idx, 'data_batch': data_batch}
+        self.runner.call_hook('before_train_iter', **hooks)
+        _seed_iteration(self.runner.seed, self._iter)
+        try:
+            outputs = self.runner.model.train_step(data_batch, optim_wrapper=self.runner.optim_wrapper)
+        except NonFiniteLossError as error:
+            raise NonFiniteLossError(self._describe(data_batch)) from error
+        self.samples_seen += self._global_batch
+        self._agree(data_batch)
+        self.runner.call_hook('after_train_iter', **hooks, outputs=outputs)
+        self._iter += 1
+
+    def _agree(self, data_batch: dict) -> None:
+        """Sum over all ranks what each has noticed: unreadable pictures, and signals to stop."""
+        bad = data_batch['unreadable']
+        for index in bad[bad >= 0].tolist():
+            name = self.dataloader.dataset.source.name(index)
+            print_log(f'{name} cannot be read; another picture took its place.', logger='current')
+        noticed = torch.tensor([len(bad), int((bad >= 0).sum()), int(self._interrupted)])
+        seen, unreadable, interrupted = sum_over_ranks(noticed.to(_device(self.runner.model))).tolist()
+        self._seen, self._unreadable = self._seen + seen, self._unreadable + unreadable
+        self._refuse_too_many_unreadable()
+        if interrupted and self.runner.optim_wrapper.should_update():  # between steps: no gradient is lost
+            self._interrupted = self.stop_training = True
+
+    def _refuse_too_many_unreadable(self) -> None:
+        # The first 1,000 pictures may hold a few bad ones by chance; one is never a share.
+        if self._unreadable > max(self.max_unreadable * max(self._seen, 1000), 1):
+            raise ValueError(
+                f'{self._unreadable} of {self._seen} pictures could not be read, more than {self.max_unreadable:.0%}: '
+                f'mend or remove the files named in the log, or set train_cfg.max_unreadable.'
+            )
+
+    def _describe(self, data_batch: dict) -> str:
+        samples = data_batch['sample_idx'].tolist()
+        shown = ', '.join(self.dataloader.dataset.source.name(index) for index in samples[:8])
+        return (
+            f'The loss is not finite at iteration {self._iter} (epoch {self._epoch}); the batch of rank {rank()} held '
+            f'{len(samples)} samples, first {shown}. Lower the learning rate, or set '
+            f"optim_wrapper.on_nonfinite='skip' to leave such steps out."
+        )
+
+
+def _seed_iteration(seed: int, iteration: int) -> None:
+    """Seed what belongs to no sample, dropout for one, from ``(seed, iteration, rank)``."""
+    number = hash_seed(seed, iteration, rank())
+    seed_cpu(number)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed(number)
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device

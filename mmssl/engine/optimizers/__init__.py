@@ -1,0 +1,6 @@
+"""Optimizers that MMEngine and torch lack, and the wrapper around them."""
+
+from mmssl.engine.optimizers.lars import ApexLARC, FacebookLARS, OpenMMLabLARS
+from mmssl.engine.optimizers.optim_wrapper import AmpOptimWrapper, NonFiniteLossError, OptimWrapper
+
+__all__ = ['AmpOptimWrapper', 'ApexLARC', 'FacebookLARS', 'NonFiniteLossError', 'OpenMMLabLARS', 'OptimWrapper']

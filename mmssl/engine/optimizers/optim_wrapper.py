@@ -1,0 +1,100 @@
+"""An optimizer step that all ranks take, or all ranks skip."""
+
+from typing import Any, Literal
+
+import torch
+from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
+from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
+from torch import Tensor
+
+from mmssl.functional import max_over_ranks
+from mmssl.registry import OPTIM_WRAPPERS
+
+
+class NonFiniteLossError(FloatingPointError):
+    """A loss was NaN or infinite, on this or another rank."""
+
+
+class _FiniteSteps:
+    """Mixed into MMEngine's wrappers: agree on one finite flag, then step or skip on every rank.
+
+    Attributes:
+        stepped: Whether the last :meth:`update_params` moved the weights. Counted at the optimizer itself, so that a
+            step skipped by a gradient scaler is seen too.
+    """
+
+    on_nonfinite: Literal['stop', 'skip']
+    stepped: bool
+
+    def _watch(self, on_nonfinite: Literal['stop', 'skip']) -> None:
+        if on_nonfinite not in ('stop', 'skip'):
+            raise ValueError(f"optim_wrapper.on_nonfinite is {on_nonfinite!r}: set it to 'stop' or 'skip'.")
+        self.on_nonfinite, self.stepped = on_nonfinite, False
+        self._nonfinite: Tensor | None = None
+        self.optimizer.register_step_post_hook(self._note_step)
+
+    def _note_step(self, *_: Any) -> None:
+        self.stepped = True
+
+    @property
+    def accumulative_counts(self) -> int:
+        """Number of micro-batches whose gradients make one step."""
+        return self._accumulative_counts
+
+    def update_params(self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None) -> None:
+        """Back-propagate; at the end of an accumulation step, unless a loss of any rank was not finite.
+
+        Args:
+            loss: Scalar of this rank.
+            step_kwargs: For the optimizer's step.
+            zero_kwargs: For clearing the gradients.
+
+        Raises:
+            NonFiniteLossError: On every rank, if ``on_nonfinite`` is ``'stop'``.
+        """
+        self.stepped = False
+        nonfinite = (~torch.isfinite(loss.detach())).float()
+        self._nonfinite = nonfinite if self._nonfinite is None else torch.maximum(self._nonfinite, nonfinite)
+        self.backward(self.scale_loss(loss))
+        if not self.should_update():
+            return
+        skip = bool(max_over_ranks(self._nonfinite))  # every rank asks, whatever its own loss is
+        self._nonfinite = None
+        if skip and self.on_nonfinite == 'stop':
+            raise NonFiniteLossError('The loss is not finite')
+        if not skip:
+            self.step(**(step_kwargs or {}))
+        self.zero_grad(**(zero_kwargs or {}))
+
+
+@OPTIM_WRAPPERS.register_module()
+class OptimWrapper(_FiniteSteps, MMEngineOptimWrapper):
+    """MMEngine's wrapper, in full precision, with steps that all ranks take or skip.
+
+    Args:
+        on_nonfinite: ``'stop'`` ends the run at a loss that is not finite; ``'skip'`` leaves the step out on all ranks.
+        wrapper: MMEngine's arguments (``optimizer``, ``accumulative_counts``, ``clip_grad``).
+    """
+
+    def __init__(self, on_nonfinite: Literal['stop', 'skip'] = 'stop', **wrapper: Any) -> None:
+        super().__init__(**wrapper)
+        self._watch(on_nonfinite)
+
+
+@OPTIM_WRAPPERS.register_module()
+class AmpOptimWrapper(_FiniteSteps, MMEngineAmpOptimWrapper):
+    """The same in mixed precision on a GPU.
+
+    Args:
+        on_nonfinite: As in :class:`OptimWrapper`.
+        wrapper: MMEngine's arguments (``optimizer``, ``loss_scale``, ``dtype``, ``accumulative_counts``).
+
+    Raises:
+        ValueError: There is no GPU.
+    """
+
+    def __init__(self, on_nonfinite: Literal['stop', 'skip'] = 'stop', **wrapper: Any) -> None:
+        if not torch.cuda.is_available():
+            raise ValueError('Mixed precision (--amp), but there is no GPU: leave --amp out, training runs in float32.')
+        super().__init__(**wrapper)
+        self._watch(on_nonfinite)

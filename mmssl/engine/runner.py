@@ -1,0 +1,240 @@
+"""MMEngine's Runner with what it lacks: processes without CUDA, whole checkpoints, strict and exact resume."""
+
+import copy
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import mmengine
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import master_only
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.model.wrappers import MMDistributedDataParallel
+from mmengine.runner import Runner as MMEngineRunner
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mmssl.datasets import collate
+from mmssl.engine.checkpoint import (
+    latest_checkpoint,
+    pack_message_hub,
+    read_checkpoint,
+    unpack_message_hub,
+    write_checkpoint,
+)
+from mmssl.registry import PARAM_SCHEDULERS, RUNNERS
+from mmssl.version import __version__
+
+
+@RUNNERS.register_module()
+class Runner(MMEngineRunner):
+    """Runs a config; see MMEngine's Runner for the arguments.
+
+    What differs: several processes work without CUDA (gloo); checkpoints are renamed into place and load with
+    ``weights_only=True``; resuming takes the newest readable one, is strict on every key and shape, and goes on inside
+    an epoch; SyncBN becomes BN where there is one process or no GPU.
+    """
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> 'Runner':
+        """Build a runner from a config; components are looked up in mmssl first."""
+        cfg = copy.deepcopy(cfg)
+        cfg.setdefault('default_scope', 'mmssl')
+        cfg.setdefault('randomness', {'seed': 0})
+        return super().from_cfg(cfg)
+
+    @property
+    def accumulative_counts(self) -> int:
+        """Micro-batches an optimizer step."""
+        wrapper = self.optim_wrapper
+        return wrapper.get('accumulative_counts', 1) if isinstance(wrapper, dict) else wrapper.accumulative_counts
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps taken or skipped in the whole run."""
+        return self.iter // self.accumulative_counts
+
+    @property
+    def algorithm(self) -> nn.Module:
+        """The model without its wrapper for several processes."""
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Make the process group without CUDA where there is none, then go MMEngine's way."""
+        if self.distributed and not torch.cuda.is_available() and not dist.is_initialized():
+            _init_gloo(self.launcher)
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes; memories stay out of what is broadcast."""
+        if not self.distributed or is_model_wrapper(model) or not torch.cuda.is_available():
+            if self.cfg.get('sync_bn'):
+                self.logger.info('sync_bn: one process or no GPU, so batch norm stays within each process.')
+        if not self.distributed or is_model_wrapper(model):
+            return super().wrap_model(model_wrapper_cfg, model)
+        model = model.to(get_device())
+        if torch.cuda.is_available() and self.cfg.get('sync_bn'):
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        names = [f'{name}.{key}' for name, memory in model.memories().items() for key in memory.state_dict()]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
+        devices = [int(os.environ['LOCAL_RANK'])] if torch.cuda.is_available() else None
+        settings = {'broadcast_buffers': False, **(model_wrapper_cfg or {})}
+        return MMDistributedDataParallel(module=model, device_ids=devices, **settings)
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> Any:
+        """MMEngine's, with our collate; ``num_workers=0`` may be set although a config asks for persistent workers."""
+        if isinstance(dataloader, dict):
+            persistent = dataloader.get('persistent_workers', False) and dataloader.get('num_workers', 0) > 0
+            dataloader = {'collate_fn': collate, **dataloader, 'persistent_workers': persistent}
+        return MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def _init_model_weights(self) -> None:
+        # Every rank draws the same numbers (one seed) and DDP has sent rank 0's weights: nothing is broadcast again.
+        if hasattr(self.algorithm, 'init_weights'):
+            self.algorithm.init_weights()
+
+    def _build_param_scheduler(self, scheduler: Any, optim_wrapper: Any) -> list:
+        """Schedules count optimizer steps, also where gradients are accumulated."""
+        steps = self.train_loop.iters_per_epoch // self.accumulative_counts
+        built = []
+        for config in scheduler if isinstance(scheduler, (list, tuple)) else [scheduler]:
+            config = {**config} if isinstance(config, dict) else config
+            if isinstance(config, dict):
+                by_epoch = config.get('by_epoch', True)
+                config.setdefault('end', self.max_epochs if by_epoch else self.max_epochs * steps)
+                config = PARAM_SCHEDULERS.build(config, default_args={'optimizer': optim_wrapper, 'epoch_length': steps})
+            built.append(config)
+        return built
+
+    def load_or_resume(self) -> None:
+        """Resume from ``load_from`` or the newest readable checkpoint, or load weights, as the config says."""
+        if self._has_loaded:
+            return
+        if self._resume:
+            self._resume_newest()
+        elif self._load_from is not None:
+            self.load_checkpoint(self._load_from, strict=True)
+        self._has_loaded = True
+
+    def _resume_newest(self) -> None:
+        found = (self._load_from, read_checkpoint(self._load_from)) if self._load_from else None
+        found = found or latest_checkpoint(self.work_dir)
+        if found is None:
+            self.logger.info(f'No checkpoint in {self.work_dir}: training starts from the beginning.')
+            return
+        self._restore(found[1])
+        self.logger.info(f'Resumed from {found[0]}: epoch {self.epoch}, iteration {self.iter}.')
+
+    def resume(self, filename: str, **_: Any) -> None:
+        """Go on from a checkpoint.
+
+        Args:
+            filename: The checkpoint.
+
+        Raises:
+            ValueError: A key, a shape, the seed, the data or the global batch does not match.
+        """
+        self._restore(read_checkpoint(filename))
+
+    def _restore(self, checkpoint: dict[str, Any]) -> None:
+        seed = checkpoint['meta']['seed']
+        if seed != self.seed:
+            raise ValueError(f'The checkpoint was made with seed {seed}, now it is {self.seed}: set randomness.seed={seed}.')
+        self.train_loop.restore(checkpoint['meta']['progress'])
+        _load_strictly(self.algorithm, checkpoint['state_dict'])
+        self.message_hub.load_state_dict(unpack_message_hub(checkpoint['message_hub']))
+        self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+        for scheduler, state in zip(self.param_schedulers or [], checkpoint['param_schedulers']):
+            scheduler.load_state_dict(state)
+
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = True, **_: Any) -> dict:
+        """Load weights, and nothing else, without unpickling.
+
+        Args:
+            filename: The checkpoint.
+            map_location: Not used; part of MMEngine's interface.
+            strict: Refuse a checkpoint with other keys or shapes.
+
+        Returns:
+            The whole checkpoint.
+
+        Raises:
+            ValueError: It does not match, or cannot be read.
+        """
+        checkpoint = read_checkpoint(filename)
+        if strict:
+            _load_strictly(self.algorithm, checkpoint['state_dict'])
+        else:
+            self.algorithm.load_state_dict(checkpoint['state_dict'], strict=False)
+        self.logger.info(f'Loaded weights from {filename}.')
+        return checkpoint
+
+    @master_only
+    def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> None:
+        """Write everything that a resumed run needs: the file is whole, or the old state stands.
+
+        Args:
+            out_dir: Folder.
+            filename: Name in it.
+        """
+        checkpoint = {
+            'meta': {
+                'progress': self.train_loop.progress(),
+                'seed': self.seed,
+                'cfg': self.cfg.pretty_text,
+                'mmssl_version': __version__,
+                'mmengine_version': mmengine.__version__,
+            },
+            'state_dict': self.algorithm.state_dict(),
+            'optimizer': self.optim_wrapper.state_dict(),
+            'param_schedulers': [scheduler.state_dict() for scheduler in self.param_schedulers or []],
+            'message_hub': pack_message_hub(self.message_hub),
+        }
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        write_checkpoint(checkpoint, Path(out_dir) / filename)
+
+
+def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:
+    """Load a state dict of which every key and shape must match.
+
+    Raises:
+        ValueError: Names what is missing, unexpected or of another shape.
+    """
+    own = model.state_dict()
+    missing, unexpected = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
+    shapes = [
+        f'{key} {tuple(state_dict[key].shape)} instead of {tuple(own[key].shape)}'
+        for key in own.keys() & state_dict.keys()
+        if own[key].shape != state_dict[key].shape
+    ]
+    if missing or unexpected or shapes:
+        raise ValueError(
+            f'The checkpoint does not match the model: {len(missing)} keys missing {missing[:3]}, {len(unexpected)} '
+            f'unexpected {unexpected[:3]}, {len(shapes)} of another shape {shapes[:3]}. Use the config it was made with.'
+        )
+    model.load_state_dict(state_dict)
+
+
+def _init_gloo(launcher: str) -> None:
+    """Join the other processes over gloo; what torchrun sets in the environment is derived from SLURM or MPI."""
+    names = {'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+             'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK')}
+    for target, source in zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), names.get(launcher, ())):
+        os.environ[target] = os.environ[source]
+    if launcher == 'slurm':
+        os.environ.setdefault('MASTER_ADDR', _first_slurm_host())
+    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+    os.environ.setdefault('MASTER_PORT', '29500')
+    dist.init_process_group('gloo')
+    print_log(f'No GPU: {dist.get_world_size()} processes over gloo.', logger='current')
+
+
+def _first_slurm_host() -> str:
+    command = ['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]

@@ -1,0 +1,56 @@
+"""Learning-rate schedules in closed form (MMEngine's recursive ones divide by zero where a warm-up starts at 0)."""
+
+from typing import Any
+
+from mmengine.optim import _ParamScheduler
+
+from mmssl.functional.schedules import warmup_cosine
+from mmssl.registry import PARAM_SCHEDULERS
+
+
+@PARAM_SCHEDULERS.register_module()
+class WarmupCosineLR(_ParamScheduler):
+    """Linear warm-up, then half a cosine over the rest of the run; a step is a step of the optimizer.
+
+    Set ``convert_to_iter_based=True`` in the config to count the warm-up in epochs and move the rate every step.
+
+    Args:
+        optimizer: The wrapper whose groups are moved.
+        end: Length of the run; the Runner sets it.
+        warmup: Length of the warm-up; 0 for none.
+        warmup_factor: Rate at the first step, as a fraction of the full rate; may be 0.
+        end_factor: Rate that the cosine tends to, as a fraction of the full rate.
+        warmup_reaches_base: Whether the last warm-up step already has the full rate (SwAV) or the first one after it.
+        by_epoch: Whether a step is an epoch.
+
+    Source: facebookresearch/swav, ``main_swav.py`` (a table of one rate an iteration).
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        end: int,
+        warmup: int = 0,
+        warmup_factor: float = 0.0,
+        end_factor: float = 0.0,
+        warmup_reaches_base: bool = False,
+        by_epoch: bool = True,
+        **scheduler: Any,
+    ) -> None:
+        self.warmup, self.warmup_factor = warmup, warmup_factor
+        self.end_factor, self.warmup_reaches_base = end_factor, warmup_reaches_base
+        super().__init__(optimizer, 'lr', end=end, by_epoch=by_epoch, **scheduler)
+
+    @classmethod
+    def build_iter_from_epoch(
+        cls, *args: Any, end: int, epoch_length: int, warmup: float = 0, by_epoch: bool = True, **settings: Any
+    ) -> 'WarmupCosineLR':
+        """Turn lengths in epochs into lengths in steps; MMEngine calls it for ``convert_to_iter_based=True``."""
+        steps, warmup_steps = end * epoch_length, round(warmup * epoch_length)
+        return cls(*args, end=steps, warmup=warmup_steps, by_epoch=False, **settings)
+
+    def _get_value(self) -> list[float]:
+        factor = warmup_cosine(
+            self.last_step, self.end, 1.0, self.end_factor, self.warmup, self.warmup_factor, self.warmup_reaches_base
+        )
+        return [base * factor for base in self.base_values]

@@ -1,0 +1,149 @@
+"""Everything an ``evaluation`` section asks for, and the floors to read it against."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+from torch import nn
+from torch.utils.data import Dataset, Subset
+
+from mmssl.evaluation.features import Features, RawPixels, extract_features, extract_views, random_state_kept
+from mmssl.evaluation.knn import knn_accuracy
+from mmssl.evaluation.linear import linear_probe
+from mmssl.evaluation.measures import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
+from mmssl.functional import seed_cpu
+from mmssl.registry import DATASETS, MODELS
+
+NO_LABELS = 'These images have no labels, so no accuracy was measured.'
+NO_QUERY = 'There is no query set (evaluation.query), so no accuracy was measured.'
+_NEIGHBORS = (10, 20, 100, 200)
+_MEASURED = 2048  # images that the label-free measures are taken on: the rank of more takes minutes
+
+
+def evaluate(model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | dict | None = None) -> dict[str, Any]:
+    """Measure the features of a model.
+
+    With labels: k-NN and the linear probe, trained on the gallery and measured on the query set. Always: the measures
+    that need no labels, on up to 2,048 images spread evenly over their data set.
+
+    Args:
+        model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`~mmssl.evaluation.RawPixels`.
+        evaluation: ``gallery`` and ``query`` (data sets or their configs; without labels the query set may be absent),
+            ``batch_size``, ``num_workers``, and optionally ``knn`` and ``linear``, the arguments of
+            :func:`~mmssl.evaluation.knn_accuracy` and :func:`~mmssl.evaluation.linear_probe`. Unless ``knn`` names
+            ``k``, it is those of 10, 20, 100 and 200 that the gallery is large enough for.
+        pairs: Data set with two or more views a sample, usually the training's; without it, retrieval of the other view
+            and alignment are left out.
+
+    Returns:
+        ``gallery`` and ``query`` (numbers of images), ``label_free``, and either ``knn`` and ``linear`` or ``note``.
+
+    Raises:
+        ValueError: The gallery has fewer images than neighbours are asked for.
+    """
+    loading = {'batch_size': evaluation.get('batch_size', 256), 'num_workers': evaluation.get('num_workers', 0)}
+    gallery = extract_features(model, _dataset(evaluation['gallery']), **loading)
+    result: dict[str, Any] = {'gallery': len(gallery), 'label_free': _label_free(model, gallery, pairs, loading)}
+    if gallery.labels is None:
+        return {**result, 'note': NO_LABELS}
+    if 'query' not in evaluation:
+        return {**result, 'note': NO_QUERY}
+    query = extract_features(model, _dataset(evaluation['query']), **loading)
+    if query.labels is None:
+        return {**result, 'note': NO_LABELS}
+    return {**result, 'query': len(query), **_supervised(gallery, query, evaluation)}
+
+
+def compare_floors(
+    model: nn.Module, config: Config, name: str = 'pre-trained', pairs: Dataset | dict | None = None
+) -> list[dict[str, Any]]:
+    """Measure a model, the same network untrained, and the bare pixels, all in the same way.
+
+    Args:
+        model: The trained algorithm.
+        config: The config it was trained with: ``model``, ``evaluation``, ``randomness.seed`` and, where ``pairs`` is
+            not given, ``train_dataloader.dataset``.
+        name: What the last row is called.
+        pairs: As in :func:`evaluate`.
+
+    Returns:
+        Three rows, each ``name``, ``seconds`` and what :func:`evaluate` gives.
+    """
+    evaluation = config.evaluation
+    pairs = pairs or config.train_dataloader.dataset
+    data = {key: _dataset(evaluation[key]) for key in ('gallery', 'query') if key in evaluation}
+    evaluation, pairs = {**evaluation, **data}, _dataset(pairs)  # scanned once for all rows
+    device = next(model.parameters()).device
+    rows = []
+    for title, network in (
+        ('raw pixels', RawPixels()), ('untrained', untrained(config).to(device)), (name, model),
+    ):
+        start = time.perf_counter()
+        measured = evaluate(network, evaluation, pairs)
+        rows.append({'name': title, 'seconds': time.perf_counter() - start, **measured})
+    return rows
+
+
+def untrained(config: Config) -> nn.Module:
+    """The model of a config as its training starts: the same seed draws the same weights.
+
+    Args:
+        config: ``model`` and ``randomness.seed`` (0 by default) are used.
+
+    Returns:
+        The algorithm, on the CPU.
+    """
+    with random_state_kept():
+        seed_cpu(config.get('randomness', {}).get('seed') or 0)
+        model = MODELS.build(config.model)
+        model.init_weights()
+    return model
+
+
+def headline(result: Mapping[str, Any]) -> dict[str, float]:
+    """The few numbers of a result that a table has room for.
+
+    Args:
+        result: From :func:`evaluate`.
+
+    Returns:
+        With labels k-NN (20 neighbours, or the most below that) and linear top-1; without, the label-free measures.
+    """
+    if 'knn' not in result:
+        return dict(result['label_free'])
+    accuracies = {int(k): accuracy for k, accuracy in result['knn']['top1'].items()}
+    k = max([size for size in accuracies if size <= 20], default=min(accuracies))
+    return {f'k-NN (k={k})': accuracies[k], 'linear': result['linear']['top1']}
+
+
+def _supervised(gallery: Features, query: Features, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    available = tuple(k for k in _NEIGHBORS if k <= len(gallery)) or (len(gallery),)
+    settings = {'k': available, 'temperature': 0.07, **evaluation.get('knn', {})}
+    sets = (gallery.features, gallery.labels, query.features, query.labels)
+    protocol = f'k-NN: cosine, votes exp(cosine / {settings["temperature"]}), {len(gallery)} images in the gallery'
+    return {
+        'knn': {'protocol': protocol, 'top1': knn_accuracy(*sets, **settings)},
+        'linear': linear_probe(*sets, **evaluation.get('linear', {})),
+    }
+
+
+def _label_free(model: nn.Module, gallery: Features, pairs: Any, loading: dict[str, int]) -> dict[str, float]:
+    some = gallery.features[_spread(len(gallery))]
+    measures = {
+        'effective_rank': effective_rank(some), 'uniformity': uniformity(some), 'deviation': deviation(some),
+    }
+    if pairs is None:
+        return measures
+    dataset = _dataset(pairs)
+    first, second = extract_views(model, Subset(dataset, _spread(len(dataset))), **loading)
+    return {'retrieval': retrieval_of_other_view(first, second), 'alignment': alignment(first, second), **measures}
+
+
+def _spread(length: int) -> list[int]:
+    count = min(length, _MEASURED)
+    return [place * length // count for place in range(count)]
+
+
+def _dataset(dataset: Dataset | dict) -> Dataset:
+    return DATASETS.build(dataset) if isinstance(dataset, dict) else dataset

@@ -1,0 +1,170 @@
+"""Features of a data set, in its order, from a network or from the bare pixels."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torch.utils.data import DataLoader, Dataset
+
+from mmssl.datasets import collate
+from mmssl.functional import gather, rank, world_size
+
+
+@dataclass
+class Features:
+    """What evaluation works on: one row a sample, in the order of the data set.
+
+    Attributes:
+        features: float32 on the CPU, shape ``(N, D)``.
+        labels: Classes, shape ``(N,)``; None where the data set has none.
+        indices: Numbers of the samples; the replacement's where a picture could not be read. Shape ``(N,)``.
+    """
+
+    features: Tensor
+    labels: Tensor | None
+    indices: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+class RawPixels(nn.Module):
+    """The floor below every network: pixels in a row, from 0 to 1, in the place of an algorithm.
+
+    Pictures with a side longer than 32 pixels are shrunk to 32 x 32 (with antialiasing), so that a row stays as short
+    as 3,072 numbers for three channels; smaller ones stay as they are.
+    """
+
+    side = 32
+    white = {torch.uint8: 255.0, torch.uint16: 65535.0}
+
+    def data_preprocessor(self, data: dict, training: bool = False) -> dict:
+        """Scale a collated batch to values from 0 to 1; ``training`` is part of the interface."""
+        return {'inputs': [view.float() / self.white[view.dtype] for view in data['inputs']]}
+
+    def extract_feat(self, images: Tensor) -> Tensor:
+        """Flatten pictures of shape ``(B, C, H, W)`` to ``(B, C * H * W)``."""
+        if max(images.shape[-2:]) > self.side:
+            images = interpolate(images, size=(self.side, self.side), mode='bilinear', antialias=True)
+        return images.flatten(1)
+
+
+def extract_features(
+    model: nn.Module, dataset: Dataset, batch_size: int = 256, num_workers: int = 0
+) -> Features:
+    """Features of the first view of every sample.
+
+    Runs in eval mode and puts every module back into the mode it had; takes nothing from the random generators of a
+    running training. Several ranks share the work, and each gets all rows.
+
+    Args:
+        model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
+        dataset: Its samples carry uint8 or uint16 views.
+        batch_size: Pictures a step and rank.
+        num_workers: Loading processes of each rank; 0 loads in this one.
+
+    Returns:
+        ``N`` rows in the order of the data set.
+
+    Raises:
+        ValueError: The data set is empty.
+    """
+    views, indices, *labels = _rows(model, dataset, 1, batch_size, num_workers)
+    return Features(views[:, 0], labels[0] if labels else None, indices)
+
+
+def extract_views(
+    model: nn.Module, dataset: Dataset, views: int = 2, batch_size: int = 256, num_workers: int = 0
+) -> tuple[Tensor, ...]:
+    """Features of the first so many views of every sample; otherwise as :func:`extract_features`.
+
+    Args:
+        model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
+        dataset: Its samples carry the views.
+        views: Number of views; a sample may have more.
+        batch_size: Samples a step and rank.
+        num_workers: Loading processes of each rank.
+
+    Returns:
+        One ``(N, D)`` tensor a view, rows in the order of the data set.
+
+    Raises:
+        ValueError: The data set is empty.
+    """
+    return _rows(model, dataset, views, batch_size, num_workers)[0].unbind(dim=1)
+
+
+def raw_pixel_features(dataset: Dataset, batch_size: int = 256, num_workers: int = 0) -> Features:
+    """The pixels of the first view of every sample, as :class:`RawPixels` lays them out.
+
+    Args:
+        dataset: Its samples carry uint8 or uint16 views, all of one size.
+        batch_size: Pictures a step and rank.
+        num_workers: Loading processes of each rank.
+
+    Returns:
+        ``N`` rows in the order of the data set.
+    """
+    return extract_features(RawPixels(), dataset, batch_size, num_workers)
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Leave the CPU generators of torch, NumPy and ``random`` as they were found: loading pictures seeds them."""
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Switch to eval mode, and every module back to its own mode afterwards (frozen stages stay in eval mode)."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@torch.no_grad()
+def _rows(model: nn.Module, dataset: Dataset, views: int, batch_size: int, num_workers: int) -> tuple[Tensor, ...]:
+    """``(N, V, D)`` features, sample numbers and, where there are any, labels; the same on every rank."""
+    if len(dataset) == 0:
+        raise ValueError('Features of a data set without samples: give one with at least one picture.')
+    parts: list[tuple[Tensor, ...]] = []
+    with random_state_kept(), eval_mode(model):
+        loader = DataLoader(
+            dataset, batch_sampler=_shares(len(dataset), batch_size), collate_fn=collate, num_workers=num_workers,
+            generator=torch.Generator(),  # or the loader would draw from training's
+        )
+        for batch in loader:
+            inputs = model.data_preprocessor({**batch, 'inputs': batch['inputs'][:views]}, training=False)['inputs']
+            rows = torch.stack([model.extract_feat(view).float() for view in inputs], dim=1)
+            numbers = [batch[key].to(rows.device) for key in ('sample_idx', 'gt_label') if key in batch]
+            parts.append(tuple(gather(part).cpu() for part in (rows, *numbers)))
+    return tuple(torch.cat(part)[: len(dataset)] for part in zip(*parts))
+
+
+def _shares(length: int, batch_size: int) -> list[list[int]]:
+    """This rank's batches. Every rank gets equally many, and gathered one by one they give the order of the data set.
+
+    What the last step lacks for equal shares is filled by repeating the last sample; it is cut off after gathering.
+    """
+    ranks, step = world_size(), batch_size * world_size()
+    batches = []
+    for first in range(0, length, step):
+        share = -(-min(step, length - first) // ranks)
+        start = first + rank() * share
+        batches.append([min(index, length - 1) for index in range(start, start + share)])
+    return batches

@@ -1,0 +1,116 @@
+"""Weighted k-nearest-neighbour classification of frozen features."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmssl.evaluation.similarity import grid_cosines, grid_rows, nearest
+
+_VOTE_STEPS = 2.0**40  # votes are counted in whole numbers: a sum has no order, and a tie is a tie
+
+
+@torch.no_grad()
+def nearest_neighbors(gallery: Tensor, query: Tensor, k: int, chunk: int = 4096) -> tuple[Tensor, Tensor]:
+    """The most similar gallery rows of every query, by cosine.
+
+    Args:
+        gallery: Shape ``(N, D)``.
+        query: Shape ``(M, D)``.
+        k: Between 1 and ``N``.
+        chunk: Rows of either side that are compared at once; changes the memory needed, never the result.
+
+    Returns:
+        Cosines (float64) and gallery rows, both ``(M, k)``, nearest first; among equals the lower row.
+    """
+    grid_query = grid_rows(query)
+    cosines = [grid_query.new_empty((len(part), 0)) for part in grid_query.split(chunk)]
+    rows = [part.long() for part in cosines]
+    for first in range(0, len(gallery), chunk):
+        tile = grid_rows(gallery[first : first + chunk])
+        tile_rows = torch.arange(first, first + len(tile), device=tile.device)
+        for place, part in enumerate(grid_query.split(chunk)):
+            candidates = torch.cat([cosines[place], grid_cosines(part, tile)], dim=1)
+            candidate_rows = torch.cat([rows[place], tile_rows.expand(len(part), -1)], dim=1)
+            cosines[place], columns = nearest(candidates, min(k, candidates.shape[1]))
+            rows[place] = candidate_rows.gather(1, columns)
+    return torch.cat(cosines), torch.cat(rows)
+
+
+def knn_predict(
+    gallery: Tensor,
+    gallery_labels: Tensor,
+    query: Tensor,
+    k: Sequence[int] = (10, 20, 100, 200),
+    temperature: float = 0.07,
+    chunk: int = 4096,
+) -> dict[int, Tensor]:
+    """Let the nearest gallery rows vote on each query's class, with weight ``exp(cosine / temperature)``.
+
+    Args:
+        gallery: Shape ``(N, D)``.
+        gallery_labels: Classes from 0 upwards, shape ``(N,)``.
+        query: Shape ``(M, D)``; any ``M``.
+        k: Numbers of neighbours; all are read off one search.
+        temperature: Divides the cosines; positive.
+        chunk: Rows compared at once; never changes the result.
+
+    Returns:
+        For each of ``k`` the predicted classes, shape ``(M,)``. Of equally voted classes the lower.
+
+    Raises:
+        ValueError: If the gallery has fewer rows than the largest ``k``, or none are asked for.
+
+    Source: NPID, section 3.4 (Wu et al., CVPR 2018). Votes are counted in whole parts (2**-40) of the nearest row's.
+    """
+    _check_k(k, len(gallery))
+    cosines, rows = nearest_neighbors(gallery, query, max(k), chunk)
+    weights = ((cosines - cosines[:, :1]) / temperature).exp_().mul_(_VOTE_STEPS).round_()  # (M, k)
+    classes = gallery_labels[rows]
+    votes = weights.new_zeros((len(query), int(gallery_labels.max()) + 1))
+    predictions, counted = {}, 0
+    for size in sorted(set(k)):
+        votes.scatter_add_(1, classes[:, counted:size], weights[:, counted:size])
+        predictions[size], counted = votes.argmax(dim=1), size
+    return predictions
+
+
+def knn_accuracy(
+    gallery: Tensor,
+    gallery_labels: Tensor,
+    query: Tensor,
+    query_labels: Tensor,
+    k: Sequence[int] = (10, 20, 100, 200),
+    temperature: float = 0.07,
+    chunk: int = 4096,
+) -> dict[int, float]:
+    """Share of queries that :func:`knn_predict` gets right, in percent, for each of ``k``.
+
+    Args:
+        gallery: Shape ``(N, D)``.
+        gallery_labels: Classes from 0 upwards, shape ``(N,)``.
+        query: Shape ``(M, D)``.
+        query_labels: Shape ``(M,)``.
+        k: Numbers of neighbours.
+        temperature: Divides the cosines; positive.
+        chunk: Rows compared at once; never changes the result.
+
+    Returns:
+        ``{k: percent}``.
+
+    Raises:
+        ValueError: If the gallery has fewer rows than the largest ``k``, or none are asked for.
+    """
+    predictions = knn_predict(gallery, gallery_labels, query, k, temperature, chunk)
+    right = {size: int((predicted == query_labels).sum()) for size, predicted in predictions.items()}
+    return {size: 100 * count / len(query_labels) for size, count in right.items()}
+
+
+def _check_k(k: Sequence[int], available: int) -> None:
+    if not k or min(k) < 1:
+        raise ValueError(f'k is {tuple(k)}: name at least one number of neighbours, each 1 or more, as in k=(10, 20).')
+    if max(k) > available:
+        raise ValueError(
+            f'k-NN with {max(k)} neighbours, but the gallery has {available} images: '
+            f'set evaluation.knn.k to {available} or less.'
+        )

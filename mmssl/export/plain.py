@@ -1,0 +1,168 @@
+"""The plain classes of torchvision and timm that take a backbone's weights, told from the weights alone."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torchvision.models import ResNet
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from mmssl.dependencies import require
+
+Target = Literal['torchvision', 'timm']
+TARGETS: tuple[Target, ...] = ('torchvision', 'timm')
+_WIDTH = 64
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a ResNet's weights say about it.
+
+    Attributes:
+        blocks: Number of blocks of each of the four stages.
+        bottleneck: Whether the blocks are bottlenecks (three convolutions) or basic blocks (two).
+        in_channels: Channels of the pictures.
+        base_channels: Width of the first stage; 64 in torchvision's ResNets.
+        stem: ``'imagenet'`` (7x7 with stride 2, then max-pooling) or ``'small'`` (3x3 with stride 1 and no pooling).
+    """
+
+    blocks: tuple[int, int, int, int]
+    bottleneck: bool
+    in_channels: int
+    base_channels: int
+    stem: Literal['imagenet', 'small']
+
+    @property
+    def standard(self) -> bool:
+        """Whether the plain class needs no part replaced but, perhaps, the first convolution's channels."""
+        return self.base_channels == _WIDTH and self.stem == 'imagenet'
+
+
+def architecture_of(state_dict: Mapping[str, Tensor]) -> Architecture:
+    """Read a ResNet's architecture off its weights.
+
+    Args:
+        state_dict: Tensors under torchvision's keys, without prefix.
+
+    Returns:
+        The architecture.
+
+    Raises:
+        ValueError: These are not the keys of a ResNet.
+    """
+    stem = state_dict.get('conv1.weight')
+    places = [re.match(r'layer([1-4])\.(\d+)\.', key) for key in state_dict]
+    stages = [{place[2] for place in places if place and place[1] == stage} for stage in '1234']
+    if stem is None or not all(stages):
+        raise ValueError(
+            "These weights are not a ResNet's (conv1 and layer1 to layer4 are expected): only backbones of type ResNet "
+            'are exported; a timm model loads its weights under its own keys as they are.'
+        )
+    width, channels, kernel, _ = stem.shape
+    blocks = tuple(len(stage) for stage in stages)
+    small = 'small' if kernel == 3 else 'imagenet'
+    return Architecture(blocks, 'layer1.0.conv3.weight' in state_dict, channels, width, small)
+
+
+def plain_network(architecture: Architecture, target: Target) -> nn.Module:
+    """Build the plain class of a target, without classifier: ``(B, C, H, W)`` pictures to ``(B, D)`` features.
+
+    Where the constructor has no argument for something (channels and stem in torchvision), that part is replaced.
+
+    Args:
+        architecture: Of the weights.
+        target: The package.
+
+    Returns:
+        The network, with weights of its own.
+
+    Raises:
+        ImportError: The package is missing.
+        ValueError: No such target, or timm cannot build this width.
+    """
+    if target == 'torchvision':
+        return _torchvision_resnet(architecture)
+    if target == 'timm':
+        return _timm_resnet(architecture)
+    raise ValueError(f'No export to {target!r}: choose one of {", ".join(TARGETS)}.')
+
+
+def _torchvision_resnet(architecture: Architecture) -> nn.Module:
+    block, width = Bottleneck if architecture.bottleneck else BasicBlock, architecture.base_channels
+    network = ResNet(block, list(architecture.blocks))
+    if width != _WIDTH:
+        network.inplanes = width
+        network.bn1 = nn.BatchNorm2d(width)
+        for stage, blocks, stride in zip((1, 2, 3, 4), architecture.blocks, (1, 2, 2, 2)):
+            layer = network._make_layer(block, width << (stage - 1), blocks, stride=stride)
+            setattr(network, f'layer{stage}', layer)
+    network.conv1 = _first_convolution(architecture)
+    if architecture.stem == 'small':
+        network.maxpool = nn.Identity()
+    network.fc = nn.Identity()
+    return network
+
+
+def _timm_resnet(architecture: Architecture) -> nn.Module:
+    require('timm')
+    from timm.models import resnet
+
+    if architecture.base_channels != _WIDTH:
+        raise ValueError(
+            f"timm's ResNet has a stem of {_WIDTH} channels, this backbone one of {architecture.base_channels}: "
+            "export it with target 'torchvision'."
+        )
+    block = resnet.Bottleneck if architecture.bottleneck else resnet.BasicBlock
+    network = resnet.ResNet(block, architecture.blocks, num_classes=0, in_chans=architecture.in_channels)
+    if architecture.stem == 'small':
+        network.conv1, network.maxpool = _first_convolution(architecture), nn.Identity()
+    return network
+
+
+def _first_convolution(architecture: Architecture) -> nn.Conv2d:
+    kernel, stride, padding = (3, 1, 1) if architecture.stem == 'small' else (7, 2, 3)
+    return nn.Conv2d(architecture.in_channels, architecture.base_channels, kernel, stride, padding, bias=False)
+
+
+def loading_code(architecture: Architecture, target: Target, filename: str) -> str:
+    """Python lines that build the plain class and load an exported file into it, for people to copy.
+
+    Args:
+        architecture: Of the weights.
+        target: The package.
+        filename: The exported file.
+
+    Returns:
+        Lines of code, which leave the network in ``network``.
+    """
+    block = 'Bottleneck' if architecture.bottleneck else 'BasicBlock'
+    safe = filename.endswith('.safetensors')
+    read = 'safetensors.torch.load_file(path)' if safe else 'torch.load(path, weights_only=True)'
+    lines = ['import safetensors.torch' if safe else 'import torch', 'from torch import nn']
+    if target == 'timm':
+        lines += [f'from timm.models.resnet import {block}, ResNet', '']
+        arguments = f'{list(architecture.blocks)}, num_classes=0, in_chans={architecture.in_channels}'
+        lines += [f'network = ResNet({block}, {arguments})']
+    else:
+        lines += ['from torchvision.models import ResNet', f'from torchvision.models.resnet import {block}', '']
+        lines += [f'network = ResNet({block}, {list(architecture.blocks)})', 'network.fc = nn.Identity()']
+    lines += _replacements(architecture, target, block)
+    return '\n'.join([*lines, f'path = {filename!r}', f'network.load_state_dict({read}, strict=True)'])
+
+
+def _replacements(architecture: Architecture, target: Target, block: str) -> list[str]:
+    width, lines = architecture.base_channels, []
+    if width != _WIDTH:
+        lines += [f'network.inplanes, network.bn1 = {width}, nn.BatchNorm2d({width})']
+        lines += [
+            f'network.layer{stage} = network._make_layer({block}, {width << (stage - 1)}, {blocks}, stride={stride})'
+            for stage, blocks, stride in zip((1, 2, 3, 4), architecture.blocks, (1, 2, 2, 2))
+        ]
+    if architecture.stem == 'small':
+        lines += [f'network.conv1 = nn.Conv2d({architecture.in_channels}, {width}, 3, 1, 1, bias=False)']
+        lines += ['network.maxpool = nn.Identity()']
+    elif target == 'torchvision' and (width != _WIDTH or architecture.in_channels != 3):
+        lines += [f'network.conv1 = nn.Conv2d({architecture.in_channels}, {width}, 7, 2, 3, bias=False)']
+    return lines

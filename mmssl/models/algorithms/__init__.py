@@ -1,0 +1,6 @@
+"""One file a method: how its parts meet."""
+
+from mmssl.models.algorithms.base import BaseAlgorithm
+from mmssl.models.algorithms.swav import SwAV
+
+__all__ = ['BaseAlgorithm', 'SwAV']

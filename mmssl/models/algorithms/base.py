@@ -1,0 +1,87 @@
+"""What every algorithm has in common."""
+
+from abc import abstractmethod
+from typing import Any
+
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from mmssl.datasets.structures import Batch, DataSample
+from mmssl.models.memories import BaseMemory
+from mmssl.registry import MODELS
+
+
+class BaseAlgorithm(BaseModel):
+    """A backbone, and what a method needs to train it without labels.
+
+    Args:
+        backbone: Module or its config; its ``forward`` gives a tuple of feature maps.
+        data_preprocessor: Module or its config.
+        init_cfg: MMEngine's initialisation config.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module | dict,
+        data_preprocessor: nn.Module | dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor or {'type': 'mmssl.DataPreprocessor'}, init_cfg=init_cfg)
+        self.backbone = build(backbone)
+
+    @abstractmethod
+    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """The method: losses of one batch, and what its memories should learn staged.
+
+        Args:
+            inputs: Normalised views, one ``(B, C, H, W)`` tensor each.
+            batch: Numbers of the samples.
+
+        Returns:
+            Scalars by name; those with ``loss`` in the name are summed and minimised, all are logged.
+        """
+
+    def extract_feat(self, images: Tensor) -> Tensor:
+        """Features for evaluation and for the method's own neck: the last stage, averaged over the picture.
+
+        Args:
+            images: Normalised, shape ``(B, C, H, W)``.
+
+        Returns:
+            Shape ``(B, D)``.
+        """
+        features = self.backbone(images)[-1]
+        pool = getattr(self.backbone, 'pool', None)
+        return pool(features) if pool else features.mean(dim=(2, 3))
+
+    def predict(self, inputs: list[Tensor], batch: Batch) -> list[DataSample]:
+        """Features of the first view, one DataSample an image with ``feature`` ``(D,)`` and ``sample_idx``."""
+        features = self.extract_feat(inputs[0])
+        return [DataSample(feature=row, sample_idx=int(idx)) for row, idx in zip(features, batch.sample_idx)]
+
+    def forward(self, inputs: list[Tensor], batch: Batch | None = None, mode: str = 'tensor') -> Any:
+        """MMEngine's entry: ``mode`` is ``'loss'``, ``'predict'`` or ``'tensor'`` (features of the first view)."""
+        if mode == 'loss':
+            return self.loss(inputs, batch)
+        return self.predict(inputs, batch) if mode == 'predict' else self.extract_feat(inputs[0])
+
+    def memories(self) -> dict[str, BaseMemory]:
+        """Every memory by the name of its module."""
+        return {name: module for name, module in self.named_modules() if isinstance(module, BaseMemory)}
+
+    def allocate(self, num_samples: int) -> None:
+        """Fit the method to its training set; called once, before a checkpoint is loaded.
+
+        Args:
+            num_samples: Number of images of the training set.
+
+        Raises:
+            ValueError: Something does not fit; the message says what would.
+        """
+        for memory in self.memories().values():
+            memory.allocate(num_samples)
+
+
+def build(module: nn.Module | dict) -> nn.Module:
+    """A module from its config; a module stays as it is."""
+    return MODELS.build(module) if isinstance(module, dict) else module

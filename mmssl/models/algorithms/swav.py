@@ -1,0 +1,112 @@
+"""SwAV: swapping assignments between views (Caron et al., NeurIPS 2020)."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+
+from mmssl.datasets.structures import Batch
+from mmssl.functional import rank, sinkhorn, swapped_prediction, unit, world_size
+from mmssl.models.algorithms.base import BaseAlgorithm, build
+from mmssl.models.heads import Prototypes
+from mmssl.models.memories import Queue
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class SwAV(BaseAlgorithm):
+    """Clusters a batch online with balanced codes, and predicts the code of a view from the other views.
+
+    Args:
+        backbone: Module or its config.
+        neck: Module or its config; features to embeddings.
+        prototypes: Module or its config; unit embeddings to cosines.
+        assigned_views: Views that get codes, the large crops.
+        temperature: Of the prediction.
+        epsilon: Entropy weight of the Sinkhorn iterations; smaller gives harder codes.
+        sinkhorn_iterations: Number of Sinkhorn iterations.
+        queue: Arguments of a :class:`~mmssl.models.memories.Queue` for each assigned view (``length``,
+            ``start_epoch``), for batches too small to be balanced by themselves. Used once it is full.
+        data_preprocessor: Module or its config.
+        init_cfg: MMEngine's initialisation config.
+
+    Source: the paper, and facebookresearch/swav for the order of operations.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module | dict,
+        neck: nn.Module | dict,
+        prototypes: Prototypes | dict,
+        assigned_views: Sequence[int] = (0, 1),
+        temperature: float = 0.1,
+        epsilon: float = 0.05,
+        sinkhorn_iterations: int = 3,
+        queue: dict | None = None,
+        data_preprocessor: nn.Module | dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg)
+        self.neck, self.prototypes = build(neck), build(prototypes)
+        self.assigned_views = tuple(assigned_views)
+        self.temperature, self.epsilon, self.sinkhorn_iterations = temperature, epsilon, sinkhorn_iterations
+        queues = [Queue(dim=self.prototypes.in_features, **queue) for _ in self.assigned_views] if queue else []
+        self.queues = nn.ModuleList(queues)
+
+    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Swapped prediction: the code of one view is predicted from every other (SwAV, eq. 2).
+
+        Args:
+            inputs: Normalised views; views of one size stand together.
+            batch: Not used: SwAV needs no sample numbers.
+
+        Returns:
+            ``loss``, and ``prototypes_used``, the share of prototypes that are the first choice of some sample.
+        """
+        self.prototypes.normalise()
+        embeddings = self.embed(inputs)  # V x (B, D), unit rows
+        scores = [self.prototypes(z) for z in embeddings]  # V x (B, K)
+        codes = [self.assign(scores[view], place) for place, view in enumerate(self.assigned_views)]
+        for queue, view in zip(self.queues, self.assigned_views):
+            queue.stage(embeddings[view])
+        loss = swapped_prediction(scores, codes, self.assigned_views, self.temperature)
+        return {'loss': loss, 'prototypes_used': share_used(codes[0])}
+
+    def embed(self, inputs: list[Tensor]) -> list[Tensor]:
+        """Unit embeddings of every view, ``V x (B, D)``: one backbone pass a size, one neck pass for all."""
+        sizes = [list(views) for _, views in groupby(inputs, key=lambda view: view.shape[-2:])]
+        features = torch.cat([self.extract_feat(torch.cat(views)) for views in sizes])
+        return list(unit(self.neck(features)).chunk(len(inputs)))
+
+    @torch.no_grad()
+    def assign(self, scores: Tensor, place: int) -> Tensor:
+        """Codes of one view, ``(B, K)``; the rows of its queue take part in the balance once it is full."""
+        held = self._queue_share(place)
+        together = torch.cat([scores, self.prototypes(held)])
+        return sinkhorn(together, self.epsilon, self.sinkhorn_iterations)[: len(scores)]
+
+    def _queue_share(self, place: int) -> Tensor:
+        # Every rank holds the whole queue: each feeds its part, so that a row counts once.
+        if self.queues and self.queues[place].full:
+            return self.queues[place].rows[rank() :: world_size()]
+        return self.prototypes.weight.new_empty(0, self.prototypes.in_features)
+
+    def allocate(self, num_samples: int) -> None:
+        """Refuse more prototypes than samples: codes could not be balanced.
+
+        Raises:
+            ValueError: Too many prototypes, or too long a queue.
+        """
+        count = self.prototypes.out_features
+        if count > num_samples:
+            raise ValueError(
+                f'{count} prototypes, but the data set has {num_samples} samples: codes cannot be balanced. Set '
+                f'model.prototypes.num_prototypes to {max(num_samples // 10, 1)} or less (ten samples a prototype).'
+            )
+        super().allocate(num_samples)
+
+
+def share_used(codes: Tensor) -> Tensor:
+    """Share of the prototypes that are the first choice of some sample; ``(B, K)`` codes to a scalar in (0, 1]."""
+    return codes.argmax(dim=1).unique().numel() / codes.new_tensor(codes.shape[1])

@@ -1,0 +1,119 @@
+"""torchvision's ResNets with free stems, widths, stages and freezing."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+from torchvision.models import resnet as torchvision_resnet
+
+from mmssl.registry import MODELS
+
+_Block = type[torchvision_resnet.BasicBlock] | type[torchvision_resnet.Bottleneck]
+
+ARCHITECTURES: dict[int, tuple[_Block, tuple[int, int, int, int]]] = {
+    10: (torchvision_resnet.BasicBlock, (1, 1, 1, 1)),
+    18: (torchvision_resnet.BasicBlock, (2, 2, 2, 2)),
+    34: (torchvision_resnet.BasicBlock, (3, 4, 6, 3)),
+    50: (torchvision_resnet.Bottleneck, (3, 4, 6, 3)),
+    101: (torchvision_resnet.Bottleneck, (3, 4, 23, 3)),
+    152: (torchvision_resnet.Bottleneck, (3, 8, 36, 3)),
+}
+
+
+@MODELS.register_module()
+class ResNet(torchvision_resnet.ResNet):
+    """A ResNet without classifier; its keys are torchvision's, so its weights load there as they are.
+
+    Args:
+        depth: 10, 18, 34, 50, 101 or 152.
+        in_channels: Channels of the pictures.
+        stem: ``'imagenet'`` (7x7 with stride 2, then max-pooling) or ``'small'`` (3x3 with stride 1 and no pooling,
+            for pictures of 64 pixels and less).
+        base_channels: Width of the first stage; 64 is torchvision's, 128 and 256 are SwAV's w2 and w4.
+        out_indices: Which of the four stages ``forward`` gives back, from 0.
+        frozen_stages: The stem and so many stages are frozen and stay in eval mode; -1 for none, 0 for the stem alone.
+        zero_init_residual: Start every block as the identity.
+
+    Attributes:
+        out_channels: Channels of the last stage.
+
+    Raises:
+        ValueError: No such depth or stem.
+    """
+
+    def __init__(
+        self,
+        depth: int = 50,
+        in_channels: int = 3,
+        stem: Literal['imagenet', 'small'] = 'imagenet',
+        base_channels: int = 64,
+        out_indices: Sequence[int] = (3,),
+        frozen_stages: int = -1,
+        zero_init_residual: bool = False,
+    ) -> None:
+        if depth not in ARCHITECTURES:
+            raise ValueError(f'ResNet of depth {depth}, but there are depths {sorted(ARCHITECTURES)}: choose one of them.')
+        if stem not in ('imagenet', 'small'):
+            raise ValueError(f"stem={stem!r}, but there are 'imagenet' and 'small': choose one of them.")
+        nn.Module.__init__(self)  # torchvision's own __init__ fixes the width at 64
+        block, layers = ARCHITECTURES[depth]
+        self._norm_layer, self.groups, self.base_width, self.dilation = nn.BatchNorm2d, 1, 64, 1
+        self.inplanes = base_channels
+        self._make_stem(in_channels, base_channels, stem)
+        self.layer1 = self._make_layer(block, base_channels, layers[0])
+        self.layer2 = self._make_layer(block, base_channels * 2, layers[1], stride=2)
+        self.layer3 = self._make_layer(block, base_channels * 4, layers[2], stride=2)
+        self.layer4 = self._make_layer(block, base_channels * 8, layers[3], stride=2)
+        self.out_indices, self.frozen_stages = tuple(out_indices), frozen_stages
+        self.out_channels: int = self.inplanes
+        _initialise(self, zero_init_residual)
+        self._freeze()
+
+    def _make_stem(self, in_channels: int, channels: int, stem: str) -> None:
+        small = stem == 'small'
+        kernel, stride, padding = (3, 1, 1) if small else (7, 2, 3)
+        self.conv1 = nn.Conv2d(in_channels, channels, kernel, stride, padding, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.Identity() if small else nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of the chosen stages.
+
+        Args:
+            images: Normalised, shape ``(B, in_channels, H, W)``.
+
+        Returns:
+            One ``(B, C, H', W')`` tensor for each of ``out_indices``.
+        """
+        features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        stages = []
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            features = layer(features)
+            stages.append(features)
+        return tuple(stages[index] for index in self.out_indices)
+
+    def train(self, mode: bool = True) -> 'ResNet':
+        """Switch the mode; frozen stages stay in eval mode."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        stages = [self.layer1, self.layer2, self.layer3, self.layer4][: max(self.frozen_stages, 0)]
+        return [self.conv1, self.bn1, *stages] if self.frozen_stages >= 0 else []
+
+    def _freeze(self) -> None:
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+
+
+def _initialise(network: nn.Module, zero_init_residual: bool) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+        elif isinstance(module, torchvision_resnet.BasicBlock) and zero_init_residual:
+            nn.init.zeros_(module.bn2.weight)
+        elif isinstance(module, torchvision_resnet.Bottleneck) and zero_init_residual:
+            nn.init.zeros_(module.bn3.weight)

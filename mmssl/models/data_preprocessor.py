@@ -1,0 +1,62 @@
+"""From the bytes of a batch to what the network reads."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from mmssl.datasets.structures import Batch
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class DataPreprocessor(BaseDataPreprocessor):
+    """Move a batch to the device, convert it to floats and normalise each channel there.
+
+    Args:
+        mean: A number a channel, in the units of the pictures (0 to 255, or 0 to 65535 for 16-bit ones).
+        std: A number a channel, in the same units.
+        non_blocking: Whether to copy to the device asynchronously (pays with pinned memory).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        mean: Sequence[float] = (123.675, 116.28, 103.53),
+        std: Sequence[float] = (58.395, 57.12, 57.375),
+        non_blocking: bool = False,
+    ) -> None:
+        super().__init__(non_blocking=non_blocking)
+        self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Normalise a collated batch.
+
+        Args:
+            data: ``inputs``, a list of ``(B, C, H, W)`` uint8 or uint16 tensors, one a view, and the ``(B,)`` numbers
+                of the samples.
+            training: Not used; part of MMEngine's interface.
+
+        Returns:
+            ``inputs``, a list of float tensors, and ``batch``, the :class:`~mmssl.datasets.Batch`.
+
+        Raises:
+            ValueError: The pictures have another number of channels than ``mean``.
+        """
+        data = self.cast_data(data)
+        inputs = [self._normalise(view) for view in data['inputs']]
+        fields = {key: data[key] for key in Batch.field_names() if key in data}
+        return {'inputs': inputs, 'batch': Batch(**fields)}
+
+    def _normalise(self, view: Tensor) -> Tensor:
+        channels = self.mean.shape[1]
+        if view.shape[1] != channels:
+            raise ValueError(
+                f'Pictures have {view.shape[1]} channels, but data_preprocessor.mean has {channels}. Set channels= of '
+                f'the data set to {channels}, or give model.data_preprocessor a mean and std for {view.shape[1]}.'
+            )
+        return (view.to(self.mean.dtype) - self.mean) / self.std

@@ -1,0 +1,35 @@
+"""Learned unit vectors that stand for clusters."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from mmssl.functional import in_float32, unit
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class Prototypes(nn.Linear):
+    """``num_prototypes`` unit rows; ``forward`` gives the cosines of unit embeddings with them.
+
+    Args:
+        dim: Width of the embeddings.
+        num_prototypes: Number of prototypes K.
+    """
+
+    def __init__(self, dim: int, num_prototypes: int) -> None:
+        super().__init__(dim, num_prototypes, bias=False)
+
+    @torch.no_grad()
+    def normalise(self) -> None:
+        """Make every row a unit vector, in place; SwAV does so at the start of each iteration, also while frozen."""
+        self.weight.copy_(unit(self.weight))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Cosines: ``(B, dim)`` unit rows to ``(B, K)``, in float32 also under autocast."""
+        return _cosines(embeddings, self.weight)
+
+
+@in_float32
+def _cosines(embeddings: Tensor, prototypes: Tensor) -> Tensor:
+    return linear(embeddings, prototypes)

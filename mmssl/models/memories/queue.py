@@ -1,0 +1,82 @@
+"""Rows in order of arrival."""
+
+import torch
+from torch import Tensor
+
+from mmssl.functional import gather
+from mmssl.models.memories.base import BaseMemory
+from mmssl.registry import MEMORIES
+
+
+@MEMORIES.register_module()
+class Queue(BaseMemory):
+    """The last rows that were seen; the oldest give way (a ring, nothing is shifted).
+
+    Every rank holds the same rows.
+
+    Buffers: ``rows`` ``(length, dim)`` float32; ``head``, the next place to write; ``filled``, how many rows hold data.
+
+    Args:
+        length: Number of rows.
+        dim: Width of a row.
+        start_epoch: Rows staged in earlier epochs (counted from 0) are not taken.
+
+    Source: the queues of MoCo (He et al., CVPR 2020) and SwAV (Caron et al., NeurIPS 2020), there shifted copies.
+    """
+
+    rows: Tensor
+    head: Tensor
+    filled: Tensor
+
+    def __init__(self, length: int, dim: int, start_epoch: int = 0) -> None:
+        super().__init__()
+        self.start_epoch = start_epoch
+        self.register_buffer('rows', torch.zeros(length, dim))
+        self.register_buffer('head', torch.zeros((), dtype=torch.long))
+        self.register_buffer('filled', torch.zeros((), dtype=torch.long))
+        self._staged: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def full(self) -> bool:
+        """Whether every row holds data."""
+        return int(self.filled) == len(self)
+
+    def allocate(self, num_samples: int) -> None:
+        """Refuse a queue that would hold images twice.
+
+        Raises:
+            ValueError: The queue is longer than the training set.
+        """
+        if len(self) > num_samples:
+            raise ValueError(
+                f'A queue of {len(self)} rows, but the data set has {num_samples} samples: rows of one image would meet '
+                f'each other. Set the length of the queue to {num_samples} or less.'
+            )
+
+    def stage(self, rows: Tensor) -> None:
+        """Keep rows of this rank for the next commit.
+
+        Args:
+            rows: Shape ``(B, dim)``; ``B`` may differ between ranks.
+        """
+        if self.epoch >= self.start_epoch:
+            self._staged.append(rows.detach())
+
+    def commit(self) -> None:
+        """Write the staged rows of all ranks, the newest over the oldest."""
+        if not self._staged:
+            return
+        rows = gather(torch.cat(self._staged)).to(self.rows.dtype)
+        self._staged.clear()
+        newest = rows[-len(self):]
+        places = (self.head + len(rows) - len(newest) + torch.arange(len(newest), device=rows.device)) % len(self)
+        self.rows[places] = newest
+        self.head.copy_((self.head + len(rows)) % len(self))
+        self.filled.copy_((self.filled + len(rows)).clamp_max(len(self)))
+
+    def discard(self) -> None:
+        """Forget the staged rows."""
+        self._staged.clear()

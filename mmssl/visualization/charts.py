@@ -1,0 +1,164 @@
+"""Charts as inline SVG that takes its ink from the page, so that it reads on light and on dark ground."""
+
+import html
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+_INK = '#010203'  # stands for the colour of the page's text
+_BLUE, _ORANGE = '#3b82c4', '#d9822b'
+_SIZE = (4.4, 2.7)  # inches: read at the width of a phone, two beside each other on a desktop
+_STYLE = {
+    'font.size': 9, 'svg.fonttype': 'none', 'svg.hashsalt': 'mmssl', 'text.color': _INK, 'axes.labelcolor': _INK,
+    'axes.edgecolor': _INK, 'xtick.color': _INK, 'ytick.color': _INK, 'axes.spines.top': False,
+    'axes.spines.right': False, 'axes.linewidth': 0.6, 'xtick.major.width': 0.6, 'ytick.major.width': 0.6,
+    'axes.grid': True, 'axes.grid.axis': 'y', 'grid.color': _INK, 'grid.alpha': 0.12, 'grid.linewidth': 0.6,
+    'lines.linewidth': 1.6, 'legend.frameon': False, 'axes.axisbelow': True,
+}  # fmt: skip
+
+Curve = tuple[Sequence[float], Sequence[float]]
+
+
+@contextmanager
+def _axes(size: tuple[float, float] = _SIZE) -> Iterator[tuple[Figure, Axes]]:
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=size, layout='constrained')  # no pyplot: no backend, no global state
+        yield figure, figure.add_subplot()
+
+
+def svg(figure: Figure, alt: str) -> str:
+    """A figure as an SVG element for an HTML page.
+
+    Args:
+        figure: Drawn with the style of this module.
+        alt: What the picture shows, for those who do not see it.
+
+    Returns:
+        The element; nothing in it points outside the page.
+    """
+    buffer = io.StringIO()
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(buffer, format='svg', transparent=True, dpi=200)
+    text = buffer.getvalue()
+    text = text[text.index('<svg') :].replace(_INK, 'currentColor')
+    text = re.sub(r'<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"| id="[a-zA-Z_]+_\d+"', '', text)  # names that repeat from figure to figure
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1', text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1', text, count=1)
+    return text.replace('<svg', f'<svg role="img" aria-label="{html.escape(alt, quote=True)}"', 1).strip()
+
+
+def curve_chart(curve: Curve, title: str, smooth: bool = False, start: float | None = None) -> str:
+    """A quantity over the steps of a training.
+
+    Args:
+        curve: Steps and values.
+        title: What is drawn; stands above the axis.
+        smooth: Draw the values pale, and their running mean over a twentieth of them on top.
+        start: Lower end of the axis.
+
+    Returns:
+        An SVG element.
+    """
+    steps, values = (np.asarray(part, dtype=float) for part in curve)
+    with _axes() as (figure, axes):
+        if smooth and len(values) >= 20:
+            axes.plot(steps, values, color=_BLUE, alpha=0.3, linewidth=0.8)
+            values = _running_mean(values, len(values) // 20)
+        axes.plot(steps, values, color=_BLUE)
+        _finish(axes, title, 'step')
+        axes.set_ylim(bottom=start)
+        axes.ticklabel_format(axis='y', style='sci', scilimits=(-3, 4), useMathText=True)
+    return svg(figure, f'{title} over {len(steps)} logged steps, from {values[0]:.4g} to {values[-1]:.4g}.')
+
+
+def marked_chart(curve: Curve, title: str, x_label: str) -> str:
+    """A quantity measured now and then; the first and the last value are written beside their points.
+
+    Args:
+        curve: Places and values.
+        title: What is drawn.
+        x_label: What the places are.
+
+    Returns:
+        An SVG element.
+    """
+    places, values = (np.asarray(part, dtype=float) for part in curve)
+    with _axes() as (figure, axes):
+        axes.plot(places, values, color=_BLUE, marker='o', markersize=4)
+        for place in {0, len(values) - 1}:
+            axes.annotate(f'{values[place]:.1f}', (places[place], values[place]), xytext=(0, 7),
+                          textcoords='offset points', ha='center')  # fmt: skip
+        _finish(axes, title, x_label)
+        axes.margins(x=0.08, y=0.2)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return svg(figure, f'{title}: {values[0]:.1f} at first, {values[-1]:.1f} at last, over {len(values)} measurements.')
+
+
+def usage_chart(counts: Sequence[int]) -> str:
+    """How often each prototype is the first choice, sorted, beside equal use.
+
+    Args:
+        counts: Images a prototype.
+
+    Returns:
+        An SVG element.
+    """
+    ordered = np.sort(np.asarray(counts))[::-1]
+    dead, mean = int((ordered == 0).sum()), ordered.mean()
+    with _axes() as (figure, axes):
+        axes.fill_between(np.arange(len(ordered)), ordered, step='mid', color=_BLUE, linewidth=0)
+        axes.axhline(mean, color=_ORANGE, linewidth=1.2)
+        axes.annotate(f'equal use: {mean:.0f}', (len(ordered) - 1, mean), xytext=(0, 4), textcoords='offset points',
+                      ha='right')  # fmt: skip
+        _finish(axes, 'images that choose it first', 'prototype, most used first')
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0.01)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    alt = f'Use of {len(ordered)} prototypes: {ordered[0]} images at most, {ordered[-1]} at least, {dead} unused.'
+    return svg(figure, alt)
+
+
+def map_chart(points: np.ndarray, groups: np.ndarray, names: Sequence[str] | Mapping[int, str], title: str) -> str:
+    """Points in the plane, coloured by group, with a legend where there are at most 20 groups.
+
+    Args:
+        points: Shape ``(N, 2)``.
+        groups: Group numbers from 0, shape ``(N,)``.
+        names: Name of each group.
+        title: What the map shows, for the alternative text.
+
+    Returns:
+        An SVG element, its points as a bitmap.
+    """
+    present = np.unique(groups)
+    palette = matplotlib.colormaps['tab10' if len(present) <= 10 else 'tab20' if len(present) <= 20 else 'hsv']
+    rows = -(-len(present) // 4) if len(present) <= 20 else 0
+    with _axes((4.4, 4.0 + 0.2 * rows)) as (figure, axes):
+        for place, group in enumerate(present):
+            colour = palette(place) if len(present) <= 20 else palette(place / len(present))
+            members = points[groups == group]
+            axes.scatter(*members.T, s=7, color=colour, linewidths=0, alpha=0.8, rasterized=True, label=names[group])
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        if rows:
+            figure.legend(loc='outside lower center', ncols=4, markerscale=2, handletextpad=0.1, columnspacing=1.2)
+    return svg(figure, f'{title}: {len(points)} points in {len(present)} colours.')
+
+
+def _finish(axes: Axes, title: str, x_label: str) -> None:
+    axes.set_title(title, loc='left', fontsize=9)
+    axes.set_xlabel(x_label)
+
+
+def _running_mean(values: np.ndarray, reach: int) -> np.ndarray:
+    """Mean over the neighbours up to ``reach`` away, fewer at the ends; as long as ``values``."""
+    window = np.ones(2 * reach + 1)
+    return np.convolve(values, window, 'same') / np.convolve(np.ones_like(values), window, 'same')

@@ -1,0 +1,88 @@
+"""What a run wrote down, and where it ran."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+_PACKAGES = ('torch', 'torchvision', 'onedl-mmengine', 'mmengine', 'numpy', 'scikit-learn', 'timm')
+
+Curve = tuple[list[float], list[float]]
+
+
+def read_scalars(work_dir: str | Path) -> dict[str, Curve]:
+    """Histories of everything a run logged, in the order of its steps.
+
+    Args:
+        work_dir: Folder with ``<time>/vis_data/scalars.json``, one JSON object a line (MMEngine's format). Where a run
+            was resumed there are several; what a later one says of a step counts.
+
+    Returns:
+        Steps and values by name, for example ``loss``, ``lr``, ``time`` and ``knn_top1``.
+
+    Raises:
+        FileNotFoundError: Nothing was logged there.
+    """
+    paths = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    if not paths:
+        raise FileNotFoundError(f'No log in {work_dir} (*/vis_data/scalars.json): give the work directory of a run.')
+    found: dict[str, dict[float, float]] = {}
+    for path in paths:
+        for entry in map(json.loads, path.read_text().splitlines()):
+            for name, value in entry.items():
+                if name != 'step' and isinstance(value, int | float):
+                    found.setdefault(name, {})[entry['step']] = value
+    return {name: tuple(map(list, zip(*sorted(history.items())))) for name, history in found.items()}
+
+
+def environment() -> dict[str, str]:
+    """The machine and the packages that a result depends on; nothing that names its owner.
+
+    Returns:
+        Texts by title.
+    """
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'none'
+    return {
+        'mmssl': _version('mmssl'),
+        **{name: _version(name) for name in _PACKAGES if _version(name) != '-'},
+        'Python': platform.python_version(),
+        'system': f'{platform.system()} {platform.release()}, {platform.machine()}',
+        'processor': f'{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads',
+        'GPU': device,
+    }
+
+
+def describe_command(arguments: Sequence[str]) -> str:
+    """A command as it can be typed again.
+
+    Args:
+        arguments: ``sys.argv``, or another list of words.
+
+    Returns:
+        One line, with quotes where the shell needs them.
+    """
+    import shlex
+
+    return shlex.join(arguments)
+
+
+def _version(name: str) -> str:
+    if name == 'mmssl':
+        from mmssl.version import __version__
+
+        return __version__
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return '-'
+
+
+def _processor() -> str:
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,63 @@
+"""The report of a whole run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from torch import nn
+
+from mmssl.evaluation import extract_features, verdict
+from mmssl.registry import DATASETS
+from mmssl.visualization import sections as part
+from mmssl.visualization.html import Section, write_report
+from mmssl.visualization.records import read_scalars
+
+
+def report_run(
+    path: str | Path,
+    model: nn.Module,
+    config: Config,
+    rows: Sequence[Mapping[str, Any]],
+    command: str,
+    title: str = 'Pre-training report',
+    exported: Section | None = None,
+    extra: Mapping[str, str] | None = None,
+) -> Path:
+    """Write everything there is to see of a run into one HTML file.
+
+    Args:
+        path: The file.
+        model: The trained algorithm.
+        config: Of the run: ``work_dir``, ``train_dataloader.dataset`` and ``evaluation`` are read.
+        rows: Results, from :func:`~mmssl.evaluation.compare_floors`.
+        command: The exact command.
+        title: Of the page.
+        exported: From :func:`~mmssl.visualization.export_section`.
+        extra: Further lines for the table of the environment, for example the data and the time it took.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: The run left no log.
+    """
+    evaluation = config.evaluation
+    gallery_data = DATASETS.build(evaluation.gallery)
+    query_data = DATASETS.build(evaluation.query) if 'query' in evaluation else gallery_data
+    loading = (evaluation.get('batch_size', 256), evaluation.get('num_workers', 0))
+    gallery = extract_features(model, gallery_data, *loading)
+    query = extract_features(model, query_data, *loading) if query_data is not gallery_data else gallery
+    parts = [
+        part.results_section(rows),
+        part.training_section(read_scalars(config.work_dir)),
+        part.views_section(DATASETS.build(config.train_dataloader.dataset)),
+        part.neighbors_section(gallery, gallery_data, query, query_data),
+        part.map_section(gallery, gallery_data.source.classes),
+    ]
+    if hasattr(model, 'prototypes') and hasattr(model, 'neck'):
+        parts.append(part.prototypes_section(part.prototype_counts(model, gallery.features)))
+    if exported is not None:
+        parts.append(exported)
+    parts.append(part.reproduction_section(command, config.pretty_text, extra))
+    return write_report(path, title, parts, lead=verdict(rows))

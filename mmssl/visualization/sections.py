@@ -1,0 +1,305 @@
+"""The parts of a report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torch.utils.data import Dataset
+
+from mmssl.evaluation import (
+    Features,
+    eval_mode,
+    nearest_neighbors,
+    protocols,
+    random_state_kept,
+    result_columns,
+    verdict,
+)
+from mmssl.visualization.charts import Curve, curve_chart, map_chart, marked_chart, usage_chart
+from mmssl.visualization.html import Section, Tile, charts, code, legend, paragraph, sheet, table
+from mmssl.visualization.pictures import to_picture
+from mmssl.visualization.records import environment
+
+_MEASURES = (
+    'Other view found: how often the nearest of all second views belongs to the same picture. Alignment: mean squared '
+    'distance of two views of a picture (0 to 4). Uniformity: about -4 (evenly spread) to 0. Effective rank: '
+    'directions in use. Deviation: 1 (evenly spread) to 0. A collapsed network has alignment, uniformity and deviation '
+    '0, and effective rank 1. These measures tell a sound run from a collapsed one; they are no accuracy.'
+)
+
+
+def results_section(rows: Sequence[Mapping[str, Any]]) -> Section:
+    """The table of results, with what was measured and how it stands against the floors.
+
+    Args:
+        rows: From :func:`~mmssl.evaluation.compare_floors`.
+
+    Returns:
+        The section.
+    """
+    columns = [result_columns(row) for row in rows]
+    titles = list(columns[-1])
+    body = [[title, *(column.get(title, '-') for column in columns)] for title in titles]
+    return Section('Results', [
+        *map(paragraph, verdict(rows)),
+        table(['', *(str(row['name']) for row in rows)], body, strong=True),
+        *(paragraph(sentence, muted=True) for sentence in protocols(rows[-1])),
+        paragraph(_MEASURES, muted=True),
+    ])  # fmt: skip
+
+
+def training_section(scalars: Mapping[str, Curve]) -> Section:
+    """Loss, learning rate, online k-NN, and what share of the time went into waiting for data.
+
+    Args:
+        scalars: From :func:`~mmssl.visualization.read_scalars`.
+
+    Returns:
+        The section; what was not logged is left out.
+    """
+    drawings, captions = [curve_chart(scalars['loss'], 'loss', smooth=True)], ['Pale: as logged. Line: running mean.']
+    if 'lr' in scalars:
+        drawings.append(curve_chart(scalars['lr'], 'learning rate', start=0))
+        captions.append('Of the first parameter group.')
+    if 'knn_top1' in scalars:
+        drawings.append(marked_chart(scalars['knn_top1'], 'online k-NN top-1 (%)', 'step'))
+        captions.append('On parts of the gallery and the query set; the first point is the untrained network.')
+    if 'prototypes_used' in scalars:
+        shares = [100 * share for share in scalars['prototypes_used'][1]]
+        drawings.append(curve_chart((scalars['prototypes_used'][0], shares), 'prototypes used in a batch (%)', True, 0))
+        captions.append('Share of the prototypes that some picture of the batch chose first.')
+    return Section('Training', [charts(drawings, captions), *_timing(scalars)])
+
+
+def views_section(dataset: Dataset, count: int = 6) -> Section:
+    """Pictures, and the views of them that the network was trained on.
+
+    Args:
+        dataset: The training's :class:`~mmssl.datasets.ImageDataset`.
+        count: How many pictures, spread evenly over the data set.
+
+    Returns:
+        The section.
+    """
+    rows = []
+    with random_state_kept():
+        for index in _spread(len(dataset), count):
+            sample = dataset[index]
+            number = sample['sample_idx']
+            name = dataset.source.name(number)
+            original = Tile(to_picture(dataset.source.load(number)), f'original, {name}', 'original', 'first')
+            views = [
+                Tile(to_picture(view), f'view {place + 1} of {name}', f'{view.shape[-1]} px')
+                for place, view in enumerate(sample['inputs'])
+            ]
+            rows.append([original, *views])
+    text = 'Each row: a picture, and the views of it as the network gets them, all drawn at one size.'
+    return Section('What the network saw', [paragraph(text), sheet(rows)])
+
+
+def neighbors_section(
+    gallery: Features, gallery_data: Dataset, query: Features, query_data: Dataset, count: int = 6, neighbors: int = 8
+) -> Section:
+    """Pictures of the query set with their nearest neighbours in the gallery.
+
+    Args:
+        gallery: Features of ``gallery_data``.
+        gallery_data: Pictures to find.
+        query: Features of ``query_data``; the same object as ``gallery`` where there is no query set.
+        query_data: Pictures to find others for.
+        count: How many pictures, spread evenly over the query set, not selected.
+        neighbors: How many neighbours of each.
+
+    Returns:
+        The section; where there are labels, frames tell right from wrong.
+    """
+    places = _spread(len(query), count)
+    itself = query is gallery
+    wanted = min(neighbors + itself, len(gallery))
+    cosines, found = nearest_neighbors(gallery.features, query.features[places], wanted)
+    rows = []
+    for place, near, similar in zip(places, found.tolist(), cosines.tolist()):
+        pairs = [(n, c) for n, c in zip(near, similar) if not (itself and n == place)][:neighbors]
+        label = _label(query, place)
+        name = _title(query_data, label)
+        tiles = [Tile(_view(query_data, place), f'query {name}', name, 'first')]
+        for number, cosine in pairs:
+            tiles.append(_neighbor(gallery, gallery_data, number, cosine, label))
+        rows.append(tiles)
+    text = 'First in each row: a picture of the query set, not selected. Then its nearest in the gallery, by cosine.'
+    parts = [paragraph(text), sheet(rows)]
+    if query.labels is not None and gallery.labels is not None:
+        parts.insert(1, legend([('right', 'same class'), ('wrong', 'other class')]))
+    return Section('Nearest neighbours', parts)
+
+
+def map_section(
+    features: Features, classes: Sequence[str] | None = None, count: int = 2000, method: str = 'tsne'
+) -> Section:
+    """The features in two dimensions, coloured by class, or by k-means cluster where there are no labels.
+
+    Args:
+        features: Of a data set.
+        classes: Names of the classes.
+        count: Most points that are drawn, spread evenly over the data set.
+        method: ``'tsne'`` or ``'pca'``.
+
+    Returns:
+        The section.
+
+    Raises:
+        ValueError: No such method.
+    """
+    places = _spread(len(features), count)
+    rows = normalize(features.features[places], dim=1).numpy()
+    points = project(rows, method)
+    if features.labels is None:
+        groups = _clusters(rows)
+        names, colours = {int(group): f'cluster {group + 1}' for group in np.unique(groups)}, 'k-means clusters'
+    else:
+        groups = features.labels[places].numpy()
+        names, colours = {int(group): _class(classes, group) for group in np.unique(groups)}, 'classes'
+    title = f'{"t-SNE" if method == "tsne" else "PCA"} map of the features, coloured by {colours}'
+    text = f'{len(points)} pictures of the gallery, by {"t-SNE" if method == "tsne" else "PCA"} of the unit features; '
+    text += f'colours are {colours}. Distances between far groups mean little.'
+    return Section('Map of the features', [charts([map_chart(points, groups, names, title)], [text])])
+
+
+def project(rows: np.ndarray, method: str = 'tsne') -> np.ndarray:
+    """Features in two dimensions.
+
+    Args:
+        rows: Shape ``(N, D)``.
+        method: ``'tsne'`` (after PCA to 50 dimensions; PCA where there are fewer than 10 rows) or ``'pca'``.
+
+    Returns:
+        Shape ``(N, 2)``.
+
+    Raises:
+        ValueError: No such method.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    if method not in ('tsne', 'pca'):
+        raise ValueError(f"A map by {method!r}: choose 'tsne' or 'pca'.")
+    if method == 'pca' or len(rows) < 10:
+        return PCA(2, random_state=0).fit_transform(rows)
+    reduced = PCA(min(50, *rows.shape), random_state=0).fit_transform(rows)
+    return TSNE(perplexity=min(30, (len(rows) - 1) / 3), init='pca', random_state=0).fit_transform(reduced)
+
+
+@torch.no_grad()
+def prototype_counts(model: nn.Module, features: Tensor) -> Tensor:
+    """How many pictures choose each prototype first.
+
+    Args:
+        model: An algorithm with ``neck`` and ``prototypes``.
+        features: What the backbone gives, shape ``(N, D)``.
+
+    Returns:
+        Whole numbers, shape ``(K,)``.
+    """
+    device = next(model.parameters()).device
+    with eval_mode(model):
+        scores = [model.prototypes(normalize(model.neck(part.to(device)), dim=1)) for part in features.split(4096)]
+    first = torch.cat([part.argmax(dim=1) for part in scores])
+    return torch.bincount(first, minlength=scores[0].shape[1]).cpu()
+
+
+def prototypes_section(counts: Tensor) -> Section:
+    """How evenly the prototypes are used.
+
+    Args:
+        counts: From :func:`prototype_counts`.
+
+    Returns:
+        The section.
+    """
+    dead = int((counts == 0).sum())
+    text = (
+        f'{len(counts)} prototypes, {int(counts.sum())} pictures of the gallery in their evaluation view; '
+        f'{dead} {"prototype is" if dead == 1 else "prototypes are"} the first choice of none. The balance that '
+        'training asks for holds in every batch of augmented views, so some unevenness here is normal; a few prototypes '
+        'with nearly everything would be a collapse.'
+    )
+    return Section('Prototype usage', [charts([usage_chart(counts.tolist())]), paragraph(text)])
+
+
+def export_section(check: str, loading: str, path: str | Path) -> Section:
+    """The exported file, that it loads, and how.
+
+    Args:
+        check: What loading it gave.
+        loading: Lines of code that load it.
+        path: The file.
+
+    Returns:
+        The section.
+    """
+    return Section('The backbone, exported', [paragraph(f'{Path(path).name}: {check}.'), code(loading)])
+
+
+def reproduction_section(command: str, config: str | None = None, extra: Mapping[str, str] | None = None) -> Section:
+    """What was typed, on which machine.
+
+    Args:
+        command: The exact command.
+        config: The whole config as text.
+        extra: Further lines of the table.
+
+    Returns:
+        The section.
+    """
+    lines = [[title, text] for title, text in {**environment(), **(extra or {})}.items()]
+    parts = [code(command), table([], lines)]
+    if config:
+        parts += ['<details><summary>The whole config</summary>', code(config), '</details>']
+    return Section('Environment and command', parts)
+
+
+def _timing(scalars: Mapping[str, Curve]) -> list[str]:
+    if 'time' not in scalars or 'data_time' not in scalars:
+        return []
+    step, waiting = (np.mean(scalars[name][1]) for name in ('time', 'data_time'))
+    return [paragraph(f'A step took {step:.3g} s on average, {waiting / step:.0%} of it waiting for data.', muted=True)]
+
+
+def _neighbor(gallery: Features, data: Dataset, number: int, cosine: float, label: int | None) -> Tile:
+    own = _label(gallery, number)
+    kind = '' if own is None or label is None else 'right' if own == label else 'wrong'
+    name = _title(data, own)
+    alt = f'{kind} neighbour {name}, cosine {cosine:.2f}'.strip()
+    return Tile(_view(data, number), alt, name or f'{cosine:.2f}', kind)
+
+
+def _view(dataset: Dataset, place: int) -> Any:
+    with random_state_kept():
+        return to_picture(dataset[place]['inputs'][0])
+
+
+def _label(features: Features, place: int) -> int | None:
+    return None if features.labels is None else int(features.labels[place])
+
+
+def _title(dataset: Dataset, label: int | None) -> str:
+    return '' if label is None else _class(dataset.source.classes, label)
+
+
+def _class(classes: Sequence[str] | None, label: int) -> str:
+    return classes[label] if classes else f'class {label}'
+
+
+def _clusters(rows: np.ndarray, most: int = 10) -> np.ndarray:
+    from sklearn.cluster import KMeans
+
+    return KMeans(min(most, len(rows)), n_init=3, random_state=0).fit_predict(rows)
+
+
+def _spread(length: int, count: int) -> list[int]:
+    count = min(length, count)
+    return [place * length // count for place in range(count)]

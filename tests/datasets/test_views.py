@@ -1,0 +1,208 @@
+"""Views, against torchvision's transforms on Pillow images."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms.functional as tv
+from PIL import Image, ImageFilter, ImageOps
+from torch import Tensor
+from torchvision import transforms
+
+from mmssl.datasets import EvalView, MultiView, View
+from mmssl.datasets.pictures import picture_to_tensor
+from mmssl.datasets.transforms import views as views_module
+from mmssl.datasets.transforms.views import Box, ViewDraw
+from mmssl.registry import TRANSFORMS
+
+NOTHING = ViewDraw(box=Box(0, 0, 45, 60), flip=False, jitter=[], gray=False, sigma=0, solarize=False)
+SWAV = {'jitter': (0.8, 0.8, 0.8, 0.2), 'jitter_prob': 0.8, 'gray_prob': 0.2, 'blur_prob': 0.5}
+
+
+def difference(ours: Tensor, theirs: Image.Image) -> np.ndarray:
+    return np.abs(ours.permute(1, 2, 0).numpy().astype(int) - np.asarray(theirs).astype(int))
+
+
+def kolmogorov(first: list[float], second: list[float]) -> float:
+    """Largest distance between two empirical distributions."""
+    places = np.sort(np.concatenate([first, second]))
+    shares = [np.searchsorted(np.sort(values), places, side='right') / len(values) for values in (first, second)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+@pytest.mark.parametrize('box', [Box(3, 5, 40, 50), Box(10, 20, 9, 8), Box(0, 0, 45, 60), Box(44, 0, 1, 60)])
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+def test_crop_and_resize_equal_torchvision_within_one_level(
+    photo: Image.Image, box: Box, interpolation: str
+) -> None:
+    view = View(24, interpolation=interpolation).apply(picture_to_tensor(photo), NOTHING._replace(box=box))
+    theirs = tv.resized_crop(photo, *box, [24, 24], transforms.InterpolationMode(interpolation))
+    assert difference(view, theirs).max() <= 1
+
+
+@pytest.mark.parametrize('picture', [(100, 150), (90, 60), (40, 400)])
+@pytest.mark.parametrize('scale', [(0.14, 1.0), (0.05, 0.14)])
+def test_crops_have_the_distribution_of_torchvision(picture: tuple[int, int], scale: tuple[float, float]) -> None:
+    torch.manual_seed(0)
+    view, image = View(8, scale), torch.empty(3, *picture)
+    ours = [view.draw(*picture).box for _ in range(3000)]
+    theirs = [transforms.RandomResizedCrop.get_params(image, scale, (3 / 4, 4 / 3)) for _ in range(3000)]
+    features = (lambda b: b[2] * b[3], lambda b: b[3] / b[2], lambda b: b[0], lambda b: b[1])
+    for feature in features:
+        assert kolmogorov(list(map(feature, ours)), list(map(feature, theirs))) < 0.05
+
+
+@pytest.mark.parametrize('picture', [(11, 1001), (1001, 11), (50, 50), (1, 1)])
+def test_where_no_crop_fits_the_middle_is_taken_as_in_torchvision(picture: tuple[int, int]) -> None:
+    scale = (1.5, 2.0)  # never fits
+    theirs = transforms.RandomResizedCrop.get_params(torch.empty(3, *picture), scale, (3 / 4, 4 / 3))
+    assert View(8, scale).draw(*picture).box == theirs
+
+
+def test_chance_keeps_the_probabilities_and_ranges() -> None:
+    torch.manual_seed(0)
+    view = View(8, flip=0.3, solarize_prob=0.1, **SWAV)
+    draws = [view.draw(20, 20) for _ in range(4000)]
+    shares = {'flip': 0.3, 'jitter': 0.8, 'gray': 0.2, 'sigma': 0.5, 'solarize': 0.1}
+    for name, share in shares.items():
+        assert np.mean([bool(getattr(draw, name)) for draw in draws]) == pytest.approx(share, abs=0.03)
+    sigmas = [draw.sigma for draw in draws if draw.sigma]
+    assert kolmogorov(sigmas, list(np.linspace(0.1, 2.0, 4000))) < 0.05
+    for name, low, high in (('brightness', 0.2, 1.8), ('contrast', 0.2, 1.8), ('saturation', 0.2, 1.8), ('hue', -0.2, 0.2)):
+        factors = [dict(draw.jitter)[name] for draw in draws if draw.jitter]
+        assert kolmogorov(factors, list(np.linspace(low, high, 4000))) < 0.05
+    orders = Counter(tuple(name for name, _ in draw.jitter) for draw in draws if draw.jitter)
+    assert set(orders) == set(itertools.permutations(('brightness', 'contrast', 'saturation', 'hue')))
+    assert max(orders.values()) < 2 * min(orders.values())
+
+
+def test_what_chance_decides_is_independent() -> None:
+    torch.manual_seed(0)
+    view = View(8, blur_sigma=(0.0, 1.0), solarize_prob=0.5, **{**SWAV, 'jitter_prob': 0.5, 'gray_prob': 0.5})
+    draws = [view.draw(20, 20) for _ in range(3000)]
+    rows = [
+        (d.flip, bool(d.jitter), d.gray, d.sigma > 0, d.solarize, d.box.top, d.box.left, d.box.height * d.box.width)
+        for d in draws
+    ]
+    correlations = np.corrcoef(np.array(rows, float).T)
+    correlations[5:, 5:] = 0  # a large crop lies near the corner
+    assert np.abs(correlations - np.diag(np.diag(correlations))).max() < 0.08
+
+
+def test_the_operations_follow_the_order_of_the_papers(photo: Image.Image) -> None:
+    jitter = [('hue', 0.1), ('contrast', 1.3), ('brightness', 0.8), ('saturation', 0.4)]
+    draw = ViewDraw(Box(5, 6, 30, 40), flip=True, jitter=jitter, gray=False, sigma=1.0, solarize=True)
+    view = View(32).apply(picture_to_tensor(photo), draw)
+    image = ImageOps.mirror(tv.resized_crop(photo, 5, 6, 30, 40, [32, 32]))
+    for name, factor in jitter:
+        image = getattr(tv, f'adjust_{name}')(image, factor)
+    image = ImageOps.solarize(image.filter(ImageFilter.GaussianBlur(1.0)), 128)
+    assert np.median(difference(view, image)) <= 2  # pixels near the threshold of solarize part
+    gray = View(32).apply(picture_to_tensor(photo), draw._replace(gray=True))
+    assert torch.equal(gray[0], gray[1]) and torch.equal(gray[0], gray[2])
+
+
+def test_gray_comes_after_the_jitter_and_before_the_blur(photo: Image.Image) -> None:
+    draw = NOTHING._replace(jitter=[('hue', 0.3)], gray=True, sigma=1.0)
+    view = View(32).apply(picture_to_tensor(photo), draw)
+    image = tv.adjust_hue(tv.resized_crop(photo, 0, 0, 45, 60, [32, 32]), 0.3).convert('L')
+    image = image.filter(ImageFilter.GaussianBlur(1.0))
+    inside = difference(view, image.convert('RGB'))[6:-6, 6:-6]
+    assert inside.max() <= 6  # Pillow's hue has 256 steps
+
+
+def test_a_view_without_operations_is_the_crop_and_the_picture_stays_as_it_is(photo: Image.Image) -> None:
+    picture = picture_to_tensor(photo)
+    before = picture.clone()
+    view = View(40).apply(picture, NOTHING._replace(box=Box(2, 3, 40, 40)))
+    assert torch.equal(view, picture[:, 2:42, 3:43]) and view.is_contiguous() and view.dtype == torch.uint8
+    for _ in range(20):
+        View(45, scale=(1, 1), solarize_prob=0.5, **SWAV)(picture)
+    assert torch.equal(picture, before)
+
+
+def test_sixteen_bit_views_keep_their_type_and_range(photo: Image.Image) -> None:
+    small = picture_to_tensor(photo)
+    large = (small.int() * 257).to(torch.uint16)
+    draw = ViewDraw(Box(2, 3, 30, 31), True, [('brightness', 1.5), ('contrast', 1.2)], False, 0.8, True)
+    one, other = View(20).apply(small, draw), View(20).apply(large, draw)
+    assert other.dtype == torch.uint16 and int(other.int().max()) > 30000
+    assert np.median((other.int() / 257 - one).abs()) <= 1
+
+
+@pytest.mark.parametrize('channels', [1, 2, 4, 12])
+def test_pictures_of_other_channels_go_without_colour_but_with_brightness(channels: int) -> None:
+    torch.manual_seed(0)
+    picture = torch.randint(0, 100, (channels, 30, 30), dtype=torch.uint8)
+    coloured = NOTHING._replace(box=Box(0, 0, 30, 30), jitter=[('hue', 0.3), ('saturation', 0.0)], gray=True)
+    assert torch.equal(View(30).apply(picture, coloured), picture)
+    brighter = View(30).apply(picture, coloured._replace(jitter=[('hue', 0.3), ('brightness', 2.0)]))
+    assert torch.equal(brighter, picture * 2)
+    assert View(16, solarize_prob=1.0, **SWAV)(picture).shape == (channels, 16, 16)
+
+
+def test_leaving_out_colours_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(views_module, 'print_log', lambda message, **_: said.append(message))
+    views_module._warn_once.cache_clear()
+    pipeline = MultiView([2, 1], [View(8, **SWAV), View(4, **SWAV)])
+    pipeline.check_channels(3)
+    View(8, jitter=(0.4, 0.4, 0, 0)).check_channels(1)  # nothing is left out
+    assert said == []
+    pipeline.check_channels(4)
+    pipeline.check_channels(4)
+    assert len(said) == 1 and 'hue' in said[0]
+
+
+def test_every_view_takes_the_same_number_of_random_numbers() -> None:
+    states = []
+    for view in (View(8, flip=0.0), View(8, scale=(1.5, 2.0), solarize_prob=1.0, **SWAV)):
+        torch.manual_seed(0)
+        view.draw(20, 30)
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)
+
+
+def test_draws_do_not_depend_on_the_default_dtype() -> None:
+    draws = []
+    for dtype in (torch.float32, torch.float64):
+        torch.set_default_dtype(dtype)
+        try:
+            torch.manual_seed(0)
+            draws.append(View(8, **SWAV).draw(50, 60))
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert draws[0] == draws[1]
+
+
+def test_multi_crop_gives_its_views_in_order_and_each_differs(photo: Image.Image) -> None:
+    view = {'type': 'View', 'flip': 0.5, **SWAV}
+    pipeline = TRANSFORMS.build(
+        {'type': 'MultiView', 'counts': [2, 6], 'views': [{**view, 'size': 32}, {**view, 'size': 20}]}
+    )
+    views = pipeline(picture_to_tensor(photo))
+    assert [tuple(v.shape) for v in views] == [(3, 32, 32)] * 2 + [(3, 20, 20)] * 6
+    assert len({v.numpy().tobytes() for v in views}) == 8
+
+
+def test_counts_that_do_not_match_the_kinds_are_refused() -> None:
+    with pytest.raises(ValueError, match='1 counts for 2 kinds'):
+        MultiView([2], [View(8), View(4)])
+
+
+@pytest.mark.parametrize('size', [(60, 45), (45, 60), (300, 301), (20, 33), (33, 33)])
+@pytest.mark.parametrize(('resize', 'crop'), [(33, 32), (40, 27), (33, 33)])
+def test_evaluation_view_equals_torchvision(
+    photo: Image.Image, size: tuple[int, int], resize: int, crop: int
+) -> None:
+    image = photo.resize(size)
+    theirs = transforms.Compose([transforms.Resize(resize), transforms.CenterCrop(crop)])(image)
+    (view,) = EvalView(resize, crop)(picture_to_tensor(image))
+    assert difference(view, theirs).max() <= 1 and view.is_contiguous()
+
+
+def test_evaluation_crop_larger_than_the_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match='set resize=224'):
+        EvalView(resize=32, crop=224)

@@ -1,0 +1,117 @@
+"""Stop anywhere, go on, and get the same bits: every algorithm, by its CPU config."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import mmssl.models
+from mmssl.engine.checkpoint import latest_checkpoint
+from mmssl.models import BaseAlgorithm
+from mmssl.registry import MODELS
+from tests.training import ROOT, command, differences, environment, make_config, make_pictures, train
+
+CPU_CONFIGS = sorted(str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*.py'))
+FIRST = 'swav/' + next(path.name for path in (ROOT / 'configs/swav').glob('*_cpu_*.py'))
+
+
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory):
+    return make_pictures(tmp_path_factory.mktemp('pictures'))
+
+
+def test_every_algorithm_has_a_cpu_config():
+    algorithms = {
+        name for name, cls in MODELS.module_dict.items()
+        if isinstance(cls, type) and issubclass(cls, BaseAlgorithm) and cls.__module__.startswith(mmssl.models.__name__)
+    }
+    texts = [(ROOT / 'configs' / path).read_text() for path in CPU_CONFIGS]
+    methods = {path.split('/')[0].replace('_', '') for path in CPU_CONFIGS}
+    assert algorithms, texts
+    assert {name for name in algorithms if name.lower() not in methods} <= {'LinearClassifier'}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config', CPU_CONFIGS)
+@pytest.mark.parametrize('workers, processes', [(0, 1), (2, 1), (0, 2), (2, 2)])
+def test_resumed_inside_an_epoch_gives_the_bits_of_a_run_that_went_through(config, workers, processes, pictures, tmp_path):
+    file = make_config(tmp_path / 'config.py', config, pictures, workers, f'train_dataloader.update(batch_size={16 // processes})')
+    whole = train(file, tmp_path / 'whole', processes=processes)
+    half = train(file, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=processes)
+    assert differences(whole / 'iter_9.pth', half / 'iter_9.pth') == []
+    assert differences(whole / 'epoch_2.pth', half / 'epoch_2.pth') == []
+
+
+@pytest.mark.slow
+def test_workers_change_nothing(pictures, tmp_path):
+    runs = [
+        train(make_config(tmp_path / f'config{workers}.py', FIRST, pictures, workers), tmp_path / str(workers))
+        for workers in (0, 2)
+    ]
+    assert differences(runs[0] / 'epoch_2.pth', runs[1] / 'epoch_2.pth') == []
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_processes(pictures, tmp_path):
+    one = make_config(tmp_path / 'one.py', FIRST, pictures)
+    two = make_config(tmp_path / 'two.py', FIRST, pictures, extra='train_dataloader.update(batch_size=8)')
+    whole = train(one, tmp_path / 'whole')
+    half = train(two, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=2)
+    checkpoint = torch.load(half / 'epoch_2.pth', weights_only=True)
+    assert checkpoint['meta']['progress'] == torch.load(whole / 'epoch_2.pth', weights_only=True)['meta']['progress']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_ends_and_the_run_goes_on(number, pictures, tmp_path):
+    file = make_config(tmp_path / 'config.py', FIRST, pictures, extra='train_cfg.update(max_epochs=40)')
+    process = _start(file, tmp_path / 'work')
+    _wait_for(tmp_path / 'work/iter_3.pth', process)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 0
+    path, checkpoint = latest_checkpoint(tmp_path / 'work')
+    assert 0 < checkpoint['meta']['progress']['epoch'] + checkpoint['meta']['progress']['samples_seen']
+    shorter = make_config(tmp_path / 'shorter.py', FIRST, pictures, extra='train_cfg.update(max_epochs=40)')
+    again = _start(shorter, tmp_path / 'work', '--resume')
+    _wait_for(tmp_path / f'work/iter_{_next(path)}.pth', again)
+    again.kill()
+    again.wait()
+
+
+@pytest.mark.slow
+def test_killed_while_it_writes_it_goes_on_from_the_last_whole_checkpoint(pictures, tmp_path):
+    slow_write = (
+        "custom_hooks = [*custom_hooks, dict(type=SlowWrite)]"
+    )
+    file = make_config(tmp_path / 'config.py', FIRST, pictures, extra=f'from tests.slow_write import SlowWrite\n{slow_write}')
+    process = _start(file, tmp_path / 'work')
+    _wait_for(tmp_path / 'work/writing', process)
+    process.kill()
+    process.wait()
+    assert (tmp_path / 'work/.checkpoint.tmp').exists(), 'the kill did not fall into a write'
+    assert latest_checkpoint(tmp_path / 'work')[0].name == 'iter_3.pth'
+    plain = make_config(tmp_path / 'plain.py', FIRST, pictures)
+    resumed = train(plain, tmp_path / 'work', '--resume')
+    whole = train(plain, tmp_path / 'whole')
+    assert differences(resumed / 'epoch_2.pth', whole / 'epoch_2.pth') == []
+
+
+def _start(config: Path, work_dir: Path, *options: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        command(config, work_dir, *options), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def _wait_for(path: Path, process: subprocess.Popen, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, 'the training has ended'
+        assert time.monotonic() < end, f'{path} did not come'
+        time.sleep(0.05)
+
+
+def _next(path: Path) -> int:
+    return int(path.stem.split('_')[1]) // 3 * 3 + 6

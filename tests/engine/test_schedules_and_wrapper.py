@@ -1,0 +1,101 @@
+"""Learning rates by the optimizer's steps, and steps that all ranks take or skip."""
+
+import copy
+
+import pytest
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from mmssl.engine import WarmupCosineLR
+from mmssl.engine.optimizers import AmpOptimWrapper, NonFiniteLossError, OptimWrapper
+from tests.conftest import golden
+
+
+def _wrapper(lr=1.0, **settings):
+    parameter = torch.nn.Parameter(torch.ones(2))
+    return OptimWrapper(optimizer=torch.optim.SGD([parameter], lr=lr), **settings), parameter
+
+
+@pytest.mark.parametrize('name', ['big', 'small'])
+def test_rates_of_a_run_equal_the_swav_table(name):
+    case = golden('schedules/swav.json')[name]
+    wrapper, _ = _wrapper(case['base'])
+    schedule = WarmupCosineLR.build_iter_from_epoch(
+        wrapper, end=case['epochs'], epoch_length=case['iters_per_epoch'], warmup=case['warmup_epochs'],
+        warmup_factor=case['start'] / case['base'], end_factor=case['final'] / case['base'], warmup_reaches_base=True,
+    )
+    rates = []
+    for _ in case['lr']:
+        rates.append(wrapper.optimizer.param_groups[0]['lr'])
+        schedule.step()
+    assert rates == pytest.approx(case['lr'], rel=1e-12)
+
+
+def test_a_warm_up_from_zero_rises_and_groups_keep_their_ratio():
+    parameters = [torch.nn.Parameter(torch.ones(1)) for _ in range(2)]
+    optimizer = torch.optim.SGD([{'params': parameters[:1]}, {'params': parameters[1:], 'lr': 10.0}], lr=1.0)
+    schedule = WarmupCosineLR(OptimWrapper(optimizer=optimizer), end=10, warmup=4)
+    rates = [[group['lr'] for group in optimizer.param_groups]]
+    for _ in range(4):
+        schedule.step()
+        rates.append([group['lr'] for group in optimizer.param_groups])
+    assert rates == [[0, 0], [0.25, 2.5], [0.5, 5], [0.75, 7.5], [1, 10]]
+
+
+def test_a_restored_schedule_goes_on():
+    wrapper, _ = _wrapper()
+    schedule = WarmupCosineLR(wrapper, end=10, warmup=2)
+    for _ in range(5):
+        schedule.step()
+    other_wrapper, _ = _wrapper()
+    other = WarmupCosineLR(other_wrapper, end=10, warmup=2)
+    other.load_state_dict(copy.deepcopy(schedule.state_dict()))
+    schedule.step(), other.step()
+    assert other_wrapper.optimizer.param_groups[0]['lr'] == wrapper.optimizer.param_groups[0]['lr']
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_moves_nothing():
+    wrapper, parameter = _wrapper()
+    with pytest.raises(NonFiniteLossError):
+        wrapper.update_params((parameter * torch.nan).sum())
+    assert torch.equal(parameter, torch.ones(2)) and not wrapper.stepped
+
+
+def test_a_skipped_step_leaves_weights_and_later_gradients_alone():
+    wrapper, parameter = _wrapper(on_nonfinite='skip')
+    wrapper.update_params((parameter * torch.inf).sum())
+    assert torch.equal(parameter, torch.ones(2)) and not wrapper.stepped
+    wrapper.update_params(parameter.sum())
+    assert torch.equal(parameter, torch.zeros(2)) and wrapper.stepped
+
+
+def test_one_bad_micro_batch_spoils_its_whole_step():
+    wrapper, parameter = _wrapper(on_nonfinite='skip', accumulative_counts=2)
+    for factor in (torch.nan, 1.0, 1.0, 1.0):
+        wrapper.update_params((parameter * factor).sum())
+    assert torch.equal(parameter, torch.zeros(2))
+
+
+def _step_with_nan_on_rank_one():
+    model = DistributedDataParallel(torch.nn.Linear(2, 1, bias=False))
+    torch.nn.init.ones_(model.module.weight)
+    wrapper = OptimWrapper(optimizer=torch.optim.SGD(model.parameters(), lr=1.0), on_nonfinite='skip')
+    factor = torch.nan if torch.distributed.get_rank() == 1 else 1.0
+    wrapper.update_params(model(torch.ones(1, 2) * factor).sum())
+    return model.module.weight.detach().clone(), wrapper.stepped
+
+
+def test_every_rank_skips_where_one_rank_has_no_finite_loss(ranks):
+    for weight, stepped in ranks(2, _step_with_nan_on_rank_one):
+        assert torch.equal(weight, torch.ones(1, 2)) and not stepped
+
+
+def test_an_unknown_choice_is_refused():
+    with pytest.raises(ValueError, match="'stop' or 'skip'"):
+        _wrapper(on_nonfinite='ignore')
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_mixed_precision_without_a_gpu_is_refused_in_one_sentence():
+    with pytest.raises(ValueError, match='leave --amp out'):
+        AmpOptimWrapper(optimizer=torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0))

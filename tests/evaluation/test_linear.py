@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch.nn.functional import cross_entropy, linear
+
+from mmssl.evaluation import fit_logistic, linear_probe, top_k_accuracy
+from tests.evaluation.test_knn import blobs
+
+
+@pytest.mark.parametrize('l2', [0.1, 0.001])
+def test_the_fit_equals_sklearns(l2):
+    features, labels = blobs(300)
+    weight, bias = fit_logistic(features.double(), labels, 4, l2, max_iterations=1000, tolerance=1e-7)
+    peer = LogisticRegression(C=1 / (l2 * 300), tol=1e-8, max_iter=5000).fit(features.double().numpy(), labels.numpy())
+    ours = linear(features.double(), weight, bias).softmax(dim=1)
+    np.testing.assert_allclose(ours.numpy(), peer.predict_proba(features.double().numpy()), atol=2e-5)
+
+
+def test_the_gradient_vanishes_where_the_fit_ends():
+    features, labels = blobs(200)
+    weight, bias = (part.requires_grad_() for part in fit_logistic(features, labels, 4, 0.01))
+    loss = cross_entropy(linear(features, weight, bias), labels) + 0.005 * weight.square().sum()
+    assert all(gradient.abs().max() < 1e-3 for gradient in torch.autograd.grad(loss, [weight, bias]))
+
+
+def test_accuracy_equals_sklearns_with_the_chosen_strength():
+    (train, labels), (test, test_labels) = blobs(600, dim=30), blobs(300, dim=30, seed=1)
+    found = linear_probe(train, labels, test, test_labels)
+    mean, std = train.mean(dim=0), train.std(dim=0, correction=0)
+    peer = LogisticRegression(C=1 / (found['l2'] * 600), tol=1e-6, max_iter=2000)
+    peer.fit(((train - mean) / std).numpy(), labels.numpy())
+    assert found['top1'] == pytest.approx(100 * peer.score(((test - mean) / std).numpy(), test_labels.numpy()), abs=0.4)
+
+
+def test_the_scale_and_the_shift_of_a_feature_do_not_matter():
+    (train, labels), (test, test_labels) = blobs(200), blobs(100, seed=1)
+    scale, shift = torch.logspace(-2, 2, 8), torch.linspace(-5, 5, 8)
+    plain = linear_probe(train, labels, test, test_labels)
+    scaled = linear_probe(train * scale + shift, labels, test * scale + shift, test_labels)
+    assert scaled['top1'] == pytest.approx(plain['top1'], abs=1.1)
+    assert scaled['l2'] == plain['l2']
+
+
+def test_the_strength_is_chosen_without_the_test_set():
+    (train, labels), (test, test_labels) = blobs(200), blobs(100, seed=1)
+    plain = linear_probe(train, labels, test, test_labels)
+    turned = linear_probe(train, labels, test, (test_labels + 1) % 4)
+    assert plain['l2'] == turned['l2']
+    assert plain['held_out_top1'] == turned['held_out_top1']
+    assert plain['held_out_top1'][plain['l2']] == max(plain['held_out_top1'].values())
+
+
+def test_noise_calls_for_a_strong_penalty_and_clean_classes_for_a_weak_one():
+    generator = torch.Generator().manual_seed(0)
+    noise, labels = torch.randn(120, 100, generator=generator), torch.randint(2, (120,), generator=generator)
+    noise[:, 0] += 2 * labels  # one feature that tells, among many that do not
+    assert linear_probe(noise, labels, noise, labels, l2=(1.0, 1e-4), held_out=0.3)['l2'] == 1.0
+
+
+def test_a_feature_that_never_changes_does_no_harm():
+    (train, labels), (test, test_labels) = blobs(100), blobs(50, seed=1)
+    constant = torch.ones(100, 1)
+    found = linear_probe(torch.cat([train, constant], 1), labels, torch.cat([test, constant[:50]], 1), test_labels)
+    assert np.isfinite(found['top1'])
+    assert found['top1'] == pytest.approx(linear_probe(train, labels, test, test_labels)['top1'], abs=2.1)
+
+
+def test_a_class_that_only_the_test_set_has_counts_as_wrong():
+    (train, labels), (test, _) = blobs(100), blobs(50, seed=1)
+    assert linear_probe(train, labels, test, torch.full((50,), 9))['top1'] == 0
+
+
+def test_the_result_says_which_protocol_it_is():
+    train, labels = blobs(50)
+    found = linear_probe(train, labels, train, labels)
+    assert found['protocol'].startswith('fast probe')
+    assert found['seconds'] > 0
+
+
+def test_top_k_counts_the_class_among_the_k_best():
+    logits = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
+    labels = torch.tensor([1, 2])
+    assert [top_k_accuracy(logits, labels, k) for k in (1, 2, 5)] == [0.0, 50.0, 100.0]
+
+
+def test_too_few_images_and_negative_labels_are_refused():
+    train, labels = blobs(10)
+    with pytest.raises(ValueError, match='at least 2'):
+        linear_probe(train[:1], labels[:1], train, labels)
+    with pytest.raises(ValueError, match='from 0 upwards'):
+        linear_probe(train, labels - 9, train, labels)

@@ -1,0 +1,65 @@
+"""Backbones: torchvision's keys and features, free stems and widths, freezing."""
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from mmssl.models import ResNet, TimmBackbone
+
+
+@pytest.mark.parametrize('depth', [18, 34, 50, 101, 152])
+def test_keys_and_shapes_are_torchvisions(depth):
+    with torch.device('meta'):
+        ours, theirs = ResNet(depth).state_dict(), getattr(torchvision.models, f'resnet{depth}')().state_dict()
+    assert {key: value.shape for key, value in ours.items()} == {
+        key: value.shape for key, value in theirs.items() if not key.startswith('fc.')
+    }
+
+
+def test_features_are_torchvisions():
+    ours, theirs = ResNet(18).eval(), torchvision.models.resnet18().eval()
+    theirs.fc = nn.Identity()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(ours(images)[0].mean(dim=(2, 3)), theirs(images))
+
+
+def test_a_small_stem_keeps_the_resolution_and_wide_networks_are_wide():
+    maps = ResNet(10, in_channels=1, stem='small', base_channels=16, out_indices=(0, 3))(torch.randn(2, 1, 32, 32))
+    assert [tuple(features.shape) for features in maps] == [(2, 16, 32, 32), (2, 128, 4, 4)]
+    with torch.device('meta'):
+        assert ResNet(50, base_channels=128).out_channels == 4096
+
+
+def test_frozen_stages_do_not_learn_and_keep_their_statistics():
+    network = ResNet(10, stem='small', base_channels=8, frozen_stages=1).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.randn(4, 3, 16, 16))[0].sum().backward()
+    assert network.conv1.weight.grad is None and network.layer1[0].conv1.weight.grad is None
+    assert network.layer2[0].conv1.weight.grad is not None
+    assert torch.equal(network.bn1.running_mean, before['bn1.running_mean'])
+    assert not torch.equal(network.layer2[0].bn1.running_mean, before['layer2.0.bn1.running_mean'])
+
+
+def test_zero_initialised_blocks_start_as_the_identity():
+    network = ResNet(10, base_channels=8, zero_init_residual=True)
+    assert not network.layer1[0].bn2.weight.any()
+
+
+@pytest.mark.parametrize('settings, words', [({'depth': 20}, r'10, 18, 34'), ({'stem': 'tiny'}, 'imagenet.*small')])
+def test_an_unknown_depth_or_stem_is_refused_with_those_there_are(settings, words):
+    with pytest.raises(ValueError, match=words):
+        ResNet(**settings)
+
+
+def test_a_timm_model_by_name_with_one_channel():
+    pytest.importorskip('timm')
+    backbone = TimmBackbone('resnet10t', in_channels=1).eval()
+    assert backbone(torch.randn(2, 1, 64, 64))[0].shape == (2, backbone.out_channels, 2, 2)
+
+
+def test_an_unknown_timm_model_is_refused_with_near_names():
+    pytest.importorskip('timm')
+    with pytest.raises(ValueError, match='resnet'):
+        TimmBackbone('resnet51x')

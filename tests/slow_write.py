@@ -1,0 +1,26 @@
+"""A hook that stops in the middle of writing the second checkpoint, for a test that kills the process there."""
+
+import time
+from pathlib import Path
+
+import torch
+from mmengine.hooks import Hook
+
+
+class SlowWrite(Hook):
+    """Writes half of the file that torch would write, then waits to be killed."""
+
+    def before_run(self, runner):
+        save, written = torch.save, []
+
+        def half(checkpoint, file):
+            written.append(1)
+            if len(written) < 2:
+                return save(checkpoint, file)
+            save(checkpoint, file)
+            file.truncate(file.tell() // 2)
+            file.flush()
+            (Path(runner.work_dir) / 'writing').touch()
+            time.sleep(600)
+
+        torch.save = half

@@ -1,0 +1,107 @@
+"""The suite notices each of these one-line faults: a slow test puts them into a copy of the tree, one by one.
+
+A method adds its own to ``MUTATIONS``: the file, the line as it is, the fault, and the tests that must turn red.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.training import ROOT, environment
+
+
+class Mutation(NamedTuple):
+    """One fault: in ``file``, ``old`` becomes ``new``; then one of ``tests`` must fail."""
+
+    fault: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTATIONS = [
+    Mutation('row sums are not reduced over the ranks', 'mmssl/functional/sinkhorn.py',
+             'mass = sum_over_ranks(codes.sum(dim=0), group)', 'mass = codes.sum(dim=0)',
+             'tests/functional/test_sinkhorn.py'),
+    Mutation('the first row sums are not reduced over the ranks', 'mmssl/functional/sinkhorn.py',
+             'sum_over_ranks((logits - largest).exp().sum(dim=0), group).log()',
+             '(logits - largest).exp().sum(dim=0).log()', 'tests/functional/test_sinkhorn.py'),
+    Mutation('a pair of scalings too many', 'mmssl/functional/sinkhorn.py',
+             'range(iterations - 1)', 'range(iterations)', 'tests/functional/test_sinkhorn.py'),
+    Mutation('prototypes are not normalised', 'mmssl/models/algorithms/swav.py',
+             '        self.prototypes.normalise()\n', '', 'tests/models/test_swav.py'),
+    Mutation('embeddings are not normalised', 'mmssl/models/algorithms/swav.py',
+             'list(unit(self.neck(features)).chunk(len(inputs)))', 'list(self.neck(features).chunk(len(inputs)))',
+             'tests/models/test_swav.py'),
+    Mutation('the queue is fed whole on each rank', 'mmssl/models/algorithms/swav.py',
+             '.rows[rank() :: world_size()]', '.rows', 'tests/models/test_swav.py'),
+    Mutation('the queue is used before it is full', 'mmssl/models/algorithms/swav.py',
+             'if self.queues and self.queues[place].full:', 'if self.queues:', 'tests/models/test_swav.py'),
+    Mutation('the codes are those of the queue', 'mmssl/models/algorithms/swav.py',
+             '[: len(scores)]', '[-len(scores) :]', 'tests/models/test_swav.py'),
+    Mutation('codes carry gradient', 'mmssl/functional/sinkhorn.py',
+             '@torch.no_grad()\n', '', 'tests/functional/test_sinkhorn.py tests/models/test_swav.py'),
+    Mutation('a view is predicted from itself', 'mmssl/functional/swapped_prediction.py',
+             'if view != assigned]', 'if view >= 0]', 'tests/functional/test_swapped_prediction.py'),
+    Mutation('rows of other ranks do not reach the queue', 'mmssl/models/memories/queue.py',
+             'gather(torch.cat(self._staged))', 'torch.cat(self._staged)', 'tests/models/test_memories.py'),
+    Mutation('the ring does not move', 'mmssl/models/memories/queue.py',
+             'self.head.copy_((self.head + len(rows)) % len(self))', 'pass', 'tests/models/test_memories.py'),
+    Mutation('staging writes at once', 'mmssl/models/memories/queue.py',
+             'self._staged.append(rows.detach())', 'self._staged.append(rows.detach()); self.commit()',
+             'tests/models/test_memories.py'),
+    Mutation('memories commit before the step', 'mmssl/engine/hooks/memory_hook.py',
+             'def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None)',
+             'def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None)',
+             'tests/engine/test_hooks.py'),
+    Mutation('memories learn from a skipped step', 'mmssl/engine/hooks/memory_hook.py',
+             'if runner.optim_wrapper.stepped:', 'if True:', 'tests/engine/test_hooks.py'),
+    Mutation('gradients are dropped for one step too few', 'mmssl/engine/hooks/gradient_drop_hook.py',
+             'runner.steps < self.steps', 'runner.steps + 1 < self.steps', 'tests/engine/test_hooks.py'),
+    Mutation('each rank decides alone whether to skip', 'mmssl/engine/optimizers/optim_wrapper.py',
+             'bool(max_over_ranks(self._nonfinite))', 'bool(self._nonfinite)',
+             'tests/engine/test_schedules_and_wrapper.py'),
+    Mutation('weight decay is missing in the denominator of LARC', 'mmssl/engine/optimizers/lars.py',
+             "(norm + group['weight_decay'] * weight_norm + group['eps'])", "(norm + group['eps'])",
+             'tests/engine/test_optimizers.py'),
+    Mutation('the warm-up ends a step late', 'mmssl/functional/schedules.py',
+             'warmup_steps - int(warmup_reaches_base)', 'warmup_steps', 'tests/functional/test_schedules.py'),
+    Mutation('the keys of a seed are added, not mixed', 'mmssl/functional/randomness.py',
+             '        state ^= state >> 31\n', '        state = sum(keys)\n', 'tests/functional/test_randomness.py'),
+    Mutation('half precision is cast back after the product', 'mmssl/functional/precision.py',
+             'return function(*map(_to_float32, args)', 'return function(*args', 'tests/functional'),
+    Mutation('an iteration is not seeded', 'mmssl/engine/loops.py',
+             '        _seed_iteration(self.runner.seed, self._iter)\n', '', 'tests/engine/test_resume.py -k "0-1"'),
+    Mutation('a resumed epoch starts at its beginning', 'mmssl/engine/loops.py',
+             'sampler.set_start(self.samples_seen)', 'sampler.set_start(0)', 'tests/engine/test_resume.py -k "0-1"'),
+    Mutation('the old checkpoint is not kept until the new one is whole', 'mmssl/engine/checkpoint.py',
+             "temporary = path.with_name('.checkpoint.tmp')", 'temporary = path', 'tests/engine/test_resume.py -k killed'),
+]
+
+
+def _mutated(mutation: Mutation, folder: Path) -> Path:
+    tree = folder / 'tree'
+    ignore = shutil.ignore_patterns('.git', '.venv', 'work_dirs', 'data', '__pycache__', '.pytest_cache', '.ruff_cache')
+    shutil.copytree(ROOT, tree, symlinks=True, ignore=ignore)
+    file = tree / mutation.file
+    text = file.read_text()
+    assert text.count(mutation.old) == 1, f'{mutation.file} has the line {text.count(mutation.old)} times, not once'
+    file.write_text(text.replace(mutation.old, mutation.new))
+    return tree
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('mutation', MUTATIONS, ids=lambda mutation: mutation.fault.replace(' ', '_'))
+def test_the_suite_turns_red(mutation: Mutation, tmp_path: Path):
+    tree = _mutated(mutation, tmp_path)
+    tests = mutation.tests.replace('"', '').split()
+    run = subprocess.run(
+        [sys.executable, '-m', 'pytest', '-x', '-q', *tests], cwd=tree,
+        env={**environment(), 'PYTHONPATH': str(tree)}, capture_output=True, text=True, check=False,
+    )
+    assert run.returncode == 1, f'not noticed: {mutation.fault}\n{run.stdout[-2000:]}{run.stderr[-2000:]}'

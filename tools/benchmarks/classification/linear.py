@@ -1,0 +1,94 @@
+"""Linear classification by a paper's protocol: tools/benchmarks/classification/linear.py CONFIG --checkpoint FILE.
+
+CONFIG is one of ``configs/benchmarks/classification``. The number of classes is that of the data. Prints the accuracy
+after the last epoch, and that of the best epoch, which the papers report and which is chosen on the test set; writes
+both with the protocol into ``linear.json`` in the work directory.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line, in the words OpenMMLab users know."""
+    parser = argparse.ArgumentParser(description='Train a linear classifier on a frozen backbone.')
+    parser.add_argument('config', help='config file, one of configs/benchmarks/classification')
+    parser.add_argument('--checkpoint', help='checkpoint with the backbone; without it, the network is untrained')
+    parser.add_argument('--work-dir', help='where logs and linear.json go; work_dirs/<name of the config> by default')
+    parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work directory')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by torch.distributed.launch')
+    return parser.parse_args()
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config with what the command line and the data say."""
+    if not Path(args.config).is_file():
+        raise SystemExit(f'No config {args.config}: give one of configs/benchmarks/classification.')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher, cfg.resume = args.launcher, args.resume
+    cfg.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem)
+    cfg.model.update(checkpoint=args.checkpoint, num_classes=number_of_classes(cfg))
+    return cfg
+
+
+def number_of_classes(cfg: Config) -> int:
+    """Classes of the training and the test set."""
+    from mmssl.registry import DATASETS
+
+    labels = [DATASETS.build(dataset.source).labels for dataset in (cfg.train_dataloader.dataset, cfg.evaluation.query)]
+    if any(found is None for found in labels):
+        raise ValueError('Linear classification needs labels: give images in one folder a class, or with a list.')
+    return int(max(found.max() for found in labels)) + 1
+
+
+def train(cfg: Config) -> dict[str, Any]:
+    """Train the classifier; the accuracy of every epoch comes from the message hub, so a resumed run has them all."""
+    from mmssl.engine import Runner
+
+    runner = Runner.from_cfg(cfg)
+    start = time.perf_counter()
+    runner.train()
+    top1 = runner.message_hub.get_scalar('val/linear_top1').data[0].tolist()
+    top5 = runner.message_hub.get_scalar('val/linear_top5').data[0].tolist()
+    return {
+        'protocol': cfg.protocol,
+        'epochs': len(top1),
+        'top1': top1[-1],
+        'top5': top5[-1],
+        'best_top1': max(top1),
+        'seconds': time.perf_counter() - start,
+    }
+
+
+def main() -> None:
+    """Train, print, write."""
+    args = parse_args()
+    cfg = load_config(args)
+    result = train(cfg)
+    if not is_main_process():
+        return
+    print(f'{result["protocol"]}\ntop-1 {result["top1"]:.2f} %, top-5 {result["top5"]:.2f} %', end='')
+    print(f' after {result["epochs"]} epochs; best epoch {result["best_top1"]:.2f} %; {result["seconds"]:.0f} s')
+    path = Path(cfg.work_dir) / 'linear.json'
+    report = {'config': args.config, 'checkpoint': args.checkpoint, **result}
+    path.write_text(json.dumps(report, indent=2) + '\n')
+    print(f'Written to {path}')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f'{type(error).__name__}: {error}') from error

@@ -1,0 +1,149 @@
+"""Does a method learn? Pre-trains with a config and three seeds, beside a peer library, and measures all of it.
+
+    python tools/benchmarks/learning.py configs/swav/swav_resnet10_1xb256_cpu_3e_cifar10.py --peer lightly
+
+Each run leaves one JSON file, so a benchmark that was stopped goes on where it was; the tables are printed at the end
+and written beside the files. What one step costs, and what the views cost, is measured in the same call.
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from peers import lightly_swav
+
+from mmssl.engine import Runner
+from mmssl.engine.optimizers import OptimWrapper
+from mmssl.evaluation import RawPixels, evaluate, headline, untrained
+from mmssl.registry import MODELS, OPTIMIZERS
+
+PEERS = {'lightly': lightly_swav.settings_of}
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--peer', choices=list(PEERS), help='run the same method of this library beside ours')
+    parser.add_argument('--work-dir', default='work_dirs/benchmarks/learning')
+    parser.add_argument('--steps', type=int, default=20, help='steps to time; 0 leaves the timing out')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    return parser.parse_args()
+
+
+def variant(cfg: Config, name: str, seed: int, work_dir: Path) -> Config:
+    """The config of one run: ours or a peer's, with its seed and folder."""
+    cfg = copy.deepcopy(cfg)
+    cfg.randomness = {'seed': seed}
+    cfg.work_dir = str(work_dir / f'{name.replace(" ", "_")}_{seed}')
+    if name in PEERS:
+        cfg.model = PEERS[name](cfg.model)
+    return cfg
+
+
+def measure(cfg: Config, name: str) -> dict[str, Any]:
+    """One row: train where there is something to train, then evaluate."""
+    start = time.perf_counter()
+    if name == 'raw pixels':
+        model = RawPixels()
+    else:
+        model = untrained(cfg) if name == 'untrained' else Runner.from_cfg(cfg).train()
+    seconds = time.perf_counter() - start
+    return {'name': name, 'seed': cfg.randomness.seed, 'seconds': seconds, **evaluate(model, cfg.evaluation)}
+
+
+def step_shares(cfg: Config, names: list[str], steps: int) -> dict[str, dict[str, float]]:
+    """Milliseconds a step, and the share of it outside the backbone's forward and backward, in turns."""
+    loader = Runner.build_dataloader({**cfg.train_dataloader, 'num_workers': 0}, seed=0)
+    batch = next(iter(loader))
+    timers: dict[str, tuple[Callable, Callable]] = {}
+    for name in names:
+        model = MODELS.build((PEERS[name](cfg.model) if name in PEERS else copy.deepcopy(cfg.model))).train()
+        optimizer = OPTIMIZERS.build({**cfg.optim_wrapper.optimizer, 'params': list(model.parameters())})
+        timers[name] = _step(model, OptimWrapper(optimizer=optimizer), batch), _backbone(model, batch, name in PEERS)
+    times: dict[str, list[list[float]]] = {name: [[], []] for name in names}
+    for _ in range(steps):
+        for name in names:
+            for place, work in enumerate(timers[name]):
+                start = time.perf_counter()
+                work()
+                times[name][place].append(time.perf_counter() - start)
+    medians = {name: [statistics.median(values[2:]) for values in pair] for name, pair in times.items()}
+    return {name: {'step_ms': 1000 * step, 'outside_backbone': 1 - alone / step} for name, (step, alone) in medians.items()}
+
+
+def _step(model: torch.nn.Module, wrapper: OptimWrapper, batch: dict) -> Callable:
+    return lambda: model.train_step(batch, wrapper)
+
+
+def _backbone(model: torch.nn.Module, batch: dict, a_pass_a_view: bool) -> Callable:
+    views = model.data_preprocessor(batch, training=True)['inputs']
+    sizes = [[view] for view in views] if a_pass_a_view else [list(v) for _, v in groupby(views, lambda view: view.shape)]
+
+    def work() -> None:
+        features = torch.cat([model.extract_feat(torch.cat(group)) for group in sizes])
+        features.backward(torch.ones_like(features))
+
+    return work
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Mean and spread over the seeds, in Markdown."""
+    lines = []
+    for name in dict.fromkeys(row['name'] for row in rows):
+        numbers = [headline(row) for row in rows if row['name'] == name]
+        cells = []
+        for key in numbers[0]:
+            values = [number[key] for number in numbers]
+            spread = f' ± {statistics.stdev(values):.1f}' if len(values) > 1 else ''
+            cells.append(f'{statistics.mean(values):.1f}{spread}')
+        seconds = statistics.mean(row['seconds'] for row in rows if row['name'] == name)
+        lines.append(f'| {name} | {" | ".join(cells)} | {seconds:.0f} |')
+    head = ['features', *headline(rows[0]), 'training, s']
+    return '\n'.join([f'| {" | ".join(head)} |', '|---' * len(head) + '|', *lines])
+
+
+def main() -> None:
+    """Run what is missing, then print."""
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    work_dir = Path(args.work_dir) / Path(args.config).stem
+    work_dir.mkdir(parents=True, exist_ok=True)
+    trained = ['mmssl', *([args.peer] if args.peer else [])]
+    rows = []
+    for seed in args.seeds:
+        for name in ['raw pixels', 'untrained', *trained]:
+            run = variant(cfg, name, seed, work_dir)
+            result = Path(f'{run.work_dir}.json')
+            if not result.exists():
+                result.write_text(json.dumps(measure(run, name), indent=1))
+            rows.append(json.loads(result.read_text()))
+    report = table(rows)
+    if args.steps:
+        report += '\n\n' + step_table(step_shares(cfg, trained, args.steps))
+    (work_dir / 'table.md').write_text(report + '\n')
+    print(report)
+
+
+def step_table(shares: dict[str, dict[str, float]]) -> str:
+    """What a step costs, in Markdown."""
+    lines = [f'| {name} | {row["step_ms"]:.0f} | {row["outside_backbone"]:.1%} |' for name, row in shares.items()]
+    return '\n'.join(['| step of | ms | outside the backbone |', '|---|---|---|', *lines])
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,60 @@
+"""SwAV put together from lightly's parts, as lightly's own example does, so that it runs in the same training."""
+
+from typing import Any
+
+from lightly.loss import SwaVLoss
+from lightly.models.modules import SwaVProjectionHead, SwaVPrototypes
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from mmssl.models import BaseAlgorithm
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class LightlySwAV(BaseAlgorithm):
+    """lightly's projection head, prototypes and loss on our backbone; one forward pass a view, as in its example.
+
+    Args:
+        backbone: Config of the backbone.
+        neck: ``in_channels``, ``hidden_channels`` and ``out_channels`` of the projection head.
+        prototypes: ``dim`` and ``num_prototypes``.
+        temperature: Of the prediction.
+        epsilon: Entropy weight of the Sinkhorn iterations.
+        sinkhorn_iterations: Number of Sinkhorn iterations.
+        data_preprocessor: Config.
+        unused: Settings of :class:`~mmssl.models.SwAV` that this one does not have; must be empty or None.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        prototypes: dict,
+        temperature: float,
+        epsilon: float,
+        sinkhorn_iterations: int,
+        data_preprocessor: dict,
+        **unused: Any,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor)
+        assert not any(unused.values()), unused
+        self.neck = SwaVProjectionHead(neck['in_channels'], neck['hidden_channels'], neck['out_channels'])
+        self.prototypes = SwaVPrototypes(prototypes['dim'], prototypes['num_prototypes'])
+        self.criterion = SwaVLoss(temperature, sinkhorn_iterations, epsilon)
+
+    def loss(self, inputs: list[Tensor], batch: Any) -> dict[str, Tensor]:
+        """lightly's training step: the first two views are the high-resolution ones."""
+        self.prototypes.normalize()
+        scores = [self.prototypes(self._embed(view)) for view in inputs]
+        return {'loss': self.criterion(scores[:2], scores[2:])}
+
+    def _embed(self, view: Tensor) -> Tensor:
+        return normalize(self.neck(self.extract_feat(view)), dim=1)
+
+
+def settings_of(model: dict) -> dict:
+    """The config of lightly's SwAV with the numbers of one of ours."""
+    parts = {name: {key: value for key, value in model[name].items() if key != 'type'} for name in ('neck', 'prototypes')}
+    return {**model, **parts, 'type': LightlySwAV}
+

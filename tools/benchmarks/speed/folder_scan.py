@@ -1,0 +1,112 @@
+"""Time and memory to list a large folder of pictures: mmssl, first and from its cache, and torchvision's ImageFolder.
+
+    python tools/benchmarks/speed/folder_scan.py [--num 1281167] [--classes 1000] [--folder DIR] [--json FILE]
+
+Makes ``--num`` empty files in class folders, as ImageNet's training set has them, unless ``--folder`` names ready ones.
+Contestants take turns, each time in a fresh process that has its imports done; the operating system has the folders in
+its own cache for all of them. Printed are medians: seconds until the list can be used, and the memory that a worker copies
+(forked, it reads every path once; its private memory outside files before and after, from /proc).
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+CONTESTANTS = ('mmssl-first', 'mmssl-cached', 'torchvision')
+
+
+def make_folder(root: Path, num: int, classes: int) -> None:
+    """Empty files with names like ImageNet's."""
+    for number in range(classes):
+        folder = root / f'n{number:08d}'
+        folder.mkdir()
+        for place in range(num // classes + (number < num % classes)):
+            os.close(os.open(f'{folder}/n{number:08d}_{place:05d}.JPEG', os.O_CREAT | os.O_WRONLY))
+
+
+def measure(contestant: str, root: Path, answer: Connection) -> None:
+    """List the folder with one contestant; send the seconds, the number of pictures and a worker's megabytes."""
+    if contestant == 'torchvision':
+        from torchvision.datasets import ImageFolder
+    else:
+        from mmssl.datasets import ImageFolder
+    start = time.perf_counter()
+    source = ImageFolder(root)
+    seconds = time.perf_counter() - start
+    name = source.name if hasattr(source, 'name') else lambda index: source.samples[index][0]
+    near, far = multiprocessing.Pipe()
+    worker = multiprocessing.get_context('fork').Process(target=read_all, args=(name, len(source), far))
+    worker.start()
+    answer.send((seconds, len(source), near.recv()))
+    worker.join()
+
+
+def read_all(name: Callable[[int], str], num: int, answer: Connection) -> None:
+    """Read every path once; send how many megabytes were copied for it."""
+    before = dirty_megabytes()
+    longest = max(len(name(index)) for index in range(num))
+    answer.send(dirty_megabytes() - before if longest else 0.0)
+
+
+def dirty_megabytes() -> float:
+    """Memory that this process has written or copied, in MB; files that are mapped do not count."""
+    total, is_file = 0, False
+    for line in Path('/proc/self/smaps').read_text().splitlines():
+        key, *values = line.split()
+        if not key.endswith(':'):  # the head of a mapping: addresses, rights, offset, device, inode
+            is_file = values[3] != '0'
+        elif key == 'Private_Dirty:' and not is_file:
+            total += int(values[0])
+    return total / 1000
+
+
+def run(root: Path, rounds: int) -> dict[str, dict[str, float]]:
+    """Let the contestants take turns and print the table."""
+    results: dict[str, list[tuple]] = {name: [] for name in CONTESTANTS}
+    context = multiprocessing.get_context('spawn')
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ['XDG_CACHE_HOME'] = cache
+            for name in CONTESTANTS:
+                near, far = context.Pipe()
+                process = context.Process(target=measure, args=(name, root, far))
+                process.start()
+                results[name].append(near.recv())
+                process.join()
+    table = {}
+    for name, rows in results.items():
+        seconds, pictures, megabytes = (statistics.median(column) for column in zip(*rows))
+        table[name] = {'seconds': seconds, 'pictures': pictures, 'worker_megabytes': megabytes}
+        print(f'  {name:14s} {seconds:8.3f} s   {pictures:.0f} pictures   a worker copies {megabytes:7.1f} MB')
+    return table
+
+
+def main() -> None:
+    """Make the folder and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--num', type=int, default=1281167)
+    parser.add_argument('--classes', type=int, default=1000)
+    parser.add_argument('--folder', type=Path, help='a folder that is there, instead of making one')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--json', type=Path, help='also write the figures here')
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        if args.folder is None:
+            make_folder(Path(temporary), args.num, args.classes)
+            time.sleep(2.5)  # a list of folders changed within two seconds is not taken from the cache
+        root = args.folder or Path(temporary)
+        sum(len(files) for _, _, files in os.walk(root))  # the operating system reads the folders once, for all
+        table = run(root, args.rounds)
+    if args.json:
+        args.json.write_text(json.dumps(table, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,139 @@
+# shellcheck shell=bash
+# Shared by the scripts beside it, which source it: the environment they run in, and how processes are started.
+
+mmssl_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+mmssl_venv=${MMSSL_VENV:-$mmssl_root/.venv}
+
+mmssl_say() { echo "mmssl: $*" >&2; }
+
+mmssl_fail() {
+    mmssl_say "$*"
+    exit 1
+}
+
+# mmssl_usage SCRIPT: prints the comment at the script's head.
+mmssl_usage() { sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "$1"; }
+
+# mmssl_has PYTHON MODULE...: whether that Python finds the modules (nothing is imported, so it takes milliseconds).
+mmssl_has() {
+    local python=$1
+    shift
+    "$python" -c 'import sys; from importlib.util import find_spec; sys.exit(None in map(find_spec, sys.argv[1:]))' \
+        "$@" 2>/dev/null
+}
+
+# mmssl_linkable_torch PYTHON: where that Python has torch 2.4 or newer, prints its version and, a line each, the folders
+# its packages lie in.
+mmssl_linkable_torch() {
+    "$1" - <<'PYTHON'
+import re, sys
+from importlib import metadata
+
+try:
+    version = metadata.version('torch')
+except metadata.PackageNotFoundError:
+    sys.exit(1)
+if tuple(map(int, re.findall(r'\d+', version)[:2])) < (2, 4):
+    sys.exit(1)
+print(version, *(path for path in sys.path if path.endswith(('site-packages', 'dist-packages'))), sep='\n')
+PYTHON
+}
+
+# mmssl_link: the file through which the virtual environment sees the packages of another one.
+mmssl_link() { "$mmssl_venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib") + "/mmssl_linked.pth")'; }
+
+# mmssl_make_venv: makes the virtual environment. The torch of an active environment is used through a link to its
+# packages; that environment itself is left as it is.
+mmssl_make_venv() {
+    local python=${MMSSL_PYTHON:-python3} version torch
+    command -v "$python" >/dev/null || mmssl_fail "$python is not there: install Python 3.10 or newer (apt install python3)."
+    version=$("$python" -c 'import platform; print(platform.python_version())')
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        mmssl_fail "Python $version is too old, 3.10 or newer is needed: install one and type MMSSL_PYTHON=python3.11 bash $0"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        mmssl_fail "$python cannot make virtual environments: type apt install python${version%.*}-venv"
+    torch=$(mmssl_linkable_torch "$python") || torch=
+    mmssl_say "makes the virtual environment $mmssl_venv with Python $version"
+    if [ -n "$torch" ]; then
+        mmssl_say "uses torch $(head -n 1 <<<"$torch") of $(sed -n 2p <<<"$torch"); downloads the rest, about 200 MB"
+    elif [ "$(uname -sm)" = 'Linux x86_64' ]; then
+        mmssl_say "downloads about 3 GB and takes about 6 GB of disk: torch with CUDA, which the package index has for" \
+            "this machine. To save it where there is no GPU, install torch's CPU build with its torchvision (0.3 GB)" \
+            "in an environment of yours, activate that, and start again: it will be used."
+    else
+        mmssl_say "downloads torch and the rest, up to 1 GB"
+    fi
+    "$python" -m venv "$mmssl_venv"
+    if [ -n "$torch" ]; then
+        tail -n +2 <<<"$torch" >"$(mmssl_link)"
+    fi
+}
+
+# mmssl_install EXTRAS: installs the checkout, editable, with these extras ('' for none), and checks that it imports.
+# A torch that is there is kept: pip must not replace it because torchvision asks for another.
+mmssl_install() {
+    local python=$mmssl_venv/bin/python constraint=()
+    if mmssl_has "$python" torch; then
+        "$python" -c 'from importlib.metadata import version; print("torch==" + version("torch"))' \
+            >"$mmssl_venv/mmssl-constraints.txt"
+        constraint=(--constraint "$mmssl_venv/mmssl-constraints.txt")
+    fi
+    "$python" -m pip install ${constraint[@]+"${constraint[@]}"} --editable "$mmssl_root${1:+[$1]}"
+    "$python" -c 'import mmssl, torch, torchvision' 2>&1 | tail -n 1 >&2 && [ "${PIPESTATUS[0]}" = 0 ] && return
+    if [ -e "$(mmssl_link)" ]; then
+        "$python" -m pip uninstall --quiet --yes torchvision
+        mmssl_fail "the torch of $(head -n 1 "$(mmssl_link)") does not work with the torchvision of the package index" \
+            "(above): install the torchvision that belongs to it there, from where that torch came, and start again;" \
+            "or delete $mmssl_venv, leave that environment, and start again to download both."
+    fi
+    mmssl_fail "what is installed in $mmssl_venv does not work together (above): delete that folder and start again."
+}
+
+# mmssl_environment [EXTRA]: makes the virtual environment and installs what is missing, or finds both done: a stamp
+# holds a checksum of what the requirements, the Python and the place of the checkout were.
+mmssl_environment() {
+    local extra=${1:-} python=$mmssl_venv/bin/python stamp=$mmssl_venv/.mmssl-ready${1:+-$1} state
+    "$python" -m pip --version >/dev/null 2>&1 || mmssl_make_venv
+    state=$({ cat "$mmssl_root"/setup.py "$mmssl_root"/requirements/*.txt && "$python" -V && echo "$mmssl_root"; } | cksum)
+    if [ "$state" != "$(cat "$stamp" 2>/dev/null)" ] || ! mmssl_has "$python" mmssl torch torchvision mmengine; then
+        mmssl_install "$extra"
+        echo "$state" | tee "$stamp" >"$mmssl_venv/.mmssl-ready"
+    fi
+}
+
+# mmssl_python: prints the Python to launch with: $PYTHON, the one on the path where it has torch and MMEngine (an
+# active environment), else that of the virtual environment the quickstart made.
+mmssl_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        echo "$PYTHON"
+    elif mmssl_has python torch mmengine; then
+        command -v python
+    elif [ -x "$mmssl_venv/bin/python" ]; then
+        echo "$mmssl_venv/bin/python"
+    else
+        mmssl_fail 'no Python with torch and MMEngine here: type bash tools/quickstart.sh, or activate your environment.'
+    fi
+}
+
+# mmssl_torchrun PROCESSES SCRIPT ARGUMENT...: runs the script in so many processes on this node, and becomes them.
+# NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT (or PORT) are torchrun's; on one node a free port is chosen.
+mmssl_torchrun() {
+    local processes=$1 nodes=${NNODES:-1} port=${MASTER_PORT:-${PORT:-}} python cores
+    shift
+    case $processes in '' | *[!0-9]* | 0) mmssl_fail "'$processes' processes: give a number, 1 or more." ;; esac
+    python=$(mmssl_python) || exit 1
+    if [ -z "$port" ]; then
+        [ "$nodes" = 1 ] || mmssl_fail "$nodes nodes need one port and address for all: type MASTER_PORT=29500 MASTER_ADDR=HOST before the command."
+        port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
+    fi
+    cores=$("$python" -c 'import os; print(os.cpu_count())')
+    # torchrun's own default is one thread a process.
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > processes ? cores / processes : 1))}
+    # Both SIGTERM and SIGUSR1 make a training save and end: torchrun is to pass them on, and wait for it (options in
+    # their environment form, since releases that do not have them ignore that).
+    export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
+    export PET_SHUTDOWN_TIMEOUT=${PET_SHUTDOWN_TIMEOUT:-120}
+    export PYTHONPATH=$mmssl_root${PYTHONPATH:+:$PYTHONPATH}
+    exec "$python" -m torch.distributed.run --nnodes="$nodes" --node-rank="${NODE_RANK:-0}" \
+        --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="$port" --nproc-per-node="$processes" "$@"
+}

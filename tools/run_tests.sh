@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs what tests need and runs the suite.
+#
+#   bash tools/run_tests.sh [--fast] [arguments of pytest]
+#
+# --fast  leaves out the tests marked slow
+#
+# The environment is the quickstart's (MMSSL_VENV and MMSSL_PYTHON too).
+
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+case ${1:-} in
+    -h | --help) mmssl_usage "$0" && exit ;;
+    --fast) shift && set -- -m 'not slow' "$@" ;;
+esac
+mmssl_environment tests
+cd "$mmssl_root"
+exec "$mmssl_venv/bin/python" -m pytest "$@"

@@ -1,0 +1,80 @@
+"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT [--work-dir FOLDER] ...
+
+k-NN and the fast linear probe as the config's ``evaluation`` section asks for; without labels the measures that need
+none. Prints a table and writes ``evaluation.json`` into the work directory.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line, in the words OpenMMLab users know."""
+    parser = argparse.ArgumentParser(description='Evaluate the backbone of a checkpoint.')
+    parser.add_argument('config', help='config file of the training')
+    parser.add_argument('checkpoint', help='checkpoint, .pth or .safetensors')
+    parser.add_argument('--work-dir', help='where evaluation.json goes; work_dirs/<name of the config> by default')
+    parser.add_argument('--floors', action='store_true', help='measure raw pixels and the untrained network, too')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by torch.distributed.launch')
+    return parser.parse_args()
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config with what the command line says."""
+    if not Path(args.config).is_file():
+        raise SystemExit(f'No config {args.config}: give a .py file, for example one under configs/.')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    if 'evaluation' not in cfg:
+        raise SystemExit(f'{args.config} has no evaluation section: add evaluation=dict(gallery=..., query=...).')
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    return cfg
+
+
+def measure(cfg: Config, checkpoint: str, floors: bool) -> list[dict[str, Any]]:
+    """Rows of results, the checkpoint's last."""
+    from mmssl.engine import Runner
+    from mmssl.evaluation import compare_floors, evaluate
+    from mmssl.export import load_backbone
+
+    runner = Runner.from_cfg(cfg)  # joins the other processes, chooses the device
+    match = load_backbone(checkpoint, runner.algorithm.backbone)
+    runner.logger.info(f'{checkpoint}: {match.matched} of {match.total} keys of the backbone.')
+    name = Path(checkpoint).name
+    if floors:
+        return compare_floors(runner.algorithm, cfg, name)
+    return [{'name': name, **evaluate(runner.algorithm, cfg.evaluation, cfg.train_dataloader.dataset)}]
+
+
+def main() -> None:
+    """Measure, print, write."""
+    args = parse_args()
+    cfg = load_config(args)
+    rows = measure(cfg, args.checkpoint, args.floors)
+    if not is_main_process():
+        return
+    from mmssl.evaluation import format_results
+
+    print(format_results(rows))
+    path = Path(cfg.work_dir) / 'evaluation.json'
+    report = {'config': args.config, 'checkpoint': args.checkpoint, 'results': rows}
+    path.write_text(json.dumps(report, indent=2) + '\n')
+    print(f'\nWritten to {path}')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f'{type(error).__name__}: {error}') from error
