@@ -104,16 +104,15 @@ def list_folder(root: Path) -> Listing:
 def _scan(root: Path, cache: Path) -> Listing:
     print_log(f'Looking for pictures in {root} ...', logger='current')
     started = time.time_ns()
-    found: list[bytes] = []
-    folders: list[list] = []
-    _visit(os.fsencode(root), b'', (), found, folders)
-    labels, classes = _classes(found)
-    paths = Paths.pack(found)
+    scan = _Scan()
+    scan.visit(os.fsencode(root), b'', ())
+    labels, classes = scan.classes()
+    paths = Paths.pack(scan.found)
     digest = hashlib.sha256(paths.text)
     digest.update(paths.ends)
     digest.update(labels)
     listing = Listing(paths, labels, classes, digest.hexdigest()[:16])
-    header = {'root': str(root.resolve()), 'started': started, 'folders': folders}
+    header = {'root': str(root.resolve()), 'started': started, 'folders': scan.folders}
     try:
         return _store(listing, header, cache)
     except OSError as error:
@@ -121,36 +120,42 @@ def _scan(root: Path, cache: Path) -> Listing:
         return listing
 
 
-def _visit(
-    folder: bytes, prefix: bytes, parents: tuple[tuple[int, int], ...], found: list[bytes], folders: list[list]
-) -> None:
-    """Add the pictures below a folder, and the stamp of each folder, taken before it is read."""
-    stat = os.stat(folder)  # noqa: PTH116 - pathlib takes no bytes
-    identity = (stat.st_dev, stat.st_ino)
-    if identity in parents:  # a link back
-        return
-    folders.append([os.fsdecode(prefix), *_stamp(stat)])
-    with os.scandir(folder) as entries:
-        names = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(b'.'))
-    for name, is_folder in names:
-        if is_folder:
-            _visit(folder + b'/' + name, prefix + name + b'/', (*parents, identity), found, folders)
-        elif name.lower().endswith(_SUFFIXES):
-            found.append(prefix + name)
+class _Scan:
+    """A walk through a folder: the pictures, the stamp of each folder, and how many pictures each first folder has."""
+
+    def __init__(self) -> None:
+        self.found: list[bytes] = []
+        self.folders: list[list] = []
+        self.tops: list[tuple[bytes, int]] = []
+
+    def visit(self, folder: bytes, prefix: bytes, parents: tuple[tuple[int, int], ...]) -> None:
+        """Add what is in a folder, whose stamp is taken before it is read."""
+        stat = os.stat(folder)  # noqa: PTH116 - pathlib takes no bytes
+        identity = (stat.st_dev, stat.st_ino)
+        if identity in parents:  # a link back
+            return
+        self.folders.append([os.fsdecode(prefix), *_stamp(stat)])
+        with os.scandir(folder) as entries:
+            is_folder = {entry.name: entry.is_dir() for entry in entries if not entry.name.startswith(b'.')}
+        for name in sorted(is_folder):
+            if is_folder[name]:
+                before = len(self.found)
+                self.visit(folder + b'/' + name, prefix + name + b'/', (*parents, identity))
+                if not prefix and len(self.found) > before:
+                    self.tops.append((name, len(self.found) - before))
+            elif name.lower().endswith(_SUFFIXES):
+                self.found.append(prefix + name)
+
+    def classes(self) -> tuple[np.ndarray, list[str]]:
+        """First folders as classes, where every picture lies in one and there are two or more."""
+        counts = [count for _, count in self.tops]
+        if len(counts) < 2 or sum(counts) < len(self.found):
+            return np.empty(0, np.int32), []
+        return np.repeat(np.arange(len(counts), dtype=np.int32), counts), [os.fsdecode(name) for name, _ in self.tops]
 
 
 def _stamp(stat: os.stat_result) -> list[int]:
     return [stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
-
-
-def _classes(paths: list[bytes]) -> tuple[np.ndarray, list[str]]:
-    """First folders as classes, where every picture lies in one and there are two or more."""
-    heads = [path.partition(b'/') for path in paths]
-    numbers: dict[bytes, int] = {}
-    labels = [numbers.setdefault(head, len(numbers)) for head, _, _ in heads]
-    if len(numbers) < 2 or not all(slash for _, slash, _ in heads):
-        return np.empty(0, np.int32), []
-    return np.array(labels, np.int32), [os.fsdecode(name) for name in numbers]
 
 
 def _cache_of(root: Path) -> Path:

@@ -84,10 +84,11 @@ class RankBatchSampler(Sampler):
         self.rank, self.world_size = get_dist_info()
         samples = len(sampler)
         if drop_last and samples < self._global_size:
+            works = samples // self.world_size
+            mend = f'train_dataloader.batch_size={works} or less' if works else f'{samples} processes or fewer'
             raise ValueError(
-                f'{samples} samples do not fill one batch of {batch_size} on each of {self.world_size} processes: set '
-                f'train_dataloader.batch_size to {samples // self.world_size or 1} or less, or '
-                f'train_dataloader.batch_sampler.drop_last=False.'
+                f'{samples} samples do not fill one batch of {batch_size} on each of {self.world_size} processes: use '
+                f'{mend}, or train_dataloader.batch_sampler.drop_last=False.'
             )
 
     @property

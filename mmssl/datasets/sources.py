@@ -3,8 +3,10 @@
 import gzip
 import hashlib
 import math
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -175,7 +177,7 @@ class ArraySource(ImageSource):
         self.images = _read_array(images, 'images')
         if self.images.ndim not in (3, 4) or self.images.dtype not in _PICTURE_TYPES or not len(self.images):
             raise ValueError(f'{self._title} is {self.images.dtype} of shape {self.images.shape}; needed is {_NEEDED}.')
-        if labels is None and str(images).endswith('.npz') and 'labels' in np.load(images).files:
+        if labels is None and _has_labels(images):
             labels = images
         if labels is not None:
             self.labels = torch.from_numpy(_read_array(labels, 'labels').astype(np.int64))
@@ -210,6 +212,7 @@ class Subset(ImageSource):
         source: Source or its config.
         num: How many pictures, drawn by chance without replacement.
         indices: Which pictures, instead of ``num``.
+        skip: So many of those drawn first are left to another subset of the same seed.
         seed: Of the draw.
 
     Raises:
@@ -221,6 +224,7 @@ class Subset(ImageSource):
         source: ImageSource | dict,
         num: int | None = None,
         indices: Sequence[int] | None = None,
+        skip: int = 0,
         seed: int = 0,
     ) -> None:
         self.source = build_source(source)
@@ -228,9 +232,9 @@ class Subset(ImageSource):
             raise ValueError('A subset needs either num, how many pictures, or indices, which ones.')
         if indices is None:
             generator = torch.Generator().manual_seed(hash_seed(seed))
-            indices = torch.randperm(len(self.source), generator=generator)[:num].sort().values
+            indices = torch.randperm(len(self.source), generator=generator)[skip : skip + num].sort().values
         self.indices = torch.as_tensor(indices)
-        wanted = int(self.indices.max()) + 1 if num is None else num
+        wanted = int(self.indices.max()) + 1 if num is None else skip + num
         if wanted > len(self.source):
             raise ValueError(f'{wanted} pictures asked for, but the source has {len(self.source)}: ask for no more.')
 
@@ -277,6 +281,13 @@ def _path_and_label(line: str) -> tuple[str, int | None]:
     return line, None
 
 
+def _has_labels(images: Array) -> bool:
+    if not isinstance(images, str | Path) or Path(images).suffix != '.npz':
+        return False
+    with np.load(images, allow_pickle=False) as arrays:
+        return 'labels' in arrays
+
+
 def _read_array(array: Array, key: str) -> np.ndarray:
     """An array, or what a file holds; ``key`` names the array in a ``.npz``."""
     if not isinstance(array, str | Path):
@@ -296,10 +307,12 @@ def _read_array(array: Array, key: str) -> np.ndarray:
 
 def _read_idx(path: Path) -> np.ndarray:
     """MNIST's format: two zeros, 8 for bytes, the number of dimensions, their lengths (32-bit big-endian), data."""
-    content = gzip.decompress(path.read_bytes()) if path.suffix == '.gz' else path.read_bytes()
-    dimensions = content[3] if content[:3] == b'\0\0\x08' else 0
-    shape = np.frombuffer(content, '>u4', dimensions, 4).tolist() if dimensions else []
+    content = path.read_bytes()
+    with suppress(EOFError, OSError, zlib.error):
+        content = gzip.decompress(content) if path.suffix == '.gz' else content
+    dimensions = content[3] if content[:3] == b'\0\0\x08' and len(content) > 3 else 0
     start = 4 + 4 * dimensions
+    shape = [int.from_bytes(content[place : place + 4], 'big') for place in range(4, start, 4)]
     if not shape or len(content) != start + math.prod(shape):
         raise ValueError(f'{path} is not a whole idx file of bytes: give .npy, .npz, or idx (.gz) as MNIST has it.')
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

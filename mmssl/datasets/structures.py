@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from mmssl.registry import FUNCTIONS
 
@@ -54,7 +55,8 @@ def collate(samples: list[dict]) -> dict:
     views = list(zip(*(sample['inputs'] for sample in samples)))
     if len({view.dtype for view in views[0]}) > 1:
         raise ValueError('Pictures of 8 and of 16 bits in one batch: convert the data set to one of them.')
-    batch: dict = {'inputs': [torch.stack(view) for view in views]}
+    # default_collate stacks into shared memory, where this is a worker
+    batch: dict = {'inputs': [default_collate(list(view)) for view in views]}
     for key in samples[0]:
         if key != 'inputs':
             batch[key] = torch.tensor([sample[key] for sample in samples], dtype=torch.int64)

@@ -1,5 +1,6 @@
 """The training loop: epochs, which may be entered in the middle."""
 
+import logging
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -153,7 +154,7 @@ class EpochLoop(BaseLoop):
         bad = data_batch['unreadable']
         for index in bad[bad >= 0].tolist():
             name = self.dataloader.dataset.source.name(index)
-            print_log(f'{name} cannot be read; another picture took its place.', logger='current')
+            print_log(f'{name} cannot be read; another picture took its place.', 'current', logging.WARNING)
         noticed = torch.tensor([len(bad), int((bad >= 0).sum()), int(self._interrupted)])
         seen, unreadable, interrupted = sum_over_ranks(noticed.to(_device(self.runner.model))).tolist()
         self._seen, self._unreadable = self._seen + seen, self._unreadable + unreadable

@@ -71,7 +71,11 @@ class Runner(MMEngineRunner):
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Wrap the model for several processes; memories stay out of what is broadcast."""
+        """Lay out the weights for fast convolutions, and wrap the model for several processes.
+
+        Memories stay out of what DDP broadcasts.
+        """
+        model = model.to(memory_format=torch.channels_last)
         if not self.distributed or is_model_wrapper(model) or not torch.cuda.is_available():
             if self.cfg.get('sync_bn'):
                 self.logger.info('sync_bn: one process or no GPU, so batch norm stays within each process.')

@@ -1,6 +1,6 @@
 """What a representation is worth, with labels and without."""
 
-from mmssl.evaluation.evaluate import NO_LABELS, NO_QUERY, compare_floors, evaluate, headline, untrained
+from mmssl.evaluation.evaluate import NO_LABELS, NO_QUERY, build_dataset, compare_floors, evaluate, headline, untrained
 from mmssl.evaluation.features import (
     Features,
     RawPixels,
@@ -18,8 +18,8 @@ from mmssl.evaluation.table import format_results, protocols, result_columns, ve
 
 __all__ = [
     'FAST_PROBE', 'NO_LABELS', 'NO_QUERY', 'Features', 'LinearAccuracyHook', 'RawPixels', 'alignment',
-    'compare_floors', 'deviation', 'effective_rank', 'eval_mode', 'evaluate', 'extract_features', 'extract_views',
-    'fit_logistic', 'format_results', 'headline', 'knn_accuracy', 'knn_predict', 'linear_probe', 'nearest_neighbors',
-    'protocols', 'random_state_kept', 'raw_pixel_features', 'result_columns', 'retrieval_of_other_view',
-    'top_k_accuracy', 'uniformity', 'untrained', 'verdict',
+    'build_dataset', 'compare_floors', 'deviation', 'effective_rank', 'eval_mode', 'evaluate', 'extract_features',
+    'extract_views', 'fit_logistic', 'format_results', 'headline', 'knn_accuracy', 'knn_predict', 'linear_probe',
+    'nearest_neighbors', 'protocols', 'random_state_kept', 'raw_pixel_features', 'result_columns',
+    'retrieval_of_other_view', 'top_k_accuracy', 'uniformity', 'untrained', 'verdict',
 ]

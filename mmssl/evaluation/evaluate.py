@@ -43,13 +43,13 @@ def evaluate(model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | d
         ValueError: The gallery has fewer images than neighbours are asked for.
     """
     loading = {'batch_size': evaluation.get('batch_size', 256), 'num_workers': evaluation.get('num_workers', 0)}
-    gallery = extract_features(model, _dataset(evaluation['gallery']), **loading)
+    gallery = extract_features(model, build_dataset(evaluation['gallery']), **loading)
     result: dict[str, Any] = {'gallery': len(gallery), 'label_free': _label_free(model, gallery, pairs, loading)}
     if gallery.labels is None:
         return {**result, 'note': NO_LABELS}
     if 'query' not in evaluation:
         return {**result, 'note': NO_QUERY}
-    query = extract_features(model, _dataset(evaluation['query']), **loading)
+    query = extract_features(model, build_dataset(evaluation['query']), **loading)
     if query.labels is None:
         return {**result, 'note': NO_LABELS}
     return {**result, 'query': len(query), **_supervised(gallery, query, evaluation)}
@@ -72,8 +72,8 @@ def compare_floors(
     """
     evaluation = config.evaluation
     pairs = pairs or config.train_dataloader.dataset
-    data = {key: _dataset(evaluation[key]) for key in ('gallery', 'query') if key in evaluation}
-    evaluation, pairs = {**evaluation, **data}, _dataset(pairs)  # scanned once for all rows
+    data = {key: build_dataset(evaluation[key]) for key in ('gallery', 'query') if key in evaluation}
+    evaluation, pairs = {**evaluation, **data}, build_dataset(pairs)  # scanned once for all rows
     device = next(model.parameters()).device
     rows = []
     for title, network in (
@@ -135,7 +135,7 @@ def _label_free(model: nn.Module, gallery: Features, pairs: Any, loading: dict[s
     }
     if pairs is None:
         return measures
-    dataset = _dataset(pairs)
+    dataset = build_dataset(pairs)
     first, second = extract_views(model, Subset(dataset, _spread(len(dataset))), **loading)
     return {'retrieval': retrieval_of_other_view(first, second), 'alignment': alignment(first, second), **measures}
 
@@ -145,5 +145,6 @@ def _spread(length: int) -> list[int]:
     return [place * length // count for place in range(count)]
 
 
-def _dataset(dataset: Dataset | dict) -> Dataset:
+def build_dataset(dataset: Dataset | dict) -> Dataset:
+    """A data set from its config; a data set stays as it is."""
     return DATASETS.build(dataset) if isinstance(dataset, dict) else dataset

@@ -3,6 +3,7 @@
 import html
 import io
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -49,10 +50,17 @@ def svg(figure: Figure, alt: str) -> str:
     text = buffer.getvalue()
     text = text[text.index('<svg') :].replace(_INK, 'currentColor')
     text = re.sub(r'<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
-    text = re.sub(r' xmlns(:\w+)?="[^"]*"| id="[a-zA-Z_]+_\d+"', '', text)  # names that repeat from figure to figure
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1', text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1', text, count=1)
-    return text.replace('<svg', f'<svg role="img" aria-label="{html.escape(alt, quote=True)}"', 1).strip()
+    box = re.search(r'viewBox="[^"]*"', text)[0]
+    start = f'<svg role="img" aria-label="{html.escape(alt, quote=True)}" {box}>'
+    return _unique_names(re.sub(r'<svg[^>]*>', start, text, count=1)).strip()
+
+
+def _unique_names(text: str) -> str:
+    """Drop names that nothing refers to, and mark the others with the figure's own: a page has several figures."""
+    mark = f'f{zlib.crc32(text.encode()):08x}-'
+    used = set(re.findall(r'#([\w.-]+)[")]', text))
+    text = re.sub(r' id="([^"]*)"', lambda found: f' id="{mark}{found[1]}"' if found[1] in used else '', text)
+    return re.sub(r'(url\(|href=")#', rf'\1#{mark}', text)
 
 
 def curve_chart(curve: Curve, title: str, smooth: bool = False, start: float | None = None) -> str:
@@ -69,10 +77,9 @@ def curve_chart(curve: Curve, title: str, smooth: bool = False, start: float | N
     """
     steps, values = (np.asarray(part, dtype=float) for part in curve)
     with _axes() as (figure, axes):
-        if smooth and len(values) >= 20:
+        if smooth:
             axes.plot(steps, values, color=_BLUE, alpha=0.3, linewidth=0.8)
-            values = _running_mean(values, len(values) // 20)
-        axes.plot(steps, values, color=_BLUE)
+        axes.plot(steps, _running_mean(values, len(values) // 20) if smooth else values, color=_BLUE)
         _finish(axes, title, 'step')
         axes.set_ylim(bottom=start)
         axes.ticklabel_format(axis='y', style='sci', scilimits=(-3, 4), useMathText=True)

@@ -7,8 +7,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
-from mmssl.evaluation import extract_features, verdict
-from mmssl.registry import DATASETS
+from mmssl.evaluation import build_dataset, extract_features, verdict
 from mmssl.visualization import sections as part
 from mmssl.visualization.html import Section, write_report
 from mmssl.visualization.records import read_scalars
@@ -43,15 +42,15 @@ def report_run(
         FileNotFoundError: The run left no log.
     """
     evaluation = config.evaluation
-    gallery_data = DATASETS.build(evaluation.gallery)
-    query_data = DATASETS.build(evaluation.query) if 'query' in evaluation else gallery_data
+    gallery_data = build_dataset(evaluation.gallery)
+    query_data = build_dataset(evaluation.query) if 'query' in evaluation else gallery_data
     loading = (evaluation.get('batch_size', 256), evaluation.get('num_workers', 0))
     gallery = extract_features(model, gallery_data, *loading)
     query = extract_features(model, query_data, *loading) if query_data is not gallery_data else gallery
     parts = [
         part.results_section(rows),
         part.training_section(read_scalars(config.work_dir)),
-        part.views_section(DATASETS.build(config.train_dataloader.dataset)),
+        part.views_section(build_dataset(config.train_dataloader.dataset)),
         part.neighbors_section(gallery, gallery_data, query, query_data),
         part.map_section(gallery, gallery_data.source.classes),
     ]

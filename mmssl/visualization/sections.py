@@ -224,8 +224,8 @@ def prototypes_section(counts: Tensor) -> Section:
     text = (
         f'{len(counts)} prototypes, {int(counts.sum())} pictures of the gallery in their evaluation view; '
         f'{dead} {"prototype is" if dead == 1 else "prototypes are"} the first choice of none. The balance that '
-        'training asks for holds in every batch of augmented views, so some unevenness here is normal; a few prototypes '
-        'with nearly everything would be a collapse.'
+        'training asks for holds in every batch of augmented views, so some unevenness here is normal; a few '
+        'prototypes with nearly everything would be a collapse.'
     )
     return Section('Prototype usage', [charts([usage_chart(counts.tolist())]), paragraph(text)])
 

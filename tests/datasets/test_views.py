@@ -70,7 +70,8 @@ def test_chance_keeps_the_probabilities_and_ranges() -> None:
         assert np.mean([bool(getattr(draw, name)) for draw in draws]) == pytest.approx(share, abs=0.03)
     sigmas = [draw.sigma for draw in draws if draw.sigma]
     assert kolmogorov(sigmas, list(np.linspace(0.1, 2.0, 4000))) < 0.05
-    for name, low, high in (('brightness', 0.2, 1.8), ('contrast', 0.2, 1.8), ('saturation', 0.2, 1.8), ('hue', -0.2, 0.2)):
+    spans = {'brightness': (0.2, 1.8), 'contrast': (0.2, 1.8), 'saturation': (0.2, 1.8), 'hue': (-0.2, 0.2)}
+    for name, (low, high) in spans.items():
         factors = [dict(draw.jitter)[name] for draw in draws if draw.jitter]
         assert kolmogorov(factors, list(np.linspace(low, high, 4000))) < 0.05
     orders = Counter(tuple(name for name, _ in draw.jitter) for draw in draws if draw.jitter)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.training import make_config, make_pictures
+
+CONFIG = 'swav/swav_resnet10_1xb256_cpu_3e_cifar10.py'
 # Variables of a launcher or of a user that would change what the scripts do.
 PREFIXES = ('MASTER_', 'PORT', 'NNODES', 'NODE_RANK', 'RANK', 'OMP_', 'GPUS', 'CPUS_', 'SRUN_', 'PET_', 'MMSSL_')
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
@@ -34,9 +37,11 @@ options = [word for word in sys.argv[1:] if word.startswith('-')]
 tasks = int(next(word.split('=')[1] for word in options if word.startswith('--ntasks=')))
 command = sys.argv[next(i for i, word in enumerate(sys.argv[1:], 1) if not word.startswith('-')):]
 Path(os.environ['NOTES'], 'srun.json').write_text(json.dumps(sys.argv[1:]))
+processes = []
 for rank in range(tasks):
     slurm = dict(SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), SLURM_NTASKS=str(tasks), SLURM_NODELIST='localhost')
-    subprocess.run(command, env={**os.environ, **slurm}, check=True)
+    processes.append(subprocess.Popen(command, env={**os.environ, **slurm}))
+sys.exit(max(process.wait() for process in processes))
 """
 # Stands for a virtual environment's Python: answers what the scripts ask, and writes down what they run.
 PYTHON = """#!/bin/sh
@@ -159,6 +164,19 @@ def test_slurm_train_starts_a_task_a_gpu(checkout: Path) -> None:
     assert len({rank['env']['MASTER_PORT'] for rank in ranks.values()}) == 1
     for rank in ranks.values():
         assert rank['argv'][1:] == ['config.py', '--work-dir', 'my work', '--launcher', 'slurm', '--resume']
+
+
+@pytest.mark.slow
+def test_slurm_train_trains_on_two_tasks(tmp_path: Path) -> None:
+    """The real training script, started by the stand-ins for srun and scontrol."""
+    config = make_config(tmp_path / 'config.py', CONFIG, make_pictures(tmp_path / 'pictures'))
+    put_on_path(tmp_path / 'bin', 'scontrol', '#!/bin/sh\necho localhost\n')
+    path = put_on_path(tmp_path / 'bin', 'srun', f'#!{sys.executable}\n{SRUN}')
+    command = ['bash', str(TOOLS / 'slurm_train.sh'), 'gpu', 'job', str(config), str(tmp_path / 'work')]
+    env = {**environment(tmp_path, PATH=path, GPUS='2', OMP_NUM_THREADS='1'), 'NOTES': str(tmp_path)}
+    result = subprocess.run(command, env=env, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / 'work/epoch_2.pth').is_file()
 
 
 def test_without_srun_the_script_names_the_other_one(checkout: Path) -> None:

@@ -64,5 +64,5 @@ optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=SGD, lr=0.3, momentu
 param_scheduler = dict(type=WarmupCosineLR)
 train_cfg = dict(type=EpochLoop, max_epochs=100)
 auto_scale_lr = dict(base_batch_size=256, enable=False)
-default_hooks['online_knn'] = None
+default_hooks.pop('online_knn')
 custom_hooks = [dict(type=LinearAccuracyHook)]

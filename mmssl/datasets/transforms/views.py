@@ -162,8 +162,9 @@ class View:
         """
         top, left, height, width = draw.box
         view = resize(picture[:, top : top + height, left : left + width], self.size, self.size, self.interpolation)
-        if draw.flip:
-            view = view.flip(-1)
+        if draw.flip:  # older torch flips no uint16, but the same bits as int16
+            bits = torch.int16 if view.dtype == torch.uint16 else view.dtype
+            view = view.view(bits).flip(-1).view(view.dtype)
         if draw.jitter or draw.gray or draw.sigma or draw.solarize:
             view = _change(view, draw)
         return view.contiguous()

@@ -31,8 +31,10 @@ class OnlineKNNHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Load the two parts, and measure once before the first epoch."""
-        self.datasets = {name: _part(runner.cfg.evaluation[name], size) for name, size in self.sizes.items()}
-        self.labelled = all(dataset.source.labels is not None for dataset in self.datasets.values())
+        parts = {name: size for name, size in self.sizes.items() if name in runner.cfg.evaluation}
+        self.datasets = {name: _part(runner.cfg.evaluation[name], size) for name, size in parts.items()}
+        labelled = [dataset.source.labels is not None for dataset in self.datasets.values()]
+        self.labelled = len(labelled) == 2 and all(labelled)
         if not self.labelled:
             runner.logger.info('Online k-NN: the pictures have no labels, so no accuracy is measured.')
         elif runner.iter == 0:

@@ -4,8 +4,8 @@
 
 Makes ``--num`` empty files in class folders, as ImageNet's training set has them, unless ``--folder`` names ready ones.
 Contestants take turns, each time in a fresh process that has its imports done; the operating system has the folders in
-its own cache for all of them. Printed are medians: seconds until the list can be used, and the memory that a worker copies
-(forked, it reads every path once; its private memory outside files before and after, from /proc).
+its own cache for all of them. Printed are medians: seconds until the list can be used, and the memory that a worker
+copies (forked, it reads every path once; its private memory outside files before and after, from /proc).
 """
 
 import argparse

@@ -47,8 +47,9 @@ def write_pictures(folder: Path, shape: tuple[int, int], count: int) -> list[Pat
             if cells > min(shape):
                 break
             noise = generator.random((cells, cells, 3), dtype=np.float32)
-            layers = [Image.fromarray(noise[..., c]).resize((width, height), Image.Resampling.BICUBIC) for c in range(3)]
-            total += np.stack([np.asarray(layer) for layer in layers], axis=-1) / cells**0.5
+            for channel in range(3):
+                layer = Image.fromarray(noise[..., channel]).resize((width, height), Image.Resampling.BICUBIC)
+                total[..., channel] += np.asarray(layer) / cells**0.15
         total = (total - total.min()) / (total.max() - total.min())
         paths.append(folder / f'{number:04d}.jpg')
         Image.fromarray((total * 255).astype(np.uint8)).save(paths[-1], quality=95)

@@ -1,0 +1,12 @@
+"""SwAV on a folder of your own pictures, within minutes on two cores: a plain ResNet-10 at 64 pixels."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .swav_resnet10_1xb256_cpu_3e_cifar10 import *  # noqa: F403
+    from .._base_.datasets.folder_multicrop import *  # noqa: F403
+
+model['data_preprocessor'].update(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])  # noqa: F405
+model['backbone'].update(stem='imagenet', base_channels=64)  # noqa: F405
+model['neck'].update(in_channels=512)  # noqa: F405
+train_cfg.update(max_epochs=10)  # noqa: F405

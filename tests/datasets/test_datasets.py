@@ -1,0 +1,169 @@
+"""The data set: views as a function of (seed, draw), and what happens to unreadable pictures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from mmssl.datasets import (
+    ArraySource,
+    DrawSampler,
+    EvalView,
+    ImageDataset,
+    ImageFolder,
+    MultiView,
+    RankBatchSampler,
+    UnreadablePictureError,
+    View,
+    collate,
+)
+from mmssl.registry import DATASETS
+
+Make = Callable[..., Path]
+
+
+def random_views() -> MultiView:
+    kind = {'flip': 0.5, 'jitter': (0.8, 0.8, 0.8, 0.2), 'gray_prob': 0.2, 'blur_prob': 0.5}
+    return MultiView([2, 2], [View(16, (0.2, 1.0), **kind), View(8, (0.1, 0.3), **kind)])
+
+
+@pytest.fixture
+def dataset() -> ImageDataset:
+    images = np.random.default_rng(0).integers(0, 256, (12, 20, 24, 3), dtype=np.uint8)
+    return ImageDataset(ArraySource(images, np.arange(12)), random_views())
+
+
+def same(one: dict, other: dict) -> bool:
+    equal = all(torch.equal(a, b) for a, b in zip(one['inputs'], other['inputs'], strict=True))
+    return equal and all(torch.equal(one[key], other[key]) for key in one if key != 'inputs')
+
+
+def test_a_sample_has_what_the_contract_says(dataset: ImageDataset) -> None:
+    sample = dataset[5, 77]
+    assert [tuple(view.shape) for view in sample['inputs']] == [(3, 16, 16)] * 2 + [(3, 8, 8)] * 2
+    assert all(view.dtype == torch.uint8 for view in sample['inputs'])
+    numbers = {key: value for key, value in sample.items() if key != 'inputs'}
+    assert numbers == {'sample_idx': 5, 'draw': 77, 'unreadable': -1, 'gt_label': 5}
+    assert all(type(value) is int for value in numbers.values())
+
+
+def test_without_labels_there_is_no_label() -> None:
+    source = ArraySource(np.zeros((2, 8, 8), np.uint8))
+    assert 'gt_label' not in ImageDataset(source, EvalView(8, 8))[0]
+
+
+def test_a_plain_index_is_its_own_draw(dataset: ImageDataset) -> None:
+    assert same(collate([dataset[3]]), collate([dataset[3, 3]]))
+
+
+def test_views_depend_on_seed_and_draw_and_nothing_else(dataset: ImageDataset) -> None:
+    first = collate([dataset[3, 40]])
+    torch.manual_seed(99)
+    dataset[4, 41]
+    assert same(collate([dataset[3, 40]]), first)
+    variants = [(3, 41), (3, 40 + 12)]
+    for key in variants:
+        assert not torch.equal(dataset[key]['inputs'][0], first['inputs'][0][0])
+    dataset.seed = 1
+    assert not torch.equal(dataset[3, 40]['inputs'][0], first['inputs'][0][0])
+
+
+def test_seed_and_draw_do_not_overlap(dataset: ImageDataset) -> None:
+    boxes = set()
+    for seed in range(4):
+        dataset.seed = seed
+        boxes |= {dataset[0, draw]['inputs'][0].numpy().tobytes() for draw in range(4)}
+    assert len(boxes) == 16
+
+
+def test_views_are_the_same_with_any_number_of_workers(dataset: ImageDataset) -> None:
+    batches = []
+    for workers in (0, 1, 2):
+        sampler = RankBatchSampler(DrawSampler(dataset, seed=3), batch_size=4)
+        torch.manual_seed(workers)
+        batches.append(list(DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, num_workers=workers)))
+    assert len(batches[0]) == 3
+    for others in batches[1:]:
+        assert all(same(one, other) for one, other in zip(batches[0], others, strict=True))
+
+
+def test_a_picture_is_decoded_once_for_all_its_views(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[int] = []
+    load = dataset.source.load
+    monkeypatch.setattr(dataset.source, 'load', lambda index: loaded.append(index) or load(index))
+    dataset[2, 9]
+    assert loaded == [2]
+
+
+def test_an_unreadable_picture_is_replaced_by_hash_and_told(make_pictures: Make) -> None:
+    root = make_pictures(*(f'{n % 2}/{n}.png' for n in range(10)), size=(16, 16))
+    (root / '0/4.png').write_bytes(b'broken')
+    dataset = ImageDataset(ImageFolder(root), EvalView(16, 16))
+    bad = next(index for index in range(10) if dataset.source.name(index) == '0/4.png')
+    samples = [dataset[bad, draw] for draw in range(40)]
+    replaced_by = {sample['sample_idx'] for sample in samples}
+    assert bad not in replaced_by and len(replaced_by) > 4
+    for sample in samples:
+        other = dataset[sample['sample_idx'], 0]
+        assert sample['unreadable'] == bad and other['unreadable'] == -1
+        assert sample['gt_label'] == other['gt_label']
+        assert torch.equal(sample['inputs'][0], other['inputs'][0])
+    assert same(collate([dataset[bad, 7]]), collate([samples[7]]))
+
+
+def test_the_views_of_a_replacement_are_those_of_its_draw(make_pictures: Make) -> None:
+    root = make_pictures('0.png', '1.png', size=(40, 40))
+    (root / '0.png').write_bytes(b'')
+    dataset = ImageDataset(ImageFolder(root), random_views())
+    replaced = dataset[0, 5]
+    assert replaced['sample_idx'] == 1
+    assert all(torch.equal(*pair) for pair in zip(replaced['inputs'], dataset[1, 5]['inputs'], strict=True))
+
+
+def test_a_folder_that_cannot_be_read_at_all_ends_the_search(make_pictures: Make) -> None:
+    root = make_pictures('0.png', '1.png', '2.png')
+    for path in root.iterdir():
+        path.write_bytes(b'')
+    with pytest.raises(UnreadablePictureError, match=r'10 pictures in a row cannot be read; the last: .*png'):
+        ImageDataset(ImageFolder(root), EvalView(8, 8))[0]
+
+
+@pytest.mark.parametrize(
+    ('stored', 'channels'), [((9, 9), 1), ((9, 9), 3), ((9, 9, 3), 1), ((9, 9, 4), 3), ((9, 9, 12), 12)]
+)
+def test_pictures_arrive_with_the_channels_of_the_network(stored: tuple[int, ...], channels: int) -> None:
+    dataset = ImageDataset(ArraySource(np.zeros((2, *stored), np.uint8)), random_views(), channels=channels)
+    assert [len(view) for view in dataset[0]['inputs']] == [channels] * 4
+
+
+def test_a_wrong_number_of_channels_is_no_unreadable_picture() -> None:
+    dataset = ImageDataset(ArraySource(np.zeros((2, 9, 9, 12), np.uint8)), random_views())
+    with pytest.raises(ValueError, match=r'12 channels.*set channels=12'):
+        dataset[0]
+
+
+def test_a_picture_that_does_not_exist_is_refused(dataset: ImageDataset) -> None:
+    for index in (-1, 12):
+        with pytest.raises(IndexError, match=f'Picture {index} of 12'):
+            dataset[index]
+    assert len(list(dataset)) == 12
+
+
+def test_a_data_set_is_built_from_its_config(make_pictures: Make) -> None:
+    config = {
+        'type': 'ImageDataset',
+        'source': {'type': 'ImageFolder', 'root': str(make_pictures('a.png'))},
+        'views': {'type': 'EvalView', 'resize': 8, 'crop': 8},
+        'channels': 1,
+    }
+    assert DATASETS.build(config)[0]['inputs'][0].shape == (1, 8, 8)
+
+
+def test_sixteen_bit_samples_travel_through_workers() -> None:
+    source = ArraySource(np.full((4, 9, 9), 40000, np.uint16))
+    dataset = ImageDataset(source, View(6, (0.5, 1.0), jitter=(0.4, 0.4, 0, 0)), channels=1)
+    (batch,) = DataLoader(dataset, batch_size=4, collate_fn=collate, num_workers=1)
+    assert batch['inputs'][0].dtype == torch.uint16 and batch['inputs'][0].shape == (4, 1, 6, 6)

@@ -1,0 +1,149 @@
+"""Orders and batches: one global sequence, whatever the processes, the batches and the place of resuming."""
+
+import itertools
+
+import pytest
+import torch
+from mmengine.runner import Runner
+
+from mmssl.datasets import DrawSampler, RankBatchSampler, collate, samplers
+
+
+def batches(
+    monkeypatch: pytest.MonkeyPatch, sampler: DrawSampler, batch_size: int, world_size: int, **options: bool
+) -> list[list[list[tuple[int, int]]]]:
+    """The batches of every rank: ``[rank][batch][row]``."""
+    of_ranks = []
+    for rank in range(world_size):
+        monkeypatch.setattr(samplers, 'get_dist_info', lambda rank=rank: (rank, world_size))
+        of_ranks.append(list(RankBatchSampler(sampler, batch_size, **options)))
+    return of_ranks
+
+
+def joined(of_ranks: list[list[list[tuple[int, int]]]]) -> list[tuple[int, int]]:
+    """Rows of all ranks in rank order, batch after batch."""
+    return [row for batch in zip(*of_ranks, strict=True) for part in batch for row in part]
+
+
+def test_an_epoch_is_a_permutation_that_seed_and_epoch_decide() -> None:
+    orders = {}
+    for seed, epoch in itertools.product((0, 1), (0, 1)):
+        sampler = DrawSampler(range(50), seed=seed)
+        sampler.set_epoch(epoch)
+        orders[seed, epoch] = [index for index, _ in sampler]
+        assert sorted(orders[seed, epoch]) == list(range(50))
+        assert orders[seed, epoch] == [index for index, _ in sampler]
+    assert len({tuple(order) for order in orders.values()}) == 4
+    assert orders[0, 0] != list(range(50))
+
+
+def test_the_order_takes_nothing_from_the_default_generator() -> None:
+    state = torch.get_rng_state()
+    list(DrawSampler(range(9)))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_without_shuffling_the_order_is_that_of_the_data_set() -> None:
+    sampler = DrawSampler(range(5), shuffle=False)
+    sampler.set_epoch(3)
+    assert list(sampler) == [(0, 15), (1, 16), (2, 17), (3, 18), (4, 19)]
+
+
+def test_with_replacement_pictures_recur_but_draws_do_not() -> None:
+    sampler = DrawSampler(range(100), replacement=True)
+    indices, draws = zip(*sampler)
+    assert len(indices) == 100 and len(set(indices)) < 80 and set(indices) <= set(range(100))
+    assert draws == tuple(range(100))
+
+
+def test_draws_of_a_run_are_unique_and_without_gaps() -> None:
+    sampler, draws = DrawSampler(range(7)), []
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        draws += [draw for _, draw in sampler]
+    assert draws == list(range(28))
+
+
+def test_a_new_epoch_begins_at_its_first_place() -> None:
+    sampler = DrawSampler(range(7))
+    sampler.set_start(5)
+    assert len(sampler) == 2
+    sampler.set_epoch(1)
+    assert len(sampler) == 7 and len(list(sampler)) == 7
+
+
+@pytest.mark.parametrize('replacement', [False, True])
+@pytest.mark.parametrize('start', [0, 12, 17, 60])
+@pytest.mark.parametrize(('world_size', 'batch_size'), [(1, 1), (1, 8), (2, 3), (3, 4), (5, 7)])
+def test_every_division_gives_the_same_global_sequence(
+    monkeypatch: pytest.MonkeyPatch, world_size: int, batch_size: int, start: int, replacement: bool
+) -> None:
+    sampler = DrawSampler(range(61), replacement=replacement, seed=4)
+    sampler.set_epoch(2)
+    whole = list(sampler)
+    sampler.set_start(start)
+    rows = joined(batches(monkeypatch, sampler, batch_size, world_size, drop_last=False))
+    assert rows[: 61 - start] == whole[start:]
+    assert len(rows) - (61 - start) < world_size  # filled up, where the last batch has fewer rows than there are ranks
+
+
+def test_dropping_the_last_batch_keeps_the_sequence_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler = DrawSampler(range(61))
+    of_ranks = batches(monkeypatch, sampler, 4, 3)
+    assert joined(of_ranks) == list(sampler)[:60]
+    assert all(len(batch) == 4 for rank in of_ranks for batch in rank)
+
+
+@pytest.mark.parametrize(
+    ('left', 'shares'), [(1, [1, 1, 1]), (2, [1, 1, 1]), (4, [2, 1, 1]), (5, [2, 2, 1]), (9, [3, 3, 3])]
+)
+def test_the_last_batch_is_shared_out_and_every_rank_has_a_sample(
+    monkeypatch: pytest.MonkeyPatch, left: int, shares: list[int]
+) -> None:
+    sampler = DrawSampler(range(12 + left))
+    of_ranks = batches(monkeypatch, sampler, 4, 3, drop_last=False)
+    last = [rank[-1] for rank in of_ranks]
+    assert [len(batch) for batch in last] == shares
+    rows = [row for batch in last for row in batch]
+    tail = list(sampler)[12:]
+    assert rows == (tail * 3)[: len(rows)] and set(rows) == set(tail)
+
+
+@pytest.mark.parametrize('start', [0, 5, 24, 57, 61])
+@pytest.mark.parametrize('drop_last', [False, True])
+def test_the_length_is_the_number_of_batches_left(
+    monkeypatch: pytest.MonkeyPatch, start: int, drop_last: bool
+) -> None:
+    monkeypatch.setattr(samplers, 'get_dist_info', lambda: (1, 3))
+    sampler = DrawSampler(range(61))
+    batch_sampler = RankBatchSampler(sampler, 4, drop_last=drop_last)
+    sampler.set_start(start)
+    assert len(batch_sampler) == len(list(batch_sampler))
+
+
+def test_a_batch_that_cannot_be_filled_is_refused_with_the_size_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samplers, 'get_dist_info', lambda: (0, 3))
+    with pytest.raises(ValueError, match=r'10 samples .*batch_size=3 or less'):
+        RankBatchSampler(DrawSampler(range(10)), 4)
+    with pytest.raises(ValueError, match='2 processes or fewer'):
+        RankBatchSampler(DrawSampler(range(2)), 4)
+    assert len(RankBatchSampler(DrawSampler(range(10)), 3)) == 1
+    assert len(RankBatchSampler(DrawSampler(range(10)), 4, drop_last=False)) == 1
+
+
+def test_mmengine_builds_the_loader_from_its_config() -> None:
+    class Numbers(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 10
+
+        def __getitem__(self, key: tuple[int, int]) -> dict:
+            return {'inputs': [torch.zeros(1)], 'sample_idx': key[0], 'draw': key[1]}
+
+    config = {
+        'dataset': Numbers(), 'batch_size': 4, 'num_workers': 0, 'collate_fn': collate,
+        'sampler': {'type': DrawSampler}, 'batch_sampler': {'type': RankBatchSampler},
+    }  # fmt: skip
+    loader = Runner.build_dataloader(config, seed=5)
+    assert loader.batch_sampler.sampler.seed == 5
+    rows = [row for batch in loader for row in zip(batch['sample_idx'].tolist(), batch['draw'].tolist())]
+    assert rows == list(DrawSampler(range(10), seed=5))[:8]

@@ -1,0 +1,174 @@
+"""Sources other than folders: list files, arrays, subsets."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmssl.datasets import ArraySource, ImageFolder, ImageList, Subset
+from mmssl.registry import DATASETS
+
+Make = Callable[..., Path]
+
+
+def write_idx(path: Path, array: np.ndarray) -> Path:
+    content = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, '>u4').tobytes() + array.tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == '.gz' else content)
+    return path
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (10, 5, 4), dtype=np.uint8)
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    return np.arange(10, dtype=np.uint8) % 3
+
+
+def test_a_list_file_names_pictures_and_classes(make_pictures: Make, tmp_path: Path) -> None:
+    root = make_pictures('a.png', 'with space 7.png', 'b/c.png')
+    file = tmp_path / 'list.txt'
+    file.write_text('b/c.png 2\n\n  with space 7.png 0\na.png 10  \n')
+    source = ImageList(file, root)
+    assert [source.name(i) for i in range(3)] == ['b/c.png', 'with space 7.png', 'a.png']
+    assert source.labels.tolist() == [2, 0, 10] and source.labels.dtype == torch.int64 and source.label(2) == 10
+    assert source.load(1).shape == (3, 10, 12) and source.classes is None
+
+
+def test_a_list_file_without_classes_has_no_labels(make_pictures: Make, tmp_path: Path) -> None:
+    root = make_pictures('a.png', 'photo 12.png')
+    (tmp_path / 'list.txt').write_text('a.png\nphoto 12.png')
+    source = ImageList(tmp_path / 'list.txt', root)
+    assert source.name(1) == 'photo 12.png' and source.labels is None and source.label(0) is None
+    assert source.load(1).shape == (3, 10, 12)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'), [('a.png 1\nb.png\n', 'no class for b.png'), (' \n', 'names no pictures')]
+)
+def test_a_list_file_that_cannot_work_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / 'list.txt').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        ImageList(tmp_path / 'list.txt')
+
+
+@pytest.mark.parametrize('suffix', ['idx', 'idx.gz', 'npy', 'npz', 'array', 'tensor'])
+def test_arrays_come_from_memory_and_from_files(
+    tmp_path: Path, images: np.ndarray, labels: np.ndarray, suffix: str
+) -> None:
+    given: list = [images, labels]
+    for number, (name, array) in enumerate({'images': images, 'labels': labels}.items()):
+        path = tmp_path / f'{name}.{suffix}'
+        if 'idx' in suffix:
+            given[number] = str(write_idx(path, array))
+        elif suffix == 'npy':
+            np.save(path, array)
+            given[number] = path
+        elif suffix == 'npz':
+            np.savez(path, array)
+            given[number] = path
+        elif suffix == 'tensor':
+            given[number] = torch.from_numpy(array)
+    source = ArraySource(*given)
+    assert len(source) == 10 and source.labels.tolist() == labels.tolist() and source.label(4) == 1
+    picture = source.load(3)
+    assert picture.dtype == torch.uint8 and picture.tolist() == [images[3].tolist()]
+    picture.zero_()  # a copy: the array stays
+    assert source.load(3).tolist() == [images[3].tolist()]
+    assert isinstance(source.images, np.memmap) == (suffix == 'npy')
+    assert source.fingerprint == ArraySource(images, labels).fingerprint
+
+
+def test_one_npz_file_may_hold_pictures_and_labels(tmp_path: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    np.savez(tmp_path / 'data.npz', images=images, labels=labels, more=images)
+    source = ArraySource(tmp_path / 'data.npz')
+    assert source.labels.tolist() == labels.tolist() and source.name(7) == 'data.npz[7]'
+    np.savez(tmp_path / 'other.npz', x=images, y=labels)
+    with pytest.raises(ValueError, match='holds x, y: name the array of images "images"'):
+        ArraySource(tmp_path / 'other.npz')
+
+
+def test_colour_and_sixteen_bit_arrays_keep_their_channels_and_type() -> None:
+    colour = np.arange(2 * 3 * 4 * 5, dtype='>u2').reshape(2, 3, 4, 5) * 500
+    picture = ArraySource(colour).load(1)
+    assert picture.dtype == torch.uint16 and picture.shape == (5, 3, 4)
+    assert picture.int().permute(1, 2, 0).tolist() == colour[1].tolist()
+
+
+@pytest.mark.parametrize(
+    ('array', 'given'),
+    [
+        (np.zeros((2, 3, 3), np.float32), 'float32'), (np.zeros((4, 9), np.uint8), r'\(4, 9\)'),
+        (np.zeros((0, 3, 3), np.uint8), r'\(0, 3, 3\)'),
+    ],
+)  # fmt: skip
+def test_arrays_that_are_no_pictures_are_refused(array: np.ndarray, given: str) -> None:
+    with pytest.raises(ValueError, match=f'{given}.*needed is uint8 or uint16'):
+        ArraySource(array)
+
+
+def test_labels_that_do_not_match_are_refused(images: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r'10 pictures, but labels of shape \(9,\)'):
+        ArraySource(images, np.zeros(9, int))
+
+
+@pytest.mark.parametrize('content', [b'', b'\0\0\x08', b'\0\0\x08\x01\0\0\0\x05abc', b'\x01\0\x08\x01\0\0\0\x01a'])
+def test_a_broken_idx_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / 'data.idx').write_bytes(content)
+    with pytest.raises(ValueError, match='not a whole idx file'):
+        ArraySource(tmp_path / 'data.idx')
+    (tmp_path / 'data.gz').write_bytes(gzip.compress(b'12345')[:-3] if content else content)
+    with pytest.raises(ValueError, match='not a whole idx file'):
+        ArraySource(tmp_path / 'data.gz')
+
+
+def test_a_missing_array_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r'no file .*missing\.npy'):
+        ArraySource(tmp_path / 'missing.npy')
+
+
+def test_a_subset_maps_numbers_labels_and_names(images: np.ndarray, labels: np.ndarray) -> None:
+    source = ArraySource(images, labels)
+    part = Subset(source, indices=[8, 1])
+    assert len(part) == 2 and part.labels.tolist() == [2, 1] and part.label(0) == 2 and part.name(0) == 'array[8]'
+    assert torch.equal(part.load(1), source.load(1)) and part.classes is None
+    assert Subset(ArraySource(images), num=2).labels is None
+
+
+def test_a_random_subset_is_a_function_of_its_seed_without_repeats(images: np.ndarray) -> None:
+    source = ArraySource(images)
+    parts = [Subset(source, num=6, seed=seed).indices.tolist() for seed in (0, 0, 1)]
+    assert parts[0] == parts[1] != parts[2]
+    assert len(set(parts[0])) == 6 and parts[0] == sorted(parts[0])
+    assert Subset(source, num=6).fingerprint != Subset(source, num=5).fingerprint != source.fingerprint
+
+
+def test_a_subset_that_cannot_be_is_refused(images: np.ndarray) -> None:
+    source = ArraySource(images)
+    for options in ({'num': 11}, {'indices': [3, 10]}):
+        with pytest.raises(ValueError, match='11 pictures asked for, but the source has 10'):
+            Subset(source, **options)
+    for options in ({}, {'num': 1, 'indices': [1]}):
+        with pytest.raises(ValueError, match='either num'):
+            Subset(source, **options)
+
+
+def test_fingerprints_tell_data_apart(images: np.ndarray, labels: np.ndarray, make_pictures: Make) -> None:
+    changed = images.copy()
+    changed[5] += 1
+    sources = [
+        ArraySource(images), ArraySource(images, labels), ArraySource(changed), ArraySource(images[:9]),
+        ImageFolder(make_pictures('a/1.png', 'b/1.png')),
+        ImageFolder(make_pictures('a/1.png', 'b/2.png', folder='other')),
+    ]  # fmt: skip
+    assert len({source.fingerprint for source in sources}) == len(sources)
+
+
+def test_sources_are_built_from_configs(make_pictures: Make) -> None:
+    folder = {'type': 'ImageFolder', 'root': str(make_pictures('a.png', 'b.png'))}
+    assert len(DATASETS.build({'type': 'Subset', 'source': folder, 'num': 1})) == 1

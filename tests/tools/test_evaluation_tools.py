@@ -1,0 +1,140 @@
+"""The evaluation tools by the commands a user types, on pictures that raw brightness tells apart."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmssl.evaluation import FAST_PROBE
+from mmssl.models import ResNet
+from tests.training import ROOT, environment
+
+LINEAR = 'benchmarks.classification.swav_linear_resnet10_1xb256_cpu_100e_cifar10'
+SWAV = 'swav.swav_resnet10_1xb256_cpu_3e_cifar10'
+
+
+def run(script: str, *arguments: object, fails: bool = False) -> str:
+    """Output of a tool, its errors too where it is expected to fail."""
+    program = ['bash'] if script.endswith('.sh') else [sys.executable]
+    found = subprocess.run(
+        [*program, str(ROOT / script), *map(str, arguments)],
+        cwd=ROOT, env=environment(PYTHON=sys.executable), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert bool(found.returncode) == fails, found.stdout[-2000:] + found.stderr[-4000:]
+    return found.stderr if fails else found.stdout
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of three brightnesses, a checkpoint, and configs that know both."""
+    folder = tmp_path_factory.mktemp('tools')
+    generator = np.random.default_rng(0)
+    for index in range(60):
+        path = folder / 'pictures' / f'class{index % 3}' / f'{index}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 60, (32, 32, 3)) + 90 * (index % 3)
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+    torch.manual_seed(1)
+    weights = ResNet(10, stem='small', base_channels=16).state_dict()
+    torch.save({'meta': {}, 'state_dict': {f'backbone.{key}': value for key, value in weights.items()}}, folder / 'c.pth')
+    for name, base in (('linear', LINEAR), ('swav', SWAV)):
+        (folder / f'{name}.py').write_text(
+            f'from mmengine.config import read_base\n'
+            f'with read_base():\n    from mmssl.configs.{base} import *\n'
+            f"train_dataloader['dataset']['source'].update(root={str(folder / 'pictures')!r})\n"
+            f"for part in ('gallery', 'query'):\n"
+            f"    evaluation[part]['source'].update(root={str(folder / 'pictures')!r})\n"
+            f'del part\n'
+            f'train_dataloader.update(num_workers=0, persistent_workers=False, batch_size=10)\n'
+            f'evaluation.update(num_workers=0)\ntrain_cfg.update(max_epochs=3)\n'
+        )
+    return folder
+
+
+def test_test_py_prints_a_table_and_writes_the_same_numbers(folder, tmp_path):
+    text = run('tools/test.py', folder / 'swav.py', folder / 'c.pth', '--work-dir', tmp_path)
+    found = json.loads((tmp_path / 'evaluation.json').read_text())
+    result = found['results'][-1]
+    assert found['checkpoint'] == str(folder / 'c.pth')
+    assert result['linear']['protocol'] == FAST_PROBE
+    assert set(result['knn']['top1']) == {'10', '20'}
+    assert f'{result["linear"]["top1"]:.1f}' in text
+    assert FAST_PROBE in text
+    assert result['label_free']['retrieval'] >= 0
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does_and_the_floors_stand_beside_it(folder, tmp_path):
+    run('tools/test.py', folder / 'swav.py', folder / 'c.pth', '--work-dir', tmp_path / '1', '--floors')
+    run('tools/dist_test.sh', folder / 'swav.py', folder / 'c.pth', 2, '--work-dir', tmp_path / '2', '--floors')
+    one, two = (json.loads((tmp_path / name / 'evaluation.json').read_text())['results'] for name in '12')
+    assert [row['name'] for row in two] == ['raw pixels', 'untrained', 'c.pth']
+    for first, second in zip(one, two):
+        assert first['knn'] == second['knn']
+        assert first['linear']['top1'] == second['linear']['top1']
+        assert first['label_free'] == pytest.approx(second['label_free'], rel=1e-4)
+
+
+def test_a_checkpoint_of_another_network_is_refused_in_a_sentence(folder, tmp_path):
+    torch.save(ResNet(10).state_dict(), tmp_path / 'wide.pth')
+    text = run('tools/test.py', folder / 'swav.py', tmp_path / 'wide.pth', '--work-dir', tmp_path, fails=True)
+    assert '95 % are needed' in text.splitlines()[-1]
+    assert 'Traceback' not in text
+
+
+def test_the_papers_protocol_trains_a_classifier_for_the_classes_of_the_data(folder, tmp_path):
+    script = 'tools/benchmarks/classification/linear.py'
+    text = run(script, folder / 'linear.py', '--checkpoint', folder / 'c.pth', '--work-dir', tmp_path)
+    found = json.loads((tmp_path / 'linear.json').read_text())
+    assert found['protocol'].startswith('SwAV linear')
+    assert found['protocol'] in text
+    assert found['epochs'] == 3
+    assert found['best_top1'] >= found['top1'] > 40
+    state_dict = torch.load(tmp_path / 'epoch_3.pth', weights_only=True)['state_dict']
+    assert state_dict['classifier.weight'].shape == (3, 128)
+    given = torch.load(folder / 'c.pth', weights_only=True)['state_dict']
+    assert all(torch.equal(state_dict[key], tensor) for key, tensor in given.items())
+
+
+@pytest.mark.slow
+def test_the_papers_protocol_runs_on_two_processes(folder, tmp_path):
+    script = 'tools/benchmarks/classification/dist_linear.sh'
+    run(script, folder / 'linear.py', 2, folder / 'c.pth', '--work-dir', tmp_path)
+    assert json.loads((tmp_path / 'linear.json').read_text())['epochs'] == 3
+
+
+@pytest.mark.slow
+def test_the_comparison_names_both_protocols_and_their_times(folder, tmp_path):
+    script = 'tools/benchmarks/classification/compare_linear.py'
+    run(script, folder / 'linear.py', '--checkpoint', folder / 'c.pth', '--work-dir', tmp_path)
+    found = json.loads((tmp_path / 'compare_linear.json').read_text())
+    assert found['fast']['protocol'] == FAST_PROBE
+    assert found['paper']['protocol'].startswith('SwAV linear')
+    assert found['fast']['seconds'] >= found['fast']['seconds_fit'] > 0
+
+
+def test_knn_py_gives_each_number_of_neighbours_and_refuses_too_many(folder, tmp_path):
+    script = 'tools/benchmarks/classification/knn.py'
+    run(script, folder / 'swav.py', folder / 'c.pth', '--k', 1, 5, '--chunk', 7, '--work-dir', tmp_path)
+    found = json.loads((tmp_path / 'knn.json').read_text())
+    assert found['top1']['1'] == 100  # gallery and query are the same pictures here
+    text = run(script, folder / 'swav.py', folder / 'c.pth', '--work-dir', tmp_path, fails=True)
+    assert 'gallery has 60 images' in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize('target', ['torchvision', 'timm'])
+def test_export_backbone_py_shows_that_the_export_loads(target, folder, tmp_path):
+    script = 'tools/model_converters/export_backbone.py'
+    if target == 'timm':
+        text = run(script, folder / 'c.pth', tmp_path / 'out.pth', '--target', 'timm', fails=True)
+        assert "export it with target 'torchvision'" in text
+        return
+    text = run(script, folder / 'c.pth', tmp_path / 'out.safetensors')
+    assert 'keys matched; largest difference between the features of the same picture: 0' in text
+    exec(text[text.index('import ') :], names := {})
+    assert names['network'].layer1[0].conv1.weight.shape == (16, 16, 3, 3)

@@ -1,0 +1,293 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from mmssl.evaluation import NO_LABELS, extract_features
+from mmssl.models import DataPreprocessor, MLPNeck, Prototypes, ResNet, SwAV
+from mmssl.visualization import (
+    Section,
+    describe_command,
+    environment,
+    export_section,
+    map_section,
+    neighbors_section,
+    project,
+    prototype_counts,
+    prototypes_section,
+    read_scalars,
+    report_run,
+    results_section,
+    to_picture,
+    training_section,
+    views_section,
+    write_report,
+)
+from mmssl.visualization.charts import curve_chart, map_chart, marked_chart, usage_chart
+from mmssl.visualization.html import Tile, paragraph, sheet
+from tests.evaluation.stand_ins import encoder, fixed, pairs
+from tests.evaluation.test_evaluate import result
+
+ROWS = [result(80, 83), result(70, 72), result(81.5, 84)]
+
+
+class Page(HTMLParser):
+    """What a browser would find: text, links, pictures, and whether every element is closed."""
+
+    void = frozenset({'meta', 'img', 'br', 'link'})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.pictures: list[dict] = []
+        self.headings: list[str] = []
+        self.text = ''
+        self.feed(text)
+        assert not self.open, f'not closed: {self.open}'
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.links += [found[name] for name in ('src', 'href', 'xlink:href') if name in found]
+        self.ids += [found['id']] if 'id' in found else []
+        if tag in ('img', 'svg'):
+            self.pictures.append(found)
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.void:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        if self.open and self.open[-1] == 'h2':
+            self.headings.append(data)
+
+
+def write_log(work_dir: Path, name: str = '20200101_000000', first: int = 10, last: int = 300) -> None:
+    lines = [
+        {'lr': 0.1, 'loss': 5 - step / 100, 'time': 0.2, 'data_time': 0.05, 'prototypes_used': 0.5, 'step': step}
+        for step in range(first, last + 1, 10)
+    ]
+    lines += [{'knn_top1': 20.0 + step / 10, 'epoch': step // 100, 'step': step} for step in (0, 100, 200, 300)]
+    path = work_dir / name / 'vis_data' / 'scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text('\n'.join(map(json.dumps, lines)) + '\n')
+
+
+def swav() -> SwAV:
+    torch.manual_seed(0)
+    return SwAV(
+        ResNet(10, 3, 'small', base_channels=4), MLPNeck(32, 16, 8), Prototypes(8, 12),
+        data_preprocessor=DataPreprocessor(mean=[127.5] * 3, std=[60.0] * 3),
+    )  # fmt: skip
+
+
+def run_config(work_dir: Path, labelled: bool = True) -> Config:
+    cfg = Config({'model': {'type': 'SwAV'}, 'work_dir': str(work_dir)})
+    cfg._cfg_dict['train_dataloader'] = {'dataset': pairs(20, labelled=labelled)}
+    cfg._cfg_dict['evaluation'] = {'gallery': fixed(40, labelled=labelled), 'batch_size': 16, 'num_workers': 0}
+    if labelled:
+        cfg._cfg_dict['evaluation']['query'] = fixed(12)
+    cfg.__dict__['_text'] = ''
+    return cfg
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _plain_config_text():
+    with pytest.MonkeyPatch.context() as patch:  # the configs here hold data sets, not their configs
+        patch.setattr(Config, 'pretty_text', property(lambda self: 'model = <SwAV & more>'))
+        yield
+
+
+@pytest.fixture(scope='module')
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp('run')
+    write_log(folder)
+    exported = export_section('20 of 20 keys matched', 'network = ...', folder / 'backbone.pth')
+    command = describe_command(['python', 'tools/train.py', 'my config.py'])
+    path = report_run(folder / 'r' / 'report.html', swav(), run_config(folder), ROWS, command, exported=exported)
+    return path.read_text()
+
+
+def test_the_report_of_a_run_has_every_part_and_nothing_from_outside(report):
+    page = Page(report)
+    assert page.headings == [
+        'Results', 'Training', 'What the network saw', 'Nearest neighbours', 'Map of the features', 'Prototype usage',
+        'The backbone, exported', 'Environment and command',
+    ]  # fmt: skip
+    assert "python tools/train.py 'my config.py'" in page.text
+    assert 'model = <SwAV & more>' in page.text
+    assert '11.5 points above the untrained one' in page.text
+    assert all(link.startswith(('data:image/png;base64,', '#')) for link in page.links)
+    assert 'http' not in report
+    assert '@import' not in report
+    assert '<script' not in report
+
+
+def test_every_picture_has_an_alternative_text_and_every_inner_link_a_target(report):
+    page = Page(report)
+    assert len(page.pictures) > 60
+    assert all(picture.get('alt') or picture.get('aria-label') for picture in page.pictures)
+    assert {link[1:] for link in page.links if link.startswith('#')} <= set(page.ids)
+    assert set(re.findall(r'url\(#([^)]*)\)', report)) <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_the_report_of_pictures_without_labels_claims_no_accuracy(tmp_path):
+    write_log(tmp_path)
+    rows = [{'name': 'n', 'note': NO_LABELS, 'label_free': {'retrieval': value}} for value in (10.0, 20.0, 45.0)]
+    page = Page(report_run(tmp_path / 'r.html', swav(), run_config(tmp_path, labelled=False), rows, 'x').read_text())
+    assert NO_LABELS in page.text
+    assert 'k-means clusters' in page.text
+    assert 'same class' not in page.text
+
+
+def test_text_is_escaped(tmp_path):
+    section = Section('a < b', [paragraph('<script>1 & 2</script>')])
+    text = write_report(tmp_path / 'r.html', 'A "title"', [section], lead=['x > y']).read_text()
+    assert '<script>' not in text
+    assert Page(text).headings == ['a < b']
+
+
+def test_logs_of_a_resumed_run_are_joined_and_the_later_one_counts(tmp_path):
+    write_log(tmp_path, '20200101_000000', 10, 100)
+    write_log(tmp_path, '20200102_000000', 90, 200)
+    path = tmp_path / '20200102_000000' / 'vis_data' / 'scalars.json'
+    path.write_text(path.read_text().replace('"loss": 4.0', '"loss": 9.0'))  # step 100 again
+    steps, losses = read_scalars(tmp_path)['loss']
+    assert steps == list(range(10, 201, 10))
+    assert losses[steps.index(100)] == 9.0
+
+
+def test_a_folder_without_log_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='No log in'):
+        read_scalars(tmp_path)
+
+
+def test_what_was_not_logged_is_left_out_of_the_training_section():
+    assert ''.join(training_section({'loss': ([1, 2], [3.0, 2.0])}).parts).count('<svg') == 1
+
+
+def test_the_share_of_waiting_is_that_of_the_log(tmp_path):
+    write_log(tmp_path)
+    assert '25% of it waiting for data' in ''.join(training_section(read_scalars(tmp_path)).parts)
+
+
+def test_views_show_the_original_and_each_view_and_training_draws_on_as_before():
+    data = pairs(9)
+    torch.manual_seed(1)
+    expected = torch.rand(2)
+    torch.manual_seed(1)
+    page = Page(''.join(views_section(data, count=4).parts))
+    assert torch.equal(torch.rand(2), expected)
+    assert len(page.pictures) == 4 * (1 + 3)
+    assert page.text.count('original') == 4
+    assert page.text.count('16 px') == 8
+    assert page.text.count('8 px') == 4
+
+
+def test_neighbours_are_framed_by_class_and_a_picture_is_not_its_own(tmp_path):
+    data = fixed(30)
+    features = extract_features(encoder(), data)
+    html = ''.join(neighbors_section(features, data, features, data, count=3, neighbors=5).parts)
+    assert html.count('class="first"') == 3
+    assert len(re.findall('class="(?:right|wrong)"', html)) == 15
+    assert 'cosine 1.00' not in html
+
+
+def test_frames_are_right_where_the_classes_agree():
+    gallery_data, query_data = fixed(3), fixed(3)
+    features = extract_features(encoder(), gallery_data)
+    features.features = torch.eye(3)
+    query = extract_features(encoder(), query_data)
+    query.features = torch.tensor([[1.0, 0.5, 0.0]])  # of class 0: nearest is 0, then 1
+    query.labels = query.labels[:1]
+    html = ''.join(neighbors_section(features, gallery_data, query, query_data, neighbors=2).parts)
+    assert re.findall('<figure class="(.*?)"', html) == ['first', 'right', 'wrong']
+
+
+def test_maps_are_the_same_every_time_and_coloured_by_class_or_cluster():
+    features = extract_features(encoder(), fixed(30))
+    for method in ('tsne', 'pca'):
+        points = project(features.features.numpy(), method)
+        assert points.shape == (30, 2)
+        assert np.array_equal(points, project(features.features.numpy(), method))
+    assert 'coloured by classes' in ''.join(map_section(features, ['a', 'b', 'c'], method='pca').parts)
+    features.labels = None
+    assert 'coloured by k-means clusters' in ''.join(map_section(features, method='pca').parts)
+    with pytest.raises(ValueError, match="choose 'tsne' or 'pca'"):
+        project(features.features.numpy(), 'umap')
+
+
+def test_a_map_of_many_classes_has_no_legend():
+    points, groups = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 30
+    names = [f'name{group}' for group in range(30)]
+    assert 'name3' not in map_chart(points, groups, names, 'map')
+    assert 'name3' in map_chart(points, groups % 20, names, 'map')
+
+
+def test_prototypes_are_counted_by_the_first_choice():
+    model, features = swav(), torch.randn(50, 32, generator=torch.Generator().manual_seed(0))
+    counts = prototype_counts(model, features)
+    scores = model.eval().prototypes(torch.nn.functional.normalize(model.neck(features), dim=1))
+    assert counts.tolist() == torch.bincount(scores.argmax(dim=1), minlength=12).tolist()
+    text = ''.join(prototypes_section(counts).parts)
+    assert f'{int((counts == 0).sum())} prototype' in text
+
+
+def test_charts_take_their_ink_from_the_page_and_hold_their_numbers():
+    chart = curve_chart((range(100), np.linspace(5, 3, 100)), 'loss', smooth=True)
+    assert 'currentColor' in chart
+    assert '#010203' not in chart
+    assert 'from 5 to 3' in chart
+    assert '>12.3<' in marked_chart(([0, 1], [12.34, 50.0]), 'k-NN', 'step')
+    assert '1 unused' in usage_chart([3, 0, 5])
+
+
+def test_a_chart_of_a_single_point_works():
+    assert '<svg' in curve_chart(([5], [1.0]), 'loss', smooth=True)
+    assert '<svg' in marked_chart(([0], [1.0]), 'k-NN', 'step')
+
+
+@pytest.mark.parametrize(('channels', 'mode'), [(1, 'L'), (2, 'L'), (3, 'RGB'), (4, 'RGB'), (12, 'RGB')])
+def test_pictures_of_any_channels_can_be_shown(channels, mode):
+    picture = to_picture(torch.randint(0, 255, (channels, 20, 30), dtype=torch.uint8))
+    assert (picture.mode, picture.size) == (mode, (30, 20))
+
+
+def test_sixteen_bits_are_stretched_and_large_pictures_made_small():
+    picture = to_picture(torch.tensor([[[1000, 2000]]], dtype=torch.uint16))
+    assert picture.getextrema() == (0, 255)
+    assert to_picture(torch.zeros(3, 800, 400, dtype=torch.uint8)).size == (80, 160)
+
+
+def test_a_sheet_has_as_many_columns_as_a_row_has_pictures():
+    tile = Tile(Image.new('L', (4, 4)), 'gray')
+    assert 'repeat(3,' in sheet([[tile] * 3] * 2)
+
+
+def test_the_results_show_all_rows():
+    page = Page(''.join(results_section(ROWS).parts))
+    for number in ('80.0', '70.0', '81.5', '83.0', '84.0'):
+        assert number in page.text
+
+
+def test_the_environment_names_versions_and_not_the_machine():
+    found = environment()
+    assert found['torch'] == torch.__version__ or found['torch'] in torch.__version__
+    import platform
+
+    assert platform.node() not in ' '.join(found.values())
