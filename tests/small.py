@@ -1,5 +1,6 @@
 """A training of seconds, in this process: SwAV on noise read from an array."""
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from mmssl.engine import EpochLoop, Runner, WarmupCosineLR
 from mmssl.engine.hooks import CheckpointHook, MemoryHook, ParamSchedulerHook
 from mmssl.engine.optimizers import OptimWrapper
 from mmssl.models import DataPreprocessor, MLPNeck, Prototypes, ResNet, SwAV
+
+_RUNS = count()
 
 
 def small_config(work_dir: Path, num_samples: int = 40, labels: bool = True, **overrides: Any) -> Config:
@@ -48,6 +51,7 @@ def small_config(work_dir: Path, num_samples: int = 40, labels: bool = True, **o
             'checkpoint': {'type': CheckpointHook},
         },
         'custom_hooks': [],
+        'experiment_name': f'small_{next(_RUNS)}',  # MMEngine shares logs between runs of one name
         'work_dir': str(work_dir),
         'randomness': {'seed': 0},
         'log_level': 'WARNING',

@@ -52,6 +52,12 @@ def test_a_torchvision_of_another_torch_is_refused(found: str, fits: bool, monke
     assert fits or 'torchvision 0.28.0 belongs to torch 2.13.0, but torch 2.14.1 is installed' in problem
 
 
+def test_the_check_at_import_includes_the_pair_of_torch_and_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dependencies, 'torchvision_problem', lambda: 'torchvision belongs elsewhere')
+    with pytest.raises(ImportError, match='belongs elsewhere'):
+        check_dependencies()
+
+
 def test_an_optional_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dependencies, 'find_spec', lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'mmssl\[timm\]'"):

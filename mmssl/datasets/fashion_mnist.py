@@ -14,6 +14,7 @@ FILES = tuple(
 )
 _SYSTEM_FOLDER = Path('/usr/share/datasets/fashion-mnist')
 _PACKAGE = 'dataset-fashion-mnist'
+_SERVER = "torchvision's server"
 _TIMEOUT = 15  # seconds without an answer
 
 
@@ -34,8 +35,8 @@ def fetch_fashion_mnist(root: str | Path) -> Path:
         if _is_complete(folder):
             print_log(f'Fashion-MNIST is in {folder}.', logger='current')
             return folder
-    for way in (_download, _unpack_debian_package):
-        if _try(way, root):
+    for name, way in ((_SERVER, _download), (_PACKAGE, _unpack_debian_package)):
+        if _try(name, way, root):
             return root
     raise RuntimeError(
         f'Fashion-MNIST could not be fetched: install it with "apt-get install {_PACKAGE}", or put {", ".join(FILES)} '
@@ -47,24 +48,24 @@ def _is_complete(folder: Path) -> bool:
     return all((folder / name).is_file() for name in FILES)
 
 
-def _try(way: Callable[[Path], None], root: Path) -> bool:
+def _try(name: str, way: Callable[[Path], None], root: Path) -> bool:
     """Fetch into a temporary folder; the files move to the root only if all are there."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=root) as temporary:
             way(Path(temporary))
             found = {path.name: path for path in Path(temporary).rglob('*.gz')}
-            for name in FILES:
-                shutil.move(found[name], root / name)
+            for file in FILES:
+                shutil.move(found[file], root / file)
     except (OSError, RuntimeError, KeyError, subprocess.SubprocessError) as error:
-        print_log(f'{way.__doc__} failed: {error}.', logger='current')
+        print_log(f'Fashion-MNIST does not come from {name}: {error!r}', logger='current')
         return False
-    print_log(f'{way.__doc__} succeeded: Fashion-MNIST is in {root}.', logger='current')
+    print_log(f'Fashion-MNIST has come from {name} and is in {root}.', logger='current')
     return True
 
 
 def _download(folder: Path) -> None:
-    """Download of Fashion-MNIST from torchvision's server"""
+    """Download the four files, and compare their checksums."""
     from torchvision.datasets import FashionMNIST
     from torchvision.datasets.utils import download_url
 
@@ -78,8 +79,7 @@ def _download(folder: Path) -> None:
 
 
 def _unpack_debian_package(folder: Path) -> None:
-    """Unpacking of the Debian package dataset-fashion-mnist"""
-    for command in (['apt-get', 'download', _PACKAGE], ['dpkg-deb', '-x', f'{_PACKAGE}*.deb', '.']):
-        if command[0] == 'dpkg-deb':
-            command[2] = next(str(path) for path in folder.glob(command[2]))
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=600)
+    """Download the package and unpack it here, which needs no root."""
+    subprocess.run(['apt-get', 'download', _PACKAGE], cwd=folder, check=True, capture_output=True, timeout=600)
+    for package in folder.glob('*.deb'):
+        subprocess.run(['dpkg-deb', '-x', str(package), str(folder)], check=True, capture_output=True, timeout=600)

@@ -120,8 +120,7 @@ class ImageList(ImageSource):
     """Pictures named by a text file: a path a line, and after a space its class as a number, on all lines or on none.
 
     Args:
-        file: The text file, UTF-8. Empty lines do not count. Paths may contain spaces: a number that ends a line is a
-            class unless the line as a whole ends like a picture file.
+        file: The text file, UTF-8. Empty lines do not count, and paths may contain spaces.
         root: Folder the paths start from.
 
     Raises:
@@ -216,7 +215,7 @@ class Subset(ImageSource):
         seed: Of the draw.
 
     Raises:
-        ValueError: Not exactly one of ``num`` and ``indices``, or more than there are.
+        ValueError: Not exactly one of ``num`` and ``indices``, none, or more than there are.
     """
 
     def __init__(
@@ -234,9 +233,11 @@ class Subset(ImageSource):
             generator = torch.Generator().manual_seed(hash_seed(seed))
             indices = torch.randperm(len(self.source), generator=generator)[skip : skip + num].sort().values
         self.indices = torch.as_tensor(indices)
-        wanted = int(self.indices.max()) + 1 if num is None else skip + num
-        if wanted > len(self.source):
-            raise ValueError(f'{wanted} pictures asked for, but the source has {len(self.source)}: ask for no more.')
+        numbers = self.indices.tolist()
+        wanted = max(numbers, default=-1) + 1 if num is None else skip + num
+        if wanted > len(self.source) or min(numbers, default=-1) < 0:
+            given = len(self.source)
+            raise ValueError(f'{wanted} pictures asked for, but the source has {given}: ask for 1 to {given}.')
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -276,7 +277,7 @@ def build_source(source: ImageSource | dict) -> ImageSource:
 
 def _path_and_label(line: str) -> tuple[str, int | None]:
     path, _, number = line.rpartition(' ')
-    if path and number.isdecimal() and not line.lower().endswith(EXTENSIONS):
+    if path and number.isdecimal():
         return path.strip(), int(number)
     return line, None
 

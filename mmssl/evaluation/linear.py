@@ -47,8 +47,7 @@ def linear_probe(
     """
     _check_labels(train_labels, test_labels)
     start, classes = time.perf_counter(), int(torch.cat([train_labels, test_labels]).max()) + 1
-    mean, std = train.mean(dim=0), train.std(dim=0, correction=0).clamp_min(1e-6)
-    train, test = (train - mean) / std, (test - mean) / std
+    train, test = _standardised(train, test)
     fitted, validated = _split(len(train), held_out, seed)
     rows, labels, others, other_labels = train[fitted], train_labels[fitted], train[validated], train_labels[validated]
     found: dict[float, float] = {}
@@ -91,15 +90,18 @@ def fit_logistic(
         l2: Weight of the penalty; ``1 / (N * C)`` in terms of scikit-learn's ``C``.
         start: Weight and bias to start from; zeros by default.
         max_iterations: Steps of L-BFGS at most.
-        tolerance: Stops where no entry of the gradient is larger.
+        tolerance: Stops where no entry of the gradient is larger (in units of equal steepness along each feature).
 
     Returns:
         Weight ``(C, D)`` and bias ``(C,)``.
     """
     weight, bias = start or (features.new_zeros(num_classes, features.shape[1]), features.new_zeros(num_classes))
-    weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+    # About the curvature along each feature where all classes are as likely: steps in these units are equally steep.
+    curvature = features.square().mean(dim=0) * (num_classes - 1) / num_classes**2 + l2
+    scale = curvature.clamp_min(1e-12).rsqrt()
+    scaled, bias = (weight / scale).requires_grad_(), bias.clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
-        [weight, bias],
+        [scaled, bias],
         max_iter=max_iterations,
         tolerance_grad=tolerance,
         tolerance_change=torch.finfo(features.dtype).eps,  # below that the line search would chase rounding
@@ -108,13 +110,14 @@ def fit_logistic(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
+        weight = scaled * scale
         loss = cross_entropy(linear(features, weight, bias), labels) + l2 / 2 * weight.square().sum()
         loss.backward()
         return loss
 
     with torch.enable_grad():
         optimizer.step(closure)
-    return weight.detach(), bias.detach()
+    return (scaled * scale).detach(), bias.detach()
 
 
 def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
@@ -130,6 +133,18 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
     """
     guesses = logits.topk(min(k, logits.shape[1]), dim=1).indices
     return 100 * int((guesses == labels[:, None]).sum()) / len(labels)
+
+
+def _standardised(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
+    """Both with the training set's mean and deviation, turned to its principal axes.
+
+    The turn changes neither the penalty nor the result, but a fit takes several times fewer steps: scaling each axis
+    is then all that the curvature asks for.
+    """
+    mean, std = train.mean(dim=0), train.std(dim=0, correction=0).clamp_min(1e-6)
+    train, test = (train - mean) / std, (test - mean) / std
+    axes = torch.linalg.eigh(train.T @ train / len(train)).eigenvectors
+    return train @ axes, test @ axes
 
 
 def _split(length: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:

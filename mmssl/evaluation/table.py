@@ -5,12 +5,12 @@ from typing import Any
 
 from mmssl.evaluation.evaluate import headline
 
-_TITLES = {
-    'retrieval': 'other view found (%)',
-    'alignment': 'alignment',
-    'uniformity': 'uniformity',
-    'effective_rank': 'effective rank',
-    'deviation': 'deviation',
+_LABEL_FREE = {  # title and decimals
+    'retrieval': ('other view found (%)', 1),
+    'alignment': ('alignment', 3),
+    'uniformity': ('uniformity', 2),
+    'effective_rank': ('effective rank', 1),
+    'deviation': ('deviation', 2),
 }
 
 
@@ -28,7 +28,7 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, str]:
         columns |= {f'k-NN k={k} (%)': f'{accuracy:.1f}' for k, accuracy in result['knn']['top1'].items()}
         columns['linear (%)'] = f'{result["linear"]["top1"]:.1f}'
     free = result['label_free']
-    return columns | {title: f'{free[key]:.4g}' for key, title in _TITLES.items() if key in free}
+    return columns | {title: f'{free[key]:.{digits}f}' for key, (title, digits) in _LABEL_FREE.items() if key in free}
 
 
 def format_results(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -38,11 +38,12 @@ table.plain td { text-align: left; white-space: normal; overflow-wrap: anywhere;
 table.strong td:last-child { font-weight: 700; }
 pre { overflow-x: auto; padding: .9rem 1rem; background: var(--card); border: 1px solid var(--line);
   border-radius: .5rem; font: .84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-.sheet { display: grid; gap: .5rem; width: max-content; min-width: min(100%, 46rem); }
+.sheet { display: grid; gap: .6rem; padding: 4px; }
 .sheet figure { display: flex; flex-direction: column; gap: .15rem; }
 .sheet figcaption { font-size: .72rem; text-align: center; }
 .sheet img { display: block; width: 100%; image-rendering: pixelated; border-radius: .2rem; }
-.sheet .first { padding-right: .6rem; border-right: 1px solid var(--line); }
+.sheet .first { position: relative; margin-right: .1rem; }
+.sheet .first::after { content: ""; position: absolute; inset: 0 -.4rem 0 auto; border-right: 1px solid var(--line); }
 .right img { outline: 3px solid var(--right); } .wrong img { outline: 3px solid var(--wrong); }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: .15em; vertical-align: -.05em; }
 """
@@ -162,7 +163,8 @@ def sheet(rows: Sequence[Sequence[Tile]], side: int = 64) -> str:
         HTML.
     """
     tiles = ''.join(_tile(tile) for row in rows for tile in row)
-    columns = f'grid-template-columns: repeat({len(rows[0])}, minmax({side}px, 1fr))'
+    count = len(rows[0])
+    columns = f'grid-template-columns: repeat({count}, minmax({side}px, 1fr)); max-width: {2 * side * count}px'
     return f'<div class="scroll"><div class="sheet" style="{columns}">{tiles}</div></div>'
 
 
@@ -185,4 +187,4 @@ def _caption(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    return html.escape(str(text), quote=True)
+    return html.escape(str(text), quote=True).replace(' %', '&nbsp;%')  # a number and its unit stay on one line

@@ -1,5 +1,6 @@
 """The report of a whole run."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
-from mmssl.evaluation import build_dataset, extract_features, verdict
+from mmssl.datasets import ImageDataset, Subset
+from mmssl.evaluation import build_dataset, extract_features
 from mmssl.visualization import sections as part
 from mmssl.visualization.html import Section, write_report
 from mmssl.visualization.records import read_scalars
@@ -42,8 +44,8 @@ def report_run(
         FileNotFoundError: The run left no log.
     """
     evaluation = config.evaluation
-    gallery_data = build_dataset(evaluation.gallery)
-    query_data = build_dataset(evaluation.query) if 'query' in evaluation else gallery_data
+    gallery_data = _thinned(build_dataset(evaluation.gallery))
+    query_data = _thinned(build_dataset(evaluation.query)) if 'query' in evaluation else gallery_data
     loading = (evaluation.get('batch_size', 256), evaluation.get('num_workers', 0))
     gallery = extract_features(model, gallery_data, *loading)
     query = extract_features(model, query_data, *loading) if query_data is not gallery_data else gallery
@@ -59,4 +61,14 @@ def report_run(
     if exported is not None:
         parts.append(exported)
     parts.append(part.reproduction_section(command, config.pretty_text, extra))
-    return write_report(path, title, parts, lead=verdict(rows))
+    return write_report(path, title, parts)
+
+
+def _thinned(dataset: ImageDataset, most: int = 10_000) -> ImageDataset:
+    """The data set, or so many pictures spread evenly over it: pictures of a report need no more."""
+    length = len(dataset)
+    if length <= most:
+        return dataset
+    thinned = copy.copy(dataset)
+    thinned.source = Subset(dataset.source, indices=[place * length // most for place in range(most)])
+    return thinned

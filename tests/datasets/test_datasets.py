@@ -20,6 +20,7 @@ from mmssl.datasets import (
     View,
     collate,
 )
+from mmssl.datasets.transforms import views
 from mmssl.registry import DATASETS
 
 Make = Callable[..., Path]
@@ -137,6 +138,18 @@ def test_a_folder_that_cannot_be_read_at_all_ends_the_search(make_pictures: Make
 def test_pictures_arrive_with_the_channels_of_the_network(stored: tuple[int, ...], channels: int) -> None:
     dataset = ImageDataset(ArraySource(np.zeros((2, *stored), np.uint8)), random_views(), channels=channels)
     assert [len(view) for view in dataset[0]['inputs']] == [channels] * 4
+
+
+def test_what_is_left_out_is_said_once_when_the_data_set_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(views, 'print_log', lambda message, **_: said.append(message))
+    views._warn_once.cache_clear()
+    source = ArraySource(np.zeros((2, 9, 9, 4), np.uint8))
+    ImageDataset(source, random_views(), channels=3)
+    assert said == []
+    for _ in range(2):
+        ImageDataset(source, random_views(), channels=4)[0]
+    assert len(said) == 1
 
 
 def test_a_wrong_number_of_channels_is_no_unreadable_picture() -> None:

@@ -12,7 +12,6 @@ from mmssl.datasets import fashion_mnist, fetch_fashion_mnist
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
-        """A way"""
         (folder / fashion_mnist.FILES[0]).write_bytes(b'half')
         raise OSError('no network')
 
@@ -22,7 +21,6 @@ def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def fill(folder: Path) -> None:
-    """Another way"""
     folder.mkdir(parents=True, exist_ok=True)
     for name in fashion_mnist.FILES:
         (folder / name).write_bytes(b'data')
@@ -72,12 +70,12 @@ def test_the_debian_package_is_downloaded_and_unpacked_without_root(
 ) -> None:
     commands: list[list[str]] = []
 
-    def run(command: list[str], cwd: Path, **_: object) -> None:
+    def run(command: list[str], cwd: Path | None = None, **_: object) -> None:
         commands.append(command)
         if command[0] == 'apt-get':
             (cwd / 'dataset-fashion-mnist_0_all.deb').touch()
         else:
-            fill(cwd / 'usr/share/datasets/fashion-mnist')
+            fill(Path(command[3]) / 'usr/share/datasets/fashion-mnist')
 
     monkeypatch.undo()
     monkeypatch.setattr(fashion_mnist, '_SYSTEM_FOLDER', tmp_path / 'system')

@@ -148,10 +148,19 @@ def test_a_random_subset_is_a_function_of_its_seed_without_repeats(images: np.nd
     assert Subset(source, num=6).fingerprint != Subset(source, num=5).fingerprint != source.fingerprint
 
 
+def test_two_subsets_of_one_seed_share_nothing_where_one_skips_the_other(images: np.ndarray) -> None:
+    source = ArraySource(images)
+    first, second = Subset(source, num=6).indices.tolist(), Subset(source, num=4, skip=6).indices.tolist()
+    assert sorted(first + second) == list(range(10))
+
+
 def test_a_subset_that_cannot_be_is_refused(images: np.ndarray) -> None:
     source = ArraySource(images)
     for options in ({'num': 11}, {'indices': [3, 10]}):
         with pytest.raises(ValueError, match='11 pictures asked for, but the source has 10'):
+            Subset(source, **options)
+    for options in ({'num': 0}, {'indices': []}, {'indices': [-1, 3]}):
+        with pytest.raises(ValueError, match='pictures asked for, but the source has 10'):
             Subset(source, **options)
     for options in ({}, {'num': 1, 'indices': [1]}):
         with pytest.raises(ValueError, match='either num'):

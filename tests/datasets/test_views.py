@@ -54,6 +54,14 @@ def test_crops_have_the_distribution_of_torchvision(picture: tuple[int, int], sc
         assert kolmogorov(list(map(feature, ours)), list(map(feature, theirs))) < 0.05
 
 
+def test_a_crop_may_lie_at_every_place_it_fits() -> None:
+    torch.manual_seed(0)
+    view = View(8, scale=(0.25, 0.25), ratio=(1, 1))
+    places = Counter((box.top, box.left) for box in (view.draw(4, 4).box for _ in range(900)))
+    assert set(places) == set(itertools.product(range(3), repeat=2))
+    assert min(places.values()) > 60
+
+
 @pytest.mark.parametrize('picture', [(11, 1001), (1001, 11), (50, 50), (1, 1)])
 def test_where_no_crop_fits_the_middle_is_taken_as_in_torchvision(picture: tuple[int, int]) -> None:
     scale = (1.5, 2.0)  # never fits
@@ -122,6 +130,12 @@ def test_a_view_without_operations_is_the_crop_and_the_picture_stays_as_it_is(ph
     for _ in range(20):
         View(45, scale=(1, 1), solarize_prob=0.5, **SWAV)(picture)
     assert torch.equal(picture, before)
+
+
+def test_values_are_rounded_and_not_cut(photo: Image.Image) -> None:
+    picture = picture_to_tensor(photo)
+    slightly = NOTHING._replace(box=Box(0, 0, 45, 45), jitter=[('brightness', 0.999)])
+    assert torch.equal(View(45).apply(picture[:, :, :45], slightly), picture[:, :, :45])
 
 
 def test_sixteen_bit_views_keep_their_type_and_range(photo: Image.Image) -> None:

@@ -103,9 +103,10 @@ def test_dist_train_starts_the_processes_with_the_users_arguments(checkout: Path
         assert rank['env']['PYTHONPATH'].split(os.pathsep)[0] == str(checkout)
 
 
-def test_dist_train_takes_the_port_it_is_given(checkout: Path) -> None:
+def test_dist_train_takes_the_port_it_is_given_and_all_cores_for_one_process(checkout: Path) -> None:
     assert launch(checkout, 'dist_train.sh', 'config.py', '1', MASTER_PORT='29871').returncode == 0
-    assert notes(checkout)['0']['env']['MASTER_PORT'] == '29871'
+    env = notes(checkout)['0']['env']
+    assert (env['MASTER_PORT'], env['OMP_NUM_THREADS']) == ('29871', str(os.cpu_count()))
 
 
 def test_dist_test_hands_on_the_checkpoint(checkout: Path) -> None:
@@ -121,11 +122,11 @@ FORWARDED = [signal.SIGTERM, *([signal.SIGUSR1] if 'signals-to-handle' in TORCHR
 def test_a_signal_to_save_reaches_every_process(checkout: Path, number: signal.Signals) -> None:
     command = ['bash', str(checkout / 'tools/dist_train.sh'), 'config.py', '2', 'wait']
     with subprocess.Popen(command, env=environment(checkout), stderr=subprocess.DEVNULL) as launcher:
-        deadline = time.monotonic() + 60
-        while len(notes(checkout)) < 2 and time.monotonic() < deadline:
+        deadline = time.monotonic() + 120
+        while len(list((checkout / 'notes').glob('*.json'))) < 2 and time.monotonic() < deadline:
             time.sleep(0.1)
         launcher.send_signal(number)
-        launcher.wait(timeout=60)
+        launcher.wait(timeout=120)
     assert {path.stem for path in (checkout / 'notes').glob('*.saved')} == {'0', '1'}
 
 

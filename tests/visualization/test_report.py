@@ -183,7 +183,7 @@ def test_what_was_not_logged_is_left_out_of_the_training_section():
 
 def test_the_share_of_waiting_is_that_of_the_log(tmp_path):
     write_log(tmp_path)
-    assert '25% of it waiting for data' in ''.join(training_section(read_scalars(tmp_path)).parts)
+    assert '25&nbsp;% of it waiting for data' in ''.join(training_section(read_scalars(tmp_path)).parts)
 
 
 def test_views_show_the_original_and_each_view_and_training_draws_on_as_before():

@@ -271,7 +271,7 @@ _JITTER = {'brightness': px.adjust_brightness, 'contrast': px.adjust_contrast, *
 def _change(view: Tensor, draw: ViewDraw) -> Tensor:
     """Everything after the flip; rounded once, at the end."""
     top = torch.iinfo(view.dtype).max
-    pixels = view.numpy().astype(np.float32)
+    pixels = view.numpy().astype(np.float32, order='C')
     for name, factor in draw.jitter:
         if len(pixels) == 3 or name not in _COLOUR:
             pixels = _JITTER[name](pixels, factor, top)

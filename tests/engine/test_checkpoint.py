@@ -1,0 +1,102 @@
+"""Checkpoints: whole or not there, never unpickled, and strict where they are resumed."""
+
+import argparse
+
+import pytest
+import torch
+
+from mmssl.engine.checkpoint import latest_checkpoint, read_checkpoint, write_checkpoint
+from tests.small import small_runner
+
+
+def test_a_checkpoint_stands_before_the_old_one_goes(tmp_path, monkeypatch):
+    write_checkpoint({'n': 1}, tmp_path / 'epoch_1.pth')
+
+    def fail(*_):
+        raise OSError('disk full')
+
+    monkeypatch.setattr('torch.save', fail)
+    with pytest.raises(OSError, match='disk full'):
+        write_checkpoint({'n': 2}, tmp_path / 'epoch_1.pth')
+    assert read_checkpoint(tmp_path / 'epoch_1.pth') == {'n': 1}
+
+
+def test_the_newest_readable_checkpoint_is_found_and_broken_ones_are_passed_over(tmp_path):
+    assert latest_checkpoint(tmp_path / 'nowhere') is None
+    for number in (1, 2):
+        write_checkpoint({'n': number}, tmp_path / f'epoch_{number}.pth')
+    whole = (tmp_path / 'epoch_2.pth').read_bytes()
+    (tmp_path / 'epoch_3.pth').write_bytes(whole[: len(whole) // 2])
+    (tmp_path / 'iter_9.pth').write_bytes(b'')
+    path, checkpoint = latest_checkpoint(tmp_path)
+    assert path.name == 'epoch_2.pth' and checkpoint == {'n': 2}
+
+
+def test_a_file_that_needs_unpickling_is_refused_and_not_run(tmp_path):
+    torch.save({'state_dict': argparse.Namespace(a=1)}, tmp_path / 'foreign.pth')
+    with pytest.raises(ValueError, match='unpickling.*not read'):
+        read_checkpoint(tmp_path / 'foreign.pth')
+
+
+def test_a_checkpoint_of_a_training_holds_tensors_and_plain_values_only(tmp_path):
+    small_runner(tmp_path).train()
+    checkpoint = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)
+    assert checkpoint['meta']['progress'] == {'epoch': 2, 'samples_seen': 0, 'num_samples': 40, 'global_batch_size': 8}
+    assert len(checkpoint['message_hub']['log_scalars']['train/loss']['values']) == 10
+    assert 'queues.0.rows' in checkpoint['state_dict'] and 'backbone.conv1.weight' in checkpoint['state_dict']
+
+
+def test_only_so_many_checkpoints_are_kept_and_those_of_other_runs_stay(tmp_path):
+    (tmp_path / 'epoch_77.pth').write_bytes(b'of another run')
+    small_runner(tmp_path, train_cfg__max_epochs=4, default_hooks__checkpoint__max_keep_ckpts=2).train()
+    assert sorted(path.name for path in tmp_path.glob('epoch_*.pth')) == ['epoch_3.pth', 'epoch_4.pth', 'epoch_77.pth']
+    assert (tmp_path / 'last_checkpoint').read_text().endswith('epoch_4.pth')
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('trained')
+    small_runner(folder).train()
+    return str(folder / 'epoch_1.pth')
+
+
+@pytest.mark.parametrize('change, words', [
+    ({'model__prototypes__num_prototypes': 5}, r'1 of another shape.*prototypes.weight \(4, 8\) instead of \(5, 8\)'),
+    ({'model__backbone__depth': 18}, r'keys missing.*backbone.layer1.1'),
+    ({'randomness__seed': 1}, r'seed 0, now it is 1: set randomness.seed=0'),
+    ({'train_dataloader__batch_size': 4}, r'global batch size 8, now it is 4'),
+    ({'num_samples': 48}, r'num samples 40, now it is 48'),
+])
+def test_a_run_is_not_resumed_from_a_checkpoint_that_does_not_match(tmp_path, trained, change, words):
+    with pytest.raises(ValueError, match=words):
+        small_runner(tmp_path, resume=True, load_from=trained, **change).train()
+
+
+def test_weights_are_loaded_without_the_rest(tmp_path, trained):
+    runner = small_runner(tmp_path, load_from=trained, randomness__seed=5, train_cfg__max_epochs=1)
+    runner.train()
+    assert runner.epoch == 1 and runner.iter == 5
+
+
+def test_resuming_without_a_checkpoint_starts_from_the_beginning(tmp_path):
+    runner = small_runner(tmp_path, resume=True)
+    runner.train()
+    assert runner.iter == 10
+
+
+@pytest.mark.parametrize('change, words', [
+    ({'model__prototypes__num_prototypes': 41}, r'41 prototypes.*40 samples.*to 4 or less'),
+    ({'model__queue__length': 41}, r'queue of 41 rows.*40 samples.*40 or less'),
+    ({'train_dataloader__batch_size': 64}, r'40 samples.*batch_size=40 or less'),
+    ({'optim_wrapper__accumulative_counts': 6}, r'accumulative_counts is 6.*5 batches: set it to 5 or less'),
+    ({'model__data_preprocessor__mean': [1.0], 'model__data_preprocessor__std': [1.0]}, r'3 channels.*mean has 1'),
+])
+def test_what_cannot_work_is_refused_with_what_would(tmp_path, change, words):
+    with pytest.raises(ValueError, match=words):
+        small_runner(tmp_path, **change).train()
+
+
+def test_accumulated_steps_leave_out_the_rest_of_an_epoch(tmp_path):
+    runner = small_runner(tmp_path, optim_wrapper__accumulative_counts=2)
+    runner.train()
+    assert runner.iter == 8 and runner.steps == 4
