@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 def fashion_mnist() -> Config:
     """The config for Fashion-MNIST, which is fetched where it is not there."""
     folder = fetch_fashion_mnist(ROOT / 'data/fashion_mnist')
-    cfg = Config.fromfile(ROOT / 'configs/swav/swav_resnet10_1xb256_cpu_5e_fashion_mnist.py')
+    cfg = Config.fromfile(ROOT / 'configs/swav/swav_resnet10_1xb128_cpu_5e_fashion_mnist.py')
     gallery, query = cfg.evaluation.gallery.source.source, cfg.evaluation.query.source
     for source in (cfg.train_dataloader.dataset.source.source, gallery, query):
         source.update(images=str(folder / Path(source.images).name), labels=str(folder / Path(source.labels).name))

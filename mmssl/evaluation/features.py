@@ -115,7 +115,8 @@ def raw_pixel_features(dataset: Dataset, batch_size: int = 256, num_workers: int
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Leave the CPU generators of torch, NumPy and ``random`` as they were found: loading pictures seeds them."""
+    """Leave the CPU generators of torch, NumPy and ``random`` as they were found: loading pictures seeds them, and a
+    data loader draws from them."""
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
     try:
         yield
@@ -144,11 +145,8 @@ def _rows(model: nn.Module, dataset: Dataset, views: int, batch_size: int, num_w
         raise ValueError('Features of a data set without samples: give one with at least one picture.')
     parts: list[tuple[Tensor, ...]] = []
     with random_state_kept(), eval_mode(model):
-        loader = DataLoader(
-            dataset, batch_sampler=_shares(len(dataset), batch_size), collate_fn=collate, num_workers=num_workers,
-            generator=torch.Generator(),  # or the loader would draw from training's
-        )
-        for batch in loader:
+        shares = _shares(len(dataset), batch_size)
+        for batch in DataLoader(dataset, batch_sampler=shares, collate_fn=collate, num_workers=num_workers):
             inputs = model.data_preprocessor({**batch, 'inputs': batch['inputs'][:views]}, training=False)['inputs']
             rows = torch.stack([model.extract_feat(view).float() for view in inputs], dim=1)
             numbers = [batch[key].to(rows.device) for key in ('sample_idx', 'gt_label') if key in batch]

@@ -34,7 +34,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; }
 thead th { color: var(--muted); font-weight: 600; }
-table.plain td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+table.plain td { text-align: left; white-space: normal; }
+table.plain td:first-child { white-space: nowrap; }
 table.strong td:last-child { font-weight: 700; }
 pre { overflow-x: auto; padding: .9rem 1rem; background: var(--card); border: 1px solid var(--line);
   border-radius: .5rem; font: .84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }

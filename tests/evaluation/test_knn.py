@@ -89,8 +89,8 @@ def test_equal_votes_go_to_the_lower_class():
     assert knn_predict(gallery, torch.tensor([3, 1]), gallery[:1], k=(2,))[2].tolist() == [1]
 
 
-def test_far_neighbours_do_not_overflow_at_a_low_temperature():
-    gallery, labels = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([1, 0])
+def test_votes_do_not_overflow_at_a_low_temperature():
+    gallery, labels = torch.tensor([[1.0, 0.0], [0.9, 0.4]]), torch.tensor([1, 0])
     assert knn_predict(gallery, labels, gallery, k=(2,), temperature=1e-4)[2].tolist() == [1, 0]
 
 

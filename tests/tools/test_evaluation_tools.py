@@ -15,7 +15,7 @@ from mmssl.models import ResNet
 from tests.training import ROOT, environment
 
 LINEAR = 'benchmarks.classification.swav_linear_resnet10_1xb256_cpu_100e_cifar10'
-SWAV = 'swav.swav_resnet10_1xb256_cpu_3e_cifar10'
+SWAV = 'swav.swav_resnet10_1xb128_cpu_2e_cifar10'
 
 
 def run(script: str, *arguments: object, fails: bool = False) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.training import make_config, make_pictures
 
-CONFIG = 'swav/swav_resnet10_1xb256_cpu_3e_cifar10.py'
+CONFIG = 'swav/swav_resnet10_1xb128_cpu_2e_cifar10.py'
 # Variables of a launcher or of a user that would change what the scripts do.
 PREFIXES = ('MASTER_', 'PORT', 'NNODES', 'NODE_RANK', 'RANK', 'OMP_', 'GPUS', 'CPUS_', 'SRUN_', 'PET_', 'MMSSL_')
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'

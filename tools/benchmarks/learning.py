@@ -1,6 +1,6 @@
 """Does a method learn? Pre-trains with a config and three seeds, beside a peer library, and measures all of it.
 
-    python tools/benchmarks/learning.py configs/swav/swav_resnet10_1xb256_cpu_3e_cifar10.py --peer lightly
+    python tools/benchmarks/learning.py configs/swav/swav_resnet10_1xb128_cpu_2e_cifar10.py --peer lightly
 
 Each run leaves one JSON file, so a benchmark that was stopped goes on where it was; the tables are printed at the end
 and written beside the files. What one step costs, and what the views cost, is measured in the same call.
@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from peers import lightly_swav
 
+from mmssl.datasets import Subset
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
 from mmssl.evaluation import RawPixels, evaluate, headline, untrained
@@ -39,6 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--peer', choices=list(PEERS), help='run the same method of this library beside ours')
     parser.add_argument('--work-dir', default='work_dirs/benchmarks/learning')
+    parser.add_argument('--gallery', type=int, default=10000, help='labelled training images to evaluate with')
     parser.add_argument('--steps', type=int, default=20, help='steps to time; 0 leaves the timing out')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
     return parser.parse_args()
@@ -121,12 +123,14 @@ def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
+    cfg.evaluation.gallery.source = {'type': Subset, 'source': cfg.evaluation.gallery.source, 'num': args.gallery}
     work_dir = Path(args.work_dir) / Path(args.config).stem
     work_dir.mkdir(parents=True, exist_ok=True)
     trained = ['mmssl', *([args.peer] if args.peer else [])]
     rows = []
     for seed in args.seeds:
-        for name in ['raw pixels', 'untrained', *trained]:
+        floors = ['raw pixels', 'untrained'] if seed == args.seeds[0] else ['untrained']  # pixels have no seed
+        for name in [*floors, *trained]:
             run = variant(cfg, name, seed, work_dir)
             result = Path(f'{run.work_dir}.json')
             if not result.exists():

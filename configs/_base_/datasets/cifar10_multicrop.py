@@ -10,10 +10,10 @@ from mmssl.datasets import (
     View,
 )
 
-_view = dict(type=View, flip=0.5, jitter=(0.8, 0.8, 0.8, 0.2), jitter_prob=0.8, gray_prob=0.2)
+_view = dict(type=View, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_prob=0.8, gray_prob=0.2)
 train_dataloader = dict(
-    batch_size=256,
-    num_workers=2,
+    batch_size=128,
+    num_workers=1,
     persistent_workers=True,
     dataset=dict(
         type=ImageDataset,

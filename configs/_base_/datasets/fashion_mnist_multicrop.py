@@ -11,7 +11,7 @@ _view = dict(type=View, flip=0.0, jitter=(0.4, 0.4, 0.0, 0.0), jitter_prob=0.8)
 _plain = dict(type=EvalView, resize=28, crop=28)
 
 train_dataloader = dict(
-    batch_size=256,
+    batch_size=128,
     num_workers=1,
     persistent_workers=True,
     dataset=dict(
