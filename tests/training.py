@@ -79,7 +79,11 @@ def train(config: Path, work_dir: Path, *options: str, processes: int = 1) -> Pa
     path = {'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'}
     run = subprocess.run(
         command(config, work_dir, *options, processes=processes),
-        cwd=ROOT, env=environment(**path), capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        env=environment(**path),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if run.returncode:
         raise RuntimeError(f'{run.stdout[-3000:]}\n{run.stderr[-6000:]}')
@@ -92,7 +96,11 @@ def differences(one: Path, other: Path) -> list[str]:
     parts = ('state_dict', 'optimizer', 'param_schedulers')
     unequal = [place for part in parts for place in _unequal(first[part], second[part], part)]
     losses = [checkpoint['message_hub']['log_scalars']['train/loss'] for checkpoint in (first, second)]
-    return unequal + _unequal(*losses, 'train/loss') + _unequal(first['meta']['progress'], second['meta']['progress'], 'progress')
+    return (
+        unequal
+        + _unequal(*losses, 'train/loss')
+        + _unequal(first['meta']['progress'], second['meta']['progress'], 'progress')
+    )
 
 
 def _unequal(one: object, other: object, place: str) -> list[str]:

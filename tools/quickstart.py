@@ -26,7 +26,9 @@ LEAST = 32  # images
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--data', type=Path, help='folder of images, with or without class sub-folders; Fashion-MNIST by default')
+    parser.add_argument(
+        '--data', type=Path, help='folder of images, with or without class sub-folders; Fashion-MNIST by default'
+    )
     parser.add_argument('--minutes', type=float, default=4.5, help='time for the training (default: 4.5)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'), help='where everything goes')
     parser.add_argument('--seed', type=int, default=0)

@@ -10,15 +10,22 @@ from mmengine.config import Config, DictAction
 def parse_args() -> argparse.Namespace:
     """The command line, in the words OpenMMLab users know."""
     parser = argparse.ArgumentParser(description='Pre-train a backbone without labels.')
-    parser.add_argument('config', help='config file, for example configs/swav/swav_resnet50_8xb32_queue_200e_imagenet.py')
+    parser.add_argument(
+        'config', help='config file, for example configs/swav/swav_resnet50_8xb32_queue_200e_imagenet.py'
+    )
     parser.add_argument('--work-dir', help='where logs and checkpoints go; work_dirs/<name of the config> by default')
     parser.add_argument(
-        '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
         help='go on from CHECKPOINT, or without it from the newest readable one in the work directory',
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by torch.distributed.launch')
     return parser.parse_args()

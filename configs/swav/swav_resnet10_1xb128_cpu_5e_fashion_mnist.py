@@ -3,11 +3,11 @@
 from mmengine.config import read_base
 
 with read_base():
-    from .swav_resnet10_1xb128_cpu_2e_cifar10 import *  # noqa: F403
-    from .._base_.datasets.fashion_mnist_multicrop import *  # noqa: F403
+    from .._base_.datasets.fashion_mnist_multicrop import *
+    from .swav_resnet10_1xb128_cpu_2e_cifar10 import *
 
-model['data_preprocessor'].update(mean=[72.94], std=[90.02])  # noqa: F405
-model['backbone'].update(in_channels=1, stem='imagenet', base_channels=64)  # noqa: F405
-model['neck'].update(in_channels=512)  # noqa: F405
-optim_wrapper['optimizer'].update(lr=0.2)  # noqa: F405
-train_cfg.update(max_epochs=5)  # noqa: F405
+model['data_preprocessor'].update(mean=[72.94], std=[90.02])
+model['backbone'].update(in_channels=1, stem='imagenet', base_channels=64)
+model['neck'].update(in_channels=512)
+optim_wrapper['optimizer'].update(lr=0.2)
+train_cfg.update(max_epochs=5)

@@ -5,9 +5,9 @@ from mmengine.config import read_base
 from mmssl.engine.hooks import GradientDropHook
 
 with read_base():
-    from .._base_.datasets.imagenet_multicrop import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
-    from .._base_.models.swav_resnet50 import *  # noqa: F403
-    from .._base_.schedules.larc_cosine import *  # noqa: F403
+    from .._base_.datasets.imagenet_multicrop import *
+    from .._base_.default_runtime import *
+    from .._base_.models.swav_resnet50 import *
+    from .._base_.schedules.larc_cosine import *
 
 custom_hooks = [dict(type=GradientDropHook, parameters='prototypes', steps=313)]  # one epoch

@@ -3,8 +3,8 @@
 from mmengine.config import read_base
 
 with read_base():
-    from .swav_resnet50_64xb64_400e_imagenet import *  # noqa: F403
+    from .swav_resnet50_64xb64_400e_imagenet import *
 
-views = train_dataloader['dataset']['views']  # noqa: F405
+views = train_dataloader['dataset']['views']
 views.update(counts=[2], views=[dict(views['views'][0], scale=(0.08, 1.0))])
 del views

@@ -3,6 +3,6 @@
 from mmengine.config import read_base
 
 with read_base():
-    from .swav_resnet50_64xb64_200e_imagenet import *  # noqa: F403
+    from .swav_resnet50_64xb64_200e_imagenet import *
 
-train_cfg.update(max_epochs=400)  # noqa: F405
+train_cfg.update(max_epochs=400)

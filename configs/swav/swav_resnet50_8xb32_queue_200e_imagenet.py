@@ -5,11 +5,11 @@ from mmengine.config import read_base
 from mmssl.engine.hooks import GradientDropHook
 
 with read_base():
-    from .swav_resnet50_64xb64_200e_imagenet import *  # noqa: F403
+    from .swav_resnet50_64xb64_200e_imagenet import *
 
-model.update(queue=dict(length=3840, start_epoch=15))  # noqa: F405
-train_dataloader.update(batch_size=32)  # noqa: F405
-optim_wrapper['optimizer'].update(lr=0.6)  # noqa: F405
-param_scheduler.update(warmup=0)  # noqa: F405
-auto_scale_lr.update(base_batch_size=256)  # noqa: F405
+model.update(queue=dict(length=3840, start_epoch=15))
+train_dataloader.update(batch_size=32)
+optim_wrapper['optimizer'].update(lr=0.6)
+param_scheduler.update(warmup=0)
+auto_scale_lr.update(base_batch_size=256)
 custom_hooks = [dict(type=GradientDropHook, parameters='prototypes', steps=5005)]  # one epoch

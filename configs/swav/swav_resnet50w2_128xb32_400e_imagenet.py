@@ -3,9 +3,9 @@
 from mmengine.config import read_base
 
 with read_base():
-    from .swav_resnet50_64xb64_400e_imagenet import *  # noqa: F403
+    from .swav_resnet50_64xb64_400e_imagenet import *
 
-model['backbone'].update(base_channels=128)  # noqa: F405
-model['neck'].update(in_channels=4096, hidden_channels=8192)  # noqa: F405
-train_dataloader.update(batch_size=32)  # noqa: F405
-train_dataloader['dataset']['views'].update(counts=[2, 4])  # noqa: F405
+model['backbone'].update(base_channels=128)
+model['neck'].update(in_channels=4096, hidden_channels=8192)
+train_dataloader.update(batch_size=32)
+train_dataloader['dataset']['views'].update(counts=[2, 4])

@@ -9,7 +9,21 @@ from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.transforms import EvalView, MultiView, View
 
 __all__ = [
-    'ArraySource', 'Batch', 'DataSample', 'DrawSampler', 'EvalView', 'ImageDataset', 'ImageFolder', 'ImageList',
-    'ImageSource', 'MultiView', 'RankBatchSampler', 'Subset', 'UnreadablePictureError', 'View', 'collate',
-    'fetch_fashion_mnist', 'read_picture',
+    'ArraySource',
+    'Batch',
+    'DataSample',
+    'DrawSampler',
+    'EvalView',
+    'ImageDataset',
+    'ImageFolder',
+    'ImageList',
+    'ImageSource',
+    'MultiView',
+    'RankBatchSampler',
+    'Subset',
+    'UnreadablePictureError',
+    'View',
+    'collate',
+    'fetch_fashion_mnist',
+    'read_picture',
 ]

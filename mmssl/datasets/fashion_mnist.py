@@ -9,9 +9,7 @@ from tempfile import TemporaryDirectory
 
 from mmengine.logging import print_log
 
-FILES = tuple(
-    f'{part}-{kind}-ubyte.gz' for part in ('train', 't10k') for kind in ('images-idx3', 'labels-idx1')
-)
+FILES = tuple(f'{part}-{kind}-ubyte.gz' for part in ('train', 't10k') for kind in ('images-idx3', 'labels-idx1'))
 _SYSTEM_FOLDER = Path('/usr/share/datasets/fashion-mnist')
 _PACKAGE = 'dataset-fashion-mnist'
 _SERVER = "torchvision's server"

@@ -26,9 +26,7 @@ class DrawSampler(Sampler):
         seed: Of the run; the Runner gives it.
     """
 
-    def __init__(
-        self, dataset: Sized, shuffle: bool = True, replacement: bool = False, seed: int | None = 0
-    ) -> None:
+    def __init__(self, dataset: Sized, shuffle: bool = True, replacement: bool = False, seed: int | None = 0) -> None:
         self.num_samples = len(dataset)
         self.shuffle, self.replacement, self.seed = shuffle, replacement, seed or 0
         self.epoch = self.start = 0

@@ -25,7 +25,7 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
         torch.save(checkpoint, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -83,10 +83,14 @@ def pack_message_hub(hub: MessageHub) -> dict[str, Any]:
         name: {'values': torch.tensor(buffer.data[0]), 'counts': torch.tensor(buffer.data[1])}
         for name, buffer in state['log_scalars'].items()
     }
-    info = {name: value.item() if isinstance(value, np.generic) else value for name, value in state['runtime_info'].items()}
+    info = {name: _plain(value) for name, value in state['runtime_info'].items()}
     info = {name: value for name, value in info.items() if type(value) in (str, int, float, bool, list)}
     kept = {name: keep for name, keep in state['resumed_keys'].items() if name in scalars or name in info}
     return {'log_scalars': scalars, 'runtime_info': info, 'resumed_keys': kept}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def unpack_message_hub(state: dict[str, Any]) -> dict[str, Any]:

@@ -76,9 +76,8 @@ class Runner(MMEngineRunner):
         Memories stay out of what DDP broadcasts.
         """
         model = model.to(memory_format=torch.channels_last)
-        if not self.distributed or is_model_wrapper(model) or not torch.cuda.is_available():
-            if self.cfg.get('sync_bn'):
-                self.logger.info('sync_bn: one process or no GPU, so batch norm stays within each process.')
+        if self.cfg.get('sync_bn') and not (self.distributed and torch.cuda.is_available()):
+            self.logger.info('sync_bn: one process or no GPU, so batch norm stays within each process.')
         if not self.distributed or is_model_wrapper(model):
             return super().wrap_model(model_wrapper_cfg, model)
         model = model.to(get_device())
@@ -112,7 +111,9 @@ class Runner(MMEngineRunner):
             if isinstance(config, dict):
                 by_epoch = config.get('by_epoch', True)
                 config.setdefault('end', self.max_epochs if by_epoch else self.max_epochs * steps)
-                config = PARAM_SCHEDULERS.build(config, default_args={'optimizer': optim_wrapper, 'epoch_length': steps})
+                config = PARAM_SCHEDULERS.build(
+                    config, default_args={'optimizer': optim_wrapper, 'epoch_length': steps}
+                )
             built.append(config)
         return built
 
@@ -149,7 +150,9 @@ class Runner(MMEngineRunner):
     def _restore(self, checkpoint: dict[str, Any]) -> None:
         seed = checkpoint['meta']['seed']
         if seed != self.seed:
-            raise ValueError(f'The checkpoint was made with seed {seed}, now it is {self.seed}: set randomness.seed={seed}.')
+            raise ValueError(
+                f'The checkpoint was made with seed {seed}, now it is {self.seed}: set randomness.seed={seed}.'
+            )
         self.train_loop.restore(checkpoint['meta']['progress'])
         _load_strictly(self.algorithm, checkpoint['state_dict'])
         self.message_hub.load_state_dict(unpack_message_hub(checkpoint['message_hub']))
@@ -219,16 +222,19 @@ def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:
     ]
     if missing or unexpected or shapes:
         raise ValueError(
-            f'The checkpoint does not match the model: {len(missing)} keys missing {missing[:3]}, {len(unexpected)} '
-            f'unexpected {unexpected[:3]}, {len(shapes)} of another shape {shapes[:3]}. Use the config it was made with.'
+            f'The checkpoint does not match the model: {len(missing)} keys missing {missing[:3]}, '
+            f'{len(unexpected)} unexpected {unexpected[:3]}, {len(shapes)} of another shape {shapes[:3]}: '
+            f'use the config it was made with.'
         )
     model.load_state_dict(state_dict)
 
 
 def _init_gloo(launcher: str) -> None:
     """Join the other processes over gloo; what torchrun sets in the environment is derived from SLURM or MPI."""
-    names = {'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
-             'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK')}
+    names = {
+        'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+        'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+    }
     for target, source in zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), names.get(launcher, ())):
         os.environ[target] = os.environ[source]
     if launcher == 'slurm':

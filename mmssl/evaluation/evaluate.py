@@ -77,7 +77,9 @@ def compare_floors(
     device = next(model.parameters()).device
     rows = []
     for title, network in (
-        ('raw pixels', RawPixels()), ('untrained', untrained(config).to(device)), (name, model),
+        ('raw pixels', RawPixels()),
+        ('untrained', untrained(config).to(device)),
+        (name, model),
     ):
         start = time.perf_counter()
         measured = evaluate(network, evaluation, pairs)
@@ -131,7 +133,9 @@ def _supervised(gallery: Features, query: Features, evaluation: Mapping[str, Any
 def _label_free(model: nn.Module, gallery: Features, pairs: Any, loading: dict[str, int]) -> dict[str, float]:
     some = gallery.features[_spread(len(gallery))]
     measures = {
-        'effective_rank': effective_rank(some), 'uniformity': uniformity(some), 'deviation': deviation(some),
+        'effective_rank': effective_rank(some),
+        'uniformity': uniformity(some),
+        'deviation': deviation(some),
     }
     if pairs is None:
         return measures

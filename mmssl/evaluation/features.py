@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
@@ -44,8 +45,9 @@ class RawPixels(nn.Module):
     white = {torch.uint8: 255.0, torch.uint16: 65535.0}
 
     def data_preprocessor(self, data: dict, training: bool = False) -> dict:
-        """Scale a collated batch to values from 0 to 1; ``training`` is part of the interface."""
-        return {'inputs': [view.float() / self.white[view.dtype] for view in data['inputs']]}
+        """Scale a collated batch to 0 to 1, on the device of the run; ``training`` is part of the interface."""
+        views = [view.float() / self.white[view.dtype] for view in data['inputs']]
+        return {'inputs': [view.to(get_device()) for view in views]}
 
     def extract_feat(self, images: Tensor) -> Tensor:
         """Flatten pictures of shape ``(B, C, H, W)`` to ``(B, C * H * W)``."""
@@ -54,9 +56,7 @@ class RawPixels(nn.Module):
         return images.flatten(1)
 
 
-def extract_features(
-    model: nn.Module, dataset: Dataset, batch_size: int = 256, num_workers: int = 0
-) -> Features:
+def extract_features(model: nn.Module, dataset: Dataset, batch_size: int = 256, num_workers: int = 0) -> Features:
     """Features of the first view of every sample.
 
     Runs in eval mode and puts every module back into the mode it had; takes nothing from the random generators of a
@@ -116,7 +116,8 @@ def raw_pixel_features(dataset: Dataset, batch_size: int = 256, num_workers: int
 @contextmanager
 def random_state_kept() -> Iterator[None]:
     """Leave the CPU generators of torch, NumPy and ``random`` as they were found: loading pictures seeds them, and a
-    data loader draws from them."""
+    data loader draws from them.
+    """
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
     try:
         yield

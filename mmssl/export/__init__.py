@@ -12,7 +12,20 @@ from mmssl.export.plain import TARGETS, Architecture, architecture_of, loading_c
 from mmssl.export.weights import Match, load_backbone, match_keys, read_weights, write_weights
 
 __all__ = [
-    'TARGETS', 'Architecture', 'ExportCheck', 'Match', 'architecture_of', 'backbone_weights', 'export_backbone',
-    'load_backbone', 'loading_code', 'map_keys', 'match_keys', 'plain_network', 'read_weights', 'rebuilt_backbone',
-    'verify_export', 'write_weights',
+    'TARGETS',
+    'Architecture',
+    'ExportCheck',
+    'Match',
+    'architecture_of',
+    'backbone_weights',
+    'export_backbone',
+    'load_backbone',
+    'loading_code',
+    'map_keys',
+    'match_keys',
+    'plain_network',
+    'read_weights',
+    'rebuilt_backbone',
+    'verify_export',
+    'write_weights',
 ]

@@ -8,6 +8,15 @@ from mmssl.functional.swapped_prediction import swapped_prediction
 from mmssl.functional.unit import unit
 
 __all__ = [
-    'gather', 'hash_seed', 'in_float32', 'max_over_ranks', 'rank', 'seed_cpu', 'sinkhorn', 'sum_over_ranks',
-    'swapped_prediction', 'unit', 'world_size',
+    'gather',
+    'hash_seed',
+    'in_float32',
+    'max_over_ranks',
+    'rank',
+    'seed_cpu',
+    'sinkhorn',
+    'sum_over_ranks',
+    'swapped_prediction',
+    'unit',
+    'world_size',
 ]

@@ -10,9 +10,7 @@ from mmssl.functional.precision import in_float32
 
 @torch.no_grad()
 @in_float32
-def sinkhorn(
-    scores: Tensor, epsilon: float = 0.05, iterations: int = 3, group: ProcessGroup | None = None
-) -> Tensor:
+def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3, group: ProcessGroup | None = None) -> Tensor:
     """Codes of the samples of all ranks, balanced over the prototypes.
 
     The matrix ``exp(scores / epsilon)`` is scaled in turns until each prototype holds an equal share of the mass and

@@ -8,6 +8,14 @@ from mmssl.models.memories import BaseMemory, Queue
 from mmssl.models.necks import MLPNeck
 
 __all__ = [
-    'BaseAlgorithm', 'BaseMemory', 'DataPreprocessor', 'LinearClassifier', 'MLPNeck', 'Prototypes', 'Queue', 'ResNet', 'SwAV',
+    'BaseAlgorithm',
+    'BaseMemory',
+    'DataPreprocessor',
+    'LinearClassifier',
+    'MLPNeck',
+    'Prototypes',
+    'Queue',
+    'ResNet',
+    'SwAV',
     'TimmBackbone',
 ]

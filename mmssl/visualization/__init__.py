@@ -18,7 +18,22 @@ from mmssl.visualization.sections import (
 )
 
 __all__ = [
-    'Section', 'Tile', 'describe_command', 'environment', 'export_section', 'map_section', 'neighbors_section',
-    'project', 'prototype_counts', 'prototypes_section', 'read_scalars', 'report_run', 'reproduction_section',
-    'results_section', 'to_picture', 'training_section', 'views_section', 'write_report',
+    'Section',
+    'Tile',
+    'describe_command',
+    'environment',
+    'export_section',
+    'map_section',
+    'neighbors_section',
+    'project',
+    'prototype_counts',
+    'prototypes_section',
+    'read_scalars',
+    'report_run',
+    'reproduction_section',
+    'results_section',
+    'to_picture',
+    'training_section',
+    'views_section',
+    'write_report',
 ]

@@ -266,7 +266,11 @@ def _timing(scalars: Mapping[str, Curve]) -> list[str]:
     if 'time' not in scalars or 'data_time' not in scalars:
         return []
     step, waiting = (np.mean(scalars[name][1]) for name in ('time', 'data_time'))
-    return [paragraph(f'A step took {step:.3g} s on average, {100 * waiting / step:.0f} % of it waiting for data.', muted=True)]
+    return [
+        paragraph(
+            f'A step took {step:.3g} s on average, {100 * waiting / step:.0f} % of it waiting for data.', muted=True
+        )
+    ]
 
 
 def _neighbor(gallery: Features, data: Dataset, number: int, cosine: float, label: int | None) -> Tile:

@@ -52,20 +52,39 @@ def _numbers(stem):
 
 
 MULTI = [(2, 224, (0.14, 1.0)), (6, 96, (0.05, 0.14))]
-PAPER = {'batch': 4096, 'crops': MULTI, 'lr': 4.8, 'warmup': 10, 'queue': None, 'frozen': 313, 'hidden': 2048, 'width': 64}
+PAPER = {
+    'batch': 4096,
+    'crops': MULTI,
+    'lr': 4.8,
+    'warmup': 10,
+    'queue': None,
+    'frozen': 313,
+    'hidden': 2048,
+    'width': 64,
+}
 SMALL = {**PAPER, 'batch': 256, 'lr': 0.6, 'warmup': 0, 'queue': (3840, 15), 'frozen': 5005}
 WIDE = {**PAPER, 'hidden': 8192, 'epochs': 400}
 
 
-@pytest.mark.parametrize('stem, expected', [
-    *((f'swav_resnet50_64xb64_{epochs}e_imagenet', {**PAPER, 'epochs': epochs}) for epochs in (100, 200, 400, 800)),
-    *((f'swav_resnet50_8xb32_queue_{epochs}e_imagenet', {**SMALL, 'epochs': epochs}) for epochs in (200, 400)),
-    ('swav_resnet50_64xb64_2x224_400e_imagenet', {**PAPER, 'epochs': 400, 'crops': [(2, 224, (0.08, 1.0))]}),
-    ('swav_resnet50w2_128xb32_400e_imagenet', {**WIDE, 'width': 128, 'crops': [MULTI[0], (4, *MULTI[1][1:])]}),
-    ('swav_resnet50w4_64xb40_queue_400e_imagenet', {
-        **WIDE, 'batch': 2560, 'width': 256, 'queue': (2560, 0), 'crops': [(2, 224, (0.08, 1.0)), (4, 96, (0.08, 0.14))],
-    }),
-])
+@pytest.mark.parametrize(
+    'stem, expected',
+    [
+        *((f'swav_resnet50_64xb64_{epochs}e_imagenet', {**PAPER, 'epochs': epochs}) for epochs in (100, 200, 400, 800)),
+        *((f'swav_resnet50_8xb32_queue_{epochs}e_imagenet', {**SMALL, 'epochs': epochs}) for epochs in (200, 400)),
+        ('swav_resnet50_64xb64_2x224_400e_imagenet', {**PAPER, 'epochs': 400, 'crops': [(2, 224, (0.08, 1.0))]}),
+        ('swav_resnet50w2_128xb32_400e_imagenet', {**WIDE, 'width': 128, 'crops': [MULTI[0], (4, *MULTI[1][1:])]}),
+        (
+            'swav_resnet50w4_64xb40_queue_400e_imagenet',
+            {
+                **WIDE,
+                'batch': 2560,
+                'width': 256,
+                'queue': (2560, 0),
+                'crops': [(2, 224, (0.08, 1.0)), (4, 96, (0.08, 0.14))],
+            },
+        ),
+    ],
+)
 def test_swav_configs_have_the_numbers_of_the_authors_scripts(stem, expected):
     assert _numbers(stem) == expected
 
@@ -77,5 +96,8 @@ def test_all_swav_configs_share_the_recipe_of_the_paper():
         if 'imagenet' in stem:
             optimizer = config.optim_wrapper.optimizer
             assert (optimizer.momentum, optimizer.weight_decay, optimizer.trust_coefficient) == (0.9, 1e-6, 0.001)
-            assert config.param_scheduler.warmup_factor * optimizer.lr == pytest.approx(0.3) or not config.param_scheduler.warmup
+            assert (
+                config.param_scheduler.warmup_factor * optimizer.lr == pytest.approx(0.3)
+                or not config.param_scheduler.warmup
+            )
             assert config.model.data_preprocessor.std[0] == pytest.approx(0.228 * 255)

@@ -111,9 +111,7 @@ def test_the_last_batch_is_shared_out_and_every_rank_has_a_sample(
 
 @pytest.mark.parametrize('start', [0, 5, 24, 57, 61])
 @pytest.mark.parametrize('drop_last', [False, True])
-def test_the_length_is_the_number_of_batches_left(
-    monkeypatch: pytest.MonkeyPatch, start: int, drop_last: bool
-) -> None:
+def test_the_length_is_the_number_of_batches_left(monkeypatch: pytest.MonkeyPatch, start: int, drop_last: bool) -> None:
     monkeypatch.setattr(samplers, 'get_dist_info', lambda: (1, 3))
     sampler = DrawSampler(range(61))
     batch_sampler = RankBatchSampler(sampler, 4, drop_last=drop_last)

@@ -34,9 +34,7 @@ def kolmogorov(first: list[float], second: list[float]) -> float:
 
 @pytest.mark.parametrize('box', [Box(3, 5, 40, 50), Box(10, 20, 9, 8), Box(0, 0, 45, 60), Box(44, 0, 1, 60)])
 @pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
-def test_crop_and_resize_equal_torchvision_within_one_level(
-    photo: Image.Image, box: Box, interpolation: str
-) -> None:
+def test_crop_and_resize_equal_torchvision_within_one_level(photo: Image.Image, box: Box, interpolation: str) -> None:
     view = View(24, interpolation=interpolation).apply(picture_to_tensor(photo), NOTHING._replace(box=box))
     theirs = tv.resized_crop(photo, *box, [24, 24], transforms.InterpolationMode(interpolation))
     assert difference(view, theirs).max() <= 1
@@ -209,9 +207,7 @@ def test_counts_that_do_not_match_the_kinds_are_refused() -> None:
 
 @pytest.mark.parametrize('size', [(60, 45), (45, 60), (300, 301), (20, 33), (33, 33)])
 @pytest.mark.parametrize(('resize', 'crop'), [(33, 32), (40, 27), (33, 33)])
-def test_evaluation_view_equals_torchvision(
-    photo: Image.Image, size: tuple[int, int], resize: int, crop: int
-) -> None:
+def test_evaluation_view_equals_torchvision(photo: Image.Image, size: tuple[int, int], resize: int, crop: int) -> None:
     image = photo.resize(size)
     theirs = transforms.Compose([transforms.Resize(resize), transforms.CenterCrop(crop)])(image)
     (view,) = EvalView(resize, crop)(picture_to_tensor(image))

@@ -60,13 +60,19 @@ def trained(tmp_path_factory):
     return str(folder / 'epoch_1.pth')
 
 
-@pytest.mark.parametrize('change, words', [
-    ({'model__prototypes__num_prototypes': 5}, r'1 of another shape.*prototypes.weight \(4, 8\) instead of \(5, 8\)'),
-    ({'model__backbone__depth': 18}, r'keys missing.*backbone.layer1.1'),
-    ({'randomness__seed': 1}, r'seed 0, now it is 1: set randomness.seed=0'),
-    ({'train_dataloader__batch_size': 4}, r'global batch size 8, now it is 4'),
-    ({'num_samples': 48}, r'num samples 40, now it is 48'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (
+            {'model__prototypes__num_prototypes': 5},
+            r'1 of another shape.*prototypes.weight \(4, 8\) instead of \(5, 8\)',
+        ),
+        ({'model__backbone__depth': 18}, r'keys missing.*backbone.layer1.1'),
+        ({'randomness__seed': 1}, r'seed 0, now it is 1: set randomness.seed=0'),
+        ({'train_dataloader__batch_size': 4}, r'global batch size 8, now it is 4'),
+        ({'num_samples': 48}, r'num samples 40, now it is 48'),
+    ],
+)
 def test_a_run_is_not_resumed_from_a_checkpoint_that_does_not_match(tmp_path, trained, change, words):
     with pytest.raises(ValueError, match=words):
         small_runner(tmp_path, resume=True, load_from=trained, **change).train()
@@ -84,13 +90,16 @@ def test_resuming_without_a_checkpoint_starts_from_the_beginning(tmp_path):
     assert runner.iter == 10
 
 
-@pytest.mark.parametrize('change, words', [
-    ({'model__prototypes__num_prototypes': 41}, r'41 prototypes.*40 samples.*to 4 or less'),
-    ({'model__queue__length': 41}, r'queue of 41 rows.*40 samples.*40 or less'),
-    ({'train_dataloader__batch_size': 64}, r'40 samples.*batch_size=40 or less'),
-    ({'optim_wrapper__accumulative_counts': 6}, r'accumulative_counts is 6.*5 batches: set it to 5 or less'),
-    ({'model__data_preprocessor__mean': [1.0], 'model__data_preprocessor__std': [1.0]}, r'3 channels.*mean has 1'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        ({'model__prototypes__num_prototypes': 41}, r'41 prototypes.*40 samples.*to 4 or less'),
+        ({'model__queue__length': 41}, r'queue of 41 rows.*40 samples.*40 or less'),
+        ({'train_dataloader__batch_size': 64}, r'40 samples.*batch_size=40 or less'),
+        ({'optim_wrapper__accumulative_counts': 6}, r'accumulative_counts is 6.*5 batches: set it to 5 or less'),
+        ({'model__data_preprocessor__mean': [1.0], 'model__data_preprocessor__std': [1.0]}, r'3 channels.*mean has 1'),
+    ],
+)
 def test_what_cannot_work_is_refused_with_what_would(tmp_path, change, words):
     with pytest.raises(ValueError, match=words):
         small_runner(tmp_path, **change).train()

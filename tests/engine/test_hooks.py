@@ -106,7 +106,9 @@ def test_a_resumed_run_does_not_prepare_again(tmp_path):
     first = small_runner(tmp_path, train_cfg__max_epochs=3, default_hooks__checkpoint__max_keep_ckpts=-1)
     first.algorithm.bank = Mean()
     first.train()
-    again = small_runner(tmp_path / 'again', train_cfg__max_epochs=3, resume=True, load_from=str(tmp_path / 'epoch_1.pth'))
+    again = small_runner(
+        tmp_path / 'again', train_cfg__max_epochs=3, resume=True, load_from=str(tmp_path / 'epoch_1.pth')
+    )
     memory = again.algorithm.bank = Mean()
     again.train()
     assert memory.prepared == [(2, (40, 32))]
@@ -114,7 +116,9 @@ def test_a_resumed_run_does_not_prepare_again(tmp_path):
 
 def test_prototypes_do_not_move_while_their_gradients_are_dropped(tmp_path):
     def look(runner):
-        return runner.algorithm.prototypes.weight.detach().clone(), runner.algorithm.neck.layers[0].weight.detach().clone()
+        return runner.algorithm.prototypes.weight.detach().clone(), runner.algorithm.neck.layers[
+            0
+        ].weight.detach().clone()
 
     hook = GradientDropHook('prototypes', steps=3)
     seen = _recorded(tmp_path, look, [hook], optim_wrapper__optimizer__weight_decay=0.1, train_cfg__max_epochs=1)
@@ -133,7 +137,9 @@ def test_gradients_of_no_parameter_are_refused_with_the_names_there_are(tmp_path
 def test_a_scalar_moves_along_its_curve_by_steps_and_by_epochs(tmp_path):
     by_step = ScheduleHook('temperature', 0.2, 0.1, 'linear')
     by_epoch = ScheduleHook('epsilon', 0.05, 0.07, 'jump', until=1, by_epoch=True)
-    seen = _recorded(tmp_path, lambda runner: (runner.algorithm.temperature, runner.algorithm.epsilon), [by_step, by_epoch])
+    seen = _recorded(
+        tmp_path, lambda runner: (runner.algorithm.temperature, runner.algorithm.epsilon), [by_step, by_epoch]
+    )
     temperatures, epsilons = zip(*seen)
     assert temperatures == pytest.approx([0.2 - 0.01 * step for step in range(10)])
     assert epsilons == (0.05,) * 5 + (0.07,) * 5
@@ -185,7 +191,11 @@ def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys):
 def _words(runner):
     hook = next(hook for hook in runner.hooks if isinstance(hook, ProgressHook))
     text = hook._describe(runner, 8, 10, 10)
-    return {word for word in ('epoch 2/2', 'epoch 3/2', 'loss', 'waiting for data', 'left') if word in text.replace('3/2', '2/2')}
+    return {
+        word
+        for word in ('epoch 2/2', 'epoch 3/2', 'loss', 'waiting for data', 'left')
+        if word in text.replace('3/2', '2/2')
+    }
 
 
 def test_memories_of_ranks_are_compared_every_so_often(tmp_path, monkeypatch):

@@ -20,28 +20,48 @@ def _follow(optimizer, parameters, rates, gradients, expected, atol):
             torch.testing.assert_close(parameter.detach(), expected(step, name), rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize('file, cls, excluded', [
-    ('lars_facebook', FacebookLARS, {}),
-    ('lars_facebook_style', FacebookLARS, {}),
-    ('lars_solo_learn', ApexLARC, {}),
-    ('lars_openmmlab', OpenMMLabLARS, {'lars_exclude': True, 'weight_decay': 0.0}),
-])
+@pytest.mark.parametrize(
+    'file, cls, excluded',
+    [
+        ('lars_facebook', FacebookLARS, {}),
+        ('lars_facebook_style', FacebookLARS, {}),
+        ('lars_solo_learn', ApexLARC, {}),
+        ('lars_openmmlab', OpenMMLabLARS, {'lars_exclude': True, 'weight_decay': 0.0}),
+    ],
+)
 def test_three_steps_equal_the_reference(file, cls, excluded):
     case = golden(f'optimizers/{file}.npz')
     parameters = {name: torch.nn.Parameter(case[f'{name}0'].clone()) for name in 'pq'}
     groups = [{'params': [parameters['p']]}, {'params': [parameters['q']], **excluded}]
-    optimizer = cls(groups, lr=1.0, momentum=float(case['mom']), weight_decay=float(case['wd']), trust_coefficient=float(case['eta']))
-    _follow(optimizer, parameters, case.get('lrs', case.get('lr')), lambda step, name: case[f'g{name}{step}'].clone(),
-            lambda step, name: case[f'{name}{step + 1}'], 1e-7)
+    optimizer = cls(
+        groups,
+        lr=1.0,
+        momentum=float(case['mom']),
+        weight_decay=float(case['wd']),
+        trust_coefficient=float(case['eta']),
+    )
+    _follow(
+        optimizer,
+        parameters,
+        case.get('lrs', case.get('lr')),
+        lambda step, name: case[f'g{name}{step}'].clone(),
+        lambda step, name: case[f'{name}{step + 1}'],
+        1e-7,
+    )
 
 
 def test_apex_larc_equals_the_reference_with_a_frozen_and_a_zero_parameter():
     case = golden('optimizers/larc_apex.npz')
     parameters = {name: torch.nn.Parameter(case[f'init_{name}'].clone()) for name in ('w', 'b_zero', 'gamma', 'proto')}
     optimizer = ApexLARC(parameters.values(), lr=1.0, momentum=0.9, weight_decay=0.01)
-    _follow(optimizer, parameters, case['cfg']['lrs'],
-            lambda step, name: None if (step, name) == (0, 'proto') else case[f's{step}_grad_{name}'].clone(),
-            lambda step, name: case[f's{step}_param_{name}'], 1e-12)
+    _follow(
+        optimizer,
+        parameters,
+        case['cfg']['lrs'],
+        lambda step, name: None if (step, name) == (0, 'proto') else case[f's{step}_grad_{name}'].clone(),
+        lambda step, name: case[f's{step}_param_{name}'],
+        1e-12,
+    )
 
 
 def test_pixpro_lars_is_facebooks_with_an_epsilon():
@@ -49,8 +69,14 @@ def test_pixpro_lars_is_facebooks_with_an_epsilon():
     names = [key.removeprefix('init_') for key in case if key.startswith('init_')]
     parameters = {name: torch.nn.Parameter(case[f'init_{name}'].clone()) for name in names}
     optimizer = FacebookLARS(parameters.values(), lr=1.0, momentum=0.9, weight_decay=0.01, eps=1e-8)
-    _follow(optimizer, parameters, case['cfg']['lrs'], lambda step, name: case[f's{step}_grad_{name}'].clone(),
-            lambda step, name: case[f's{step}_param_{name}'], 1e-12)
+    _follow(
+        optimizer,
+        parameters,
+        case['cfg']['lrs'],
+        lambda step, name: case[f's{step}_grad_{name}'].clone(),
+        lambda step, name: case[f's{step}_param_{name}'],
+        1e-12,
+    )
 
 
 @pytest.mark.parametrize('cls', [ApexLARC, FacebookLARS, OpenMMLabLARS])

@@ -14,7 +14,9 @@ from mmssl.models import BaseAlgorithm
 from mmssl.registry import MODELS
 from tests.training import ROOT, command, differences, environment, make_config, make_pictures, train
 
-CPU_CONFIGS = sorted(str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10.py'))
+CPU_CONFIGS = sorted(
+    str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10.py')
+)
 FIRST = next(path for path in CPU_CONFIGS if path.startswith('swav/'))
 MORE = {'swav': 'model.update(queue=dict(length=32))'}  # parts of a method that its CPU config does without
 
@@ -26,7 +28,8 @@ def pictures(tmp_path_factory):
 
 def test_every_algorithm_has_a_cpu_config():
     algorithms = {
-        name for name, cls in MODELS.module_dict.items()
+        name
+        for name, cls in MODELS.module_dict.items()
         if isinstance(cls, type) and issubclass(cls, BaseAlgorithm) and cls.__module__.startswith(mmssl.models.__name__)
     }
     texts = [(ROOT / 'configs' / path).read_text() for path in CPU_CONFIGS]
@@ -38,7 +41,9 @@ def test_every_algorithm_has_a_cpu_config():
 @pytest.mark.slow
 @pytest.mark.parametrize('config', CPU_CONFIGS)
 @pytest.mark.parametrize('workers, processes', [(0, 1), (2, 1), (0, 2), (2, 2)])
-def test_resumed_inside_an_epoch_gives_the_bits_of_a_run_that_went_through(config, workers, processes, pictures, tmp_path):
+def test_resumed_inside_an_epoch_gives_the_bits_of_a_run_that_went_through(
+    config, workers, processes, pictures, tmp_path
+):
     extra = f'train_dataloader.update(batch_size={16 // processes})\n' + MORE.get(config.split('/')[0], '')
     file = make_config(tmp_path / 'config.py', config, pictures, workers, extra)
     whole = train(file, tmp_path / 'whole', processes=processes)
@@ -75,7 +80,7 @@ def test_a_signal_saves_and_ends_and_the_run_goes_on(number, pictures, tmp_path)
     process.send_signal(number)
     assert process.wait(timeout=60) == 0
     path, checkpoint = latest_checkpoint(tmp_path / 'work')
-    assert 0 < checkpoint['meta']['progress']['epoch'] + checkpoint['meta']['progress']['samples_seen']
+    assert checkpoint['meta']['progress']['epoch'] + checkpoint['meta']['progress']['samples_seen'] > 0
     shorter = make_config(tmp_path / 'shorter.py', FIRST, pictures, extra='train_cfg.update(max_epochs=40)')
     again = _start(shorter, tmp_path / 'work', '--resume')
     _wait_for(tmp_path / f'work/iter_{_next(path)}.pth', again)
@@ -85,10 +90,10 @@ def test_a_signal_saves_and_ends_and_the_run_goes_on(number, pictures, tmp_path)
 
 @pytest.mark.slow
 def test_killed_while_it_writes_it_goes_on_from_the_last_whole_checkpoint(pictures, tmp_path):
-    slow_write = (
-        "custom_hooks = [*custom_hooks, dict(type=SlowWrite)]"
+    slow_write = 'custom_hooks = [*custom_hooks, dict(type=SlowWrite)]'
+    file = make_config(
+        tmp_path / 'config.py', FIRST, pictures, extra=f'from tests.slow_write import SlowWrite\n{slow_write}'
     )
-    file = make_config(tmp_path / 'config.py', FIRST, pictures, extra=f'from tests.slow_write import SlowWrite\n{slow_write}')
     process = _start(file, tmp_path / 'work')
     _wait_for(tmp_path / 'work/writing', process)
     process.kill()
@@ -103,7 +108,11 @@ def test_killed_while_it_writes_it_goes_on_from_the_last_whole_checkpoint(pictur
 
 def _start(config: Path, work_dir: Path, *options: str) -> subprocess.Popen:
     return subprocess.Popen(
-        command(config, work_dir, *options), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(config, work_dir, *options),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 

@@ -21,8 +21,13 @@ def test_rates_of_a_run_equal_the_swav_table(name):
     case = golden('schedules/swav.json')[name]
     wrapper, _ = _wrapper(case['base'])
     schedule = WarmupCosineLR.build_iter_from_epoch(
-        wrapper, end=case['epochs'], epoch_length=case['iters_per_epoch'], warmup=case['warmup_epochs'],
-        warmup_factor=case['start'] / case['base'], end_factor=case['final'] / case['base'], warmup_reaches_base=True,
+        wrapper,
+        end=case['epochs'],
+        epoch_length=case['iters_per_epoch'],
+        warmup=case['warmup_epochs'],
+        warmup_factor=case['start'] / case['base'],
+        end_factor=case['final'] / case['base'],
+        warmup_reaches_base=True,
     )
     rates = []
     for _ in case['lr']:

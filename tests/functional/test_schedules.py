@@ -10,7 +10,9 @@ from tests.conftest import golden
 def test_swav_rates_equal_the_reference(name):
     case = golden('schedules/swav.json')[name]
     steps, warmup = case['epochs'] * case['iters_per_epoch'], case['warmup_epochs'] * case['iters_per_epoch']
-    rates = [warmup_cosine(step, steps, case['base'], case['final'], warmup, case['start'], True) for step in range(steps)]
+    rates = [
+        warmup_cosine(step, steps, case['base'], case['final'], warmup, case['start'], True) for step in range(steps)
+    ]
     assert rates == pytest.approx(case['lr'], rel=1e-12)
 
 
@@ -18,7 +20,9 @@ def test_moco_v3_rates_equal_the_reference_and_start_at_zero():
     case = golden('schedules/baselines.json')['moco_v3_per_iter']
     steps, warmup = case['epochs'] * case['iters'], case['warm_epochs'] * case['iters']
     for epoch, rate in case['rows']:
-        assert warmup_cosine(round(epoch * case['iters']), steps, case['base'], 0, warmup) == pytest.approx(rate, abs=1e-12)
+        assert warmup_cosine(round(epoch * case['iters']), steps, case['base'], 0, warmup) == pytest.approx(
+            rate, abs=1e-12
+        )
 
 
 def test_curves_are_constant_outside_their_range():

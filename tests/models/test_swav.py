@@ -57,13 +57,19 @@ def test_four_steps_with_queue_equal_the_reference():
             model.prototypes.weight -= 0.5 * model.prototypes.weight.grad
         for place, queue in enumerate(model.queues):
             queue.commit()
-            torch.testing.assert_close(_newest_batch_first(queue, 4), case[f's{step}_queue_after'][place], rtol=0, atol=1e-12)
+            torch.testing.assert_close(
+                _newest_batch_first(queue, 4), case[f's{step}_queue_after'][place], rtol=0, atol=1e-12
+            )
 
 
 def _train(views, steps, queue_length):
     """Steps of SGD on this rank's part of each batch; what every rank must then agree on."""
     torch.manual_seed(0)
-    rank, ranks = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if torch.distributed.is_initialized() else (0, 1)
+    rank, ranks = (
+        (torch.distributed.get_rank(), torch.distributed.get_world_size())
+        if torch.distributed.is_initialized()
+        else (0, 1)
+    )
     model = SwAV(Smooth(), nn.Linear(8, 6), Prototypes(6, 5), queue={'length': queue_length}).double()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
     wrapped = DistributedDataParallel(model, broadcast_buffers=False) if ranks > 1 else model
@@ -80,7 +86,12 @@ def _train(views, steps, queue_length):
         for queue in model.queues:
             queue.commit()
         losses.append(loss.detach())
-    return {'losses': torch.stack(losses), 'codes': torch.stack(codes), 'gradients': gradients, 'state': model.state_dict()}
+    return {
+        'losses': torch.stack(losses),
+        'codes': torch.stack(codes),
+        'gradients': gradients,
+        'state': model.state_dict(),
+    }
 
 
 @pytest.mark.parametrize('world_size', [2, 3])
@@ -90,12 +101,16 @@ def test_several_processes_compute_what_one_computes_with_the_queue_in_use(ranks
     one = ranks(1, _train, views, 5, 24)[0]
     several = ranks(world_size, _train, views, 5, 24)
     assert one['state']['queues.0.filled'] == 24
-    torch.testing.assert_close(torch.stack([rank['losses'] for rank in several]).mean(dim=0), one['losses'], rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        torch.stack([rank['losses'] for rank in several]).mean(dim=0), one['losses'], rtol=0, atol=1e-10
+    )
     torch.testing.assert_close(torch.cat([rank['codes'] for rank in several], dim=1), one['codes'], rtol=0, atol=1e-10)
     for rank in several:
         for part in ('gradients', 'state'):
             for name, value in one[part].items():
-                torch.testing.assert_close(rank[part][name], value, rtol=0, atol=1e-10, msg=lambda text, name=name: f'{name}: {text}')
+                torch.testing.assert_close(
+                    rank[part][name], value, rtol=0, atol=1e-10, msg=lambda text, name=name: f'{name}: {text}'
+                )
 
 
 def test_one_backbone_pass_a_resolution_and_views_keep_their_order():

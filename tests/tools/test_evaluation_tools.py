@@ -41,7 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(pixels.astype(np.uint8)).save(path)
     torch.manual_seed(1)
     weights = ResNet(10, stem='small', base_channels=16).state_dict()
-    torch.save({'meta': {}, 'state_dict': {f'backbone.{key}': value for key, value in weights.items()}}, folder / 'c.pth')
+    torch.save(
+        {'meta': {}, 'state_dict': {f'backbone.{key}': value for key, value in weights.items()}}, folder / 'c.pth'
+    )
     for name, base in (('linear', LINEAR), ('swav', SWAV)):
         (folder / f'{name}.py').write_text(
             f'from mmengine.config import read_base\n'

@@ -42,7 +42,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', default='work_dirs/benchmarks/learning')
     parser.add_argument('--gallery', type=int, default=10000, help='labelled training images to evaluate with')
     parser.add_argument('--steps', type=int, default=20, help='steps to time; 0 leaves the timing out')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
+    )
     return parser.parse_args()
 
 
@@ -73,7 +75,7 @@ def step_shares(cfg: Config, names: list[str], steps: int) -> dict[str, dict[str
     batch = next(iter(loader))
     timers: dict[str, tuple[Callable, Callable]] = {}
     for name in names:
-        model = MODELS.build((PEERS[name](cfg.model) if name in PEERS else copy.deepcopy(cfg.model))).train()
+        model = MODELS.build(PEERS[name](cfg.model) if name in PEERS else copy.deepcopy(cfg.model)).train()
         optimizer = OPTIMIZERS.build({**cfg.optim_wrapper.optimizer, 'params': list(model.parameters())})
         timers[name] = _step(model, OptimWrapper(optimizer=optimizer), batch), _backbone(model, batch, name in PEERS)
     times: dict[str, list[list[float]]] = {name: [[], []] for name in names}
@@ -84,7 +86,9 @@ def step_shares(cfg: Config, names: list[str], steps: int) -> dict[str, dict[str
                 work()
                 times[name][place].append(time.perf_counter() - start)
     medians = {name: [statistics.median(values[2:]) for values in pair] for name, pair in times.items()}
-    return {name: {'step_ms': 1000 * step, 'outside_backbone': 1 - alone / step} for name, (step, alone) in medians.items()}
+    return {
+        name: {'step_ms': 1000 * step, 'outside_backbone': 1 - alone / step} for name, (step, alone) in medians.items()
+    }
 
 
 def _step(model: torch.nn.Module, wrapper: OptimWrapper, batch: dict) -> Callable:
@@ -93,7 +97,9 @@ def _step(model: torch.nn.Module, wrapper: OptimWrapper, batch: dict) -> Callabl
 
 def _backbone(model: torch.nn.Module, batch: dict, a_pass_a_view: bool) -> Callable:
     views = model.data_preprocessor(batch, training=True)['inputs']
-    sizes = [[view] for view in views] if a_pass_a_view else [list(v) for _, v in groupby(views, lambda view: view.shape)]
+    sizes = (
+        [[view] for view in views] if a_pass_a_view else [list(v) for _, v in groupby(views, lambda view: view.shape)]
+    )
 
     def work() -> None:
         features = torch.cat([model.extract_feat(torch.cat(group)) for group in sizes])

@@ -30,10 +30,14 @@ train_dataloader = dict(
 
 evaluation = dict(
     gallery=dict(
-        type=ImageDataset, source=dict(type=ImageFolder, root='data/cifar10/train'), views=dict(type=EvalView, resize=32, crop=32)
+        type=ImageDataset,
+        source=dict(type=ImageFolder, root='data/cifar10/train'),
+        views=dict(type=EvalView, resize=32, crop=32),
     ),
     query=dict(
-        type=ImageDataset, source=dict(type=ImageFolder, root='data/cifar10/test'), views=dict(type=EvalView, resize=32, crop=32)
+        type=ImageDataset,
+        source=dict(type=ImageFolder, root='data/cifar10/test'),
+        views=dict(type=EvalView, resize=32, crop=32),
     ),
     batch_size=256,
     num_workers=2,

@@ -11,7 +11,13 @@ from mmssl.datasets import (
 )
 
 _swav_view = dict(
-    type=View, flip=0.5, jitter=(0.8, 0.8, 0.8, 0.2), jitter_prob=0.8, gray_prob=0.2, blur_prob=0.5, blur_sigma=(0.1, 2.0)
+    type=View,
+    flip=0.5,
+    jitter=(0.8, 0.8, 0.8, 0.2),
+    jitter_prob=0.8,
+    gray_prob=0.2,
+    blur_prob=0.5,
+    blur_sigma=(0.1, 2.0),
 )
 train_dataloader = dict(
     batch_size=64,

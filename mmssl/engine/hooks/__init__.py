@@ -9,6 +9,11 @@ from mmssl.engine.hooks.schedule_hook import ScheduleHook
 from mmssl.engine.hooks.scheduler_hook import ParamSchedulerHook
 
 __all__ = [
-    'CheckpointHook', 'GradientDropHook', 'MemoryHook', 'OnlineKNNHook', 'ParamSchedulerHook', 'ProgressHook',
+    'CheckpointHook',
+    'GradientDropHook',
+    'MemoryHook',
+    'OnlineKNNHook',
+    'ParamSchedulerHook',
+    'ProgressHook',
     'ScheduleHook',
 ]

@@ -48,7 +48,9 @@ class CheckpointHook(Hook):
     def _save(self, runner: Any, name: str) -> None:
         folder = Path(runner.work_dir)
         kept = [old for old in runner.message_hub.get_info('kept_checkpoints', []) if old != name] + [name]
-        old, kept = (kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts:]) if self.max_keep_ckpts > 0 else ([], kept)
+        old, kept = (
+            (kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts :]) if self.max_keep_ckpts > 0 else ([], kept)
+        )
         runner.message_hub.update_info('kept_checkpoints', kept)
         runner.save_checkpoint(str(folder), name)
         (folder / 'last_checkpoint').write_text(str(folder / name))

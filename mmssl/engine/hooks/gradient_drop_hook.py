@@ -33,7 +33,9 @@ class GradientDropHook(Hook):
         chosen = [parameter for name, parameter in named.items() if name.startswith(self.parameters)]
         if not chosen:
             parts = sorted({name.split('.')[0] for name in named})
-            raise ValueError(f'No parameter begins with {self.parameters!r}: set GradientDropHook.parameters to one of {parts}.')
+            raise ValueError(
+                f'No parameter begins with {self.parameters!r}: set GradientDropHook.parameters to one of {parts}.'
+            )
 
         def drop(*_: Any) -> None:
             if runner.steps < self.steps:

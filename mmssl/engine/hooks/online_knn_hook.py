@@ -60,7 +60,9 @@ class OnlineKNNHook(Hook):
         )[k]
         runner.message_hub.update_scalar('val/knn_top1', accuracy)
         runner.visualizer.add_scalars({'knn_top1': accuracy, 'epoch': epoch}, step=runner.iter)
-        runner.logger.info(f'Epoch {epoch}: k-NN top-1 {accuracy:.1f} % (k {k}, {len(gallery.features)} in the gallery).')
+        runner.logger.info(
+            f'Epoch {epoch}: k-NN top-1 {accuracy:.1f} % (k {k}, {len(gallery.features)} in the gallery).'
+        )
 
 
 def _part(config: Any, size: int) -> Any:

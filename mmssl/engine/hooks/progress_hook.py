@@ -30,8 +30,13 @@ class ProgressHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Open the bar."""
         self.console = Console(stderr=True)
-        self.bar = Progress(TextColumn('{task.description}'), BarColumn(), TextColumn('{task.percentage:>3.0f} %'),
-                            console=self.console, disable=not (is_main_process() and self.console.is_terminal))
+        self.bar = Progress(
+            TextColumn('{task.description}'),
+            BarColumn(),
+            TextColumn('{task.percentage:>3.0f} %'),
+            console=self.console,
+            disable=not (is_main_process() and self.console.is_terminal),
+        )
         self.bar.start()
         self.task = self.bar.add_task('', total=runner.max_iters, completed=runner.iter)
         self.means: dict[str, float] = {}
@@ -68,7 +73,8 @@ class ProgressHook(Hook):
         minutes, seconds = divmod(round(left), 60)
         return (
             f'epoch {runner.epoch + 1}/{runner.max_epochs}  loss {self.means["loss"]:.3f}  '
-            f'{images / self.means["time"]:.0f} images/s  waiting for data {self.means["wait"] / self.means["time"]:.0%}  '
+            f'{images / self.means["time"]:.0f} images/s  '
+            f'waiting for data {self.means["wait"] / self.means["time"]:.0%}  '
             f'{minutes}:{seconds:02d} left'
         )
 

@@ -48,7 +48,9 @@ class ScheduleHook(Hook):
         owner = _find(runner.algorithm, self.path)
         if not hasattr(owner, self.name):
             numbers = sorted(name for name, value in vars(owner).items() if isinstance(value, float))
-            raise ValueError(f'{type(owner).__name__} has no {self.name!r}: set ScheduleHook.attribute to one of {numbers}.')
+            raise ValueError(
+                f'{type(owner).__name__} has no {self.name!r}: set ScheduleHook.attribute to one of {numbers}.'
+            )
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Set the value for the step that this iteration belongs to."""

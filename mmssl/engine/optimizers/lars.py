@@ -27,7 +27,9 @@ class _LayerwiseSGD(Optimizer):
         **more: bool,
     ) -> None:
         if lr < 0 or momentum < 0 or weight_decay < 0:
-            raise ValueError(f'lr={lr}, momentum={momentum}, weight_decay={weight_decay}: set all of them to 0 or more.')
+            raise ValueError(
+                f'lr={lr}, momentum={momentum}, weight_decay={weight_decay}: set all of them to 0 or more.'
+            )
         settings = {'lr': lr, 'momentum': momentum, 'weight_decay': weight_decay}
         super().__init__(params, {**settings, 'trust_coefficient': trust_coefficient, 'eps': eps, **more})
 

@@ -52,7 +52,9 @@ class ResNet(torchvision_resnet.ResNet):
         zero_init_residual: bool = False,
     ) -> None:
         if depth not in ARCHITECTURES:
-            raise ValueError(f'ResNet of depth {depth}, but there are depths {sorted(ARCHITECTURES)}: choose one of them.')
+            raise ValueError(
+                f'ResNet of depth {depth}, but there are depths {sorted(ARCHITECTURES)}: choose one of them.'
+            )
         if stem not in ('imagenet', 'small'):
             raise ValueError(f"stem={stem!r}, but there are 'imagenet' and 'small': choose one of them.")
         nn.Module.__init__(self)  # torchvision's own __init__ fixes the width at 64

@@ -41,7 +41,7 @@ class TimmBackbone(nn.Module):
         return (self.model(images),)
 
     def pool(self, features: Tensor) -> Tensor:
-        """timm's own pooling for this model (average or class token).
+        """Timm's own pooling for this model (average or class token).
 
         Args:
             features: What ``forward`` gave.

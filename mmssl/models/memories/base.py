@@ -68,4 +68,3 @@ class BaseMemory(nn.Module):
 
 def _bit_sum(buffer: Tensor) -> Tensor:
     return buffer.contiguous().view(-1).view(_INTEGERS[buffer.element_size()]).long().sum()
-

@@ -52,8 +52,8 @@ class Queue(BaseMemory):
         """
         if len(self) > num_samples:
             raise ValueError(
-                f'A queue of {len(self)} rows, but the data set has {num_samples} samples: rows of one image would meet '
-                f'each other. Set the length of the queue to {num_samples} or less.'
+                f'A queue of {len(self)} rows, but the data set has {num_samples} samples: rows of one image would '
+                f'meet each other. Set the length of the queue to {num_samples} or less.'
             )
 
     def stage(self, rows: Tensor) -> None:
@@ -71,7 +71,7 @@ class Queue(BaseMemory):
             return
         rows = gather(torch.cat(self._staged)).to(self.rows.dtype)
         self._staged.clear()
-        newest = rows[-len(self):]
+        newest = rows[-len(self) :]
         places = (self.head + len(rows) - len(newest) + torch.arange(len(newest), device=rows.device)) % len(self)
         self.rows[places] = newest
         self.head.copy_((self.head + len(rows)) % len(self))

@@ -44,7 +44,7 @@ class LightlySwAV(BaseAlgorithm):
         self.criterion = SwaVLoss(temperature, sinkhorn_iterations, epsilon)
 
     def loss(self, inputs: list[Tensor], batch: Any) -> dict[str, Tensor]:
-        """lightly's training step: the first two views are the high-resolution ones."""
+        """Lightly's training step: the first two views are the high-resolution ones."""
         self.prototypes.normalize()
         scores = [self.prototypes(self._embed(view)) for view in inputs]
         return {'loss': self.criterion(scores[:2], scores[2:])}
@@ -55,6 +55,7 @@ class LightlySwAV(BaseAlgorithm):
 
 def settings_of(model: dict) -> dict:
     """The config of lightly's SwAV with the numbers of one of ours."""
-    parts = {name: {key: value for key, value in model[name].items() if key != 'type'} for name in ('neck', 'prototypes')}
+    parts = {
+        name: {key: value for key, value in model[name].items() if key != 'type'} for name in ('neck', 'prototypes')
+    }
     return {**model, **parts, 'type': LightlySwAV}
-

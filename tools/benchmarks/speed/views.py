@@ -71,14 +71,16 @@ def torchvision_v2(paths: list[Path], setting: dict, tensor: bool) -> Callable[[
 
     def kind(size: int, scale: tuple[float, float]) -> v2.Transform:
         blur = v2.GaussianBlur(size // 10 // 2 * 2 + 1, (0.1, 2.0)) if tensor else v2.Lambda(pillow_blur)
-        return v2.Compose([
-            v2.RandomResizedCrop(size, scale, antialias=True),
-            v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.8),
-            v2.RandomGrayscale(0.2),
-            *([v2.RandomApply([blur], p=setting['blur'])] if setting['blur'] else []),
-            v2.Identity() if tensor else v2.PILToTensor(),
-        ])
+        return v2.Compose(
+            [
+                v2.RandomResizedCrop(size, scale, antialias=True),
+                v2.RandomHorizontalFlip(),
+                v2.RandomApply([v2.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.8),
+                v2.RandomGrayscale(0.2),
+                *([v2.RandomApply([blur], p=setting['blur'])] if setting['blur'] else []),
+                v2.Identity() if tensor else v2.PILToTensor(),
+            ]
+        )
 
     views = [kind(size, scale) for count, size, scale in setting['crops'] for _ in range(count)]
     first = v2.PILToTensor() if tensor else v2.Identity()
