@@ -75,9 +75,9 @@ class EpochLoop(BaseLoop):
 
     def progress(self) -> dict[str, int]:
         """Where the run stands, as a checkpoint stores it."""
-        iterations = self.samples_seen // self._global_batch
+        iterations = self.samples_seen // self.global_batch_size
         epochs, iterations = divmod(self._epoch * self.iters_per_epoch + iterations, self.iters_per_epoch)
-        return {'epoch': epochs, 'samples_seen': iterations * self._global_batch, **self._size}
+        return {'epoch': epochs, 'samples_seen': iterations * self.global_batch_size, **self._size}
 
     def restore(self, progress: dict[str, int]) -> None:
         """Go on where :meth:`progress` was taken.
@@ -92,15 +92,16 @@ class EpochLoop(BaseLoop):
                     f'with the same data, and with train_dataloader.batch_size x processes as before.'
                 )
         self._epoch, self.samples_seen = progress['epoch'], progress['samples_seen']
-        self._iter = self._epoch * self.iters_per_epoch + self.samples_seen // self._global_batch
+        self._iter = self._epoch * self.iters_per_epoch + self.samples_seen // self.global_batch_size
 
     @property
-    def _global_batch(self) -> int:
+    def global_batch_size(self) -> int:
+        """Samples an iteration, over all ranks."""
         return self.dataloader.batch_sampler.batch_size * world_size()
 
     @property
     def _size(self) -> dict[str, int]:
-        return {'num_samples': len(self.dataloader.dataset), 'global_batch_size': self._global_batch}
+        return {'num_samples': len(self.dataloader.dataset), 'global_batch_size': self.global_batch_size}
 
     def run(self) -> nn.Module:
         """Train to the end, or until something asks to stop."""
@@ -133,7 +134,7 @@ class EpochLoop(BaseLoop):
         sampler = self.dataloader.batch_sampler.sampler
         sampler.set_epoch(self._epoch)
         sampler.set_start(self.samples_seen)
-        first = self.samples_seen // self._global_batch
+        first = self.samples_seen // self.global_batch_size
         yield from zip(range(first, self.iters_per_epoch), self.dataloader)
 
     def _run_iter(self, batch_idx: int, data_batch: dict) -> None:
@@ -144,7 +145,7 @@ class EpochLoop(BaseLoop):
             outputs = self.runner.model.train_step(data_batch, optim_wrapper=self.runner.optim_wrapper)
         except NonFiniteLossError as error:
             raise NonFiniteLossError(self._describe(data_batch)) from error
-        self.samples_seen += self._global_batch
+        self.samples_seen += self.global_batch_size
         self._agree(data_batch)
         self.runner.call_hook('after_train_iter', **hooks, outputs=outputs)
         self._iter += 1

@@ -102,6 +102,22 @@ class Runner(MMEngineRunner):
         if hasattr(self.algorithm, 'init_weights'):
             self.algorithm.init_weights()
 
+    def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
+        """Multiply the learning rates by images a step over ``base_batch_size``, where that is enabled.
+
+        Args:
+            optim_wrapper: Its groups are scaled.
+            auto_scale_lr: ``enable`` and ``base_batch_size``.
+        """
+        if not auto_scale_lr or not auto_scale_lr.get('enable'):
+            return
+        images, base = self.train_loop.global_batch_size * self.accumulative_counts, auto_scale_lr['base_batch_size']
+        for group in optim_wrapper.optimizer.param_groups:
+            group['lr'] *= images / base
+        self.logger.info(
+            f'Learning rates are multiplied by {images / base:g}: {images} images a step instead of {base}.'
+        )
+
     def _build_param_scheduler(self, scheduler: Any, optim_wrapper: Any) -> list:
         """Schedules count optimizer steps, also where gradients are accumulated."""
         steps = self.train_loop.iters_per_epoch // self.accumulative_counts

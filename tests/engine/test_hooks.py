@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, SyncBuffersHook
 
 from mmssl.engine.hooks import GradientDropHook, MemoryHook, OnlineKNNHook, ProgressHook, ScheduleHook
 from mmssl.models import BaseMemory
@@ -204,4 +204,11 @@ def test_memories_of_ranks_are_compared_every_so_often(tmp_path, monkeypatch):
     runner.register_hook(MemoryHook(check_interval=3))
     monkeypatch.setattr('mmssl.models.Queue.ranks_agree', lambda self: False)
     with pytest.raises(RuntimeError, match='queues.0 holds other values on other ranks at step 3'):
+        runner.train()
+
+
+def test_a_hook_that_would_average_memories_is_refused(tmp_path):
+    runner = small_runner(tmp_path)
+    runner.register_hook(SyncBuffersHook())
+    with pytest.raises(ValueError, match='SyncBuffersHook'):
         runner.train()

@@ -11,7 +11,6 @@ from mmssl.datasets import (
     MultiView,
     RankBatchSampler,
     View,
-    collate,
 )
 from mmssl.engine import EpochLoop, WarmupCosineLR
 from mmssl.engine.optimizers import OptimWrapper
@@ -43,7 +42,6 @@ train_dataloader = dict(
     ),
     sampler=dict(type=DrawSampler),
     batch_sampler=dict(type=RankBatchSampler),
-    collate_fn=collate,
 )
 evaluation = dict(
     gallery=dict(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, SyncBuffersHook
 
 from mmssl.registry import HOOKS
 
@@ -24,7 +24,15 @@ class MemoryHook(Hook):
         self.check_interval, self.prepare_batch_size = check_interval, prepare_batch_size
 
     def before_run(self, runner: Any) -> None:
-        """Fit the algorithm and its memories to the training set, before a checkpoint is loaded."""
+        """Fit the algorithm and its memories to the training set, before a checkpoint is loaded.
+
+        Raises:
+            ValueError: Something does not fit, or another hook would average the memories over the ranks.
+        """
+        if any(isinstance(hook, SyncBuffersHook) for hook in runner.hooks):
+            raise ValueError(
+                'SyncBuffersHook averages every buffer, also those of memories: take it out of the config.'
+            )
         runner.algorithm.allocate(len(runner.train_dataloader.dataset))
 
     def before_train_epoch(self, runner: Any) -> None:

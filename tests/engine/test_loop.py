@@ -1,0 +1,64 @@
+"""The loop: unreadable pictures, learning rates by the batch, and where a run stands."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmssl.datasets import ImageFolder
+from tests.small import small_runner
+
+
+def _pictures(folder, broken):
+    folder.mkdir()
+    for index in range(40):
+        path = folder / f'{index:02d}.png'
+        Image.fromarray(np.full((16, 16, 3), index, np.uint8)).save(path)
+        if index < broken:
+            path.write_bytes(path.read_bytes()[:30])
+    return {'type': ImageFolder, 'root': str(folder)}
+
+
+def _runner(tmp_path, broken, **overrides):
+    source = _pictures(tmp_path / 'pictures', broken)
+    return small_runner(tmp_path, train_dataloader__dataset__source={**source, '_delete_': True}, **overrides)
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_replaced(tmp_path, capsys):
+    runner = _runner(tmp_path, broken=1)
+    runner.train()
+    assert runner.iter == 10
+    assert '00.png cannot be read; another picture took its place' in capsys.readouterr().out
+
+
+def test_too_many_unreadable_pictures_stop_the_run(tmp_path):
+    with pytest.raises(ValueError, match=r'\d+ of \d+ pictures could not be read, more than 1%.*max_unreadable'):
+        _runner(tmp_path, broken=20).train()
+
+
+def test_the_limit_of_unreadable_pictures_can_be_raised(tmp_path):
+    runner = _runner(tmp_path, broken=20, train_cfg__max_unreadable=0.8)
+    runner.train()
+    assert runner.iter == 10
+
+
+def test_the_learning_rate_is_scaled_with_all_images_of_a_step(tmp_path):
+    scale = {'enable': True, 'base_batch_size': 64}
+    runner = small_runner(tmp_path, auto_scale_lr=scale, optim_wrapper__accumulative_counts=2)
+    runner.train()
+    assert runner.param_schedulers[0].base_values == pytest.approx([0.1 * 16 / 64])
+
+
+def test_the_rates_of_a_run_follow_the_schedule_by_steps_of_the_optimizer(tmp_path):
+    runner = small_runner(tmp_path, optim_wrapper__accumulative_counts=2)
+    rates = []
+    step = runner.call_hook
+
+    def noted(name, **more):
+        if name == 'before_train_iter':
+            rates.append(runner.optim_wrapper.optimizer.param_groups[0]['lr'])
+        step(name, **more)
+
+    runner.call_hook = noted
+    runner.train()
+    assert rates[:4] == pytest.approx([0.0, 0.0, 0.05, 0.05])  # a warm-up of one epoch, two steps
+    assert rates[4:6] == pytest.approx([0.1, 0.1])
