@@ -104,7 +104,7 @@ setup(
     packages=find_packages(include=['mmssl', 'mmssl.*'], exclude=['mmssl.configs*']),
     python_requires='>=3.10',
     install_requires=read_requirements('runtime') + read_mm_requirements(),
-    extras_require={name: read_requirements(name) for name in ('docs', 'gpu', 'tests', 'timm', 'transfer')},
+    extras_require={name: read_requirements(name) for name in ('benchmarks', 'docs', 'gpu', 'tests', 'timm', 'transfer')},
     cmdclass={'build_py': BuildWithConfigs, 'bdist_wheel': WheelForMim},
     zip_safe=False,
 )

@@ -253,8 +253,8 @@ def _init_gloo(launcher: str) -> None:
     }
     for target, source in zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), names.get(launcher, ())):
         os.environ[target] = os.environ[source]
-    if launcher == 'slurm':
-        os.environ.setdefault('MASTER_ADDR', _first_slurm_host())
+    if launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
+        os.environ['MASTER_ADDR'] = _first_slurm_host()
     os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     os.environ.setdefault('MASTER_PORT', '29500')
     dist.init_process_group('gloo')
@@ -263,4 +263,7 @@ def _init_gloo(launcher: str) -> None:
 
 def _first_slurm_host() -> str:
     command = ['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
+    except FileNotFoundError as error:
+        raise RuntimeError('SLURM without scontrol: export MASTER_ADDR=HOST, the first node, before srun.') from error
