@@ -16,6 +16,7 @@ SAME_FOLDER = {
     'onedl-mmengine': ('mmengine',),
     'opencv-python-headless': ('opencv-python', 'opencv-contrib-python', 'opencv-contrib-python-headless'),
 }
+EXTRAS = ('benchmarks', 'docs', 'gpu', 'tests', 'timm', 'transfer')
 # What mim looks for in an installed package: the script it runs and the index of configs it searches.
 MIM_FILES = ('tools', 'model-index.yml')
 
@@ -104,7 +105,7 @@ setup(
     packages=find_packages(include=['mmssl', 'mmssl.*'], exclude=['mmssl.configs*']),
     python_requires='>=3.10',
     install_requires=read_requirements('runtime') + read_mm_requirements(),
-    extras_require={name: read_requirements(name) for name in ('benchmarks', 'docs', 'gpu', 'tests', 'timm', 'transfer')},
+    extras_require={name: read_requirements(name) for name in EXTRAS},
     cmdclass={'build_py': BuildWithConfigs, 'bdist_wheel': WheelForMim},
     zip_safe=False,
 )

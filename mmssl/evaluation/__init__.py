@@ -4,6 +4,7 @@ from mmssl.evaluation.evaluate import NO_LABELS, NO_QUERY, build_dataset, compar
 from mmssl.evaluation.features import (
     Features,
     RawPixels,
+    Redrawn,
     eval_mode,
     extract_features,
     extract_views,
@@ -11,7 +12,7 @@ from mmssl.evaluation.features import (
     raw_pixel_features,
 )
 from mmssl.evaluation.knn import knn_accuracy, knn_predict, nearest_neighbors
-from mmssl.evaluation.linear import FAST_PROBE, fit_logistic, linear_probe, top_k_accuracy
+from mmssl.evaluation.linear import FAST_PROBE, fit_logistic, linear_probe, probe_with_views, top_k_accuracy
 from mmssl.evaluation.linear_hook import LinearAccuracyHook
 from mmssl.evaluation.measures import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
 from mmssl.evaluation.table import format_results, protocols, result_columns, verdict
@@ -23,6 +24,7 @@ __all__ = [
     'Features',
     'LinearAccuracyHook',
     'RawPixels',
+    'Redrawn',
     'alignment',
     'build_dataset',
     'compare_floors',
@@ -39,6 +41,7 @@ __all__ = [
     'knn_predict',
     'linear_probe',
     'nearest_neighbors',
+    'probe_with_views',
     'protocols',
     'random_state_kept',
     'raw_pixel_features',

@@ -25,7 +25,7 @@ def settings(**more: object) -> dict:
 def test_with_labels_there_are_accuracies_and_the_measures_that_need_none():
     found = evaluate(encoder(), settings(), pairs(40))
     assert set(found['knn']['top1']) == {10, 20}  # of 10, 20, 100 and 200 what 60 pictures are enough for
-    assert found['linear']['protocol'] == FAST_PROBE
+    assert found['linear']['protocol'].startswith(FAST_PROBE)
     assert 'cosine' in found['knn']['protocol']
     assert set(found['label_free']) == {'retrieval', 'alignment', 'effective_rank', 'uniformity', 'deviation'}
     assert (found['gallery'], found['query']) == (60, 30)

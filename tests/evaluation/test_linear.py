@@ -4,7 +4,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import cross_entropy, linear
 
-from mmssl.evaluation import fit_logistic, linear_probe, top_k_accuracy
+from mmssl.datasets import ImageDataset, View
+from mmssl.evaluation import fit_logistic, linear_probe, probe_with_views, top_k_accuracy
+from tests.evaluation.stand_ins import encoder, fixed, pictures
 from tests.evaluation.test_knn import blobs
 
 
@@ -90,3 +92,34 @@ def test_too_few_images_and_negative_labels_are_refused():
         linear_probe(train[:1], labels[:1], train, labels)
     with pytest.raises(ValueError, match='from 0 upwards'):
         linear_probe(train, labels - 9, train, labels)
+
+
+def test_with_augmented_features_the_classifier_is_fitted_to_them():
+    (train, labels), (test, test_labels) = blobs(200), blobs(100, seed=1)
+    turned = train.roll(1, dims=1)  # a classifier of these is lost on the plain ones
+    plain = linear_probe(train, labels, test, test_labels, l2=(0.01,))
+    same = linear_probe(train, labels, test, test_labels, l2=(0.01,), augmented=[train, train])
+    other = linear_probe(train, labels, test, test_labels, l2=(0.01,), augmented=[turned])
+    assert same['top1'] == pytest.approx(plain['top1'], abs=1.1)
+    assert other['top1'] < plain['top1'] - 20
+    assert other['protocol'] == plain['protocol'].replace('no augmentation', '1 augmented views an image')
+
+
+def test_the_probe_in_the_place_of_a_protocol_draws_new_views_each_time():
+    drawn = []
+
+    class Watched(ImageDataset):
+        def __getitem__(self, key):
+            drawn.append(key)
+            return super().__getitem__(key)
+
+    training = Watched(pictures(30), View(16, jitter=(0.4, 0.4, 0.4, 0.1)))
+    found = probe_with_views(encoder(), training, fixed(30), fixed(12), views=3)
+    assert drawn == [(index, visit * 30 + index) for visit in range(3) for index in range(30)]
+    assert '3 augmented views' in found['protocol']
+    assert found['top1'] > 60
+
+
+def test_training_images_other_than_the_gallerys_are_refused():
+    with pytest.raises(ValueError, match='30 training images and a gallery of 29 others'):
+        probe_with_views(encoder(), ImageDataset(pictures(30), View(16)), fixed(29), fixed(5))

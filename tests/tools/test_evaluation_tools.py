@@ -63,7 +63,7 @@ def test_test_py_prints_a_table_and_writes_the_same_numbers(folder, tmp_path):
     found = json.loads((tmp_path / 'evaluation.json').read_text())
     result = found['results'][-1]
     assert found['checkpoint'] == str(folder / 'c.pth')
-    assert result['linear']['protocol'] == FAST_PROBE
+    assert result['linear']['protocol'].startswith(FAST_PROBE)
     assert set(result['knn']['top1']) == {'10', '20'}
     assert f'{result["linear"]["top1"]:.1f}' in text
     assert FAST_PROBE in text
@@ -115,9 +115,10 @@ def test_the_comparison_names_both_protocols_and_their_times(folder, tmp_path):
     script = 'tools/benchmarks/classification/compare_linear.py'
     run(script, folder / 'linear.py', '--checkpoint', folder / 'c.pth', '--work-dir', tmp_path)
     found = json.loads((tmp_path / 'compare_linear.json').read_text())
-    assert found['fast']['protocol'] == FAST_PROBE
+    assert found['fast']['protocol'].startswith(FAST_PROBE)
     assert found['paper']['protocol'].startswith('SwAV linear')
-    assert found['fast']['seconds'] >= found['fast']['seconds_fit'] > 0
+    assert '5 augmented views' in found['fast']['protocol']
+    assert found['paper']['seconds'] > 0
 
 
 def test_knn_py_gives_each_number_of_neighbours_and_refuses_too_many(folder, tmp_path):

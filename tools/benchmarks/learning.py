@@ -30,7 +30,7 @@ from mmssl.engine.optimizers import OptimWrapper
 from mmssl.evaluation import RawPixels, evaluate, headline, untrained
 from mmssl.registry import MODELS, OPTIMIZERS
 
-PEERS = {'lightly': lightly_swav.settings_of}
+PEERS = {'lightly': lightly_swav.adapt}
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,7 +54,7 @@ def variant(cfg: Config, name: str, seed: int, work_dir: Path) -> Config:
     cfg.randomness = {'seed': seed}
     cfg.work_dir = str(work_dir / f'{name.replace(" ", "_")}_{seed}')
     if name in PEERS:
-        cfg.model = PEERS[name](cfg.model)
+        PEERS[name](cfg)
     return cfg
 
 
@@ -75,8 +75,9 @@ def step_shares(cfg: Config, names: list[str], steps: int) -> dict[str, dict[str
     batch = next(iter(loader))
     timers: dict[str, tuple[Callable, Callable]] = {}
     for name in names:
-        model = MODELS.build(PEERS[name](cfg.model) if name in PEERS else copy.deepcopy(cfg.model)).train()
-        optimizer = OPTIMIZERS.build({**cfg.optim_wrapper.optimizer, 'params': list(model.parameters())})
+        run = variant(cfg, name, 0, Path())
+        model = MODELS.build(run.model).train()
+        optimizer = OPTIMIZERS.build({**run.optim_wrapper.optimizer, 'params': list(model.parameters())})
         timers[name] = _step(model, OptimWrapper(optimizer=optimizer), batch), _backbone(model, batch, name in PEERS)
     times: dict[str, list[list[float]]] = {name: [[], []] for name in names}
     for _ in range(steps):

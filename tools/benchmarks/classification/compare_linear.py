@@ -5,36 +5,16 @@ Runs both on one checkpoint and prints accuracy and time of each, features inclu
 """
 
 import json
-import time
 from pathlib import Path
-from typing import Any
 
-import linear as protocol_tool
-from mmengine.config import Config
-
-
-def fast_probe(cfg: Config) -> dict[str, Any]:
-    """The fast probe with everything it needs, from pictures to accuracy."""
-    from mmssl.evaluation import extract_features, linear_probe
-    from mmssl.registry import DATASETS, MODELS
-
-    start, evaluation = time.perf_counter(), cfg.evaluation
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    train, test = (
-        extract_features(model, DATASETS.build(evaluation[name]), evaluation.batch_size, evaluation.num_workers)
-        for name in ('gallery', 'query')
-    )
-    probed = linear_probe(train.features, train.labels, test.features, test.labels)
-    return {**probed, 'seconds': time.perf_counter() - start, 'seconds_fit': probed['seconds']}
+import linear
 
 
 def main() -> None:
     """Measure both, print, write."""
-    args = protocol_tool.parse_args()
-    cfg = protocol_tool.load_config(args)
-    fast = fast_probe(cfg)
-    paper = protocol_tool.train(cfg)
+    args = linear.parse_args()
+    cfg = linear.load_config(args)
+    fast, paper = linear.probe(cfg), linear.train(cfg)
     for result in (fast, paper):
         print(f'{result["top1"]:6.2f} %  {result["seconds"]:8.1f} s  {result["protocol"]}')
     share = fast['seconds'] / paper['seconds']

@@ -4,6 +4,7 @@ from typing import Any
 
 from lightly.loss import SwaVLoss
 from lightly.models.modules import SwaVProjectionHead, SwaVPrototypes
+from mmengine.config import Config
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -53,9 +54,17 @@ class LightlySwAV(BaseAlgorithm):
         return normalize(self.neck(self.extract_feat(view)), dim=1)
 
 
-def settings_of(model: dict) -> dict:
-    """The config of lightly's SwAV with the numbers of one of ours."""
-    parts = {
-        name: {key: value for key, value in model[name].items() if key != 'type'} for name in ('neck', 'prototypes')
-    }
-    return {**model, **parts, 'type': LightlySwAV}
+def adapt(cfg: Config) -> None:
+    """Put lightly's SwAV into a config of ours, with our numbers but for two, without which its loss becomes NaN.
+
+    Its Sinkhorn neither subtracts a maximum nor guards a division, and its prototypes have biases that grow: with our
+    settings of the CPU config (learning rate 0.4, epsilon 0.03) a row of the matrix underflows after 26 to 40 steps,
+    with epsilon 0.05 as well. So it gets its own default epsilon of 0.05 and half the learning rate.
+
+    Args:
+        cfg: Changed in place.
+    """
+    for name in ('neck', 'prototypes'):
+        cfg.model[name].pop('type')
+    cfg.model.update(type=LightlySwAV, epsilon=0.05)
+    cfg.optim_wrapper.optimizer.lr /= 2
