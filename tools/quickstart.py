@@ -91,7 +91,10 @@ def main() -> None:
     cfg.update(work_dir=str(args.work_dir), randomness={'seed': args.seed}, log_level='WARNING')
     fit_to_time(cfg, args.minutes)
     print(f'Pre-training SwAV for about {args.minutes:g} minutes; logs and checkpoints are in {args.work_dir}.')
-    model = Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    model = runner.train()
+    if runner.train_loop.interrupted:
+        raise RuntimeError('ended by a signal before the training was through; start again')
     print('Measuring raw pixels, the untrained and the pre-trained network ...')
     rows = compare_floors(model, cfg)
     weights = export_backbone(model, args.work_dir / 'backbone_torchvision.pth')

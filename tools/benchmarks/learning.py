@@ -61,12 +61,19 @@ def variant(cfg: Config, name: str, seed: int, work_dir: Path) -> Config:
 def measure(cfg: Config, name: str) -> dict[str, Any]:
     """One row: train where there is something to train, then evaluate."""
     start = time.perf_counter()
-    if name == 'raw pixels':
-        model = RawPixels()
-    else:
-        model = untrained(cfg) if name == 'untrained' else Runner.from_cfg(cfg).train()
+    make = {'raw pixels': lambda _: RawPixels(), 'untrained': untrained}.get(name, train_to_the_end)
+    model = make(cfg)
     seconds = time.perf_counter() - start
     return {'name': name, 'seed': cfg.randomness.seed, 'seconds': seconds, **evaluate(model, cfg.evaluation)}
+
+
+def train_to_the_end(cfg: Config) -> torch.nn.Module:
+    """The trained model; a run that a signal cut short leaves no result."""
+    runner = Runner.from_cfg(cfg)
+    model = runner.train()
+    if runner.train_loop.interrupted:
+        raise SystemExit('Ended by a signal: this run has no result. Start again to go on with the rest.')
+    return model
 
 
 def step_shares(cfg: Config, names: list[str], steps: int) -> dict[str, dict[str, float]]:
