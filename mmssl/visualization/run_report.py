@@ -44,8 +44,8 @@ def report_run(
         FileNotFoundError: The run left no log.
     """
     evaluation = config.evaluation
-    gallery_data = _thinned(build_dataset(evaluation.gallery))
-    query_data = _thinned(build_dataset(evaluation.query)) if 'query' in evaluation else gallery_data
+    gallery_data = thinned(build_dataset(evaluation.gallery))
+    query_data = thinned(build_dataset(evaluation.query)) if 'query' in evaluation else gallery_data
     loading = (evaluation.get('batch_size', 256), evaluation.get('num_workers', 0))
     gallery = extract_features(model, gallery_data, *loading)
     query = extract_features(model, query_data, *loading) if query_data is not gallery_data else gallery
@@ -64,8 +64,16 @@ def report_run(
     return write_report(path, title, parts)
 
 
-def _thinned(dataset: ImageDataset, most: int = 10_000) -> ImageDataset:
-    """The data set, or so many pictures spread evenly over it: pictures of a report need no more."""
+def thinned(dataset: ImageDataset, most: int = 10_000) -> ImageDataset:
+    """A data set, or so many pictures spread evenly over it: the pictures of a report need no more.
+
+    Args:
+        dataset: Stays as it is.
+        most: Number of pictures.
+
+    Returns:
+        The data set itself where it is no larger.
+    """
     length = len(dataset)
     if length <= most:
         return dataset

@@ -69,6 +69,8 @@ def train(cfg: Config) -> dict[str, Any]:
     runner = Runner.from_cfg(cfg)
     start = time.perf_counter()
     runner.train()
+    if runner.train_loop.interrupted:
+        raise SystemExit(f'Ended by a signal in epoch {runner.epoch + 1}, nothing was measured: go on with --resume.')
     top1 = runner.message_hub.get_scalar('val/linear_top1').data[0].tolist()
     top5 = runner.message_hub.get_scalar('val/linear_top5').data[0].tolist()
     return {
