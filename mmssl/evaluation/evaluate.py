@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from torch import nn
 from torch.utils.data import Dataset, Subset
 
@@ -122,7 +123,8 @@ def headline(result: Mapping[str, Any]) -> dict[str, float]:
 def _supervised(gallery: Features, query: Features, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     available = tuple(k for k in _NEIGHBORS if k <= len(gallery)) or (len(gallery),)
     settings = {'k': available, 'temperature': 0.07, **evaluation.get('knn', {})}
-    sets = (gallery.features, gallery.labels, query.features, query.labels)
+    tensors = (gallery.features, gallery.labels, query.features, query.labels)
+    sets = [tensor.to(get_device()) for tensor in tensors]
     protocol = f'k-NN: cosine, votes exp(cosine / {settings["temperature"]}), {len(gallery)} images in the gallery'
     return {
         'knn': {'protocol': protocol, 'top1': knn_accuracy(*sets, **settings)},

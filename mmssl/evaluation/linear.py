@@ -5,10 +5,11 @@ The papers' protocol, a classifier trained for 90 to 100 epochs of augmented pic
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
@@ -57,15 +58,12 @@ def linear_probe(
     kept, others = _split(len(train), held_out, seed)
     some, some_labels = torch.cat([part[kept] for part in rows]), train_labels[kept].repeat(len(rows))
     found: dict[float, float] = {}
-    weights: dict[float, tuple[Tensor, Tensor]] = {}
-    previous = None
-    for strength in sorted(l2, reverse=True):  # each fit starts from the next stronger one's
-        previous = weights[strength] = fit_logistic(some, some_labels, classes, strength, start=previous)
-        found[strength] = top_k_accuracy(linear(train[others], *previous), train_labels[others])
+    for strength, fitted in _path(some, some_labels, classes, l2):
+        found[strength] = top_k_accuracy(linear(train[others], *fitted), train_labels[others])
         if found[strength] < max(found.values()):  # weaker ones take longest, and would be worse still
             break
     best = max(found, key=found.__getitem__)  # of equals the strongest
-    fitted = fit_logistic(torch.cat(rows), train_labels.repeat(len(rows)), classes, best, start=weights[best])
+    fitted = fit_logistic(torch.cat(rows), train_labels.repeat(len(rows)), classes, best, start=fitted)
     logits = linear(test, *fitted)
     return {
         'protocol': FAST_PROBE + (f', {len(rows)} augmented views an image' if augmented else ', no augmentation'),
@@ -113,8 +111,10 @@ def probe_with_views(
         )
     start, loading = time.perf_counter(), (batch_size, num_workers)
     train, test = extract_features(model, gallery, *loading), extract_features(model, query, *loading)
-    augmented = [extract_features(model, Redrawn(training, number), *loading).features for number in range(views)]
-    result = linear_probe(train.features, train.labels, test.features, test.labels, augmented=augmented)
+    random_views = [extract_features(model, Redrawn(training, number), *loading) for number in range(views)]
+    tensors = (train.features, train.labels, test.features, test.labels, *(view.features for view in random_views))
+    tensors = [tensor.to(get_device()) for tensor in tensors]
+    result = linear_probe(*tensors[:4], augmented=tensors[4:])
     return {**result, 'seconds': time.perf_counter() - start}
 
 
@@ -181,6 +181,16 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
     """
     guesses = logits.topk(min(k, logits.shape[1]), dim=1).indices
     return 100 * int((guesses == labels[:, None]).sum()) / len(labels)
+
+
+def _path(
+    features: Tensor, labels: Tensor, num_classes: int, l2: Sequence[float]
+) -> Iterator[tuple[float, tuple[Tensor, Tensor]]]:
+    """Fits from the strongest penalty to the weakest, each started from the one before."""
+    fitted = None
+    for strength in sorted(l2, reverse=True):
+        fitted = fit_logistic(features, labels, num_classes, strength, start=fitted)
+        yield strength, fitted
 
 
 def _standardised(train: Tensor, test: Tensor, *rows: Tensor) -> list[Tensor]:

@@ -176,7 +176,7 @@ def test_a_file_that_needs_unpickling_is_refused_and_not_run(tmp_path):
 
     for name, content in (('object', Opaque()), ('trap', Trap())):
         with (tmp_path / f'{name}.pth').open('wb') as file:
-            pickle.dump({'state_dict': content}, file)
+            pickle.dump({'state_dict': content}, file, protocol=2)
         with pytest.raises(ValueError, match='unpickl'):
             read_weights(tmp_path / f'{name}.pth')
     torch.save({'state_dict': {'a': torch.ones(1)}, 'trap': Trap()}, tmp_path / 'zip.pth')

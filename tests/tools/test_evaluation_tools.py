@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,25 @@ def test_the_comparison_names_both_protocols_and_their_times(folder, tmp_path):
     assert found['paper']['protocol'].startswith('SwAV linear')
     assert '5 augmented views' in found['fast']['protocol']
     assert found['paper']['seconds'] > 0
+
+
+@pytest.mark.slow
+def test_a_protocol_that_a_signal_ends_reports_no_accuracy(folder, tmp_path):
+    script = ROOT / 'tools/benchmarks/classification/linear.py'
+    options = ('--work-dir', str(tmp_path), '--cfg-options', 'train_cfg.max_epochs=5000')
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(folder / 'linear.py'), *options],
+        cwd=ROOT, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    while process.poll() is None and not any(
+        'linear_top1' in p.read_text() for p in tmp_path.glob('*/vis_data/s*.json')
+    ):
+        time.sleep(0.5)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert 'nothing was measured: go on with --resume' in errors
+    assert not (tmp_path / 'linear.json').exists()
 
 
 def test_knn_py_gives_each_number_of_neighbours_and_refuses_too_many(folder, tmp_path):
