@@ -6,12 +6,13 @@ none. Prints a table and writes ``evaluation.json`` into the work directory.
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import is_main_process
+
+from mmssl.command_line import add_common_options, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,24 +22,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint, .pth or .safetensors')
     parser.add_argument('--work-dir', help='where evaluation.json goes; work_dirs/<name of the config> by default')
     parser.add_argument('--floors', action='store_true', help='measure raw pixels and the untrained network, too')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by torch.distributed.launch')
+    add_common_options(parser)
     return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """The config with what the command line says."""
-    if not Path(args.config).is_file():
-        raise SystemExit(f'No config {args.config}: give a .py file, for example one under configs/.')
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args)
     if 'evaluation' not in cfg:
         raise SystemExit(f'{args.config} has no evaluation section: add evaluation=dict(gallery=..., query=...).')
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     return cfg
 
 

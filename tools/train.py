@@ -1,10 +1,10 @@
 """Pre-train with a config: python tools/train.py CONFIG [--work-dir FOLDER] [--resume] ..."""
 
 import argparse
-import os
-from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+
+from mmssl.command_line import add_common_options, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,21 +23,13 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by torch.distributed.launch')
+    add_common_options(parser)
     return parser.parse_args()
 
 
-def apply_options(cfg: Config, args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace) -> Config:
     """The config with what the command line says."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg.launcher = args.launcher
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    cfg = read_config(args)
     if args.resume:
         cfg.resume, cfg.load_from = True, None if args.resume == 'auto' else args.resume
     if args.auto_scale_lr:
@@ -51,10 +43,7 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> Config:
 
 def main() -> None:
     """Build the runner and train."""
-    args = parse_args()
-    if not Path(args.config).is_file():
-        raise SystemExit(f'No config {args.config}: give a .py file, for example one under configs/.')
-    cfg = apply_options(Config.fromfile(args.config), args)
+    cfg = load_config(parse_args())
     from mmssl.engine import Runner
 
     Runner.from_cfg(cfg).train()

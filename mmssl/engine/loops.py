@@ -116,8 +116,7 @@ class EpochLoop(BaseLoop):
                 signal.signal(number, handler)
         return self.runner.model
 
-    def _on_signal(self, number: int, _: Any) -> None:
-        self._signal = signal.Signals(number).name
+    def _on_signal(self, *_: Any) -> None:
         self._interrupted = True
 
     def _run_epoch(self) -> None:

@@ -34,11 +34,6 @@ class Architecture:
     base_channels: int
     stem: Literal['imagenet', 'small']
 
-    @property
-    def standard(self) -> bool:
-        """Whether the plain class needs no part replaced but, perhaps, the first convolution's channels."""
-        return self.base_channels == _WIDTH and self.stem == 'imagenet'
-
 
 def architecture_of(state_dict: Mapping[str, Tensor]) -> Architecture:
     """Read a ResNet's architecture off its weights.

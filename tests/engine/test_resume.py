@@ -32,9 +32,8 @@ def test_every_algorithm_has_a_cpu_config():
         for name, cls in MODELS.module_dict.items()
         if isinstance(cls, type) and issubclass(cls, BaseAlgorithm) and cls.__module__.startswith(mmssl.models.__name__)
     }
-    texts = [(ROOT / 'configs' / path).read_text() for path in CPU_CONFIGS]
     methods = {path.split('/')[0].replace('_', '') for path in CPU_CONFIGS}
-    assert algorithms, texts
+    assert algorithms
     assert {name for name in algorithms if name.lower() not in methods} <= {'LinearClassifier'}
 
 
@@ -81,8 +80,7 @@ def test_a_signal_saves_and_ends_and_the_run_goes_on(number, pictures, tmp_path)
     assert process.wait(timeout=60) == 0
     path, checkpoint = latest_checkpoint(tmp_path / 'work')
     assert checkpoint['meta']['progress']['epoch'] + checkpoint['meta']['progress']['samples_seen'] > 0
-    shorter = make_config(tmp_path / 'shorter.py', FIRST, pictures, extra='train_cfg.update(max_epochs=40)')
-    again = _start(shorter, tmp_path / 'work', '--resume')
+    again = _start(file, tmp_path / 'work', '--resume')
     _wait_for(tmp_path / f'work/iter_{_next(path)}.pth', again)
     again.kill()
     again.wait()

@@ -6,13 +6,14 @@ them with the protocol into ``knn.json`` in the work directory.
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import is_main_process
+
+from mmssl.command_line import add_common_options, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,9 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--temperature', type=float, default=0.07, help='of the votes, exp(cosine / temperature)')
     parser.add_argument('--chunk', type=int, default=4096, help='rows compared at once; changes no result')
     parser.add_argument('--work-dir', help='where knn.json goes; work_dirs/<name of the config> by default')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by torch.distributed.launch')
+    add_common_options(parser)
     return parser.parse_args()
 
 
@@ -60,14 +59,7 @@ def measure(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, write."""
     args = parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise SystemExit(f'No config {args.config}: give a .py file, for example one under configs/.')
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem)
+    cfg = read_config(args)
     result = measure(args, cfg)
     if not is_main_process():
         return

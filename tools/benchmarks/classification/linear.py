@@ -8,13 +8,14 @@ features of a few random views instead: about the same accuracy in a tenth of th
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import is_main_process
+
+from mmssl.command_line import add_common_options, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,22 +33,14 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--work-dir', help='where logs and linear.json go; work_dirs/<name of the config> by default')
     parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work directory')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by torch.distributed.launch')
+    add_common_options(parser)
     return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """The config with what the command line and the data say."""
-    if not Path(args.config).is_file():
-        raise SystemExit(f'No config {args.config}: give one of configs/benchmarks/classification.')
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    cfg.launcher, cfg.resume = args.launcher, args.resume
-    cfg.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem)
+    cfg = read_config(args, 'one of configs/benchmarks/classification')
+    cfg.resume = args.resume
     cfg.model.update(checkpoint=args.checkpoint, num_classes=number_of_classes(cfg))
     return cfg
 
