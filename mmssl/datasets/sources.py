@@ -166,12 +166,13 @@ class ArraySource(ImageSource):
             loaded), ``.npz`` (its ``images``, or the only array in it) or MNIST's idx format, also gzipped.
         labels: Whole numbers from 0, shape ``(N,)``: an array or a file. Without them, the ``labels`` of a ``.npz`` of
             pictures are taken.
+        classes: Names of the classes, in the order of their numbers.
 
     Raises:
-        ValueError: Not such arrays, or not equally many labels.
+        ValueError: Not such arrays, not equally many labels, or a label without a name.
     """
 
-    def __init__(self, images: Array, labels: Array | None = None) -> None:
+    def __init__(self, images: Array, labels: Array | None = None, classes: Sequence[str] | None = None) -> None:
         self._title = Path(images).name if isinstance(images, str | Path) else 'array'
         self.images = _read_array(images, 'images')
         if self.images.ndim not in (3, 4) or self.images.dtype not in _PICTURE_TYPES or not len(self.images):
@@ -183,6 +184,13 @@ class ArraySource(ImageSource):
             if self.labels.shape != (len(self),):
                 given = tuple(self.labels.shape)
                 raise ValueError(f'{len(self)} pictures, but labels of shape {given}: give one label a picture.')
+        self._name_classes(classes)
+
+    def _name_classes(self, classes: Sequence[str] | None) -> None:
+        self.classes = list(classes) if classes else None
+        highest = -1 if self.labels is None else int(self.labels.max())
+        if classes and highest >= len(classes):
+            raise ValueError(f'{len(classes)} names of classes, but a label {highest}: give {highest + 1} names.')
 
     def __len__(self) -> int:
         return len(self.images)

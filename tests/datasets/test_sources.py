@@ -112,6 +112,14 @@ def test_arrays_that_are_no_pictures_are_refused(array: np.ndarray, given: str) 
         ArraySource(array)
 
 
+def test_an_array_has_the_class_names_that_it_is_given(images: np.ndarray) -> None:
+    labels = np.arange(len(images)) % 3
+    assert Subset(ArraySource(images, labels, ['boot', 'bag', 'coat']), num=2).classes == ['boot', 'bag', 'coat']
+    assert ArraySource(images, labels).classes is None
+    with pytest.raises(ValueError, match='2 names of classes, but a label 2: give 3 names'):
+        ArraySource(images, labels, ['boot', 'bag'])
+
+
 def test_labels_that_do_not_match_are_refused(images: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r'10 pictures, but labels of shape \(9,\)'):
         ArraySource(images, np.zeros(9, int))

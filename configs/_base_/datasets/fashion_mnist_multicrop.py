@@ -4,9 +4,12 @@ from mmssl.datasets import ArraySource, DrawSampler, EvalView, ImageDataset, Mul
 
 _root = 'data/fashion_mnist'
 _train = dict(
-    type=ArraySource, images=f'{_root}/train-images-idx3-ubyte.gz', labels=f'{_root}/train-labels-idx1-ubyte.gz'
+    type=ArraySource,
+    images=f'{_root}/train-images-idx3-ubyte.gz',
+    labels=f'{_root}/train-labels-idx1-ubyte.gz',
+    classes=['T-shirt', 'trousers', 'pullover', 'dress', 'coat', 'sandal', 'shirt', 'sneaker', 'bag', 'ankle boot'],
 )
-_test = dict(type=ArraySource, images=f'{_root}/t10k-images-idx3-ubyte.gz', labels=f'{_root}/t10k-labels-idx1-ubyte.gz')
+_test = dict(_train, images=f'{_root}/t10k-images-idx3-ubyte.gz', labels=f'{_root}/t10k-labels-idx1-ubyte.gz')
 _view = dict(type=View, flip=0.0, jitter=(0.4, 0.4, 0.0, 0.0), jitter_prob=0.8)
 _plain = dict(type=EvalView, resize=28, crop=28)
 
