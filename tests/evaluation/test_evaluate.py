@@ -80,6 +80,11 @@ def test_the_untrained_network_is_the_seeds_and_training_draws_on_as_before():
     assert torch.equal(ResNet(10, 3, 'small', base_channels=4).conv1.weight, first.backbone.conv1.weight)
 
 
+def test_the_untrained_network_is_made_without_a_page_of_log(capfd):
+    untrained(config())
+    assert capfd.readouterr() == ('', '')
+
+
 def test_three_rows_measure_pixels_the_untrained_and_the_trained_network_alike():
     model = encoder()
     rows = compare_floors(model, config(), pairs=pairs(20))

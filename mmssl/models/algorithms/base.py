@@ -69,6 +69,9 @@ class BaseAlgorithm(BaseModel):
         """Every memory by the name of its module."""
         return {name: module for name, module in self.named_modules() if isinstance(module, BaseMemory)}
 
+    def _dump_init_info(self) -> None:
+        """Say nothing: MMEngine would log two lines a parameter, where a table measures the untrained network too."""
+
     def allocate(self, num_samples: int) -> None:
         """Fit the method to its training set; called once, before a checkpoint is loaded.
 
