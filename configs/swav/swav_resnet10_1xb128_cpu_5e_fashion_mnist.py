@@ -10,6 +10,7 @@ with read_base():
 
 model['data_preprocessor'].update(mean=[72.94], std=[90.02])
 model['backbone'].update(in_channels=1)
+optim_wrapper['optimizer'].update(lr=0.2)
 train_cfg.update(max_epochs=5)
 default_hooks['checkpoint'].update(interval=1)
 default_hooks['online_knn'].update(interval=1)

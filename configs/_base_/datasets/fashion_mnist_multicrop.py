@@ -24,7 +24,7 @@ train_dataloader = dict(
         views=dict(
             type=MultiView,
             counts=[2, 3],
-            views=[dict(_view, size=28, scale=(0.6, 1.0)), dict(_view, size=20, scale=(0.3, 0.6))],
+            views=[dict(_view, size=28, scale=(0.6, 1.0)), dict(_view, size=20, scale=(0.15, 0.5))],
         ),
     ),
     sampler=dict(type=DrawSampler),
