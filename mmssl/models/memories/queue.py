@@ -2,8 +2,9 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from mmssl.functional import gather, unit
+from mmssl.functional import gather
 from mmssl.models.memories.base import BaseMemory
 from mmssl.registry import MEMORIES
 
@@ -32,7 +33,7 @@ class Queue(BaseMemory):
     def __init__(self, length: int, dim: int, start_epoch: int = 0, random: bool = False) -> None:
         super().__init__()
         self.start_epoch = start_epoch
-        self.register_buffer('rows', unit(torch.randn(length, dim)) if random else torch.zeros(length, dim))
+        self.register_buffer('rows', normalize(torch.randn(length, dim)) if random else torch.zeros(length, dim))
         self.register_buffer('head', torch.zeros((), dtype=torch.long))
         self.register_buffer('filled', torch.tensor(length if random else 0))
         self._staged: list[Tensor] = []
