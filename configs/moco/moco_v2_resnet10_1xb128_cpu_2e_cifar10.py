@@ -13,7 +13,7 @@ model = dict(
     type=MoCo,
     data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
-    neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64),
+    neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, batch_norm=False),
     queue=dict(length=4096, dim=64),
     momentum=0.99,
     temperature=0.2,

@@ -13,7 +13,7 @@ model = dict(
     type=SimCLR,
     data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
-    neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64),
+    neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, last_batch_norm=True, bias=False),
     temperature=0.2,
 )
 train_dataloader.update(batch_size=256)
