@@ -9,8 +9,8 @@
 - A bfloat16 bank: the same InvP step, and the share of float32's neighbours that it finds.
 - A checkpoint with the whole bank: its size, seconds to write and to read.
 
-Contestants take turns; printed are medians. Peak memory is taken in a fresh process each, above what it holds before the
-step, the bank included. Reads and writes of checkpoints are flushed to the disk, but read from the system's cache.
+Contestants take turns; printed are medians. Peak memory is taken in a fresh process each, above what it holds before
+the step, the bank included. Reads and writes of checkpoints are flushed to the disk, but read from the system's cache.
 """
 
 import argparse
@@ -38,6 +38,7 @@ class Embeddings(nn.Module):
     """A backbone whose pictures are embeddings already."""
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
+        """Give back the embeddings."""
         return (images,)
 
 
@@ -105,10 +106,9 @@ def released(num: int) -> Callable[[], None]:
 
 def walk(neighbors: Tensor, sample: int) -> Tensor:
     """Level by level with a list that grows, one concatenation a node."""
-    found, first = neighbors[sample], 0
-    for _ in range(sum(NEIGHBORS**level for level in range(1, STEPS))):
-        found = torch.cat([found, neighbors[found[first]]])
-        first += 1
+    found = neighbors[sample]
+    for place in range(sum(NEIGHBORS**level for level in range(1, STEPS))):
+        found = torch.cat([found, neighbors[found[place]]])
     return found
 
 
