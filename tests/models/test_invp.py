@@ -1,5 +1,7 @@
 """InvP against the reference code, in three consecutive steps; and what it refuses."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -8,7 +10,8 @@ from mmssl.datasets import Batch
 from mmssl.functional import schedules
 from mmssl.models import InvP
 from tests.conftest import golden
-from tests.models.test_swav import Passing
+from tests.models.test_swav import Passing, Smooth
+from tests.parity import UNEQUAL, check
 
 CASES = ['invp/loss_t0.07_excl.npz', 'invp/loss_t0.2_excl.npz']
 
@@ -137,6 +140,18 @@ def test_neighbours_as_many_as_samples_are_refused_with_the_number_that_works():
 def test_an_unknown_variant_is_refused():
     with pytest.raises(ValueError, match=r"'paper' with positives='random'"):
         InvP(Passing(), nn.Identity(), dict(dim=4, num_neighbors=4), variant='paper', positives='random')
+
+
+def _small(variant, positives):
+    bank = dict(dim=6, num_neighbors=3)
+    return InvP(Smooth(), nn.Linear(8, 6), bank, 12, 5, steps=2, temperature=0.2, variant=variant, positives=positives)
+
+
+@pytest.mark.parametrize('variant, positives', [('code', 'hard'), ('code', 'random'), ('paper', 'hard')])
+@pytest.mark.parametrize('sizes', UNEQUAL)
+def test_several_processes_compute_what_one_computes(ranks, sizes, variant, positives):
+    state = check(ranks, partial(_small, variant, positives), sizes, num_views=1)
+    assert state['bank.neighbors'].any()
 
 
 def _close(actual, expected):

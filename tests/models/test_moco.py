@@ -3,13 +3,13 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from mmssl.datasets import Batch
 from mmssl.functional import Shuffle
 from mmssl.models import MoCo
 from tests.conftest import golden
 from tests.models.test_swav import Passing, Smooth
+from tests.parity import UNEQUAL, check
 
 
 def test_four_steps_equal_the_reference():
@@ -40,40 +40,13 @@ def _close(actual, expected):
     torch.testing.assert_close(actual.detach(), expected, rtol=1e-5, atol=2e-6)
 
 
-def _train(views, sizes):
-    torch.manual_seed(0)
-    distributed = torch.distributed.is_initialized()
-    rank = torch.distributed.get_rank() if distributed else 0
-    model = MoCo(Smooth(), nn.Linear(8, 6), dict(length=20, dim=6), momentum=0.9).double()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
-    wrapped = DistributedDataParallel(model, broadcast_buffers=False) if distributed else model
-    losses = []
-    for step in range(len(views[0])):
-        mine = [view[step].split(sizes)[rank] for view in views]
-        draws = (torch.arange(12) + 12 * step).split(sizes)[rank]
-        optimizer.zero_grad()
-        loss = wrapped(mine, Batch(sample_idx=draws, draw=draws), mode='loss')['loss']
-        loss.backward()
-        optimizer.step()
-        for memory in model.memories().values():
-            memory.commit()
-        losses.append(loss.detach())
-    agree = all(memory.ranks_agree() for memory in model.memories().values())
-    return torch.stack(losses), {name: value.clone() for name, value in model.state_dict().items()}, agree
+def _small():
+    return MoCo(Smooth(), nn.Linear(8, 6), dict(length=20, dim=6), momentum=0.9)
 
 
-@pytest.mark.parametrize('sizes', [[6, 6], [4, 4, 4], [7, 5]])
+@pytest.mark.parametrize('sizes', UNEQUAL)
 def test_several_processes_compute_what_one_computes(ranks, sizes):
-    torch.manual_seed(1)
-    views = [torch.randn(5, 12, 3, 8, 8, dtype=torch.float64) for _ in range(2)]
-    loss, state, _ = ranks(1, _train, views, [12])[0]
-    several = ranks(len(sizes), _train, views, sizes)
-    mean = torch.stack([rank[0] for rank in several]).mean(dim=0)
-    torch.testing.assert_close(mean, loss, rtol=0, atol=1e-10)
-    for _, rank_state, agree in several:
-        assert agree
-        for name, value in state.items():
-            torch.testing.assert_close(rank_state[name], value, rtol=0, atol=1e-10, msg=lambda text, n=name: n + text)
+    check(ranks, _small, sizes)
 
 
 def _shuffled(sizes):

@@ -1,16 +1,17 @@
 """NPID in its three forms against the reference codes, and on several processes against one."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-from mmssl.datasets import Batch
 from mmssl.functional import bank_scores, contrast, unit
 from mmssl.models import NPID
 from mmssl.models.algorithms.npid import softmax_over_bank
 from tests.conftest import golden
 from tests.models.test_swav import Passing, Smooth
+from tests.parity import UNEQUAL, check
 
 
 def _close(actual, expected, **tolerance):
@@ -90,44 +91,14 @@ def _model(rows, **settings):
     return model
 
 
-def _train(views, samples, sizes, objective):
-    torch.manual_seed(0)
-    distributed = torch.distributed.is_initialized()
-    rank = torch.distributed.get_rank() if distributed else 0
-    model = NPID(Smooth(), nn.Linear(8, 6), dict(dim=6), num_negatives=7, objective=objective).double()
-    model.allocate(30)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
-    wrapped = DistributedDataParallel(model, broadcast_buffers=False) if distributed else model
-    losses = []
-    for step, batch in enumerate(samples):
-        mine = batch.split(sizes)[rank]
-        draws = (torch.arange(12) + 12 * step).split(sizes)[rank]
-        optimizer.zero_grad()
-        loss = wrapped([views[step].split(sizes)[rank]], Batch(sample_idx=mine, draw=draws), mode='loss')['loss']
-        loss.backward()
-        optimizer.step()
-        for memory in model.memories().values():
-            memory.commit()
-        losses.append(loss.detach())
-    agree = all(memory.ranks_agree() for memory in model.memories().values())
-    return torch.stack(losses), {name: value.clone() for name, value in model.state_dict().items()}, agree
+def _small(objective):
+    return NPID(Smooth(), nn.Linear(8, 6), dict(dim=6), num_negatives=7, objective=objective)
 
 
 @pytest.mark.parametrize('objective', ['info_nce', 'softmax'])
-@pytest.mark.parametrize('sizes', [[6, 6], [4, 4, 4], [7, 5]])
-def test_several_processes_compute_what_one_computes_with_samples_that_occur_twice(ranks, sizes, objective):
-    torch.manual_seed(1)
-    views = torch.randn(4, 12, 3, 8, 8, dtype=torch.float64)
-    samples = torch.randint(30, (4, 12))
-    samples[:, 9] = samples[:, 2]
-    loss, state, _ = ranks(1, _train, views, samples, [12], objective)[0]
-    several = ranks(len(sizes), _train, views, samples, sizes, objective)
-    mean = torch.stack([rank[0] for rank in several]).mean(dim=0)
-    torch.testing.assert_close(mean, loss, rtol=0, atol=1e-10)
-    for _, rank_state, agree in several:
-        assert agree
-        for name, value in state.items():
-            torch.testing.assert_close(rank_state[name], value, rtol=0, atol=1e-10, msg=lambda text, n=name: n + text)
+@pytest.mark.parametrize('sizes', UNEQUAL)
+def test_several_processes_compute_what_one_computes(ranks, sizes, objective):
+    check(ranks, partial(_small, objective), sizes, num_views=1)
 
 
 def test_more_negatives_than_samples_are_refused_with_the_number_that_works():
