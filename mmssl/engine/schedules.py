@@ -21,6 +21,7 @@ class WarmupCosineLR(_ParamScheduler):
         warmup_factor: Rate at the first step, as a fraction of the full rate; may be 0.
         end_factor: Rate that the cosine tends to, as a fraction of the full rate.
         warmup_reaches_base: Whether the last warm-up step already has the full rate (SwAV) or the first one after it.
+        first: Number of the first step; 1 for InvP, whose code counts epochs from 1.
         by_epoch: Whether a step is an epoch.
 
     Source: facebookresearch/swav, ``main_swav.py`` (a table of one rate an iteration).
@@ -34,11 +35,12 @@ class WarmupCosineLR(_ParamScheduler):
         warmup_factor: float = 0.0,
         end_factor: float = 0.0,
         warmup_reaches_base: bool = False,
+        first: int = 0,
         by_epoch: bool = True,
         **scheduler: Any,
     ) -> None:
         self.warmup, self.warmup_factor = warmup, warmup_factor
-        self.end_factor, self.warmup_reaches_base = end_factor, warmup_reaches_base
+        self.end_factor, self.warmup_reaches_base, self.first = end_factor, warmup_reaches_base, first
         super().__init__(optimizer, 'lr', end=end, by_epoch=by_epoch, **scheduler)
 
     @classmethod
@@ -50,7 +52,8 @@ class WarmupCosineLR(_ParamScheduler):
         return cls(*args, end=steps, warmup=warmup_steps, by_epoch=False, **settings)
 
     def _get_value(self) -> list[float]:
+        step = self.last_step + self.first
         factor = warmup_cosine(
-            self.last_step, self.end, 1.0, self.end_factor, self.warmup, self.warmup_factor, self.warmup_reaches_base
+            step, self.end, 1.0, self.end_factor, self.warmup, self.warmup_factor, self.warmup_reaches_base
         )
         return [base * factor for base in self.base_values]

@@ -4,6 +4,8 @@ Every function takes ``group``; ``None`` means all processes. Without an initial
 process, and the functions give back what they got.
 """
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -48,15 +50,52 @@ def gather(rows: Tensor, group: ProcessGroup | None = None) -> Tensor:
     Returns:
         Shape ``(sum of B_r, ...)``, the same on every rank.
     """
-    ranks = world_size(group)
-    if ranks == 1:
+    if world_size(group) == 1:
         return rows.detach()
-    length = torch.tensor([len(rows)], device=rows.device)
-    lengths = [torch.empty_like(length) for _ in range(ranks)]
-    dist.all_gather(lengths, length, group=group)
-    longest = int(torch.cat(lengths).max())
-    padded = rows.new_zeros((longest, *rows.shape[1:]))
+    return _joined(rows, lengths_on_ranks(len(rows), rows.device, group), group)
+
+
+def gather_with_gradient(rows: Tensor, group: ProcessGroup | None = None) -> tuple[Tensor, int]:
+    """As :func:`gather`; the gradient of a row is summed over all ranks that used it.
+
+    Args:
+        rows: Shape ``(B_r, ...)``; ``B_r`` may differ between ranks and may be 0.
+        group: The processes that take part.
+
+    Returns:
+        Shape ``(sum of B_r, ...)``, the same on every rank; and the place of this rank's first row in it.
+    """
+    if world_size(group) == 1:
+        return rows, 0
+    lengths = lengths_on_ranks(len(rows), rows.device, group)
+    return _Gather.apply(rows, lengths, group), sum(lengths[: rank(group)])
+
+
+def lengths_on_ranks(length: int, device: torch.device, group: ProcessGroup | None = None) -> list[int]:
+    """A whole number of every rank, such as the size of its batch, in rank order."""
+    if world_size(group) == 1:
+        return [length]
+    own = torch.tensor([length], device=device)
+    lengths = [torch.empty_like(own) for _ in range(world_size(group))]
+    dist.all_gather(lengths, own, group=group)
+    return torch.cat(lengths).tolist()
+
+
+def _joined(rows: Tensor, lengths: list[int], group: ProcessGroup | None) -> Tensor:
+    padded = rows.new_zeros((max(lengths), *rows.shape[1:]))
     padded[: len(rows)] = rows.detach()
-    parts = [torch.empty_like(padded) for _ in range(ranks)]
+    parts = [torch.empty_like(padded) for _ in lengths]
     dist.all_gather(parts, padded, group=group)
-    return torch.cat([part[: int(n)] for part, n in zip(parts, lengths)])
+    return torch.cat([part[:length] for part, length in zip(parts, lengths)])
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, rows: Tensor, lengths: list[int], group: ProcessGroup | None) -> Tensor:
+        context.lengths, context.group = lengths, group
+        return _joined(rows, lengths, group)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        own = sum_over_ranks(gradient, context.group).split(context.lengths)[rank(context.group)]
+        return own, None, None

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import torch
+from torch import Tensor
 
 _MASK = (1 << 64) - 1
 
@@ -26,6 +27,19 @@ def hash_seed(*keys: int) -> int:
         state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
         state ^= state >> 31
     return state >> 1
+
+
+def hash_draws(seed: int, draws: Tensor) -> list[int]:
+    """A seed for each draw, :func:`hash_seed` of ``(seed, draw)``; for what a method draws by chance for a sample.
+
+    Args:
+        seed: Of the method.
+        draws: Numbers of the draws, shape ``(B,)``.
+
+    Returns:
+        B seeds.
+    """
+    return [hash_seed(seed, draw) for draw in draws.tolist()]
 
 
 def seed_cpu(seed: int) -> None:

@@ -6,10 +6,12 @@ import re
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 
 import mmssl.datasets
 import mmssl.engine  # noqa: F401
-from mmssl.registry import MODELS, TRANSFORMS
+from mmssl.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS
+from tests.conftest import golden
 from tests.training import ROOT
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -97,3 +99,79 @@ def test_the_imagenet_configs_of_swav_share_the_recipe_of_the_paper():
         assert (optimizer.momentum, optimizer.weight_decay, optimizer.trust_coefficient) == (0.9, 1e-6, 0.001)
         assert not schedule.warmup or schedule.warmup_factor * optimizer.lr == pytest.approx(0.3)
         assert config.model.data_preprocessor.std[0] == pytest.approx(0.228 * 255)
+
+
+def _recipe(method, stem):
+    config = Config.fromfile(ROOT / f'configs/{method}/{stem}.py')
+    view = config.train_dataloader.dataset.views.views[0]
+    return {
+        'views': config.train_dataloader.dataset.views.counts,
+        'batch': int(re.search(r'_(\d+)xb', stem)[1]) * config.train_dataloader.batch_size,
+        'lr': config.optim_wrapper.optimizer.lr,
+        'decay': config.optim_wrapper.optimizer.weight_decay,
+        'epochs': config.train_cfg.max_epochs,
+        'temperature': config.model.temperature,
+        'crop': view.scale[0],
+        'jitter': (tuple(view.jitter), view.jitter_prob),
+        'blur': view.get('blur_prob', 0.0),
+        'gray_first': view.get('gray_first', False),
+    }
+
+
+MOCO = {
+    'views': [2],
+    'batch': 256,
+    'lr': 0.03,
+    'decay': 1e-4,
+    'epochs': 200,
+    'temperature': 0.07,
+    'crop': 0.2,
+    'jitter': ((0.4, 0.4, 0.4, 0.4), 1.0),
+    'blur': 0.0,
+    'gray_first': True,
+}
+STRONGER = {'temperature': 0.2, 'jitter': ((0.4, 0.4, 0.4, 0.1), 0.8), 'blur': 0.5, 'gray_first': False}
+SIMCLR = {**STRONGER, 'temperature': 0.1, 'jitter': ((0.8, 0.8, 0.8, 0.2), 0.8), 'crop': 0.08, 'decay': 1e-6}
+
+
+@pytest.mark.parametrize(
+    'method, stem, differences',
+    [
+        ('moco', 'moco_v1_resnet50_8xb32_200e_imagenet', {}),
+        ('moco', 'moco_v2_resnet50_8xb32_200e_imagenet', STRONGER),
+        ('moco', 'moco_v2_resnet50_8xb32_800e_imagenet', {**STRONGER, 'epochs': 800}),
+        ('npid', 'npid_resnet50_8xb32_200e_imagenet', {'views': [1]}),
+        ('npid', 'npid_resnet50_8xb32_nce_200e_imagenet', {'views': [1]}),
+        ('invp', 'invp_resnet50_1xb128_800e_imagenet', {'views': [1], 'batch': 128, 'epochs': 799}),
+        ('invp', 'invp_resnet50_1xb128_mlp_800e_imagenet', {**STRONGER, 'views': [1], 'batch': 128, 'epochs': 799}),
+        ('simclr', 'simclr_resnet50_8xb32_200e_imagenet', {**SIMCLR, 'lr': 0.3}),
+        ('simclr', 'simclr_resnet50_16xb256_200e_imagenet', {**SIMCLR, 'lr': 4.8, 'batch': 4096}),
+        ('simclr', 'simclr_resnet50_16xb256_800e_imagenet', {**SIMCLR, 'lr': 4.8, 'batch': 4096, 'epochs': 800}),
+    ],
+)
+def test_recipes_have_the_numbers_of_their_sources(method, stem, differences):
+    assert _recipe(method, stem) == {**MOCO, **differences}
+
+
+def test_the_rate_of_invp_is_that_of_the_released_code():
+    config = Config.fromfile(ROOT / 'configs/invp/invp_resnet50_1xb128_mlp_800e_imagenet.py')
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=config.optim_wrapper.optimizer.lr)
+    scheduler = PARAM_SCHEDULERS.build({**config.param_scheduler, 'optimizer': optimizer})
+    rates = {}
+    for epoch in range(1, config.train_cfg.max_epochs + 1):  # as they count
+        rates[str(epoch)] = optimizer.param_groups[0]['lr']
+        optimizer.step()
+        scheduler.step()
+    expected = golden('invp/schedules.json')['lr_cos']
+    assert {epoch: rates[epoch] for epoch in expected} == pytest.approx(expected, rel=1e-9)
+
+
+def test_lars_of_simclr_leaves_biases_and_batch_norm_out():
+    config = Config.fromfile(ROOT / 'configs/simclr/simclr_resnet50_8xb32_200e_imagenet.py')
+    with torch.device('meta'):
+        model = MODELS.build(config.model)
+    groups = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
+    for name, group in zip(dict(model.named_parameters()), groups):
+        plain = group['params'][0].ndim == 1
+        assert (group['lars_exclude'], group['weight_decay']) == (plain, 0 if plain else 1e-6), name

@@ -120,6 +120,14 @@ def test_gray_comes_after_the_jitter_and_before_the_blur(photo: Image.Image) -> 
     assert inside.max() <= 6  # Pillow's hue has 256 steps
 
 
+def test_gray_comes_before_the_jitter_where_it_is_asked_for(photo: Image.Image) -> None:
+    draw = NOTHING._replace(jitter=[('hue', 0.3), ('contrast', 1.5)], gray=True, gray_first=True)
+    view = View(32).apply(picture_to_tensor(photo), draw)
+    gray = tv.resized_crop(photo, 0, 0, 45, 60, [32, 32]).convert('L').convert('RGB')
+    assert difference(view, tv.adjust_contrast(gray, 1.5)).max() <= 2
+    assert View(32, gray_first=True).draw(8, 8).gray_first and not View(32).draw(8, 8).gray_first
+
+
 def test_a_view_without_operations_is_the_crop_and_the_picture_stays_as_it_is(photo: Image.Image) -> None:
     picture = picture_to_tensor(photo)
     before = picture.clone()

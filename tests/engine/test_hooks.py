@@ -6,6 +6,7 @@ from mmengine.hooks import Hook, SyncBuffersHook
 
 from mmssl.engine.hooks import GradientDropHook, MemoryHook, OnlineKNNHook, ProgressHook, ScheduleHook
 from mmssl.models import BaseMemory
+from tests.conftest import golden
 from tests.small import small_runner
 
 
@@ -143,6 +144,16 @@ def test_a_scalar_moves_along_its_curve_by_steps_and_by_epochs(tmp_path):
     temperatures, epsilons = zip(*seen)
     assert temperatures == pytest.approx([0.2 - 0.01 * step for step in range(10)])
     assert epsilons == (0.05,) * 5 + (0.07,) * 5
+
+
+def test_a_momentum_set_ahead_is_that_of_the_references_next_step(tmp_path):
+    rows = golden('baselines/ema_cosine.json')['rows']
+    expected = {step: value for base, end, steps, step, value in rows if (base, end, steps) == (0.99, 1.0, 10)}
+    hook = ScheduleHook('temperature', 0.99, 1.0, 'cosine', ahead=1)
+    seen = _recorded(tmp_path, lambda runner: runner.algorithm.temperature, [hook])
+    for step, momentum in expected.items():
+        if step > 0:  # the reference's first average is of two equal networks
+            assert seen[step - 1] == pytest.approx(momentum, abs=1e-12)
 
 
 def test_a_scalar_waits_for_the_accumulated_step(tmp_path):

@@ -12,13 +12,17 @@ import mmssl.models
 from mmssl.engine.checkpoint import latest_checkpoint
 from mmssl.models import BaseAlgorithm
 from mmssl.registry import MODELS
-from tests.training import ROOT, command, differences, environment, make_config, make_pictures, train
+from tests.training import BATCH, ROOT, command, differences, environment, make_config, make_pictures, train
 
 CPU_CONFIGS = sorted(
     str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10.py')
 )
 FIRST = next(path for path in CPU_CONFIGS if path.startswith('swav/'))
-MORE = {'swav': 'model.update(queue=dict(length=32))'}  # parts of a method that its CPU config does without
+MORE = {  # what 112 pictures and two epochs need, and parts of a method that its CPU config does without
+    'swav': 'model.update(queue=dict(length=32))',
+    'moco': 'model.update(queue=dict(length=64, dim=64))',
+    'invp': 'model.update(num_background=50)\ncustom_hooks[0].update(until=1)',
+}
 
 
 @pytest.fixture(scope='module')
@@ -43,7 +47,7 @@ def test_every_algorithm_has_a_cpu_config():
 def test_resumed_inside_an_epoch_gives_the_bits_of_a_run_that_went_through(
     config, workers, processes, pictures, tmp_path
 ):
-    extra = f'train_dataloader.update(batch_size={16 // processes})\n' + MORE.get(config.split('/')[0], '')
+    extra = f'train_dataloader.update(batch_size={BATCH // processes})\n' + MORE.get(config.split('/')[0], '')
     file = make_config(tmp_path / 'config.py', config, pictures, workers, extra)
     whole = train(file, tmp_path / 'whole', processes=processes)
     half = train(file, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=processes)
@@ -61,9 +65,13 @@ def test_workers_change_nothing(pictures, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_another_number_of_processes(pictures, tmp_path):
-    one = make_config(tmp_path / 'one.py', FIRST, pictures)
-    two = make_config(tmp_path / 'two.py', FIRST, pictures, extra='train_dataloader.update(batch_size=8)')
+@pytest.mark.parametrize('config', CPU_CONFIGS)
+def test_a_run_goes_on_with_another_number_of_processes(config, pictures, tmp_path):
+    extra = MORE.get(config.split('/')[0], '')
+    one = make_config(tmp_path / 'one.py', config, pictures, extra=extra)
+    two = make_config(
+        tmp_path / 'two.py', config, pictures, extra=f'train_dataloader.update(batch_size={BATCH // 2})\n{extra}'
+    )
     whole = train(one, tmp_path / 'whole')
     half = train(two, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=2)
     checkpoint = torch.load(half / 'epoch_2.pth', weights_only=True)

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
-from mmssl.models import Queue
+from mmssl.functional import unit
+from mmssl.models import EMATeacher, FeatureBank, FirstValue, Queue
+from tests.conftest import golden
 
 
 def _filled(queue, *batches):
@@ -95,3 +98,129 @@ def _part_ranks():
 
 def test_memories_that_have_parted_are_noticed_on_every_rank(ranks):
     assert ranks(2, _part_ranks) == [False, False]
+
+
+def test_a_bank_row_is_the_moving_average_of_the_reference():
+    case = golden('baselines/simple_memory.npz')
+    bank = _bank(case['bank0'], momentum=1 - float(case['momentum']))
+    for step in range(3):
+        bank.stage(case[f's{step}_idx'], unit(case[f's{step}_feat']))
+        bank.commit()
+        torch.testing.assert_close(bank.rows, case[f's{step}_bank'])
+
+
+def _bank(rows, **settings):
+    bank = FeatureBank(rows.shape[1], **settings)
+    bank.allocate(len(rows))
+    bank.rows = rows.clone()
+    return bank
+
+
+def test_momentum_weighs_the_old_row():
+    bank = _bank(torch.tensor([[1.0, 0.0]]), momentum=0.8)
+    bank.stage(torch.tensor([0]), torch.tensor([[0.0, 1.0]]))
+    bank.commit()
+    torch.testing.assert_close(bank.rows, unit(torch.tensor([[0.8, 0.2]])))
+
+
+def test_of_a_sample_that_occurs_twice_the_last_occurrence_counts():
+    bank = _bank(torch.zeros(3, 2), momentum=0.0, num_neighbors=1)
+    rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    bank.stage(torch.tensor([1, 2, 1]), rows, torch.tensor([[0], [1], [2]]))
+    bank.commit()
+    assert bank.rows.tolist() == [[0, 0], [-1, 0], [0, 1]]
+    assert bank.neighbors.flatten().tolist() == [0, 2, 1]
+
+
+def test_a_bank_learns_nothing_before_the_commit_nor_after_a_discard():
+    bank = _bank(torch.zeros(3, 2))
+    bank.stage(torch.tensor([1]), torch.ones(1, 2))
+    assert not bank.rows.any()
+    bank.discard()
+    bank.commit()
+    assert not bank.rows.any()
+
+
+def test_the_first_rows_depend_on_the_seed_alone_and_have_an_expected_length_of_one():
+    banks = [FeatureBank(128) for _ in range(3)]
+    banks[2].seed = 1
+    for bank in banks:
+        torch.rand(5)
+        bank.allocate(500)
+    assert torch.equal(banks[0].rows, banks[1].rows) and not torch.equal(banks[0].rows, banks[2].rows)
+    assert float(banks[0].rows.abs().max()) <= golden('invp/schedules.json')['bank_init_uniform_bound']
+    assert float(banks[0].rows.square().sum(dim=1).mean()) == pytest.approx(1, abs=0.02)
+
+
+def test_a_bfloat16_bank_takes_half_the_memory_and_holds_rounded_rows():
+    bank = FeatureBank(8, momentum=0.5, dtype='bfloat16')
+    bank.allocate(10)
+    rows = unit(torch.randn(2, 8))
+    old = bank.rows[:2].float()
+    bank.stage(torch.tensor([0, 1]), rows)
+    bank.commit()
+    assert bank.rows.element_size() == 2
+    assert torch.equal(bank.rows[:2], unit(0.5 * old + 0.5 * rows).bfloat16())
+    with pytest.raises(ValueError, match=r"'float64'.*'float32' or 'bfloat16'"):
+        FeatureBank(8, dtype='float64')
+
+
+def _fill_bank_on_ranks(sizes):
+    bank, rank = _bank(torch.zeros(10, 2), num_neighbors=1), torch.distributed.get_rank()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        samples = torch.randint(10, (12,), generator=generator)
+        rows = unit(torch.randn(12, 2, generator=generator))
+        bank.stage(*(part.split(sizes)[rank] for part in (samples, rows, samples[:, None] // 2)))
+        bank.commit()
+    return bank.rows, bank.neighbors, bank.ranks_agree()
+
+
+def test_every_rank_holds_the_bank_of_one_process_also_with_unequal_batches(ranks):
+    rows, neighbors, _ = ranks(1, _fill_bank_on_ranks, [12])[0]
+    for sizes in ([6, 6], [12, 0], [5, 4, 3]):
+        for rank_rows, rank_neighbors, agree in ranks(len(sizes), _fill_bank_on_ranks, sizes):
+            assert torch.equal(rank_rows, rows) and torch.equal(rank_neighbors, neighbors) and agree
+
+
+def test_a_teacher_averages_weights_and_leaves_statistics_to_its_own_forward_pass():
+    student = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    teacher = EMATeacher(student, momentum=0.9)
+    before = teacher.networks[0][0].weight.clone()
+    nn.init.ones_(student[0].weight)
+    student(torch.randn(8, 3))
+    teacher.stage(student)
+    assert torch.equal(teacher.networks[0][0].weight, before)
+    teacher.commit()
+    torch.testing.assert_close(teacher.networks[0][0].weight, 0.9 * before + 0.1)
+    assert not teacher.networks[0][1].running_mean.any() and student[1].running_mean.any()
+    teacher.commit()  # nothing is staged
+    torch.testing.assert_close(teacher.networks[0][0].weight, 0.9 * before + 0.1)
+
+
+def test_a_teacher_stays_where_it_is_after_a_discard():
+    student = nn.Linear(3, 3)
+    teacher = EMATeacher(student, momentum=0.5)
+    nn.init.ones_(student.weight)
+    teacher.stage(student)
+    teacher.discard()
+    teacher.commit()
+    assert not torch.equal(teacher.networks[0].weight, student.weight)
+
+
+def test_a_teacher_asks_for_no_gradient_and_is_saved_with_the_model():
+    teacher = EMATeacher(nn.Linear(2, 2))
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    assert 'networks.0.weight' in teacher.state_dict()
+
+
+def _first_value():
+    memory = FirstValue()
+    for value in (1.0, 5.0):
+        memory.stage(torch.tensor(value + torch.distributed.get_rank()))
+        memory.commit()
+    return float(memory.value), memory.ranks_agree()
+
+
+def test_the_first_value_is_the_mean_over_the_ranks_and_stays(ranks):
+    assert ranks(2, _first_value) == [(1.5, True)] * 2

@@ -22,7 +22,7 @@ from mmengine.config import Config, DictAction
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from peers import lightly_swav
+from peers import lightly_contrast, lightly_swav
 
 from mmssl.datasets import Subset
 from mmssl.engine import Runner
@@ -30,7 +30,7 @@ from mmssl.engine.optimizers import OptimWrapper
 from mmssl.evaluation import RawPixels, evaluate, headline, untrained
 from mmssl.registry import MODELS, OPTIMIZERS
 
-PEERS = {'lightly': lightly_swav.adapt}
+PEERS = {'lightly': {'SwAV': lightly_swav.adapt, **dict.fromkeys(['SimCLR', 'MoCo'], lightly_contrast.adapt)}}
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,7 +54,7 @@ def variant(cfg: Config, name: str, seed: int, work_dir: Path) -> Config:
     cfg.randomness = {'seed': seed}
     cfg.work_dir = str(work_dir / f'{name.replace(" ", "_")}_{seed}')
     if name in PEERS:
-        PEERS[name](cfg)
+        PEERS[name][cfg.model.type.__name__](cfg)
     return cfg
 
 

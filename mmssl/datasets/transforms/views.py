@@ -41,6 +41,7 @@ class ViewDraw(NamedTuple):
         flip: Whether left and right change places.
         jitter: Colour operations and their factors, in the order in which they are done.
         gray: Whether the colours go.
+        gray_first: Whether they go before the jitter.
         sigma: Of the blur, in pixels of the view; 0 for none.
         solarize: Whether the upper half of the range is inverted.
     """
@@ -51,6 +52,7 @@ class ViewDraw(NamedTuple):
     gray: bool
     sigma: float
     solarize: bool
+    gray_first: bool = False
 
 
 @TRANSFORMS.register_module()
@@ -76,6 +78,7 @@ class View:
         blur_prob: Probability of a Gaussian blur.
         blur_sigma: Smallest and largest standard deviation of the blur, in pixels of the view.
         solarize_prob: Probability of inverting the upper half of the range.
+        gray_first: Whether the colours are lost before the jitter, as in MoCo v1 and NPID.
         interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
 
     Source: SimCLR, appendix A; SwAV's and BYOL's parameters are given in the configs.
@@ -93,6 +96,7 @@ class View:
         blur_prob: float = 0.0,
         blur_sigma: Span = (0.1, 2.0),
         solarize_prob: float = 0.0,
+        gray_first: bool = False,
         interpolation: str = 'bilinear',
     ) -> None:
         self.size, self.scale = size, scale
@@ -100,7 +104,7 @@ class View:
         self.flip, self.jitter_prob, self.gray_prob = flip, jitter_prob, gray_prob
         self.jitter = _jitter_spans(jitter) if jitter else []
         self.blur_prob, self.blur_sigma = blur_prob, blur_sigma
-        self.solarize_prob, self.interpolation = solarize_prob, interpolation
+        self.solarize_prob, self.gray_first, self.interpolation = solarize_prob, gray_first, interpolation
 
     def __call__(self, picture: Tensor) -> Tensor:
         """Draw a view.
@@ -131,6 +135,7 @@ class View:
             sigma=_between(self.blur_sigma, next(luck)) * (next(luck) < self.blur_prob),
             jitter=self._draw_jitter(luck) if next(luck) < self.jitter_prob else [],
             box=self._draw_box(height, width, luck),
+            gray_first=self.gray_first,
         )
 
     def _draw_jitter(self, luck: Iterator[float]) -> list[tuple[str, float]]:
@@ -272,6 +277,8 @@ def _change(view: Tensor, draw: ViewDraw) -> Tensor:
     """Everything after the flip; rounded once, at the end."""
     top = torch.iinfo(view.dtype).max
     pixels = view.numpy().astype(np.float32, order='C')
+    if draw.gray and draw.gray_first and len(pixels) == 3:
+        pixels = px.luminance(pixels)
     for name, factor in draw.jitter:
         if len(pixels) == 3 or name not in _COLOUR:
             pixels = _JITTER[name](pixels, factor, top)

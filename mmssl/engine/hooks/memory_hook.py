@@ -33,6 +33,8 @@ class MemoryHook(Hook):
             raise ValueError(
                 'SyncBuffersHook averages every buffer, also those of memories: take it out of the config.'
             )
+        for part in (runner.algorithm, *runner.algorithm.memories().values()):
+            part.seed = runner.seed
         runner.algorithm.allocate(len(runner.train_dataloader.dataset))
 
     def before_train_epoch(self, runner: Any) -> None:

@@ -7,6 +7,8 @@ from mmengine.hooks import Hook
 from mmssl.functional import schedules
 from mmssl.registry import HOOKS
 
+_CURVES = ('cosine', 'linear', 'gaussian', 'jump')
+
 
 @HOOKS.register_module()
 class ScheduleHook(Hook):
@@ -16,10 +18,11 @@ class ScheduleHook(Hook):
         attribute: Path from the model, for example ``'teacher.momentum'``.
         start: Value up to ``begin``.
         end: Value from ``until`` on.
-        curve: ``'cosine'``, ``'linear'``, or ``'jump'`` (from ``start`` to ``end`` at ``until``).
+        curve: ``'cosine'``, ``'linear'``, ``'gaussian'`` or ``'jump'`` (from ``start`` to ``end`` at ``until``).
         begin: Step at which the curve begins.
         until: Step at which it has reached ``end``; the end of the run by default.
         by_epoch: Whether steps are epochs (from 0) or steps of the optimizer.
+        ahead: Set the value of so many steps later; 1 for the momentum of a teacher, which moves after the step.
 
     Raises:
         ValueError: There is no such curve; or, at the start of the run, no such attribute.
@@ -32,16 +35,17 @@ class ScheduleHook(Hook):
         attribute: str,
         start: float,
         end: float,
-        curve: Literal['cosine', 'linear', 'jump'] = 'cosine',
+        curve: Literal['cosine', 'linear', 'jump', 'gaussian'] = 'cosine',
         begin: int = 0,
         until: int | None = None,
         by_epoch: bool = False,
+        ahead: int = 0,
     ) -> None:
-        if curve not in ('cosine', 'linear', 'jump'):
-            raise ValueError(f"curve={curve!r} for {attribute}: set it to 'cosine', 'linear' or 'jump'.")
+        if curve not in _CURVES:
+            raise ValueError(f'curve={curve!r} for {attribute}: set it to one of {_CURVES}.')
         self.path, _, self.name = attribute.rpartition('.')
         self.start, self.end, self.begin, self.until, self.by_epoch = start, end, begin, until, by_epoch
-        self.curve = getattr(schedules, curve)
+        self.curve, self.ahead = getattr(schedules, curve), ahead
 
     def before_train(self, runner: Any) -> None:
         """Refuse an attribute that the model does not have."""
@@ -57,7 +61,7 @@ class ScheduleHook(Hook):
         step = runner.epoch if self.by_epoch else runner.steps
         length = runner.max_epochs if self.by_epoch else runner.max_iters // runner.accumulative_counts
         until = length if self.until is None else self.until
-        value = self.curve(step - self.begin, until - self.begin, self.start, self.end)
+        value = self.curve(step + self.ahead - self.begin, until - self.begin, self.start, self.end)
         setattr(_find(runner.algorithm, self.path), self.name, value)
 
 

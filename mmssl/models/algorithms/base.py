@@ -3,10 +3,12 @@
 from abc import abstractmethod
 from typing import Any
 
+import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmssl.datasets.structures import Batch, DataSample
+from mmssl.functional import lengths_on_ranks
 from mmssl.models.memories import BaseMemory
 from mmssl.registry import MODELS
 
@@ -18,7 +20,12 @@ class BaseAlgorithm(BaseModel):
         backbone: Module or its config; its ``forward`` gives a tuple of feature maps.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
+
+    Attributes:
+        seed: Of the run, for what a method draws by chance; set by MemoryHook.
     """
+
+    seed: int = 0
 
     def __init__(
         self,
@@ -50,9 +57,7 @@ class BaseAlgorithm(BaseModel):
         Returns:
             Shape ``(B, D)``.
         """
-        features = self.backbone(images)[-1]
-        pool = getattr(self.backbone, 'pool', None)
-        return pool(features) if pool else features.mean(dim=(2, 3))
+        return pooled(self.backbone, images)
 
     def predict(self, inputs: list[Tensor], batch: Batch) -> list[DataSample]:
         """Features of the first view, one DataSample an image with ``feature`` ``(D,)`` and ``sample_idx``."""
@@ -62,7 +67,10 @@ class BaseAlgorithm(BaseModel):
     def forward(self, inputs: list[Tensor], batch: Batch | None = None, mode: str = 'tensor') -> Any:
         """MMEngine's entry: ``mode`` is ``'loss'``, ``'predict'`` or ``'tensor'`` (features of the first view)."""
         if mode == 'loss':
-            return self.loss(inputs, batch)
+            share = share_of_batch(len(inputs[0]), inputs[0].device)
+            return {
+                name: value * share if 'loss' in name else value for name, value in self.loss(inputs, batch).items()
+            }
         return self.predict(inputs, batch) if mode == 'predict' else self.extract_feat(inputs[0])
 
     def memories(self) -> dict[str, BaseMemory]:
@@ -83,6 +91,27 @@ class BaseAlgorithm(BaseModel):
         """
         for memory in self.memories().values():
             memory.allocate(num_samples)
+
+
+def share_of_batch(length: int, device: torch.device) -> float:
+    """What a rank's mean counts for, so that the mean over the ranks is that over all samples; 1 for equal batches."""
+    lengths = lengths_on_ranks(length, device)
+    return length * len(lengths) / sum(lengths)
+
+
+def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
+    """The last stage of a backbone, averaged over the picture (or as the backbone pools it).
+
+    Args:
+        backbone: Gives a tuple of feature maps.
+        images: Normalised, shape ``(B, C, H, W)``.
+
+    Returns:
+        Shape ``(B, D)``.
+    """
+    features = backbone(images)[-1]
+    pool = getattr(backbone, 'pool', None)
+    return pool(features) if pool else features.mean(dim=(2, 3))
 
 
 def build(module: nn.Module | dict) -> nn.Module:

@@ -16,9 +16,11 @@ class BaseMemory(nn.Module):
     the step was skipped. Every rank commits the rows of all ranks, in the same order, so that the copies stay equal.
 
     Attributes:
+        seed: Of the run; set by MemoryHook before ``allocate``.
         epoch: Number of the running epoch, from 0; set by MemoryHook before each epoch.
     """
 
+    seed: int = 0
     epoch: int = 0
 
     def allocate(self, num_samples: int) -> None:
@@ -61,9 +63,13 @@ class BaseMemory(nn.Module):
         """
 
     def ranks_agree(self) -> bool:
-        """Whether all ranks hold the same bits, by a checksum over the buffers."""
-        sums = [_bit_sum(buffer) for buffer in self.buffers()]
+        """Whether all ranks hold the same bits, by a checksum over what :meth:`compared` names."""
+        sums = [_bit_sum(tensor) for tensor in self.compared()]
         return all(bool(max_over_ranks(total) == -max_over_ranks(-total)) for total in sums)
+
+    def compared(self) -> list[Tensor]:
+        """What must be the same on all ranks: every buffer."""
+        return list(self.buffers())
 
 
 def _bit_sum(buffer: Tensor) -> Tensor:

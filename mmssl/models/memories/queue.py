@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from mmssl.functional import gather
 from mmssl.models.memories.base import BaseMemory
@@ -20,6 +21,7 @@ class Queue(BaseMemory):
         length: Number of rows.
         dim: Width of a row.
         start_epoch: Rows staged in earlier epochs (counted from 0) are not taken.
+        random: Whether the queue starts full, with random unit rows as in MoCo, instead of empty as in SwAV.
 
     Source: the queues of MoCo (He et al., CVPR 2020) and SwAV (Caron et al., NeurIPS 2020), there shifted copies.
     """
@@ -28,12 +30,12 @@ class Queue(BaseMemory):
     head: Tensor
     filled: Tensor
 
-    def __init__(self, length: int, dim: int, start_epoch: int = 0) -> None:
+    def __init__(self, length: int, dim: int, start_epoch: int = 0, random: bool = False) -> None:
         super().__init__()
         self.start_epoch = start_epoch
-        self.register_buffer('rows', torch.zeros(length, dim))
+        self.register_buffer('rows', normalize(torch.randn(length, dim)) if random else torch.zeros(length, dim))
         self.register_buffer('head', torch.zeros((), dtype=torch.long))
-        self.register_buffer('filled', torch.zeros((), dtype=torch.long))
+        self.register_buffer('filled', torch.tensor(length if random else 0))
         self._staged: list[Tensor] = []
 
     def __len__(self) -> int:

@@ -1,0 +1,20 @@
+"""MoCo v1, 200 epochs, batch 256 (the authors' recipe; 60.6 % linear in their table)."""
+
+from mmengine.config import read_base
+
+from mmssl.models import DataPreprocessor, MLPNeck, MoCo, ResNet
+
+with read_base():
+    from .._base_.datasets.imagenet_moco_v1 import *
+    from .._base_.default_runtime import *
+    from .._base_.schedules.sgd_steps_200e import *
+
+model = dict(
+    type=MoCo,
+    data_preprocessor=dict(type=DataPreprocessor),
+    backbone=dict(type=ResNet, depth=50),
+    neck=dict(type=MLPNeck, in_channels=2048, out_channels=128, num_layers=1),
+    queue=dict(length=65536, dim=128),
+    momentum=0.999,
+    temperature=0.07,
+)

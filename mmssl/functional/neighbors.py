@@ -1,0 +1,125 @@
+"""Neighbours in a bank of features, and what is reached over them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_ANCHORS = 32  # at a time: their scores with every row are held at once
+
+
+def propagate_neighbors(neighbors: Tensor, indices: Tensor, steps: int) -> Tensor:
+    """Samples reached within some steps over a neighbour graph, level by level.
+
+    A sample that is reached twice stands there twice, and a sample may be reached from itself.
+
+    Args:
+        neighbors: Numbers of each sample's neighbours, int64, shape ``(N, k)``.
+        indices: The samples to start from, int64, shape ``(B,)``.
+        steps: Levels; at least 1.
+
+    Returns:
+        Sample numbers, int64, shape ``(B, k + k^2 + ... + k^steps)``.
+
+    Source: InvP, section 3.1 (Wang et al., NeurIPS 2020), in the order of WangFeng18/InvariancePropagation.
+    """
+    levels = [neighbors[indices]]
+    for _ in range(steps - 1):
+        levels.append(neighbors[levels[-1]].flatten(1))
+    return torch.cat(levels, dim=1)
+
+
+def reached_set(reached: Tensor, indices: Tensor) -> Tensor:
+    """Which entries to keep so that each sample counts once and the start not at all.
+
+    Args:
+        reached: From :func:`propagate_neighbors`, shape ``(B, W)``.
+        indices: The samples that it started from, shape ``(B,)``.
+
+    Returns:
+        bool, shape ``(B, W)``.
+    """
+    ordered, order = reached.sort(dim=1, stable=True)
+    first = torch.ones_like(ordered, dtype=torch.bool)
+    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    return torch.zeros_like(first).scatter(1, order, first) & (reached != indices[:, None])
+
+
+def without_self(rows: Tensor, indices: Tensor) -> Tensor:
+    """The nearest other rows: where a sample itself is among the first ``k``, the row after them takes its place.
+
+    Args:
+        rows: The ``k + 1`` nearest rows of each sample, nearest first, int64, shape ``(B, k + 1)``.
+        indices: Numbers of the samples, shape ``(B,)``.
+
+    Returns:
+        int64, shape ``(B, k)``.
+    """
+    return torch.where(rows == indices[:, None], rows[:, -1:], rows)[:, :-1]
+
+
+def contains(rows: Tensor, values: Tensor) -> Tensor:
+    """Whether each value stands in the row beside it.
+
+    Args:
+        rows: int64, shape ``(B, W)``.
+        values: int64, shape ``(B, M)``.
+
+    Returns:
+        bool, shape ``(B, M)``.
+    """
+    ordered = rows.sort(dim=1).values
+    places = torch.searchsorted(ordered, values).clamp_max(rows.shape[1] - 1)
+    return ordered.gather(1, places) == values
+
+
+def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The nearest rows of a bank, and some given ones, by inner product.
+
+    Scores with the whole bank exist for 32 queries at a time and only until the nearest are chosen; the gradient
+    reaches the query through the scores that are given back. With a bfloat16 bank the choice is made among rounded
+    scores, and the chosen ones are computed again in float32.
+
+    Args:
+        query: Shape ``(B, D)``.
+        bank: Rows without gradient, float32, float64 or bfloat16, shape ``(N, D)``.
+        count: How many of the nearest, at most N.
+        also: Numbers of rows whose scores are wanted as well, int64, shape ``(B, P)``.
+
+    Returns:
+        Scores of the nearest rows, descending, ``(B, count)``; their numbers, int64, ``(B, count)``; scores of
+        ``also``, ``(B, P)``.
+    """
+    query = query.float() if query.dtype == torch.bfloat16 else query
+    with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
+        chunks = zip(query.split(_ANCHORS), also.split(_ANCHORS))
+        parts = [_chunk_scores(*chunk, bank, count) for chunk in chunks]
+    nearest, others, rows = (torch.cat(part) for part in zip(*parts))
+    scores = _Scores.apply(query, bank, torch.cat([rows, also], dim=1), torch.cat([nearest, others], dim=1))
+    return scores[:, :count], rows, scores[:, count:]
+
+
+def _chunk_scores(query: Tensor, also: Tensor, bank: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    scores = query.to(bank.dtype) @ bank.T
+    nearest, rows = scores.topk(count, dim=1)
+    if bank.dtype == query.dtype:
+        return nearest, scores.gather(1, also), rows
+    nearest, others = (torch.einsum('bd,bpd->bp', query, bank[chosen].to(query.dtype)) for chosen in (rows, also))
+    order = nearest.argsort(dim=1, descending=True, stable=True)
+    return nearest.gather(1, order), others, rows.gather(1, order)
+
+
+class _Scores(torch.autograd.Function):
+    """Products that have been computed already; backward mixes the bank's rows without copying them."""
+
+    @staticmethod
+    def forward(context: Any, query: Tensor, bank: Tensor, rows: Tensor, scores: Tensor) -> Tensor:
+        context.save_for_backward(bank, rows)
+        return scores
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        bank, rows = context.saved_tensors
+        weights = gradient.to(bank.dtype)
+        mixed = torch.nn.functional.embedding_bag(rows, bank, mode='sum', per_sample_weights=weights)
+        return mixed.to(gradient.dtype), None, None, None

@@ -1,0 +1,40 @@
+"""Rows exchanged between the ranks, so that the batch statistics of a rank tell nothing about its own samples."""
+
+import torch
+from torch import Tensor
+from torch.distributed import ProcessGroup
+
+from mmssl.functional.collectives import gather, lengths_on_ranks, rank, world_size
+from mmssl.functional.randomness import hash_draws, hash_seed
+
+_ORDER = 0x5B0F  # tells the seeds of this order from those of views
+
+
+class Shuffle:
+    """An order of the rows of all ranks, by chance, the same on every rank; and the way back.
+
+    Args:
+        seed: Of the run.
+        draws: Numbers of the draws of this rank's rows, shape ``(B,)``; those of all ranks decide the order.
+        group: The processes that take part; ``None`` means all. With one process nothing moves.
+    """
+
+    def __init__(self, seed: int, draws: Tensor, group: ProcessGroup | None = None) -> None:
+        self.group, self.alone = group, world_size(group) == 1
+        if not self.alone:
+            everything = gather(draws, group)
+            self.order = torch.tensor(hash_draws(hash_seed(seed, _ORDER), everything), device=draws.device).argsort(
+                stable=True
+            )
+            self.lengths = lengths_on_ranks(len(draws), draws.device, group)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Other rows for this rank: ``(B, ...)`` to ``(B, ...)``; no gradient."""
+        return rows if self.alone else self._own(gather(rows, self.group)[self.order])
+
+    def back(self, rows: Tensor) -> Tensor:
+        """What was made of the rows, on the rank that they came from: ``(B, ...)`` to ``(B, ...)``; no gradient."""
+        return rows if self.alone else self._own(gather(rows, self.group)[self.order.argsort()])
+
+    def _own(self, rows: Tensor) -> Tensor:
+        return rows.split(self.lengths)[rank(self.group)]

@@ -1,0 +1,146 @@
+"""InvP: invariance carried on over neighbours of neighbours (Wang et al., NeurIPS 2020)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmssl.datasets.structures import Batch
+from mmssl.functional import (
+    bank_scores,
+    contains,
+    hash_draws,
+    hash_seed,
+    instance_loss,
+    instance_loss_of_the_paper,
+    propagate_neighbors,
+    propagation_loss,
+    propagation_loss_of_the_paper,
+    reached_set,
+    unit,
+    without_self,
+)
+from mmssl.models.algorithms.base import BaseAlgorithm, build
+from mmssl.models.memories import FeatureBank
+from mmssl.registry import MODELS
+
+_POSITIVES = 0x9057  # tells the seeds of positives from those of views
+
+
+@MODELS.register_module()
+class InvP(BaseAlgorithm):
+    """A sample finds its own row in a bank, and those of the least similar samples reached over nearest neighbours.
+
+    Args:
+        backbone: Module or its config.
+        neck: Module or its config; features to embeddings.
+        bank: Arguments of the :class:`~mmssl.models.memories.FeatureBank`: ``dim``, ``momentum``, ``num_neighbors``.
+        num_background: Nearest rows M that stand for all others, the hard negatives.
+        num_positives: Least similar of the reached samples P, the hard positives.
+        steps: Steps l over the neighbour graph.
+        temperature: Divides the cosines.
+        invariance_weight: Weight of the propagation loss; 0 while the neighbours mean nothing yet
+            (:class:`~mmssl.engine.hooks.ScheduleHook` raises it).
+        variant: ``'code'``, the loss as released, from which the published weights came; or ``'paper'``, where a
+            reached sample counts once, never the sample itself, and is never a negative.
+        positives: ``'hard'``, the least similar; or ``'random'``, the paper's ablation (only with ``'code'``).
+        data_preprocessor: Module or its config.
+        init_cfg: MMEngine's initialisation config.
+
+    Raises:
+        ValueError: No such variant or choice of positives, or both together.
+
+    Source: the paper, and WangFeng18/InvariancePropagation for the order of operations.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module | dict,
+        neck: nn.Module | dict,
+        bank: dict,
+        num_background: int = 4096,
+        num_positives: int = 50,
+        steps: int = 3,
+        temperature: float = 0.07,
+        invariance_weight: float = 0.6,
+        variant: Literal['code', 'paper'] = 'code',
+        positives: Literal['hard', 'random'] = 'hard',
+        data_preprocessor: nn.Module | dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg)
+        if (variant, positives) not in (('code', 'hard'), ('code', 'random'), ('paper', 'hard')):
+            raise ValueError(
+                f"variant={variant!r} with positives={positives!r}: InvP has 'code' with 'hard' or 'random', and "
+                f"'paper' with 'hard'."
+            )
+        self.neck, self.bank = build(neck), FeatureBank(**bank)
+        self.num_background, self.num_positives, self.steps = num_background, num_positives, steps
+        self.temperature, self.invariance_weight = temperature, float(invariance_weight)
+        self.variant, self.positives = variant, positives
+
+    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """The instance loss and the weighted propagation loss (InvP, eq. 3 to 7).
+
+        Args:
+            inputs: One normalised view, ``(B, C, H, W)``.
+            batch: Numbers of the samples and draws.
+
+        Returns:
+            ``loss_instance``, and ``loss_propagation`` while it has a weight.
+        """
+        samples = batch.sample_idx
+        embeddings = unit(self.neck(self.extract_feat(inputs[0])))  # (B, D)
+        reached = self.reach(samples)  # (B, W)
+        wanted = torch.cat([samples[:, None], reached], dim=1)
+        nearest, rows, others = bank_scores(embeddings, self.bank.rows, self.num_background, wanted)
+        self.bank.stage(samples, embeddings, without_self(rows[:, : self.bank.num_neighbors + 1], samples))
+        nearest, own, distant = (scores / self.temperature for scores in (nearest, others[:, 0], others[:, 1:]))
+        if self.variant == 'paper':
+            return self._losses_of_the_paper(samples, own, nearest, rows, distant, reached)
+        losses = {'loss_instance': instance_loss(own, nearest)}
+        if self.invariance_weight:
+            chosen = self.choose(distant, batch.draw)
+            losses['loss_propagation'] = self.invariance_weight * propagation_loss(own, nearest, chosen)
+        return losses
+
+    def reach(self, samples: Tensor) -> Tensor:
+        """Samples reached over the neighbours, ``(B, W)``; none while the propagation loss has no weight."""
+        if not self.invariance_weight:
+            return samples.new_empty(len(samples), 0)
+        return propagate_neighbors(self.bank.neighbors, samples, self.steps)
+
+    def choose(self, distant: Tensor, draws: Tensor) -> Tensor:
+        """Logits of the positives, ``(B, P)`` of ``(B, W)``: the smallest, or some by chance."""
+        count = min(self.num_positives, distant.shape[1])
+        if self.positives == 'hard':
+            return distant.topk(count, dim=1, largest=False).values
+        seeds = hash_draws(hash_seed(self.seed, _POSITIVES), draws)
+        orders = [torch.randperm(distant.shape[1], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return distant.gather(1, torch.stack(orders)[:, :count].to(distant.device))
+
+    def _losses_of_the_paper(
+        self, samples: Tensor, own: Tensor, nearest: Tensor, rows: Tensor, distant: Tensor, reached: Tensor
+    ) -> dict[str, Tensor]:
+        itself = samples[:, None]
+        losses = {'loss_instance': instance_loss_of_the_paper(own, nearest, rows == itself)}
+        if self.invariance_weight:
+            known = contains(torch.cat([reached, itself], dim=1), rows)
+            keep = reached_set(reached, samples)
+            propagation = propagation_loss_of_the_paper(nearest, known, distant, keep, self.num_positives)
+            losses['loss_propagation'] = self.invariance_weight * propagation
+        return losses
+
+    def allocate(self, num_samples: int) -> None:
+        """Refuse a background that the data do not have.
+
+        Raises:
+            ValueError: More background rows than samples, or fewer than the neighbours need.
+        """
+        least = self.bank.num_neighbors + 1
+        if not least <= self.num_background <= num_samples:
+            raise ValueError(
+                f'{self.num_background} background rows with {self.bank.num_neighbors} neighbours, and the data set '
+                f'has {num_samples} samples: set model.num_background between {least} and {num_samples}.'
+            )
+        super().allocate(num_samples)

@@ -1,0 +1,115 @@
+"""NPID: every image is a class of its own, and its row in a bank stands for the class (Wu et al., CVPR 2018)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from mmssl.datasets.structures import Batch
+from mmssl.functional import bank_scores, contrast, hash_draws, hash_seed, in_float32, noise_contrastive, unit
+from mmssl.models.algorithms.base import BaseAlgorithm, build
+from mmssl.models.memories import FeatureBank, FirstValue
+from mmssl.registry import MODELS
+
+_NEGATIVES = 0x4E6A  # tells the seeds of negatives from those of views
+
+
+@MODELS.register_module()
+class NPID(BaseAlgorithm):
+    """Instance discrimination with a memory bank: an image finds its own row of a moment ago among those of others.
+
+    Args:
+        backbone: Module or its config.
+        neck: Module or its config; features to embeddings.
+        bank: Arguments of the :class:`~mmssl.models.memories.FeatureBank`: ``dim`` and ``momentum``.
+        num_negatives: Rows drawn by chance for each sample, its own not excluded. Not used by ``'softmax'``.
+        temperature: Divides the cosines.
+        objective: ``'info_nce'``, cross-entropy among the drawn rows (OpenMMLab's form); ``'nce'``, noise-contrastive
+            estimation (the paper's); ``'softmax'``, cross-entropy among all rows, for small data sets.
+        data_preprocessor: Module or its config.
+        init_cfg: MMEngine's initialisation config.
+
+    Raises:
+        ValueError: There is no such objective.
+
+    Source: the paper, and zhirongw/lemniscate.pytorch for the constants.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module | dict,
+        neck: nn.Module | dict,
+        bank: dict,
+        num_negatives: int = 65536,
+        temperature: float = 0.07,
+        objective: Literal['info_nce', 'nce', 'softmax'] = 'info_nce',
+        data_preprocessor: nn.Module | dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg)
+        if objective not in ('info_nce', 'nce', 'softmax'):
+            raise ValueError(f"objective={objective!r} of NPID: set it to 'info_nce', 'nce' or 'softmax'.")
+        self.neck, self.bank = build(neck), FeatureBank(**bank)
+        self.num_negatives, self.temperature, self.objective = num_negatives, temperature, objective
+        if objective == 'nce':
+            self.normaliser = FirstValue()
+
+    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """The probability of a sample's own row (NPID, eq. 2 to 8).
+
+        Args:
+            inputs: One normalised view, ``(B, C, H, W)``.
+            batch: Numbers of the samples and draws.
+
+        Returns:
+            ``loss``.
+        """
+        embeddings = unit(self.neck(self.extract_feat(inputs[0])))  # (B, D)
+        self.bank.stage(batch.sample_idx, embeddings)
+        if self.objective == 'softmax':
+            return {'loss': softmax_over_bank(embeddings, self.bank.rows, batch.sample_idx, self.temperature)}
+        rows = torch.cat([batch.sample_idx[:, None], self.draw_negatives(batch.draw)], dim=1)
+        scores = bank_scores(embeddings, self.bank.rows, 0, rows)[2]  # (B, 1 + negatives)
+        if self.objective == 'info_nce':
+            return {'loss': contrast(scores[:, 0], scores[:, 1:], self.temperature)}
+        return {'loss': self.nce(scores)}
+
+    def draw_negatives(self, draws: Tensor) -> Tensor:
+        """Row numbers by chance, a function of each sample's draw: ``(B,)`` to ``(B, num_negatives)``."""
+        seeds = hash_draws(hash_seed(self.seed, _NEGATIVES), draws)
+        size = (self.num_negatives,)
+        rows = [torch.randint(len(self.bank), size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.stack(rows).to(draws.device)
+
+    def nce(self, scores: Tensor) -> Tensor:
+        """Noise-contrastive estimation of the sample's own row, which stands first: ``(B, 1 + K)`` to a scalar."""
+        probabilities = self.probabilities(scores)
+        return noise_contrastive(probabilities[:, 0], probabilities[:, 1:], len(self.bank))
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """Of the rows that gave these scores; the partition function is the first batch's estimate ever after."""
+        likelihoods = (scores / self.temperature).exp()
+        estimate = likelihoods.detach().mean() * len(self.bank)
+        self.normaliser.stage(estimate)
+        constant = torch.where(self.normaliser.value > 0, self.normaliser.value.to(estimate), estimate)
+        return likelihoods / constant
+
+    def allocate(self, num_samples: int) -> None:
+        """Refuse more negatives than samples.
+
+        Raises:
+            ValueError: Too many negatives.
+        """
+        if self.objective != 'softmax' and self.num_negatives > num_samples:
+            raise ValueError(
+                f'{self.num_negatives} negatives, but the data set has {num_samples} samples: set '
+                f"model.num_negatives to {num_samples} or less, or model.objective='softmax' to take every row."
+            )
+        super().allocate(num_samples)
+
+
+@in_float32
+def softmax_over_bank(embeddings: Tensor, rows: Tensor, sample_idx: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of each sample's own row among all rows (NPID, eq. 2): a scalar, the mean over the batch."""
+    return cross_entropy(embeddings @ rows.T / temperature, sample_idx)

@@ -1,0 +1,59 @@
+"""A network that follows another one slowly."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from mmssl.models.memories.base import BaseMemory
+from mmssl.registry import MEMORIES
+
+
+@MEMORIES.register_module()
+class EMATeacher(BaseMemory):
+    """A moving average of the weights of a student: the momentum encoder of MoCo, BYOL and PixPro.
+
+    Only parameters are averaged. The running statistics of batch norm are the teacher's own: they move in its forward
+    pass, as in the papers' code, and start as the student's.
+
+    The papers' code averages before the key's forward pass, with the momentum of that step. Here the commit follows
+    the step before, so a momentum with a schedule is set one step ahead (``ahead=1`` of
+    :class:`~mmssl.engine.hooks.ScheduleHook`); the values are the same.
+
+    Args:
+        students: The modules to follow, applied in this order; their weights are copied.
+        momentum: Weight of the old teacher, 0 to 1.
+
+    Source: MoCo, eq. 2 (He et al., CVPR 2020).
+    """
+
+    def __init__(self, *students: nn.Module, momentum: float = 0.999) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(copy.deepcopy(student) for student in students).requires_grad_(False)
+        self.momentum = momentum
+        self._staged: tuple[nn.Module, ...] = ()
+
+    def copy(self, *students: nn.Module) -> None:
+        """Start from the students as they are now, running statistics of batch norm included."""
+        for network, student in zip(self.networks, students):
+            network.load_state_dict(student.state_dict())
+
+    def stage(self, *students: nn.Module) -> None:
+        """Follow these modules, the ones the teacher was made from, at the next commit."""
+        self._staged = students
+
+    @torch.no_grad()
+    def commit(self) -> None:
+        """Move every weight towards the student's: ``momentum * old + (1 - momentum) * student``."""
+        for network, student in zip(self.networks, self._staged):
+            for slow, fast in zip(network.parameters(), student.parameters()):
+                slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)
+        self._staged = ()
+
+    def discard(self) -> None:
+        """Forget the students that were staged."""
+        self._staged = ()
+
+    def compared(self) -> list[Tensor]:
+        """The weights; running statistics of batch norm differ between ranks, like the student's."""
+        return list(self.parameters())

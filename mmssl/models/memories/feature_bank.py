@@ -1,0 +1,98 @@
+"""A row for every sample of the training set."""
+
+import torch
+from torch import Tensor
+
+from mmssl.functional import gather, hash_seed, unit
+from mmssl.models.memories.base import BaseMemory
+from mmssl.registry import MEMORIES
+
+_START = 0xBA27  # tells the seed of the first rows from those of other draws
+
+
+@MEMORIES.register_module()
+class FeatureBank(BaseMemory):
+    """Unit embeddings of all samples, each a moving average of those that were seen; and their neighbours, if asked.
+
+    Every rank holds all rows. Where a sample occurs twice in a global batch, the last occurrence in the order of the
+    ranks counts.
+
+    Buffers: ``rows`` ``(N, dim)``; ``neighbors`` ``(N, num_neighbors)`` int64, sample numbers, 0 at the start.
+
+    Args:
+        dim: Width of a row.
+        momentum: Weight of the OLD row, 0 to 1. InvP and NPID give this weight; ODC and InterCLR give that of the
+            new row, ``1 - momentum``.
+        num_neighbors: Neighbours kept for each sample.
+        dtype: ``'float32'`` or ``'bfloat16'``, which takes half the memory.
+
+    Source: instance discrimination, section 3.3 (Wu et al., CVPR 2018), and its released code for the first rows
+    (uniform, of an expected length of 1).
+    """
+
+    rows: Tensor
+    neighbors: Tensor
+
+    def __init__(self, dim: int, momentum: float = 0.5, num_neighbors: int = 0, dtype: str = 'float32') -> None:
+        super().__init__()
+        if dtype not in ('float32', 'bfloat16'):
+            raise ValueError(f"dtype={dtype!r} of a FeatureBank: set it to 'float32' or 'bfloat16'.")
+        self.dim, self.momentum, self.num_neighbors = dim, momentum, num_neighbors
+        self.register_buffer('rows', torch.zeros(0, dim, dtype=getattr(torch, dtype)))
+        self.register_buffer('neighbors', torch.zeros(0, num_neighbors, dtype=torch.long))
+        self._staged: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def allocate(self, num_samples: int) -> None:
+        """Make a row for every sample, by chance, and the same on every rank.
+
+        Raises:
+            ValueError: More neighbours than other samples.
+        """
+        if self.num_neighbors >= num_samples:
+            raise ValueError(
+                f'{self.num_neighbors} neighbours a sample, but the data set has {num_samples} samples: set '
+                f'num_neighbors of the bank to {num_samples - 1} or less.'
+            )
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, _START))
+        bound = (3 / self.dim) ** 0.5
+        rows = torch.empty(num_samples, self.dim).uniform_(-bound, bound, generator=generator)
+        self.rows = rows.to(self.rows)
+        self.neighbors = self.neighbors.new_zeros(num_samples, self.num_neighbors)
+
+    def stage(self, sample_idx: Tensor, rows: Tensor, neighbors: Tensor | None = None) -> None:
+        """Keep what this rank saw for the next commit.
+
+        Args:
+            sample_idx: Numbers of the samples, int64, shape ``(B,)``.
+            rows: Their unit embeddings, shape ``(B, dim)``.
+            neighbors: Their neighbours, int64, shape ``(B, num_neighbors)``; not given where the bank keeps none.
+        """
+        neighbors = sample_idx.new_empty(len(sample_idx), 0) if neighbors is None else neighbors
+        self._staged.append((sample_idx, rows.detach(), neighbors))
+
+    def commit(self) -> None:
+        """Mix the staged rows of all ranks into the old ones, make them unit, and write the neighbours."""
+        if not self._staged:
+            return
+        sample_idx, rows, neighbors = (gather(torch.cat(parts)) for parts in zip(*self._staged))
+        self._staged.clear()
+        last = last_occurrences(sample_idx)
+        sample_idx, rows = sample_idx[last], rows[last]
+        old = self.rows[sample_idx].to(rows.dtype)
+        self.rows[sample_idx] = unit(self.momentum * old + (1 - self.momentum) * rows).to(self.rows.dtype)
+        self.neighbors[sample_idx] = neighbors[last]
+
+    def discard(self) -> None:
+        """Forget what was staged."""
+        self._staged.clear()
+
+
+def last_occurrences(numbers: Tensor) -> Tensor:
+    """Places of the last occurrence of each number: int64, ``(B,)`` to ``(B',)``, ascending numbers."""
+    _, inverse = numbers.unique(return_inverse=True)
+    places = torch.arange(len(numbers), device=numbers.device)
+    last = inverse.new_full((int(inverse.max()) + 1,), -1)
+    return last.scatter_reduce(0, inverse, places, 'amax')

@@ -1,0 +1,39 @@
+"""A number that is estimated once."""
+
+import torch
+from torch import Tensor
+
+from mmssl.functional import sum_over_ranks, world_size
+from mmssl.models.memories.base import BaseMemory
+from mmssl.registry import MEMORIES
+
+
+@MEMORIES.register_module()
+class FirstValue(BaseMemory):
+    """Keeps the first positive number that was committed: the mean over the ranks.
+
+    Buffers: ``value``, a float32 scalar; 0 until something was committed.
+
+    Source: the constant Z of instance discrimination, section 3.2 (Wu et al., CVPR 2018).
+    """
+
+    value: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer('value', torch.zeros(()))
+        self._staged: Tensor | None = None
+
+    def stage(self, value: Tensor) -> None:
+        """Keep a positive scalar of this rank for the next commit."""
+        self._staged = value.detach()
+
+    def commit(self) -> None:
+        """Take the staged value, if it is the first one."""
+        if not self.value and self._staged is not None:
+            self.value.copy_(sum_over_ranks(self._staged) / world_size())
+        self._staged = None
+
+    def discard(self) -> None:
+        """Forget the staged value."""
+        self._staged = None

@@ -1,0 +1,60 @@
+"""Several processes must compute what one computes: the same losses, weights and memories, in float64."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from mmssl.datasets import Batch
+from mmssl.models import BaseAlgorithm
+
+STEPS, BATCH, SAMPLES = 5, 12, 30
+UNEQUAL = ([6, 6], [4, 4, 4], [7, 5], [5, 4, 3])  # how a global batch is shared out
+
+
+def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tensor, sizes: list[int]) -> tuple:
+    """Steps of SGD on this rank's part of each batch: losses, the whole state, and whether the memories agree.
+
+    The network must have no batch norm and no dropout.
+    """
+    torch.manual_seed(0)
+    rank = torch.distributed.get_rank()
+    model = make().double()
+    model.allocate(SAMPLES)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    wrapped = DistributedDataParallel(model, broadcast_buffers=False)
+    losses = []
+    for step in range(STEPS):
+        draws = torch.arange(BATCH) + BATCH * step
+        parts = [part.split(sizes)[rank] for part in (samples[step], draws, *(view[step] for view in views))]
+        optimizer.zero_grad()
+        found = wrapped(parts[2:], Batch(sample_idx=parts[0], draw=parts[1]), mode='loss')
+        loss = sum(value for name, value in found.items() if 'loss' in name)
+        loss.backward()
+        optimizer.step()
+        for memory in model.memories().values():
+            memory.commit()
+        losses.append(loss.detach())
+    agree = all(memory.ranks_agree() for memory in model.memories().values())
+    return torch.stack(losses), {name: value.clone() for name, value in model.state_dict().items()}, agree
+
+
+def check(ranks: Any, make: Callable[[], BaseAlgorithm], sizes: list[int], num_views: int = 2) -> dict[str, Tensor]:
+    """Compare processes with the given shares of the batch with one process; samples occur twice in a batch."""
+    torch.manual_seed(1)
+    views = [torch.randn(STEPS, BATCH, 3, 8, 8, dtype=torch.float64) for _ in range(num_views)]
+    samples = torch.randint(SAMPLES, (STEPS, BATCH))
+    samples[:, 9] = samples[:, 2]
+    losses, state, _ = ranks(1, train, make, views, samples, [BATCH])[0]
+    several = ranks(len(sizes), train, make, views, samples, sizes)
+    mean = torch.stack([rank[0] for rank in several]).mean(dim=0)
+    torch.testing.assert_close(mean, losses, rtol=0, atol=1e-10)
+    for _, rank_state, agree in several:
+        assert agree
+        for name, value in state.items():
+            torch.testing.assert_close(
+                rank_state[name], value, rtol=0, atol=1e-10, msg=lambda text, name=name: f'{name}: {text}'
+            )
+    return state
