@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what tests need and runs the suite.
+# Installs what tests need and runs the suite, two tests at a time.
 #
 #   bash tools/run_tests.sh [--fast] [arguments of pytest]
 #
@@ -15,4 +15,4 @@ case ${1:-} in
 esac
 mmssl_environment tests
 cd "$mmssl_root"
-exec "$mmssl_venv/bin/python" -m pytest "$@"
+OMP_NUM_THREADS=1 exec "$mmssl_venv/bin/python" -m pytest -n 2 "$@"
