@@ -17,7 +17,7 @@ from mmssl.export import (
     rebuilt_backbone,
     verify_export,
 )
-from mmssl.models import ResNet
+from mmssl.models import MoCo, ResNet
 from tests.evaluation.stand_ins import encoder
 
 NETWORKS = {
@@ -49,6 +49,17 @@ def test_torchvisions_class_gets_every_key_and_gives_the_same_features(name, suf
     check = verify_export(export_backbone(network, tmp_path / f'exported{suffix}'), network)
     assert check.matched == check.total == len(network.state_dict())
     assert check.max_difference == 0
+
+
+def test_of_a_student_and_its_teacher_the_student_is_taken():
+    network = trained(depth=10, base_channels=8, stem='small')
+    model = MoCo(network, nn.Linear(64, 4), dict(length=8, dim=4))
+    for parameter in model.teacher.parameters():
+        parameter.data.add_(1)
+    found = ResNet(10, stem='small', base_channels=8)
+    match = load_backbone(model.state_dict(), found)
+    assert (match.prefix, match.matched) == ('backbone.', match.total)
+    assert torch.equal(found.conv1.weight, network.conv1.weight)
 
 
 @pytest.mark.parametrize('name', ['plain', 'bottleneck', 'small pictures', 'four channels'])

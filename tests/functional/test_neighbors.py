@@ -58,6 +58,18 @@ def test_a_bfloat16_bank_gives_float32_scores_in_descending_order_and_nearly_the
     assert found > 0.95
 
 
+def test_the_gradient_through_a_bfloat16_bank_is_that_through_its_rounded_rows():
+    torch.manual_seed(0)
+    bank, also = unit(torch.randn(60, 16)).bfloat16(), torch.randint(60, (5, 3))
+    query = unit(torch.randn(5, 16)).requires_grad_()
+    plain = query.detach().clone().requires_grad_()
+    nearest, rows, others = bank_scores(query, bank, 7, also)
+    (nearest.square().sum() + others.sum()).backward()
+    scores = plain @ bank.float().T
+    (scores.gather(1, rows).square().sum() + scores.gather(1, also).sum()).backward()
+    torch.testing.assert_close(query.grad, plain.grad, rtol=0.02, atol=0.02)
+
+
 def test_bank_scores_are_those_of_float32_under_autocast():
     bank, query, also = unit(torch.randn(200, 64)), unit(torch.randn(5, 64)), torch.zeros(5, 1, dtype=torch.long)
     with torch.autocast('cpu', dtype=torch.bfloat16):

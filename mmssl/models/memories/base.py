@@ -73,4 +73,4 @@ class BaseMemory(nn.Module):
 
 
 def _bit_sum(buffer: Tensor) -> Tensor:
-    return buffer.contiguous().view(-1).view(_INTEGERS[buffer.element_size()]).long().sum()
+    return buffer.contiguous().view(-1).view(_INTEGERS[buffer.element_size()]).sum(dtype=torch.int64)

@@ -55,16 +55,15 @@ class LightlySwAV(BaseAlgorithm):
 
 
 def adapt(cfg: Config) -> None:
-    """Put lightly's SwAV into a config of ours, with our numbers but for two, without which its loss becomes NaN.
+    """Put lightly's SwAV into a config of ours, with our numbers but for half the learning rate.
 
-    Its Sinkhorn neither subtracts a maximum nor guards a division, and its prototypes have biases that grow: with our
-    settings of the CPU config (learning rate 0.4, epsilon 0.03) a row of the matrix underflows after 26 to 40 steps,
-    with epsilon 0.05 as well. So it gets its own default epsilon of 0.05 and half the learning rate.
+    Its Sinkhorn neither subtracts a maximum nor guards a division, and its prototypes have biases that grow: at the
+    rate of our CPU config (0.4) a row of the matrix underflows after 26 to 40 steps, and its loss becomes NaN.
 
     Args:
         cfg: Changed in place.
     """
     for name in ('neck', 'prototypes'):
         cfg.model[name].pop('type')
-    cfg.model.update(type=LightlySwAV, epsilon=0.05)
+    cfg.model.update(type=LightlySwAV)
     cfg.optim_wrapper.optimizer.lr /= 2
