@@ -3,7 +3,8 @@
     python tools/benchmarks/learning.py configs/swav/swav_resnet10_1xb128_cpu_2e_cifar10.py --peer lightly
 
 Each run leaves one JSON file, so a benchmark that was stopped goes on where it was; the tables are printed at the end
-and written beside the files. What one step costs, and what the views cost, is measured in the same call.
+and written beside the files. The same call measures what a step costs, and what the views cost beside torchvision's and
+lightly's.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from mmengine.config import Config, DictAction
 sys.path.insert(0, str(Path(__file__).parent))
 
 from peers import lightly_contrast, lightly_swav
+from speed import views
 
 from mmssl.datasets import Subset
 from mmssl.engine import Runner
@@ -116,6 +118,18 @@ def _backbone(model: torch.nn.Module, batch: dict, a_pass_a_view: bool) -> Calla
     return work
 
 
+def view_table(cfg: Config) -> str:
+    """Images a second and core that the config's crops allow, for pictures of its largest crop's size, in Markdown."""
+    kinds = cfg.train_dataloader.dataset.views
+    crops = [(count, kind.size, tuple(kind.scale)) for count, kind in zip(kinds.counts, kinds.views)]
+    side = max(size for _, size, _ in crops)
+    rates = views.run('views', {'picture': (side, side), 'crops': crops, 'blur': kinds.views[0].get('blur_prob', 0.0)})
+    lines = [
+        f'| {name} | {row["images_per_second"]:.0f} | {row["mmssl_is_faster_by"]:.2f} |' for name, row in rates.items()
+    ]
+    return '\n'.join(['| views by | images a second and core | mmssl / it |', '|---|---|---|', *lines])
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Mean and spread over the seeds, in Markdown."""
     lines = []
@@ -152,7 +166,7 @@ def main() -> None:
             rows.append(json.loads(result.read_text()))
     report = table(rows)
     if args.steps:
-        report += '\n\n' + step_table(step_shares(cfg, trained, args.steps))
+        report += '\n\n' + step_table(step_shares(cfg, trained, args.steps)) + '\n\n' + view_table(cfg)
     (work_dir / 'table.md').write_text(report + '\n')
     print(report)
 

@@ -126,9 +126,10 @@ def measure(contestants: dict[str, Callable], images: int, rounds: int) -> dict[
     return rates
 
 
-def run(name: str, images: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Measure one setting and print its table."""
-    setting = SETTINGS[name]
+def run(name: str, setting: dict, images: int = 64, rounds: int = 7) -> dict[str, dict[str, float]]:
+    """Measure one setting, in processor time of one thread, and print its table."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker of a data loader
     with tempfile.TemporaryDirectory() as temporary:
         paths = write_pictures(Path(temporary), setting['picture'], images)
         size = statistics.mean(path.stat().st_size for path in paths)
@@ -139,6 +140,7 @@ def run(name: str, images: int, rounds: int) -> dict[str, dict[str, float]]:
             'lightly': lightly_swav(paths, setting),
         }
         rates = measure({key: load for key, load in contestants.items() if load}, images, rounds)
+    torch.set_num_threads(threads)
     print(f'{name}: {images} JPEG files of {size / 1000:.1f} kB, median of {rounds} rounds')
     table = {}
     for key, rate in rates.items():
@@ -155,8 +157,7 @@ def main() -> None:
     parser.add_argument('--images', type=int, default=64, help='pictures a round')
     parser.add_argument('--json', type=Path, help='also write the figures here')
     args = parser.parse_args()
-    torch.set_num_threads(1)  # as in a worker of a data loader
-    tables = {name: run(name, args.images, args.rounds) for name in SETTINGS}
+    tables = {name: run(name, setting, args.images, args.rounds) for name, setting in SETTINGS.items()}
     if args.json:
         args.json.write_text(json.dumps(tables, indent=2) + '\n')
 
