@@ -278,6 +278,20 @@ MUTATIONS = [
         'tests/models/test_memories.py',
     ),
     Mutation(
+        'the teacher moves after a skipped step',
+        'mmssl/models/memories/ema_teacher.py',
+        '        """Forget the students that were staged."""\n        self._staged = ()\n',
+        '        """Forget the students that were staged."""\n',
+        'tests/models/test_memories.py',
+    ),
+    Mutation(
+        'each rank estimates the constant of NPID alone',
+        'mmssl/models/algorithms/npid.py',
+        'mean_over_ranks(likelihoods)',
+        'likelihoods.detach().mean()',
+        'tests/models/test_npid.py',
+    ),
+    Mutation(
         'the momentum of a teacher is a step late',
         'mmssl/engine/hooks/schedule_hook.py',
         'step + self.ahead - self.begin',
@@ -315,8 +329,8 @@ MUTATIONS = [
     Mutation(
         'negatives are not a function of the draw',
         'mmssl/models/algorithms/npid.py',
-        'hash_draws(hash_seed(self.seed, _NEGATIVES), draws)',
-        'hash_draws(_NEGATIVES, draws)',
+        'hash_draws(hash_seed(self.seed, _NEGATIVES), draws, self.num_negatives) % len(self.bank)',
+        'torch.randint(len(self.bank), (len(draws), self.num_negatives))',
         'tests/models/test_npid.py',
     ),
     Mutation(

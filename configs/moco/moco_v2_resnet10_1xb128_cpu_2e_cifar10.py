@@ -1,4 +1,4 @@
-"""MoCo v2 that learns in about five minutes on two cores: a narrow ResNet-10, a queue of 4,096 keys."""
+"""MoCo v2 for two cores: a narrow ResNet-10, a queue of 4,096 keys."""
 
 from mmengine.config import read_base
 

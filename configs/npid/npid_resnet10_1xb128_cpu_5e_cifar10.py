@@ -1,4 +1,4 @@
-"""NPID that learns in about five minutes on two cores: a narrow ResNet-10, a softmax over all 50,000 rows."""
+"""NPID for two cores: a narrow ResNet-10, a softmax over all 50,000 rows."""
 
 from mmengine.config import read_base
 

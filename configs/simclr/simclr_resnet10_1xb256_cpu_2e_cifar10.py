@@ -1,4 +1,4 @@
-"""SimCLR that learns in about five minutes on two cores: a narrow ResNet-10, two views of 32 pixels."""
+"""SimCLR for two cores: a narrow ResNet-10, two views of 32 pixels."""
 
 from mmengine.config import read_base
 

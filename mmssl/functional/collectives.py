@@ -40,6 +40,13 @@ def _reduced(tensor: Tensor, operation: dist.ReduceOp, group: ProcessGroup | Non
     return tensor
 
 
+def mean_over_ranks(tensor: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """Mean of all elements of the tensors of all ranks, a scalar on every rank; no gradient. Sizes may differ."""
+    values = tensor.detach()
+    total, count = sum_over_ranks(torch.stack([values.sum(), values.new_tensor(values.numel())]), group)
+    return total / count
+
+
 def gather(rows: Tensor, group: ProcessGroup | None = None) -> Tensor:
     """Rows of all ranks in rank order, which is the order of one process; no gradient.
 

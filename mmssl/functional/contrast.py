@@ -47,8 +47,8 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
 def nt_xent(first: Tensor, second: Tensor, temperature: float, group: ProcessGroup | None = None) -> Tensor:
     """NT-Xent: each view finds the other view of its image among all views of the batches of all ranks.
 
-    The gradient flows through the views of other ranks too, so that averaging over the ranks, as DDP does, gives the
-    gradient of one process with the whole batch.
+    The gradient flows through the views of other ranks too: the mean over the ranks, weighted with their batches, has
+    the gradient of one process with the whole batch.
 
     Args:
         first: Unit rows, one view of each of this rank's images, shape ``(B, D)``; ``B`` may differ between ranks.

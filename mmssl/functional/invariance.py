@@ -26,14 +26,13 @@ def instance_loss(own: Tensor, nearest: Tensor) -> Tensor:
 
 
 @in_float32
-def propagation_loss(own: Tensor, nearest: Tensor, positives: Tensor, exclude_own: bool = True) -> Tensor:
-    """Minus the logarithm of the share of the positives among the nearest rows, as in the released code.
+def propagation_loss(own: Tensor, nearest: Tensor, positives: Tensor) -> Tensor:
+    """Minus the logarithm of what the positives are to the nearest rows without the own one, as in the released code.
 
     Args:
         own: Logit of each sample with its own row, shape ``(B,)``.
         nearest: Logits of its nearest rows, shape ``(B, M)``.
         positives: Logits of its positives, shape ``(B, P)``.
-        exclude_own: Whether the sample's own row is taken out of the background.
 
     Returns:
         Scalar: mean over the batch.
@@ -41,8 +40,7 @@ def propagation_loss(own: Tensor, nearest: Tensor, positives: Tensor, exclude_ow
     Source: WangFeng18/InvariancePropagation, ``objective.py``.
     """
     background = nearest.logsumexp(dim=1)
-    if exclude_own:
-        background = background + torch.log1p(-(own - background).exp().clamp_max(_LARGEST))
+    background = background + torch.log1p(-(own - background).exp().clamp_max(_LARGEST))
     return -((positives.logsumexp(dim=1) - background).exp() + _SMALLEST).log().mean()
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_COLUMNS = 1024  # rows a query that are copied at a time
 _ANCHORS = 32  # at a time: their scores with every row are held at once
 
 
@@ -90,7 +91,7 @@ def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> tuple[
         Scores of the nearest rows, descending, ``(B, count)``; their numbers, int64, ``(B, count)``; scores of
         ``also``, ``(B, P)``.
     """
-    query = query.float() if query.dtype == torch.bfloat16 else query
+    query = query.float() if query.dtype in (torch.float16, torch.bfloat16) else query
     with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
         chunks = zip(query.split(_ANCHORS), also.split(_ANCHORS))
         parts = [_chunk_scores(*chunk, bank, count) for chunk in chunks]
@@ -100,13 +101,22 @@ def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> tuple[
 
 
 def _chunk_scores(query: Tensor, also: Tensor, bank: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    exact = bank.dtype == query.dtype
+    if not exact and not count:
+        return query.new_empty(len(query), 0), _exact_scores(query, also, bank), also[:, :0]
     scores = query.to(bank.dtype) @ bank.T
     nearest, rows = scores.topk(count, dim=1)
-    if bank.dtype == query.dtype:
+    if exact:
         return nearest, scores.gather(1, also), rows
-    nearest, others = (torch.einsum('bd,bpd->bp', query, bank[chosen].to(query.dtype)) for chosen in (rows, also))
+    nearest = _exact_scores(query, rows, bank)
     order = nearest.argsort(dim=1, descending=True, stable=True)
-    return nearest.gather(1, order), others, rows.gather(1, order)
+    return nearest.gather(1, order), _exact_scores(query, also, bank), rows.gather(1, order)
+
+
+def _exact_scores(query: Tensor, rows: Tensor, bank: Tensor) -> Tensor:
+    """Products with chosen rows, in the query's precision; some columns at a time, since rows are copied."""
+    columns = [torch.einsum('bd,bpd->bp', query, bank[some].to(query.dtype)) for some in rows.split(_COLUMNS, dim=1)]
+    return torch.cat(columns, dim=1)
 
 
 class _Scores(torch.autograd.Function):

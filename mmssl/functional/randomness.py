@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 _MASK = (1 << 64) - 1
+_STEP = 0x9E3779B97F4A7C15
+_FACTORS, _SHIFTS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB), (30, 27)
 
 
 def hash_seed(*keys: int) -> int:
@@ -22,24 +24,44 @@ def hash_seed(*keys: int) -> int:
     """
     state = 0
     for key in keys:
-        state = (state + (key & _MASK) + 0x9E3779B97F4A7C15) & _MASK
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state = (state + (key & _MASK) + _STEP) & _MASK
+        for factor, shift in zip(_FACTORS, _SHIFTS):
+            state = ((state ^ (state >> shift)) * factor) & _MASK
         state ^= state >> 31
     return state >> 1
 
 
-def hash_draws(seed: int, draws: Tensor) -> list[int]:
-    """A seed for each draw, :func:`hash_seed` of ``(seed, draw)``; for what a method draws by chance for a sample.
+def hash_draws(seed: int, draws: Tensor, count: int) -> Tensor:
+    """Numbers by chance for each draw, on its device: :func:`hash_seed` of ``(seed, draw, place)``.
 
     Args:
-        seed: Of the method.
-        draws: Numbers of the draws, shape ``(B,)``.
+        seed: Of the run and the purpose.
+        draws: Numbers of the draws, int64, shape ``(B,)``.
+        count: Numbers a draw.
 
     Returns:
-        B seeds.
+        Whole numbers in ``[0, 2**63)``, int64, shape ``(B, count)``.
     """
-    return [hash_seed(seed, draw) for draw in draws.tolist()]
+    places = torch.arange(count, device=draws.device)
+    first = _mix(torch.zeros((), dtype=torch.int64, device=draws.device), seed)
+    return _logical_shift(_mix(_mix(first, draws)[:, None], places), 1)
+
+
+def _mix(state: Tensor, key: Tensor | int) -> Tensor:
+    """One round of :func:`hash_seed`; products of int64 drop what does not fit, as unsigned ones do."""
+    key = _signed(key & _MASK) if isinstance(key, int) else key
+    state = state + key + _signed(_STEP)
+    for factor, shift in zip(_FACTORS, _SHIFTS):
+        state = (state ^ _logical_shift(state, shift)) * _signed(factor)
+    return state ^ _logical_shift(state, 31)
+
+
+def _logical_shift(bits: Tensor, places: int) -> Tensor:
+    return (bits >> places) & (_MASK >> places)
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
 
 
 def seed_cpu(seed: int) -> None:

@@ -1,6 +1,5 @@
 """Rows exchanged between the ranks, so that the batch statistics of a rank tell nothing about its own samples."""
 
-import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
@@ -22,19 +21,15 @@ class Shuffle:
     def __init__(self, seed: int, draws: Tensor, group: ProcessGroup | None = None) -> None:
         self.group, self.alone = group, world_size(group) == 1
         if not self.alone:
-            everything = gather(draws, group)
-            self.order = torch.tensor(hash_draws(hash_seed(seed, _ORDER), everything), device=draws.device).argsort(
-                stable=True
-            )
-            self.lengths = lengths_on_ranks(len(draws), draws.device, group)
+            lengths = lengths_on_ranks(len(draws), draws.device, group)
+            luck = hash_draws(hash_seed(seed, _ORDER), gather(draws, group), 1)[:, 0]
+            order = luck.argsort(stable=True)
+            self.there, self.here = (places.split(lengths)[rank(group)] for places in (order, order.argsort()))
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Other rows for this rank: ``(B, ...)`` to ``(B, ...)``; no gradient."""
-        return rows if self.alone else self._own(gather(rows, self.group)[self.order])
+        return rows if self.alone else gather(rows, self.group)[self.there]
 
     def back(self, rows: Tensor) -> Tensor:
         """What was made of the rows, on the rank that they came from: ``(B, ...)`` to ``(B, ...)``; no gradient."""
-        return rows if self.alone else self._own(gather(rows, self.group)[self.order.argsort()])
-
-    def _own(self, rows: Tensor) -> Tensor:
-        return rows.split(self.lengths)[rank(self.group)]
+        return rows if self.alone else gather(rows, self.group)[self.here]

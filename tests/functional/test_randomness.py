@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 
-from mmssl.functional import hash_seed, seed_cpu
+from mmssl.functional import hash_draws, hash_seed, seed_cpu
 
 
 def test_the_seed_is_the_same_on_every_machine():
@@ -33,3 +33,9 @@ def test_all_three_generators_are_seeded():
         seed_cpu(hash_seed(3, 4))
         draws.append((torch.rand(3).tolist(), random.random(), np.random.rand()))
     assert draws[0] == draws[1]
+
+
+def test_the_hashes_of_many_draws_are_those_of_one():
+    draws = torch.tensor([0, 7, 123456789012])
+    found = hash_draws(2**40 + 5, draws, 4)
+    assert found.tolist() == [[hash_seed(2**40 + 5, draw, place) for place in range(4)] for draw in draws.tolist()]

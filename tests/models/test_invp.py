@@ -60,7 +60,7 @@ def test_three_steps_equal_the_released_code(name):
 
 
 def test_the_form_with_easy_positives_and_the_whole_background_equals_the_released_code():
-    from mmssl.functional import bank_scores, instance_loss, propagate_neighbors, propagation_loss
+    from mmssl.functional import bank_scores, instance_loss, propagate_neighbors
 
     case = golden('invp/loss_t0.2_incl_easy.npz')
     cfg, bank, neighbors = case['cfg'], case['bank0'].clone(), case['neigh0'].clone()
@@ -73,7 +73,7 @@ def test_the_form_with_easy_positives_and_the_whole_background_equals_the_releas
         easy = others[:, 1:].topk(cfg['n_pos'], dim=1)
         assert torch.equal(reached.gather(1, easy.indices), case[f's{step}_hardpos'])
         instance = instance_loss(others[:, 0], nearest)
-        propagation = propagation_loss(others[:, 0], nearest, easy.values, exclude_own=False)
+        propagation = instance_loss(easy.values.logsumexp(dim=1), nearest)  # the share of the whole background
         (instance + 0.6 * propagation).backward()
         _close(instance, case[f's{step}_L_ins'])
         _close(propagation, case[f's{step}_L_inv'])
@@ -133,8 +133,14 @@ def test_a_background_larger_than_the_data_is_refused_with_the_number_that_works
 
 def test_neighbours_as_many_as_samples_are_refused_with_the_number_that_works():
     model = InvP(Passing(), nn.Identity(), dict(dim=4, num_neighbors=8), num_background=9)
-    with pytest.raises(ValueError, match=r'8 neighbours.*9 samples.*8|background'):
+    with pytest.raises(ValueError, match=r'8 neighbours a sample.*8 samples.*num_neighbors of the bank to 7 or less'):
         model.allocate(8)
+
+
+@pytest.mark.parametrize('bank, steps', [(dict(dim=4), 3), (dict(dim=4, num_neighbors=2), 0)])
+def test_nothing_to_propagate_over_is_refused(bank, steps):
+    with pytest.raises(ValueError, match='to 1 or more'):
+        InvP(Passing(), nn.Identity(), bank, steps=steps)
 
 
 def test_an_unknown_variant_is_refused():

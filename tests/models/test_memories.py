@@ -201,11 +201,12 @@ def test_a_teacher_averages_weights_and_leaves_statistics_to_its_own_forward_pas
 def test_a_teacher_stays_where_it_is_after_a_discard():
     student = nn.Linear(3, 3)
     teacher = EMATeacher(student, momentum=0.5)
+    before = student.weight.clone()
     nn.init.ones_(student.weight)
     teacher.stage(student)
     teacher.discard()
     teacher.commit()
-    assert not torch.equal(teacher.networks[0].weight, student.weight)
+    assert torch.equal(teacher.networks[0].weight, before)
 
 
 def test_a_teacher_asks_for_no_gradient_and_is_saved_with_the_model():
@@ -217,10 +218,16 @@ def test_a_teacher_asks_for_no_gradient_and_is_saved_with_the_model():
 def _first_value():
     memory = FirstValue()
     for value in (1.0, 5.0):
-        memory.stage(torch.tensor(value + torch.distributed.get_rank()))
+        memory.stage(torch.tensor(value))
+        memory.stage(torch.tensor(9.0))  # of a further micro-batch
         memory.commit()
     return float(memory.value), memory.ranks_agree()
 
 
-def test_the_first_value_is_the_mean_over_the_ranks_and_stays(ranks):
-    assert ranks(2, _first_value) == [(1.5, True)] * 2
+def test_the_first_value_stays(ranks):
+    assert ranks(2, _first_value) == [(1.0, True)] * 2
+
+
+def test_neighbours_that_the_bank_does_not_keep_are_refused():
+    with pytest.raises(ValueError, match='2 neighbours a sample for a bank of 0: set num_neighbors of the bank to 2'):
+        FeatureBank(4).stage(torch.tensor([0]), torch.ones(1, 4), torch.zeros(1, 2, dtype=torch.long))

@@ -95,7 +95,7 @@ def _small(objective):
     return NPID(Smooth(), nn.Linear(8, 6), dict(dim=6), num_negatives=7, objective=objective)
 
 
-@pytest.mark.parametrize('objective', ['info_nce', 'softmax'])
+@pytest.mark.parametrize('objective', ['info_nce', 'nce', 'softmax'])
 @pytest.mark.parametrize('sizes', UNEQUAL)
 def test_several_processes_compute_what_one_computes(ranks, sizes, objective):
     check(ranks, partial(_small, objective), sizes, num_views=1)
@@ -105,3 +105,8 @@ def test_more_negatives_than_samples_are_refused_with_the_number_that_works():
     model = NPID(Passing(), nn.Identity(), dict(dim=4), num_negatives=65536)
     with pytest.raises(ValueError, match=r'65536 negatives.*50000 samples.*50000 or less'):
         model.allocate(50000)
+
+
+def test_a_softmax_over_a_bfloat16_bank_is_refused():
+    with pytest.raises(ValueError, match='leave model.bank.dtype out'):
+        NPID(Passing(), nn.Identity(), dict(dim=4, dtype='bfloat16'), objective='softmax')

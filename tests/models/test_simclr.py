@@ -23,3 +23,10 @@ def _small():
 @pytest.mark.parametrize('sizes', UNEQUAL)
 def test_several_processes_compute_what_one_computes(ranks, sizes):
     check(ranks, _small, sizes)
+
+
+@pytest.mark.parametrize('count', [1, 3])
+def test_another_number_of_views_is_refused_with_what_to_set(count):
+    views = [torch.randn(4, 3, 8, 8) for _ in range(count)]
+    with pytest.raises(ValueError, match=rf'SimCLR takes 2 views, but the data set gives {count}: set .*views.counts'):
+        _small()(views, mode='loss')

@@ -86,6 +86,7 @@ def step_shares(cfg: Config, names: list[str], steps: int) -> dict[str, dict[str
     for name in names:
         run = variant(cfg, name, 0, Path())
         model = MODELS.build(run.model).train()
+        model.allocate(len(loader.dataset))
         optimizer = OPTIMIZERS.build({**run.optim_wrapper.optimizer, 'params': list(model.parameters())})
         timers[name] = _step(model, OptimWrapper(optimizer=optimizer), batch), _backbone(model, batch, name in PEERS)
     times: dict[str, list[list[float]]] = {name: [[], []] for name in names}
@@ -107,13 +108,18 @@ def _step(model: torch.nn.Module, wrapper: OptimWrapper, batch: dict) -> Callabl
 
 def _backbone(model: torch.nn.Module, batch: dict, a_pass_a_view: bool) -> Callable:
     views = model.data_preprocessor(batch, training=True)['inputs']
-    sizes = (
-        [[view] for view in views] if a_pass_a_view else [list(v) for _, v in groupby(views, lambda view: view.shape)]
-    )
+    followed = any('teacher' in name for name, _ in model.named_children())  # learns from one view, sees the other
+    learned, seen = (views[:1], views[1:]) if followed else (views, [])
+    groups = [[view] for view in learned]
+    if not a_pass_a_view:
+        groups = [list(group) for _, group in groupby(learned, lambda view: view.shape)]
 
     def work() -> None:
-        features = torch.cat([model.extract_feat(torch.cat(group)) for group in sizes])
+        features = torch.cat([model.extract_feat(torch.cat(group)) for group in groups])
         features.backward(torch.ones_like(features))
+        with torch.no_grad():
+            for view in seen:
+                model.extract_feat(view)
 
     return work
 
@@ -151,6 +157,11 @@ def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
+    method = cfg.model.type.__name__
+    if args.peer and method not in PEERS[args.peer]:
+        raise SystemExit(
+            f'{args.peer} has no {method}: leave --peer out, or choose a config of {list(PEERS[args.peer])}.'
+        )
     cfg.evaluation.gallery.source = {'type': Subset, 'source': cfg.evaluation.gallery.source, 'num': args.gallery}
     work_dir = Path(args.work_dir) / Path(args.config).stem
     work_dir.mkdir(parents=True, exist_ok=True)

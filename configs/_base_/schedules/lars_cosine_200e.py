@@ -1,4 +1,7 @@
-"""OpenMMLab's LARS with ten epochs of warm-up and a cosine, for batches of 256: SimCLR's recipe in mmselfsup."""
+"""OpenMMLab's LARS with ten epochs of warm-up and a cosine, for batches of 256: SimCLR's recipe in mmselfsup.
+
+The cosine moves the rate every step; in mmselfsup every epoch.
+"""
 
 from mmssl.engine import EpochLoop, WarmupCosineLR
 from mmssl.engine.optimizers import OpenMMLabLARS, OptimWrapper

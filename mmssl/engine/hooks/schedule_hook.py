@@ -16,7 +16,7 @@ class ScheduleHook(Hook):
 
     Args:
         attribute: Path from the model, for example ``'teacher.momentum'``.
-        start: Value up to ``begin``.
+        start: Value up to ``begin`` (a Gaussian comes from a little above it).
         end: Value from ``until`` on.
         curve: ``'cosine'``, ``'linear'``, ``'gaussian'`` or ``'jump'`` (from ``start`` to ``end`` at ``until``).
         begin: Step at which the curve begins.

@@ -23,9 +23,11 @@ class BaseAlgorithm(BaseModel):
 
     Attributes:
         seed: Of the run, for what a method draws by chance; set by MemoryHook.
+        num_views: Views an image that ``loss`` takes; None for any number.
     """
 
     seed: int = 0
+    num_views: int | None = None
 
     def __init__(
         self,
@@ -67,6 +69,11 @@ class BaseAlgorithm(BaseModel):
     def forward(self, inputs: list[Tensor], batch: Batch | None = None, mode: str = 'tensor') -> Any:
         """MMEngine's entry: ``mode`` is ``'loss'``, ``'predict'`` or ``'tensor'`` (features of the first view)."""
         if mode == 'loss':
+            if self.num_views not in (None, len(inputs)):
+                raise ValueError(
+                    f'{type(self).__name__} takes {self.num_views} views, but the data set gives {len(inputs)}: set '
+                    f'train_dataloader.dataset.views.counts to numbers that add up to {self.num_views}.'
+                )
             share = share_of_batch(len(inputs[0]), inputs[0].device)
             return {
                 name: value * share if 'loss' in name else value for name, value in self.loss(inputs, batch).items()

@@ -48,10 +48,12 @@ class InvP(BaseAlgorithm):
         init_cfg: MMEngine's initialisation config.
 
     Raises:
-        ValueError: No such variant or choice of positives, or both together.
+        ValueError: No such variant or choice of positives, or both together; or no neighbours to step over.
 
     Source: the paper, and WangFeng18/InvariancePropagation for the order of operations.
     """
+
+    num_views = 1
 
     def __init__(
         self,
@@ -75,6 +77,11 @@ class InvP(BaseAlgorithm):
                 f"'paper' with 'hard'."
             )
         self.neck, self.bank = build(neck), FeatureBank(**bank)
+        if self.bank.num_neighbors < 1 or steps < 1:
+            raise ValueError(
+                f'InvP with {self.bank.num_neighbors} neighbours and {steps} steps: set model.bank.num_neighbors and '
+                f'model.steps to 1 or more (the paper: 4 and 3).'
+            )
         self.num_background, self.num_positives, self.steps = num_background, num_positives, steps
         self.temperature, self.invariance_weight = temperature, float(invariance_weight)
         self.variant, self.positives = variant, positives
@@ -115,9 +122,8 @@ class InvP(BaseAlgorithm):
         count = min(self.num_positives, distant.shape[1])
         if self.positives == 'hard':
             return distant.topk(count, dim=1, largest=False).values
-        seeds = hash_draws(hash_seed(self.seed, _POSITIVES), draws)
-        orders = [torch.randperm(distant.shape[1], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return distant.gather(1, torch.stack(orders)[:, :count].to(distant.device))
+        luck = hash_draws(hash_seed(self.seed, _POSITIVES), draws, distant.shape[1])
+        return distant.gather(1, luck.argsort(dim=1)[:, :count])
 
     def _losses_of_the_paper(
         self, samples: Tensor, own: Tensor, nearest: Tensor, rows: Tensor, distant: Tensor, reached: Tensor
@@ -137,10 +143,10 @@ class InvP(BaseAlgorithm):
         Raises:
             ValueError: More background rows than samples, or fewer than the neighbours need.
         """
+        super().allocate(num_samples)
         least = self.bank.num_neighbors + 1
         if not least <= self.num_background <= num_samples:
             raise ValueError(
                 f'{self.num_background} background rows with {self.bank.num_neighbors} neighbours, and the data set '
                 f'has {num_samples} samples: set model.num_background between {least} and {num_samples}.'
             )
-        super().allocate(num_samples)

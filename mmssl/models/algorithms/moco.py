@@ -28,6 +28,8 @@ class MoCo(BaseAlgorithm):
     Source: the papers, and facebookresearch/moco for the order of operations.
     """
 
+    num_views = 2
+
     def __init__(
         self,
         backbone: nn.Module | dict,

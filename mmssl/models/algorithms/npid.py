@@ -7,7 +7,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mmssl.datasets.structures import Batch
-from mmssl.functional import bank_scores, contrast, hash_draws, hash_seed, in_float32, noise_contrastive, unit
+from mmssl.functional import (
+    bank_scores,
+    contrast,
+    hash_draws,
+    hash_seed,
+    in_float32,
+    mean_over_ranks,
+    noise_contrastive,
+    unit,
+)
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import FeatureBank, FirstValue
 from mmssl.registry import MODELS
@@ -22,7 +31,7 @@ class NPID(BaseAlgorithm):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
-        bank: Arguments of the :class:`~mmssl.models.memories.FeatureBank`: ``dim`` and ``momentum``.
+        bank: Arguments of the :class:`~mmssl.models.memories.FeatureBank`: ``dim``, ``momentum`` and ``dtype``.
         num_negatives: Rows drawn by chance for each sample, its own not excluded. Not used by ``'softmax'``.
         temperature: Divides the cosines.
         objective: ``'info_nce'``, cross-entropy among the drawn rows (OpenMMLab's form); ``'nce'``, noise-contrastive
@@ -31,10 +40,12 @@ class NPID(BaseAlgorithm):
         init_cfg: MMEngine's initialisation config.
 
     Raises:
-        ValueError: There is no such objective.
+        ValueError: There is no such objective, or it does not work with the bank's dtype.
 
     Source: the paper, and zhirongw/lemniscate.pytorch for the constants.
     """
+
+    num_views = 1
 
     def __init__(
         self,
@@ -50,6 +61,8 @@ class NPID(BaseAlgorithm):
         super().__init__(backbone, data_preprocessor, init_cfg)
         if objective not in ('info_nce', 'nce', 'softmax'):
             raise ValueError(f"objective={objective!r} of NPID: set it to 'info_nce', 'nce' or 'softmax'.")
+        if objective == 'softmax' and bank.get('dtype', 'float32') != 'float32':
+            raise ValueError("objective='softmax' takes every row in float32: leave model.bank.dtype out.")
         self.neck, self.bank = build(neck), FeatureBank(**bank)
         self.num_negatives, self.temperature, self.objective = num_negatives, temperature, objective
         if objective == 'nce':
@@ -77,10 +90,7 @@ class NPID(BaseAlgorithm):
 
     def draw_negatives(self, draws: Tensor) -> Tensor:
         """Row numbers by chance, a function of each sample's draw: ``(B,)`` to ``(B, num_negatives)``."""
-        seeds = hash_draws(hash_seed(self.seed, _NEGATIVES), draws)
-        size = (self.num_negatives,)
-        rows = [torch.randint(len(self.bank), size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return torch.stack(rows).to(draws.device)
+        return hash_draws(hash_seed(self.seed, _NEGATIVES), draws, self.num_negatives) % len(self.bank)
 
     def nce(self, scores: Tensor) -> Tensor:
         """Noise-contrastive estimation of the sample's own row, which stands first: ``(B, 1 + K)`` to a scalar."""
@@ -90,7 +100,7 @@ class NPID(BaseAlgorithm):
     def probabilities(self, scores: Tensor) -> Tensor:
         """Of the rows that gave these scores; the partition function is the first batch's estimate ever after."""
         likelihoods = (scores / self.temperature).exp()
-        estimate = likelihoods.detach().mean() * len(self.bank)
+        estimate = mean_over_ranks(likelihoods) * len(self.bank)
         self.normaliser.stage(estimate)
         constant = torch.where(self.normaliser.value > 0, self.normaliser.value.to(estimate), estimate)
         return likelihoods / constant

@@ -21,6 +21,8 @@ class SimCLR(BaseAlgorithm):
         init_cfg: MMEngine's initialisation config.
     """
 
+    num_views = 2
+
     def __init__(
         self,
         backbone: nn.Module | dict,

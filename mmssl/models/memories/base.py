@@ -5,15 +5,17 @@ from torch import Tensor, nn
 
 from mmssl.functional import max_over_ranks
 
+_SLICE = 1 << 22  # elements: their sum makes a copy of 8 bytes each
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes an element
 
 
 class BaseMemory(nn.Module):
     """State that lives across iterations outside the gradient.
 
-    All of it is held in buffers, so a checkpoint has it. A forward pass *stages* what the memory should learn; after
-    the optimizer's step :class:`~mmssl.engine.hooks.MemoryHook` makes the memory *commit* it, or *discard* it where
-    the step was skipped. Every rank commits the rows of all ranks, in the same order, so that the copies stay equal.
+    All of it is held in buffers or frozen parameters, so a checkpoint has it. A forward pass *stages* what the memory
+    should learn; after the optimizer's step :class:`~mmssl.engine.hooks.MemoryHook` makes the memory *commit* it, or
+    *discard* it where the step was skipped. Every rank commits the rows of all ranks, in the same order, so that the
+    copies stay equal.
 
     Attributes:
         seed: Of the run; set by MemoryHook before ``allocate``.
@@ -73,4 +75,6 @@ class BaseMemory(nn.Module):
 
 
 def _bit_sum(buffer: Tensor) -> Tensor:
-    return buffer.contiguous().view(-1).view(_INTEGERS[buffer.element_size()]).sum(dtype=torch.int64)
+    bits = buffer.contiguous().view(-1).view(_INTEGERS[buffer.element_size()])
+    parts = bits.split(_SLICE) if len(bits) else [bits]
+    return torch.stack([part.sum(dtype=torch.int64) for part in parts]).sum()

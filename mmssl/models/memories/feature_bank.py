@@ -56,7 +56,7 @@ class FeatureBank(BaseMemory):
                 f'{self.num_neighbors} neighbours a sample, but the data set has {num_samples} samples: set '
                 f'num_neighbors of the bank to {num_samples - 1} or less.'
             )
-        generator = torch.Generator().manual_seed(hash_seed(self.seed, _START))
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, _START, 0))
         bound = (3 / self.dim) ** 0.5
         rows = torch.empty(num_samples, self.dim).uniform_(-bound, bound, generator=generator)
         self.rows = rows.to(self.rows)
@@ -69,8 +69,16 @@ class FeatureBank(BaseMemory):
             sample_idx: Numbers of the samples, int64, shape ``(B,)``.
             rows: Their unit embeddings, shape ``(B, dim)``.
             neighbors: Their neighbours, int64, shape ``(B, num_neighbors)``; not given where the bank keeps none.
+
+        Raises:
+            ValueError: Neighbours for a bank that keeps none, or none for one that does.
         """
         neighbors = sample_idx.new_empty(len(sample_idx), 0) if neighbors is None else neighbors
+        if neighbors.shape[1] != self.num_neighbors:
+            raise ValueError(
+                f'{neighbors.shape[1]} neighbours a sample for a bank of {self.num_neighbors}: set num_neighbors of '
+                f'the bank to {neighbors.shape[1]}.'
+            )
         self._staged.append((sample_idx, rows.detach(), neighbors))
 
     def commit(self) -> None:

@@ -3,14 +3,13 @@
 import torch
 from torch import Tensor
 
-from mmssl.functional import sum_over_ranks, world_size
 from mmssl.models.memories.base import BaseMemory
 from mmssl.registry import MEMORIES
 
 
 @MEMORIES.register_module()
 class FirstValue(BaseMemory):
-    """Keeps the first positive number that was committed: the mean over the ranks.
+    """Keeps the first positive number that was committed.
 
     Buffers: ``value``, a float32 scalar; 0 until something was committed.
 
@@ -25,13 +24,13 @@ class FirstValue(BaseMemory):
         self._staged: Tensor | None = None
 
     def stage(self, value: Tensor) -> None:
-        """Keep a positive scalar of this rank for the next commit."""
-        self._staged = value.detach()
+        """Keep a positive scalar, the same on every rank, for the next commit; of several the first."""
+        self._staged = value.detach() if self._staged is None else self._staged
 
     def commit(self) -> None:
         """Take the staged value, if it is the first one."""
         if not self.value and self._staged is not None:
-            self.value.copy_(sum_over_ranks(self._staged) / world_size())
+            self.value.copy_(self._staged)
         self._staged = None
 
     def discard(self) -> None:

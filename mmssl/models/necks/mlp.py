@@ -18,6 +18,9 @@ class MLPNeck(nn.Module):
         last_batch_norm: Whether batch norm follows the last layer too (SimCLR).
         bias: Whether the linear layers have biases.
 
+    Raises:
+        ValueError: Inner layers without a width.
+
     Source: the projection heads of the papers; SwAV's by default (Caron et al., NeurIPS 2020).
     """
 
@@ -32,6 +35,8 @@ class MLPNeck(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        if num_layers > 1 and not hidden_channels:
+            raise ValueError(f'MLPNeck with {num_layers} layers: give hidden_channels, or set num_layers=1.')
         layers: list[nn.Module] = []
         for _ in range(num_layers - 1):
             norm = [nn.BatchNorm1d(hidden_channels)] if batch_norm else []

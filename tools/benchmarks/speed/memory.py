@@ -154,6 +154,7 @@ def measure_invp(num: int, rounds: int) -> dict[str, dict[str, float]]:
         near, far = multiprocessing.get_context('spawn').Pipe()
         process = multiprocessing.get_context('spawn').Process(target=peak_megabytes, args=(name, num, far))
         process.start()
+        far.close()  # else a child that dies would be waited for
         megabytes[name] = near.recv()
         process.join()
     seconds = in_turns({name: make(num) for name, make in CONTESTANTS.items()}, rounds)
@@ -187,8 +188,8 @@ def measure_queue(rounds: int, length: int = 65536, batch: int = 256) -> dict[st
     return seconds
 
 
-def measure_recall(num: int) -> float:
-    """Share of float32's neighbours that a bfloat16 bank finds."""
+def measure_recall(num: int) -> dict[str, float]:
+    """Shares of float32's neighbours that a bfloat16 bank finds."""
     (rows, _), (embeddings, samples) = make_bank(num), make_batch(num)
     queries, rounded = unit(embeddings.detach()), rows.bfloat16()
     exact, found = (bank_scores(queries, bank, BACKGROUND, samples[:, None])[1] for bank in (rows, rounded))
