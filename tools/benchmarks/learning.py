@@ -87,7 +87,8 @@ def step_shares(cfg: Config, names: list[str], steps: int) -> dict[str, dict[str
         run = variant(cfg, name, 0, Path())
         model = MODELS.build(run.model).train()
         model.allocate(len(loader.dataset))
-        optimizer = OPTIMIZERS.build({**run.optim_wrapper.optimizer, 'params': list(model.parameters())})
+        settings = {**run.optim_wrapper.optimizer, 'lr': 0.0}  # without a warm-up some losses would become NaN
+        optimizer = OPTIMIZERS.build({**settings, 'params': list(model.parameters())})
         timers[name] = _step(model, OptimWrapper(optimizer=optimizer), batch), _backbone(model, batch, name in PEERS)
     times: dict[str, list[list[float]]] = {name: [[], []] for name in names}
     for _ in range(steps):
