@@ -18,7 +18,7 @@ from mmengine.dist import is_main_process
 from mmssl.command_line import add_common_options, read_config
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     """The command line, in the words OpenMMLab users know."""
     parser = argparse.ArgumentParser(description='Train a linear classifier on a frozen backbone.')
     parser.add_argument('config', help='config file, one of configs/benchmarks/classification')
@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', help='where logs and linear.json go; work_dirs/<name of the config> by default')
     parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work directory')
     add_common_options(parser)
-    return parser.parse_args()
+    return parser
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -90,7 +90,7 @@ def probe(cfg: Config, views: int = 5) -> dict[str, Any]:
 
 def main() -> None:
     """Train or probe, print, write."""
-    args = parse_args()
+    args = make_parser().parse_args()
     cfg = load_config(args)
     result = probe(cfg, args.fast) if args.fast else train(cfg)
     if not is_main_process():
