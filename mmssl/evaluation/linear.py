@@ -80,7 +80,7 @@ def probe_with_views(
     training: ImageDataset,
     gallery: ImageDataset,
     query: ImageDataset,
-    views: int = 5,
+    views: int = 7,
     batch_size: int = 256,
     num_workers: int = 0,
 ) -> dict[str, Any]:
