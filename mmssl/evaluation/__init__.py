@@ -4,7 +4,6 @@ from mmssl.evaluation.evaluate import NO_LABELS, NO_QUERY, build_dataset, compar
 from mmssl.evaluation.features import (
     Features,
     RawPixels,
-    Redrawn,
     eval_mode,
     extract_features,
     extract_views,
@@ -24,7 +23,6 @@ __all__ = [
     'Features',
     'LinearAccuracyHook',
     'RawPixels',
-    'Redrawn',
     'alignment',
     'build_dataset',
     'compare_floors',

@@ -113,24 +113,6 @@ def raw_pixel_features(dataset: Dataset, batch_size: int = 256, num_workers: int
     return extract_features(RawPixels(), dataset, batch_size, num_workers)
 
 
-class Redrawn(Dataset):
-    """A data set in one of many visits: sample ``i`` is drawn as number ``visit * N + i``.
-
-    Args:
-        dataset: An :class:`~mmssl.datasets.ImageDataset`.
-        visit: Number of the visit, from 0.
-    """
-
-    def __init__(self, dataset: Dataset, visit: int) -> None:
-        self.dataset, self.visit = dataset, visit
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> dict:
-        return self.dataset[index, self.visit * len(self) + index]
-
-
 @contextmanager
 def random_state_kept() -> Iterator[None]:
     """Leave the CPU generators of torch, NumPy and ``random`` as they were found: loading pictures seeds them, and a

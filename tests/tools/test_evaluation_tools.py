@@ -118,7 +118,7 @@ def test_the_comparison_names_both_protocols_and_their_times(folder, tmp_path):
     found = json.loads((tmp_path / 'compare_linear.json').read_text())
     assert found['fast']['protocol'].startswith(FAST_PROBE)
     assert found['paper']['protocol'].startswith('SwAV linear')
-    assert '7 augmented views' in found['fast']['protocol']
+    assert '10 augmented views' in found['fast']['protocol']
     assert found['paper']['seconds'] > 0
 
 

@@ -27,9 +27,9 @@ def make_parser() -> argparse.ArgumentParser:
         '--fast',
         nargs='?',
         type=int,
-        const=7,
+        const=10,
         metavar='VIEWS',
-        help='the fast probe, on so many random views an image (7)',
+        help='the fast probe, on so many random views an image (10)',
     )
     parser.add_argument('--work-dir', help='where logs and linear.json go; work_dirs/<name of the config> by default')
     parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work directory')
@@ -76,7 +76,7 @@ def train(cfg: Config) -> dict[str, Any]:
     }
 
 
-def probe(cfg: Config, views: int = 7) -> dict[str, Any]:
+def probe(cfg: Config, views: int = 10) -> dict[str, Any]:
     """The fast probe on the config's data."""
     from mmssl.engine import Runner
     from mmssl.evaluation import build_dataset, probe_with_views
