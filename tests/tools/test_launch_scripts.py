@@ -217,7 +217,7 @@ def test_what_the_tests_install_serves_the_quickstart_too(checkout: Path) -> Non
     assert launch(checkout, 'run_tests.sh', '--fast', '-x', MMSSL_VENV=str(checkout)).returncode == 0
     told = commands_of(checkout)
     assert [line for line in told if line.endswith(f'--editable {checkout}[tests]')]
-    assert told[-1] == '-m pytest -m not slow -x'
+    assert told[-1] == '-m pytest -n 2 -m not slow -x'
     assert launch(checkout, 'quickstart.sh', MMSSL_VENV=str(checkout)).returncode == 0
     assert not [line for line in commands_of(checkout) if 'pip install' in line]
 
