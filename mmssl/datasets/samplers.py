@@ -1,9 +1,12 @@
 """Which pictures, in which order, on which rank."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
+from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import get_dist_info
+from torch import nn
 from torch.utils.data import Sampler
 
 from mmssl.functional import hash_seed
@@ -59,6 +62,65 @@ class DrawSampler(Sampler):
         if self.shuffle:
             return torch.randperm(self.num_samples, generator=generator)
         return torch.arange(self.num_samples)
+
+
+@DATA_SAMPLERS.register_module()
+class ClusterSampler(DrawSampler):
+    """Every cluster of a memory gets the same share of an epoch, whatever its size.
+
+    The labels are read from the memory of the running model when an epoch begins, in the process of the training, so
+    loading processes that live on need not know them. Small clusters are drawn from with replacement.
+
+    Args:
+        dataset: Its length counts.
+        seed: Of the run; the Runner gives it.
+
+    Source: DeepCluster, section 3.3 (Caron et al., ECCV 2018), and mmselfsup's sampler.
+    """
+
+    def __init__(self, dataset: Sized, seed: int | None = 0) -> None:
+        super().__init__(dataset, seed=seed)
+        self.memory: nn.Module | None = None
+
+    def read(self, memories: Mapping[str, nn.Module]) -> None:
+        """Take the labels of the model's memory of clusters from now on; MemoryHook calls it.
+
+        Args:
+            memories: All memories of the model, by name.
+
+        Raises:
+            ValueError: None of them holds labels.
+        """
+        self.memory = next((memory for memory in memories.values() if hasattr(memory, 'labels')), None)
+        if self.memory is None:
+            raise ValueError(
+                f'ClusterSampler reads the clusters of a ClusterMemory, but the model has {sorted(memories)}: set '
+                f'train_dataloader.sampler.type to DrawSampler.'
+            )
+
+    def _order(self) -> torch.Tensor:
+        generator = np.random.default_rng(hash_seed(self.seed, self.epoch, _ORDER))
+        labels = self.memory.labels.cpu().numpy()
+        share = -(-self.num_samples // len(np.unique(labels)))
+        return torch.from_numpy(draw_evenly(labels, share, generator)[: self.num_samples])
+
+
+def draw_evenly(labels: np.ndarray, share: int, generator: Any) -> np.ndarray:
+    """So many samples of every cluster, mixed.
+
+    Args:
+        labels: Cluster of each sample, whole numbers, shape ``(N,)``.
+        share: Samples a cluster; drawn with replacement where it has no more than that.
+        generator: NumPy's ``Generator`` or ``RandomState``.
+
+    Returns:
+        Sample numbers, shape ``(share * clusters that have members,)``.
+    """
+    order = np.argsort(labels, kind='stable')
+    members = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    drawn = np.concatenate([generator.choice(some, share, replace=len(some) <= share) for some in members])
+    generator.shuffle(drawn)
+    return drawn
 
 
 @DATA_SAMPLERS.register_module()

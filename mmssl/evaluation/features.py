@@ -1,7 +1,7 @@
 """Features of a data set, in its order, from a network or from the bare pixels."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -56,7 +56,14 @@ class RawPixels(nn.Module):
         return images.flatten(1)
 
 
-def extract_features(model: nn.Module, dataset: Dataset, batch_size: int = 256, num_workers: int = 0) -> Features:
+def extract_features(
+    model: nn.Module,
+    dataset: Dataset,
+    batch_size: int = 256,
+    num_workers: int = 0,
+    forward: Callable[[Tensor], Tensor] | None = None,
+    after_batch: Callable[[], None] | None = None,
+) -> Features:
     """Features of the first view of every sample.
 
     Runs in eval mode and puts every module back into the mode it had; takes nothing from the random generators of a
@@ -67,6 +74,8 @@ def extract_features(model: nn.Module, dataset: Dataset, batch_size: int = 256, 
         dataset: Its samples carry uint8 or uint16 views.
         batch_size: Pictures a step and rank.
         num_workers: Loading processes of each rank; 0 loads in this one.
+        forward: Part of the model that gives other features of normalised pictures than ``extract_feat``.
+        after_batch: Called after every batch, for a progress bar; there are ``ceil(N / (batch_size * ranks))``.
 
     Returns:
         ``N`` rows in the order of the data set.
@@ -74,7 +83,7 @@ def extract_features(model: nn.Module, dataset: Dataset, batch_size: int = 256, 
     Raises:
         ValueError: The data set is empty.
     """
-    views, indices, *labels = _rows(model, dataset, 1, batch_size, num_workers)
+    views, indices, *labels = _rows(model, dataset, 1, batch_size, num_workers, forward, after_batch)
     return Features(views[:, 0], labels[0] if labels else None, indices)
 
 
@@ -140,18 +149,29 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _rows(model: nn.Module, dataset: Dataset, views: int, batch_size: int, num_workers: int) -> tuple[Tensor, ...]:
+def _rows(
+    model: nn.Module,
+    dataset: Dataset,
+    views: int,
+    batch_size: int,
+    num_workers: int,
+    forward: Callable[[Tensor], Tensor] | None = None,
+    after_batch: Callable[[], None] | None = None,
+) -> tuple[Tensor, ...]:
     """``(N, V, D)`` features, sample numbers and, where there are any, labels; the same on every rank."""
     if len(dataset) == 0:
         raise ValueError('Features of a data set without samples: give one with at least one picture.')
     parts: list[tuple[Tensor, ...]] = []
+    forward = forward or model.extract_feat
     with random_state_kept(), eval_mode(model):
         shares = _shares(len(dataset), batch_size)
         for batch in DataLoader(dataset, batch_sampler=shares, collate_fn=collate, num_workers=num_workers):
             inputs = model.data_preprocessor({**batch, 'inputs': batch['inputs'][:views]}, training=False)['inputs']
-            rows = torch.stack([model.extract_feat(view).float() for view in inputs], dim=1)
+            rows = torch.stack([forward(view).float() for view in inputs], dim=1)
             numbers = [batch[key].to(rows.device) for key in ('sample_idx', 'gt_label') if key in batch]
             parts.append(tuple(gather(part).cpu() for part in (rows, *numbers)))
+            if after_batch:
+                after_batch()
     return tuple(torch.cat(part)[: len(dataset)] for part in zip(*parts))
 
 

@@ -1,5 +1,6 @@
 """Pure tensor functions: no state, no config, no runner. The maths of every method lives here."""
 
+from mmssl.functional.clusters import class_weights, cluster_members, weighted_cross_entropy
 from mmssl.functional.collectives import (
     gather,
     gather_with_gradient,
@@ -11,36 +12,68 @@ from mmssl.functional.collectives import (
     world_size,
 )
 from mmssl.functional.contrast import contrast, info_nce, noise_contrastive, nt_xent
+from mmssl.functional.inter_image import (
+    arc_margin,
+    cosine_margin,
+    draw_from_pool,
+    draw_members,
+    draw_others,
+    hardest_others,
+)
 from mmssl.functional.invariance import (
     instance_loss,
     instance_loss_of_the_paper,
     propagation_loss,
     propagation_loss_of_the_paper,
 )
-from mmssl.functional.neighbors import bank_scores, contains, propagate_neighbors, reached_set, without_self
+from mmssl.functional.kmeans import cluster_means, kmeans, largest, nearest_centroids, split_in_two
+from mmssl.functional.neighbors import (
+    bank_scores,
+    chosen_scores,
+    contains,
+    propagate_neighbors,
+    reached_set,
+    row_scores,
+    without_self,
+)
 from mmssl.functional.precision import in_float32
-from mmssl.functional.randomness import hash_draws, hash_seed, seed_cpu
+from mmssl.functional.randomness import hash_draws, hash_places, hash_seed, seed_cpu
 from mmssl.functional.shuffle import Shuffle
 from mmssl.functional.sinkhorn import sinkhorn
 from mmssl.functional.swapped_prediction import swapped_prediction
 from mmssl.functional.unit import unit
+from mmssl.functional.whiten import whiten
 
 __all__ = [
     'Shuffle',
+    'arc_margin',
     'bank_scores',
+    'chosen_scores',
+    'class_weights',
+    'cluster_means',
+    'cluster_members',
     'contains',
     'contrast',
+    'cosine_margin',
+    'draw_from_pool',
+    'draw_members',
+    'draw_others',
     'gather',
     'gather_with_gradient',
+    'hardest_others',
     'hash_draws',
+    'hash_places',
     'hash_seed',
     'in_float32',
     'info_nce',
     'instance_loss',
     'instance_loss_of_the_paper',
+    'kmeans',
+    'largest',
     'lengths_on_ranks',
     'max_over_ranks',
     'mean_over_ranks',
+    'nearest_centroids',
     'noise_contrastive',
     'nt_xent',
     'propagate_neighbors',
@@ -48,11 +81,15 @@ __all__ = [
     'propagation_loss_of_the_paper',
     'rank',
     'reached_set',
+    'row_scores',
     'seed_cpu',
     'sinkhorn',
+    'split_in_two',
     'sum_over_ranks',
     'swapped_prediction',
     'unit',
+    'weighted_cross_entropy',
+    'whiten',
     'without_self',
     'world_size',
 ]

@@ -1,5 +1,6 @@
 """Neighbours in a bank of features, and what is reached over them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -98,6 +99,48 @@ def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> tuple[
     nearest, others, rows = (torch.cat(part) for part in zip(*parts))
     scores = _Scores.apply(query, bank, torch.cat([rows, also], dim=1), torch.cat([nearest, others], dim=1))
     return scores[:, :count], rows, scores[:, count:]
+
+
+def chosen_scores(query: Tensor, bank: Tensor, choose: Callable[[Tensor, slice], Tensor]) -> tuple[Tensor, Tensor]:
+    """Inner products with rows of a bank that are chosen by their products.
+
+    Args:
+        query: Shape ``(B, D)``; the gradient reaches it.
+        bank: Rows without gradient, float32, float64 or bfloat16, shape ``(N, D)``.
+        choose: Gets the products of some queries with all rows, ``(b, N)``, and which queries they are; gives the
+            numbers of the rows, int64, ``(b, K)``.
+
+    Returns:
+        Products ``(B, K)``, and the numbers of the rows, int64, ``(B, K)``.
+    """
+    query = query.float() if query.dtype in (torch.float16, torch.bfloat16) else query
+    rows, scores = [], []
+    with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
+        for first in range(0, len(query), _ANCHORS):
+            some = slice(first, first + _ANCHORS)
+            everything = query[some].to(bank.dtype) @ bank.T
+            rows.append(choose(everything, some))
+            exact = bank.dtype == query.dtype
+            scores.append(everything.gather(1, rows[-1]) if exact else _exact_scores(query[some], rows[-1], bank))
+    chosen = torch.cat(rows)
+    return _Scores.apply(query, bank, chosen, torch.cat(scores)), chosen
+
+
+def row_scores(query: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
+    """Inner products with given rows of a bank, few against all; the gradient reaches the query.
+
+    Args:
+        query: Shape ``(B, D)``.
+        bank: Rows without gradient, float32, float64 or bfloat16, shape ``(N, D)``.
+        rows: Their numbers, int64, shape ``(B, K)``.
+
+    Returns:
+        Shape ``(B, K)``.
+    """
+    query = query.float() if query.dtype in (torch.float16, torch.bfloat16) else query
+    with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
+        scores = _exact_scores(query, rows, bank)
+    return _Scores.apply(query, bank, rows, scores)
 
 
 def _chunk_scores(query: Tensor, also: Tensor, bank: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -42,7 +42,20 @@ def hash_draws(seed: int, draws: Tensor, count: int) -> Tensor:
     Returns:
         Whole numbers in ``[0, 2**63)``, int64, shape ``(B, count)``.
     """
-    places = torch.arange(count, device=draws.device)
+    return hash_places(seed, draws, torch.arange(count, device=draws.device)[None])
+
+
+def hash_places(seed: int, draws: Tensor, places: Tensor) -> Tensor:
+    """Numbers by chance for given places of each draw, on its device: :func:`hash_seed` of ``(seed, draw, place)``.
+
+    Args:
+        seed: Of the run and the purpose.
+        draws: Numbers of the draws, int64, shape ``(B,)``.
+        places: What is drawn for, numbers of samples for one, int64, shape ``(B, P)`` or ``(1, P)``.
+
+    Returns:
+        Whole numbers in ``[0, 2**63)``, int64, shape ``(B, P)``.
+    """
     first = _mix(torch.zeros((), dtype=torch.int64, device=draws.device), seed)
     return _logical_shift(_mix(_mix(first, draws)[:, None], places), 1)
 

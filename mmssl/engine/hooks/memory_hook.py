@@ -4,6 +4,8 @@ from typing import Any
 
 from mmengine.hooks import Hook, SyncBuffersHook
 
+from mmssl.functional import world_size
+from mmssl.progress import Progress
 from mmssl.registry import HOOKS
 
 
@@ -36,6 +38,9 @@ class MemoryHook(Hook):
         for part in (runner.algorithm, *runner.algorithm.memories().values()):
             part.seed = runner.seed
         runner.algorithm.allocate(len(runner.train_dataloader.dataset))
+        sampler = runner.train_dataloader.batch_sampler.sampler
+        if hasattr(sampler, 'read'):
+            sampler.read(runner.algorithm.memories())
 
     def before_train_epoch(self, runner: Any) -> None:
         """Tell memories the epoch, and prepare those that want it."""
@@ -47,16 +52,21 @@ class MemoryHook(Hook):
             features = self._features(runner)
             for memory in wanting:
                 memory.prepare(features, runner.epoch)
+            runner.algorithm.after_preparation(runner.epoch)
 
     def _features(self, runner: Any) -> Any:
         """Features of the training set without augmentation, in its order: ``(N, D)``."""
         from mmssl.datasets import ImageDataset
         from mmssl.evaluation import extract_features
 
-        trained = runner.train_dataloader.dataset
+        trained, model = runner.train_dataloader.dataset, runner.algorithm
         plain = ImageDataset(trained.source, runner.cfg.evaluation.gallery.views, channels=trained.channels)
         workers = runner.train_dataloader.num_workers
-        return extract_features(runner.algorithm, plain, self.prepare_batch_size, workers).features
+        batches = -(-len(plain) // (self.prepare_batch_size * world_size()))
+        with Progress(f'Features of {len(plain)} images for the memories', batches) as progress:
+            return extract_features(
+                model, plain, self.prepare_batch_size, workers, model.bank_features, progress.advance
+            ).features
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Commit what was staged since the last step, or discard it where the step was skipped.

@@ -1,11 +1,26 @@
 """One file a method: how its parts meet."""
 
 from mmssl.models.algorithms.base import BaseAlgorithm
+from mmssl.models.algorithms.deepcluster import DeepCluster
+from mmssl.models.algorithms.interclr import InterCLR, InterCLRSimCLR
 from mmssl.models.algorithms.invp import InvP
 from mmssl.models.algorithms.linear_classifier import LinearClassifier
 from mmssl.models.algorithms.moco import MoCo
 from mmssl.models.algorithms.npid import NPID
+from mmssl.models.algorithms.odc import ODC
 from mmssl.models.algorithms.simclr import SimCLR
 from mmssl.models.algorithms.swav import SwAV
 
-__all__ = ['NPID', 'BaseAlgorithm', 'InvP', 'LinearClassifier', 'MoCo', 'SimCLR', 'SwAV']
+__all__ = [
+    'NPID',
+    'ODC',
+    'BaseAlgorithm',
+    'DeepCluster',
+    'InterCLR',
+    'InterCLRSimCLR',
+    'InvP',
+    'LinearClassifier',
+    'MoCo',
+    'SimCLR',
+    'SwAV',
+]

@@ -61,6 +61,24 @@ class BaseAlgorithm(BaseModel):
         """
         return pooled(self.backbone, images)
 
+    def bank_features(self, images: Tensor) -> Tensor:
+        """What memories are prepared from; the features of evaluation where a method does not say otherwise.
+
+        Args:
+            images: Normalised, shape ``(B, C, H, W)``.
+
+        Returns:
+            Shape ``(B, D)``.
+        """
+        return self.extract_feat(images)
+
+    def after_preparation(self, epoch: int) -> None:
+        """Runs on every rank when memories have been prepared; methods that start anew from there do it here.
+
+        Args:
+            epoch: The epoch that follows, from 0.
+        """
+
     def predict(self, inputs: list[Tensor], batch: Batch) -> list[DataSample]:
         """Features of the first view, one DataSample an image with ``feature`` ``(D,)`` and ``sample_idx``."""
         features = self.extract_feat(inputs[0])

@@ -55,11 +55,16 @@ class MoCo(BaseAlgorithm):
         Returns:
             ``loss``.
         """
-        queries = unit(self.neck(self.extract_feat(inputs[0])))  # (B, D)
-        keys = self.encode_keys(inputs[1], batch)  # (B, D)
+        queries, keys = self.encode(inputs, batch)
+        return {'loss': info_nce(queries, keys, self.queue.rows, self.temperature)}
+
+    def encode(self, inputs: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        """Unit embeddings of both views, ``(B, D)`` each: queries and keys; stages the keys and the student."""
+        queries = unit(self.neck(self.extract_feat(inputs[0])))
+        keys = self.encode_keys(inputs[1], batch)
         self.queue.stage(keys)
         self.teacher.stage(self.backbone, self.neck)
-        return {'loss': info_nce(queries, keys, self.queue.rows, self.temperature)}
+        return queries, keys
 
     @torch.no_grad()
     def encode_keys(self, images: Tensor, batch: Batch) -> Tensor:

@@ -44,5 +44,9 @@ class SimCLR(BaseAlgorithm):
         Returns:
             ``loss``.
         """
-        first, second = unit(self.neck(self.extract_feat(torch.cat(inputs)))).chunk(2)  # (B, D) each
-        return {'loss': nt_xent(first, second, self.temperature)}
+        return {'loss': nt_xent(*self.encode(inputs), self.temperature)}
+
+    def encode(self, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Unit embeddings of both views, ``(B, D)`` each, by one pass."""
+        first, second = unit(self.neck(self.extract_feat(torch.cat(inputs)))).chunk(2)
+        return first, second

@@ -1,9 +1,10 @@
 """Whatever lives across iterations outside the gradient."""
 
 from mmssl.models.memories.base import BaseMemory
+from mmssl.models.memories.cluster_memory import ClusterMemory
 from mmssl.models.memories.ema_teacher import EMATeacher
 from mmssl.models.memories.feature_bank import FeatureBank
 from mmssl.models.memories.first_value import FirstValue
 from mmssl.models.memories.queue import Queue
 
-__all__ = ['BaseMemory', 'EMATeacher', 'FeatureBank', 'FirstValue', 'Queue']
+__all__ = ['BaseMemory', 'ClusterMemory', 'EMATeacher', 'FeatureBank', 'FirstValue', 'Queue']

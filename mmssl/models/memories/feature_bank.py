@@ -85,13 +85,21 @@ class FeatureBank(BaseMemory):
         """Mix the staged rows of all ranks into the old ones, make them unit, and write the neighbours."""
         if not self._staged:
             return
-        sample_idx, rows, neighbors = (gather(torch.cat(parts)) for parts in zip(*self._staged))
+        sample_idx, rows, neighbors = self.take_staged()
+        self.mix(sample_idx, rows)
+        self.neighbors[sample_idx] = neighbors
+
+    def take_staged(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What all ranks have staged, each sample once: numbers, rows and neighbours; nothing is staged afterwards."""
+        sample_idx, *others = (gather(torch.cat(parts)) for parts in zip(*self._staged))
         self._staged.clear()
         last = last_occurrences(sample_idx)
-        sample_idx, rows = sample_idx[last], rows[last]
+        return sample_idx[last], *(other[last] for other in others)
+
+    def mix(self, sample_idx: Tensor, rows: Tensor) -> None:
+        """Write ``momentum * old + (1 - momentum) * row``, made unit, for each sample."""
         old = self.rows[sample_idx].to(rows.dtype)
         self.rows[sample_idx] = unit(self.momentum * old + (1 - self.momentum) * rows).to(self.rows.dtype)
-        self.neighbors[sample_idx] = neighbors[last]
 
     def discard(self) -> None:
         """Forget what was staged."""

@@ -1,0 +1,151 @@
+"""k-means, by faiss where it is installed."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmssl.functional.precision import in_float32
+from mmssl.functional.randomness import hash_seed
+
+_CHUNK = 1 << 24  # similarities held at once
+_FAISS_SEEDS = 1 << 31
+
+
+def kmeans(
+    features: Tensor,
+    num_clusters: int,
+    iterations: int = 20,
+    seed: int = 0,
+    after_round: Callable[[], None] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Cluster rows by Euclidean distance; no cluster stays empty.
+
+    Uses faiss on the GPU or the CPU, whichever is installed, else torch on the device of the features. The result is a
+    function of the arguments and of that choice.
+
+    Args:
+        features: Shape ``(N, D)``.
+        num_clusters: Number of clusters K; at most N.
+        iterations: Rounds of assignment and averaging.
+        seed: Of the first centroids.
+        after_round: Called after every round, for a progress bar.
+
+    Returns:
+        Centroids, the means of their members, float32 (float64 for float64 features), ``(K, D)``; the cluster of each
+        row, int64, ``(N,)``.
+
+    Raises:
+        ValueError: More clusters than rows, or a value that is not finite.
+
+    Source: Lloyd's algorithm; faiss (Johnson et al., 2019).
+    """
+    if not 1 <= num_clusters <= len(features):
+        raise ValueError(
+            f'{num_clusters} clusters of {len(features)} samples: set the number of clusters between 1 and '
+            f'{max(len(features) // 10, 1)} (ten samples a cluster).'
+        )
+    if not bool(features.isfinite().all()):
+        raise ValueError('Features with NaN or infinity cannot be clustered: lower the learning rate.')
+    search = _faiss_centroids if find_spec('faiss') else _torch_centroids
+    centroids = search(features, num_clusters, iterations, hash_seed(seed), after_round or (lambda: None))
+    labels = fill_empty(features, nearest_centroids(features, centroids), num_clusters, seed)
+    return cluster_means(features, labels, num_clusters), labels
+
+
+@torch.no_grad()
+@in_float32
+def nearest_centroids(features: Tensor, centroids: Tensor) -> Tensor:
+    """The centroid at the smallest Euclidean distance: ``(N, D)`` and ``(K, D)`` to int64 ``(N,)``."""
+    half_squares = centroids.square().sum(dim=1) / 2
+    chunks = features.split(max(_CHUNK // len(centroids), 1))
+    return torch.cat([torch.addmm(-half_squares, chunk, centroids.T).argmax(dim=1) for chunk in chunks])
+
+
+@torch.no_grad()
+@in_float32
+def cluster_means(features: Tensor, labels: Tensor, num_clusters: int) -> Tensor:
+    """Mean of each cluster's rows, ``(K, D)``; zeros where it has none."""
+    sums = features.new_zeros(num_clusters, features.shape[1]).index_add_(0, labels, features)
+    return sums / labels.bincount(minlength=num_clusters).clamp_min(1)[:, None]
+
+
+def fill_empty(features: Tensor, labels: Tensor, num_clusters: int, seed: int = 0) -> Tensor:
+    """Give every empty cluster a half of the largest one, in the order of their numbers.
+
+    Args:
+        features: Shape ``(N, D)``, with N at least the number of clusters.
+        labels: Cluster of each row, int64, shape ``(N,)``.
+        num_clusters: Number of clusters.
+        seed: Of halves by chance, where the members of a cluster are all alike.
+
+    Returns:
+        Labels in which every cluster occurs.
+    """
+    labels = labels.clone()
+    for empty in (labels.bincount(minlength=num_clusters) == 0).nonzero()[:, 0].tolist():
+        members = (labels == largest(labels.bincount(minlength=num_clusters))).nonzero()[:, 0]
+        labels[members[split_in_two(features[members], hash_seed(seed, empty))]] = empty
+    return labels
+
+
+def largest(counts: Tensor) -> int:
+    """The place of the largest count, ``(K,)``; of equal ones the first, on every device."""
+    return int((counts == counts.max()).nonzero()[0, 0])
+
+
+def split_in_two(rows: Tensor, seed: int = 0) -> Tensor:
+    """Two halves of a cluster by 2-means; by chance where its rows are all alike.
+
+    The work is done by one thread on the CPU: several would add up in the order in which they end, and the ranks must
+    find the same halves.
+
+    Args:
+        rows: Two or more, shape ``(N, D)``.
+        seed: Of the halves by chance.
+
+    Returns:
+        bool, shape ``(N,)``: the rows of the second half, neither none nor all of them.
+    """
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    points = rows.detach().to('cpu', torch.float64 if rows.dtype == torch.float64 else torch.float32).numpy()
+    if (points == points[0]).all():
+        order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed)).numpy()
+        second = order < len(points) // 2
+    else:
+        with threadpool_limits(1):
+            second = KMeans(2, n_init=1, max_iter=20, random_state=0).fit_predict(points) == 1
+    return torch.from_numpy(second).to(rows.device)
+
+
+def _faiss_centroids(
+    features: Tensor, num_clusters: int, iterations: int, seed: int, after_round: Callable[[], None]
+) -> Tensor:
+    import faiss
+
+    points = np.ascontiguousarray(features.detach().cpu().float().numpy())
+    gpu = getattr(faiss, 'get_num_gpus', int)() > 0
+    search = faiss.Kmeans(
+        points.shape[1], num_clusters, niter=1, seed=seed % _FAISS_SEEDS, gpu=gpu,
+        min_points_per_centroid=1, max_points_per_centroid=len(points),
+    )  # fmt: skip
+    for _ in range(iterations):
+        search.train(points, init_centroids=search.centroids)
+        after_round()
+    return torch.from_numpy(search.centroids).to(features)
+
+
+def _torch_centroids(
+    features: Tensor, num_clusters: int, iterations: int, seed: int, after_round: Callable[[], None]
+) -> Tensor:
+    first = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))[:num_clusters]
+    centroids = features[first.to(features.device)]
+    for _ in range(iterations):
+        labels = fill_empty(features, nearest_centroids(features, centroids), num_clusters, seed)
+        centroids = cluster_means(features, labels, num_clusters)
+        after_round()
+    return centroids

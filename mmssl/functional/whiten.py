@@ -1,0 +1,32 @@
+"""Fewer, uncorrelated directions."""
+
+import torch
+from torch import Tensor
+
+from mmssl.functional.precision import in_float32
+
+
+@torch.no_grad()
+@in_float32
+def whiten(rows: Tensor, dim: int) -> Tensor:
+    """The directions of largest variance, each scaled to a variance of 1 (PCA with whitening).
+
+    Args:
+        rows: Shape ``(N, D)``.
+        dim: Directions to keep, at most D.
+
+    Returns:
+        Shape ``(N, dim)``, the direction of largest variance first; a direction without variance is left at 0.
+
+    Raises:
+        ValueError: More directions than the rows have.
+
+    Source: DeepCluster, section 3 (Caron et al., ECCV 2018).
+    """
+    if not 1 <= dim <= rows.shape[1]:
+        raise ValueError(f'{dim} directions of {rows.shape[1]}: set pca of the memory to {rows.shape[1]} or less.')
+    centred = rows - rows.mean(dim=0)
+    variances, directions = torch.linalg.eigh((centred.T @ centred).double() / max(len(rows) - 1, 1))
+    variances, directions = variances.flip(0)[:dim], directions.flip(1)[:, :dim]
+    scales = torch.where(variances > 1e-10 * variances[0], variances, torch.inf).rsqrt()
+    return centred @ (directions * scales).to(rows)

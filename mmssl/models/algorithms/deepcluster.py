@@ -1,0 +1,63 @@
+"""DeepCluster: k-means gives the labels, a classifier learns them, again and again (Caron et al., ECCV 2018)."""
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from mmssl.datasets.structures import Batch
+from mmssl.functional import hash_seed, in_float32
+from mmssl.models.algorithms.base import BaseAlgorithm, build
+from mmssl.models.heads import ClusterHead
+from mmssl.models.memories import ClusterMemory
+from mmssl.registry import MODELS
+
+_HEAD = 0xDC01  # tells the seeds of fresh classifiers from those of other draws
+
+
+@MODELS.register_module()
+class DeepCluster(BaseAlgorithm):
+    """Features are clustered before every epoch, and the numbers of the clusters are the labels of the epoch.
+
+    The numbers mean nothing from one clustering to the next, so the classifier starts anew each time. Draw the samples
+    with :class:`~mmssl.datasets.ClusterSampler`, which gives every cluster the same share of an epoch.
+
+    Args:
+        backbone: Module or its config.
+        head: Module or its config; features to scores of the clusters.
+        clusters: Arguments of the :class:`~mmssl.models.memories.ClusterMemory`: ``num_clusters``, ``prepare_every``,
+            ``pca`` and ``iterations``.
+        data_preprocessor: Module or its config.
+        init_cfg: MMEngine's initialisation config.
+
+    Source: the paper, and OpenSelfSup for the order of operations.
+    """
+
+    num_views = 1
+
+    def __init__(
+        self,
+        backbone: nn.Module | dict,
+        head: ClusterHead | dict,
+        clusters: dict,
+        data_preprocessor: nn.Module | dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg)
+        self.head = build(head)
+        self.clusters = ClusterMemory(online=False, **{'prepare_every': 1, **clusters})
+
+    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropy with the clusters' numbers (DeepCluster, eq. 1).
+
+        Args:
+            inputs: One normalised view, ``(B, C, H, W)``.
+            batch: Numbers of the samples.
+
+        Returns:
+            ``loss``.
+        """
+        scores = self.head(self.extract_feat(inputs[0]))  # (B, K)
+        return {'loss': in_float32(cross_entropy)(scores, self.clusters.labels[batch.sample_idx])}
+
+    def after_preparation(self, epoch: int) -> None:
+        """Start the classifier anew."""
+        self.head.reset(hash_seed(self.seed, epoch, _HEAD))

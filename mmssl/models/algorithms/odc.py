@@ -1,0 +1,60 @@
+"""ODC: clusters that follow the network step by step, instead of k-means now and then (Zhan et al., CVPR 2020)."""
+
+from torch import Tensor, nn
+
+from mmssl.datasets.structures import Batch
+from mmssl.functional import unit, weighted_cross_entropy
+from mmssl.models.algorithms.base import BaseAlgorithm, build
+from mmssl.models.heads import ClusterHead
+from mmssl.models.memories import ClusterMemory
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class ODC(BaseAlgorithm):
+    """A classifier learns the clusters that a memory holds, and the memory follows the embeddings.
+
+    Args:
+        backbone: Module or its config.
+        neck: Module or its config; features to embeddings.
+        head: Module or its config; embeddings to scores of the clusters.
+        clusters: Arguments of the :class:`~mmssl.models.memories.ClusterMemory`.
+        data_preprocessor: Module or its config.
+        init_cfg: MMEngine's initialisation config.
+
+    Source: the paper, and OpenSelfSup for the order of operations.
+    """
+
+    num_views = 1
+
+    def __init__(
+        self,
+        backbone: nn.Module | dict,
+        neck: nn.Module | dict,
+        head: ClusterHead | dict,
+        clusters: dict,
+        data_preprocessor: nn.Module | dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg)
+        self.neck, self.head, self.clusters = build(neck), build(head), ClusterMemory(**clusters)
+
+    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropy with the clusters of a moment ago; samples of small clusters count more (ODC, section 3.2).
+
+        Args:
+            inputs: One normalised view, ``(B, C, H, W)``.
+            batch: Numbers of the samples.
+
+        Returns:
+            ``loss``, and ``label_change``, the share of the last batch that changed its cluster.
+        """
+        embeddings = self.neck(self.extract_feat(inputs[0]))  # (B, D)
+        labels = self.clusters.labels[batch.sample_idx]
+        self.clusters.stage(batch.sample_idx, unit(embeddings))
+        loss = weighted_cross_entropy(self.head(embeddings), labels, self.clusters.class_weights)
+        return {'loss': loss, 'label_change': self.clusters.change_ratio}
+
+    def bank_features(self, images: Tensor) -> Tensor:
+        """Embeddings, ``(B, D)``."""
+        return self.neck(self.extract_feat(images))

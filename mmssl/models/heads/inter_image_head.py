@@ -1,0 +1,144 @@
+"""What makes images of one cluster resemble each other."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from mmssl.datasets.structures import Batch
+from mmssl.functional import (
+    arc_margin,
+    chosen_scores,
+    cluster_members,
+    contrast,
+    cosine_margin,
+    draw_from_pool,
+    draw_members,
+    draw_others,
+    hardest_others,
+    hash_draws,
+    hash_places,
+    hash_seed,
+    row_scores,
+)
+from mmssl.models.memories import ClusterMemory
+from mmssl.registry import MODELS
+
+_POSITIVES, _NEGATIVES = 0x1A7E, 0x1A7F  # tell the seeds of these draws from those of views
+_MARGINS = {'cosine': cosine_margin, 'arc': arc_margin}
+_NEGATIVES_KINDS = ('random', 'semieasy', 'semihard', 'hard')
+
+
+@MODELS.register_module()
+class InterImageHead(nn.Module):
+    """InterCLR's second branch: a query resembles a member of its cluster more than samples of others.
+
+    Args:
+        clusters: Arguments of the :class:`~mmssl.models.memories.ClusterMemory`: ``num_clusters``, ``dim`` and more.
+        num_negatives: Negatives a query.
+        negatives: ``'random'``, of all samples; ``'semihard'`` and ``'semieasy'``, by chance of the ``pool_size`` most
+            or least similar; ``'hard'``, the most similar ones. Those of the query's own cluster are left out.
+        pool_size: Of semi-hard and semi-easy negatives; the paper takes a tenth of the data.
+        margin: Of the decision boundary, on the positive; below 0 a looser one.
+        margin_kind: ``'cosine'`` or ``'arc'``.
+        temperature: Divides the cosines.
+
+    Raises:
+        ValueError: There is no such kind of negatives or margin.
+
+    Source: InterCLR, section 3 (Xie et al., IJCV 2022), and mmselfsup 0.x.
+    """
+
+    def __init__(
+        self,
+        clusters: dict,
+        num_negatives: int = 16384,
+        negatives: Literal['random', 'semieasy', 'semihard', 'hard'] = 'semihard',
+        pool_size: int = 128000,
+        margin: float = -0.5,
+        margin_kind: Literal['cosine', 'arc'] = 'cosine',
+        temperature: float = 0.2,
+    ) -> None:
+        super().__init__()
+        if negatives not in _NEGATIVES_KINDS or margin_kind not in _MARGINS:
+            raise ValueError(
+                f'negatives={negatives!r} with margin_kind={margin_kind!r}: set negatives to one of '
+                f'{_NEGATIVES_KINDS}, and margin_kind to one of {tuple(_MARGINS)}.'
+            )
+        self.clusters = ClusterMemory(**clusters)
+        self.num_negatives, self.negatives, self.pool_size = num_negatives, negatives, pool_size
+        self.margin, self.boundary, self.temperature = margin, _MARGINS[margin_kind], temperature
+
+    def forward(self, queries: Tensor, batch: Batch) -> Tensor:
+        """InfoNCE of unit queries ``(B, D)`` with members of their clusters: a scalar."""
+        memory = self.clusters
+        members, counts = cluster_members(memory.labels, memory.labels[batch.sample_idx], memory.num_clusters)
+        positives = draw_members(members, counts, batch.draw, hash_seed(memory.seed, _POSITIVES))
+        positive = row_scores(queries, memory.rows, positives[:, None])[:, 0]
+        negative = self.negative_scores(queries, members, counts, batch)[0]
+        return contrast(self.boundary(positive, self.margin), negative, self.temperature)
+
+    def negative_scores(self, queries: Tensor, members: Tensor, counts: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cosines with negatives, and which samples those are.
+
+        Args:
+            queries: Unit rows, shape ``(B, D)``.
+            members: Of each query's cluster, from :func:`~mmssl.functional.cluster_members`.
+            counts: How many of them there are.
+            batch: Its draws decide what is drawn.
+
+        Returns:
+            Shape ``(B, num_negatives)``; sample numbers, int64, of the same shape.
+
+        Raises:
+            ValueError: There is nothing but the query's own cluster to choose from.
+        """
+        rows, labels = self.clusters.rows, self.clusters.labels
+        self._refuse(counts == len(rows), batch.sample_idx)
+        seed = hash_seed(self.clusters.seed, _NEGATIVES)
+        if self.negatives == 'random':
+            chosen = draw_others(members, counts, len(rows), hash_draws(seed, batch.draw, self.num_negatives))
+            return row_scores(queries, rows, chosen), chosen
+
+        def choose(scores: Tensor, some: slice) -> Tensor:
+            pool = self.pool(scores, int(counts.max()))
+            own = labels[pool] == labels[batch.sample_idx[some]][:, None]
+            self._refuse(own.all(dim=1), batch.sample_idx[some])
+            if self.negatives == 'hard':
+                return hardest_others(pool, own, self.num_negatives)
+            return draw_from_pool(pool, own, self.num_negatives, hash_places(seed, batch.draw[some], pool))
+
+        return chosen_scores(queries, rows, choose)
+
+    def pool(self, scores: Tensor, largest_cluster: int) -> Tensor:
+        """Samples to choose negatives from, ``(B, N)`` cosines to ``(B, P)``; for hard ones the most similar first."""
+        if self.negatives == 'hard':
+            return scores.topk(min(self.num_negatives + largest_cluster, scores.shape[1]), dim=1).indices
+        return scores.topk(self.pool_size, dim=1, largest=self.negatives == 'semihard', sorted=False).indices
+
+    def _refuse(self, hopeless: Tensor, sample_idx: Tensor) -> None:
+        if bool(hopeless.any()):
+            sample = int(sample_idx[hopeless][0])
+            size = int(self.clusters.counts[self.clusters.labels[sample]])
+            raise ValueError(
+                f'All {self.negatives} negatives of sample {sample} would be of its own cluster, which has {size} of '
+                f'{len(self.clusters)} samples: set num_clusters higher, or pool_size above {size}.'
+            )
+
+    def check(self, num_samples: int) -> None:
+        """Refuse more negatives, or a larger pool, than there are samples.
+
+        Raises:
+            ValueError: Says which number to change, and to what.
+        """
+        pooled = self.negatives in ('semihard', 'semieasy')
+        if pooled and not self.num_negatives <= self.pool_size <= num_samples:
+            tenth = max(num_samples // 10, 1)
+            raise ValueError(
+                f'{self.num_negatives} negatives out of a pool of {self.pool_size}, but the data set has {num_samples} '
+                f'samples: set pool_size to {tenth} (a tenth), and num_negatives to {tenth} or less.'
+            )
+        if self.num_negatives > num_samples:
+            raise ValueError(
+                f'{self.num_negatives} negatives, but the data set has {num_samples} samples: set num_negatives to '
+                f'{max(num_samples // 2, 1)} or less.'
+            )

@@ -1,0 +1,36 @@
+"""ODC's projection."""
+
+from torch import Tensor, nn
+
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class ODCNeck(nn.Module):
+    """Linear, batch norm without weights, ReLU, dropout, linear, ReLU; what comes out is never negative.
+
+    Args:
+        in_channels: Width of the features.
+        hidden_channels: Width between the linear layers.
+        out_channels: Width of the embeddings.
+        dropout: Share of the hidden units that are dropped, 0 to 1.
+
+    Source: ODC in OpenSelfSup (momentum 0.001 of the running statistics included).
+    """
+
+    def __init__(
+        self, in_channels: int, hidden_channels: int = 512, out_channels: int = 256, dropout: float = 0.5
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(in_channels, hidden_channels),
+            nn.BatchNorm1d(hidden_channels, affine=False, momentum=0.001),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(hidden_channels, out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Embed features: ``(B, in_channels)`` to ``(B, out_channels)``, not normalised."""
+        return self.layers(features)

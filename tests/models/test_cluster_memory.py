@@ -1,0 +1,204 @@
+"""Clusters: the reference's scenario, running sums against sums over everything, and what is refused."""
+
+import pytest
+import torch
+
+from mmssl.functional import cluster_means, unit
+from mmssl.models import ClusterMemory
+from tests.conftest import golden
+
+
+def _scenario():
+    case = golden('odc/memory_scenario.npz')
+    memory = ClusterMemory(5, 8, momentum=0.5, min_cluster=4, centroid_interval=1000)
+    memory.allocate(60)
+    return case, _set(memory, unit(case['init_feature']), case['init_label'])
+
+
+def _set(memory, rows, labels):
+    memory.rows, memory.labels = rows.clone(), labels.clone()
+    memory.counts = labels.bincount(minlength=memory.num_clusters)
+    memory.sums.zero_().index_add_(0, labels, rows.double())
+    memory.update_centroids()
+    return memory
+
+
+def _assert_stage(memory, case, stage, rename=None):
+    """Compare with a stage of the reference; ``rename`` maps its cluster numbers to ours."""
+    labels, centroids = case[f'{stage}__labels'], case[f'{stage}__centroids']
+    if rename is not None:
+        labels, centroids = rename[labels], centroids[rename]
+    assert torch.equal(memory.labels, labels)
+    torch.testing.assert_close(memory.centroids, centroids)
+    torch.testing.assert_close(memory.rows, case[f'{stage}__bank'])
+
+
+def _renaming(memory, case, stage):
+    """Which half keeps the old number is left open: identity, or the two numbers exchanged."""
+    theirs = case[f'{stage}__labels']
+    pairs = {(int(a), int(b)) for a, b in zip(theirs, memory.labels)}
+    assert len(pairs) == 5
+    return torch.tensor([b for _, b in sorted(pairs)])
+
+
+def test_every_stage_equals_the_reference():
+    case, memory = _scenario()
+    _assert_stage(memory, case, '0_init')
+    rename = torch.arange(5)
+    for step in (1, 2, 3):
+        memory.stage(case[f'{step}_batch__idx'], unit(case[f'{step}_batch__feature']))
+        memory.commit()
+        _assert_stage(memory, case, f'{step}_batch', rename)
+        assert float(memory.change_ratio) == pytest.approx(float(case[f'{step}_batch__change_ratio']))
+        memory.maintain(step, 0)
+        rename = _renaming(memory, case, f'{step}_small')
+        _assert_stage(memory, case, f'{step}_small', rename)
+    memory.update_centroids()
+    _assert_stage(memory, case, '4_centroids', rename)
+    torch.testing.assert_close(memory.class_weights, case['4_loss_weight'][rename])
+
+
+def _random(num_samples=400, clusters=8, **settings):
+    torch.manual_seed(0)
+    memory = ClusterMemory(clusters, 6, **{'min_cluster': 10, 'centroid_interval': 3, **settings})
+    memory.allocate(num_samples)
+    memory.prepare(torch.randn(num_samples, 6), 0)
+    return memory
+
+
+def _steps(memory, count, batch=40):
+    generator = torch.Generator().manual_seed(5)
+    for step in range(1, count + 1):
+        sample_idx = torch.randint(len(memory), (batch,), generator=generator)
+        memory.stage(sample_idx, unit(torch.randn(batch, 6, generator=generator) + torch.tensor([1.0, 0, 0, 0, 0, 0])))
+        memory.commit()
+        memory.maintain(step, 0)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_running_sums_and_counts_are_those_over_all_rows(dtype):
+    memory = _random(dtype=dtype)
+    _steps(memory, 30)
+    assert torch.equal(memory.counts, memory.labels.bincount(minlength=8))
+    sums = torch.zeros_like(memory.sums).index_add_(0, memory.labels, memory.rows.double())
+    torch.testing.assert_close(memory.sums, sums, rtol=0, atol=1e-10)
+    memory.update_centroids()
+    torch.testing.assert_close(memory.centroids, cluster_means(memory.rows.float(), memory.labels, 8))
+
+
+def test_no_cluster_stays_below_the_least_size_while_others_could_give():
+    memory = _random()
+    _steps(memory, 60)
+    assert int(memory.counts.min()) >= 10
+
+
+def test_a_sample_goes_to_the_largest_inner_product_not_to_the_nearest_centroid():
+    memory = _set(_plain(4, 2, 2), torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, -1]]), torch.tensor([0, 0, 1, 1]))
+    memory.centroids = torch.tensor([[0.5, 0.0], [0.0, 2.0]])  # (.8, .6): products .4 and 1.2, distances .67 and 1.6
+    memory.stage(torch.tensor([3]), torch.tensor([[0.8, 0.6]]))
+    memory.momentum = 0.0
+    memory.commit()
+    assert memory.labels.tolist() == [0, 0, 1, 1]
+    memory.centroids = torch.tensor([[2.0, 0.0], [0.0, 0.5]])
+    memory.stage(torch.tensor([3]), torch.tensor([[0.6, 0.8]]))
+    memory.commit()
+    assert memory.labels.tolist() == [0, 0, 1, 0] and memory.change_ratio == 1
+
+
+def _plain(num_samples, clusters, dim, **settings):
+    memory = ClusterMemory(clusters, dim, **{'min_cluster': 0, **settings})
+    memory.allocate(num_samples)
+    return memory
+
+
+def test_two_small_clusters_are_dissolved_at_once_and_filled_in_order_from_the_largest():
+    blobs = (torch.linspace(0, 1e-3, 20), torch.linspace(0.4, 0.401, 12), torch.linspace(3, 3.001, 9))
+    angles = torch.cat([*blobs, torch.tensor([2e-4, 7e-4])])
+    rows = torch.stack([angles.cos(), angles.sin()], dim=1)
+    labels = torch.tensor([0] * 32 + [1] * 9 + [2, 3])
+    memory = _set(_plain(43, 4, 2, min_cluster=4), rows, labels)
+    memory.maintain(1, 0)
+    assert memory.counts.min() >= 4 and memory.counts.sum() == 43
+    assert len(memory.labels[:20].unique()) == 2, 'the blob of 22 is the largest once the other has been split off'
+    assert memory.labels[20:32].unique().numel() == 1 and (memory.labels[32:41] == 1).all()
+
+
+def test_an_empty_cluster_keeps_its_centroid_until_it_is_filled():
+    memory = _set(_plain(6, 3, 2), torch.eye(2).repeat(3, 1), torch.tensor([0, 1] * 3))
+    memory.centroids[2] = 7.0
+    memory.update_centroids()
+    assert memory.centroids[2].tolist() == [7, 7]
+
+
+def test_centroids_follow_only_every_so_many_steps():
+    memory = _random(centroid_interval=4, min_cluster=0)
+    before = memory.centroids.clone()
+    _steps(memory, 3)
+    assert torch.equal(memory.centroids, before)
+    _steps(memory, 4)
+    assert not torch.equal(memory.centroids, before)
+
+
+def test_offline_labels_stay_while_rows_move():
+    memory = _random(online=False)
+    labels, rows = memory.labels.clone(), memory.rows.clone()
+    _steps(memory, 10)
+    assert torch.equal(memory.labels, labels) and not torch.equal(memory.rows, rows)
+
+
+@pytest.mark.parametrize('every, expected', [(0, [0]), (1, [0, 1, 2, 3, 4, 5]), (2, [0, 2, 4]), (5, [0, 5])])
+def test_k_means_runs_before_the_first_epoch_and_then_as_asked(every, expected):
+    memory, prepared = _plain(20, 2, 4, prepare_every=every), []
+    for epoch in range(6):
+        if memory.wants_preparation(epoch):
+            memory.prepare(torch.randn(20, 4), epoch)
+            prepared.append(epoch)
+    assert prepared == expected
+    assert not memory.wants_preparation(5)
+
+
+def test_what_has_been_prepared_is_known_after_a_restart():
+    memory, other = _random(prepare_every=2), ClusterMemory(8, 6, min_cluster=10, prepare_every=2)
+    other.allocate(400)
+    other.load_state_dict(memory.state_dict())
+    assert not other.wants_preparation(1) and other.wants_preparation(2)
+
+
+def test_labels_alone_take_no_rows():
+    memory = _plain(30, 3, 0, online=False, pca=2)
+    memory.prepare(torch.randn(30, 5), 0)
+    assert memory.rows.numel() == 0 and memory.labels.bincount().min() > 0
+
+
+def test_clusters_that_the_samples_cannot_fill_are_refused_with_a_number_that_works():
+    with pytest.raises(ValueError, match=r'10000 clusters of 20 samples or more.*1300 samples.*num_clusters.*32 or'):
+        ClusterMemory(10000, 8).allocate(1300)
+    ClusterMemory(32, 8).allocate(1300)
+
+
+def test_features_of_another_width_are_refused():
+    with pytest.raises(ValueError, match='width 5 for a memory of width 4'):
+        _plain(20, 2, 4).prepare(torch.randn(20, 5), 0)
+
+
+def _cluster_on_ranks(sizes):
+    memory, rank = ClusterMemory(8, 6, min_cluster=10, centroid_interval=3).double(), torch.distributed.get_rank()
+    memory.allocate(400)
+    memory.prepare(torch.randn(400, 6, generator=torch.Generator().manual_seed(1)), 0)
+    generator = torch.Generator().manual_seed(2)
+    for step in range(1, 20):
+        sample_idx = torch.randint(400, (sum(sizes),), generator=generator)
+        rows = unit(torch.randn(sum(sizes), 6, generator=generator, dtype=torch.float64) + 0.3)
+        memory.stage(sample_idx.split(sizes)[rank], rows.split(sizes)[rank])
+        memory.commit()
+        memory.maintain(step, 0)
+    return memory.state_dict(), memory.ranks_agree()
+
+
+@pytest.mark.parametrize('sizes', [[20, 20], [31, 9], [20, 12, 8]])
+def test_every_rank_holds_the_clusters_of_one_process(ranks, sizes):
+    expected = ranks(1, _cluster_on_ranks, [40])[0][0]
+    assert int(expected['counts'].min()) >= 10
+    for state, agree in ranks(len(sizes), _cluster_on_ranks, sizes):
+        assert agree
+        assert all(torch.equal(value, expected[name]) for name, value in state.items())
