@@ -23,6 +23,7 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
     rank = torch.distributed.get_rank()
     model = make().double()
     model.allocate(SAMPLES)
+    prepare(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
     wrapped = DistributedDataParallel(model, broadcast_buffers=False)
     losses = []
@@ -36,9 +37,19 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
         optimizer.step()
         for memory in model.memories().values():
             memory.commit()
+            memory.maintain(step + 1, 0)
         losses.append(loss.detach())
     agree = all(memory.ranks_agree() for memory in model.memories().values())
     return torch.stack(losses), {name: value.clone() for name, value in model.state_dict().items()}, agree
+
+
+def prepare(model: BaseAlgorithm) -> None:
+    """What MemoryHook does before the first epoch, with features made here."""
+    for memory in model.memories().values():
+        if memory.wants_preparation(0):
+            generator = torch.Generator().manual_seed(3)
+            memory.prepare(torch.randn(SAMPLES, memory.dim or 6, generator=generator, dtype=torch.float64), 0)
+    model.after_preparation(0)
 
 
 def check(ranks: Any, make: Callable[[], BaseAlgorithm], sizes: list[int], num_views: int = 2) -> dict[str, Tensor]:

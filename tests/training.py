@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import dropout
 
+from mmssl.models import ClusterHead
 from mmssl.models.algorithms.base import build
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +27,13 @@ class WithDropout(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.neck(self.dropout(features))
+
+
+class HeadWithDropout(ClusterHead):
+    """The same for a method without a neck."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(dropout(features, 0.3, self.training))
 
 
 def make_pictures(folder: Path, count: int = NUM_PICTURES) -> Path:
@@ -43,15 +52,18 @@ def make_config(path: Path, base: str, pictures: Path, workers: int = 0, extra: 
     path.write_text(
         f"""
 from mmengine.config import read_base
-from tests.training import WithDropout
+from tests.training import HeadWithDropout, WithDropout
 with read_base():
     from mmssl.configs.{module} import *
-model['neck'] = dict(type=WithDropout, neck=model['neck'])
+if 'neck' in model:
+    model['neck'] = dict(type=WithDropout, neck=model['neck'])
+else:
+    model['head'].update(type=HeadWithDropout)
 train_dataloader.update(batch_size={BATCH}, num_workers={workers})
-train_dataloader['dataset']['source'].update(root={str(pictures)!r})
 for part in ('gallery', 'query'):
     evaluation[part]['source'].update(root={str(pictures)!r})
 del part
+train_dataloader['dataset']['source'] = dict(evaluation['gallery']['source'])
 evaluation.update(num_workers=0)
 train_cfg.update(max_epochs=2)
 default_hooks['checkpoint'].update(interval=3, by_epoch=False, max_keep_ckpts=-1)

@@ -77,7 +77,8 @@ def draw_others(members: Tensor, counts: Tensor, num_samples: int, luck: Tensor)
         Sample numbers, int64, shape ``(B, K)``.
     """
     place = luck % (num_samples - counts)[:, None]  # among the others, in ascending order
-    before = members - torch.arange(members.shape[1], device=members.device)  # others before each member
+    columns = torch.arange(members.shape[1], device=members.device)
+    before = torch.where(columns < counts[:, None], members - columns, num_samples)  # others before each member
     return place + torch.searchsorted(before, place, right=True)
 
 

@@ -2,11 +2,14 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from mmengine.runner import Runner
+from torch import nn
 
-from mmssl.datasets import DrawSampler, RankBatchSampler, collate, samplers
+from mmssl.datasets import ClusterSampler, DrawSampler, RankBatchSampler, collate, samplers
+from tests.conftest import golden
 
 
 def batches(
@@ -145,3 +148,55 @@ def test_mmengine_builds_the_loader_from_its_config() -> None:
     assert loader.batch_sampler.sampler.seed == 5
     rows = [row for batch in loader for row in zip(batch['sample_idx'].tolist(), batch['draw'].tolist())]
     assert rows == list(DrawSampler(range(10), seed=5))[:8]
+
+
+@pytest.mark.parametrize('epoch', [0, 1, 2])
+def test_even_draws_equal_the_reference(epoch: int) -> None:
+    case = golden('baselines/deepcluster_uniform_sampler.json')[epoch]
+    share = case['total_size'] // case['num_classes'] + 1  # theirs counts the empty cluster as well
+    drawn = samplers.draw_evenly(np.array(case['labels']), share, np.random.RandomState(case['epoch'])).tolist()
+    assert (drawn + drawn)[: case['total_size']] == case['indices']
+
+
+class Labelled(nn.Module):
+    """A memory of clusters."""
+
+    def __init__(self, labels: list[int]) -> None:
+        super().__init__()
+        self.register_buffer('labels', torch.tensor(labels))
+
+
+def _by_cluster(labels: list[int], epoch: int = 0, seed: int = 0) -> ClusterSampler:
+    sampler = ClusterSampler(range(len(labels)), seed=seed)
+    sampler.read({'queue': nn.Identity(), 'clusters': Labelled(labels)})
+    sampler.set_epoch(epoch)
+    return sampler
+
+
+def test_every_cluster_gets_the_same_share_of_an_epoch_whatever_its_size() -> None:
+    labels = [0] * 80 + [2] * 15 + [3] * 5
+    drawn = [index for index, _ in _by_cluster(labels)]
+    counts = torch.tensor(labels)[drawn].bincount()
+    assert len(drawn) == 100 and counts[1] == 0 and counts[[0, 2, 3]].min() >= 32
+    assert len({index for index in drawn if index < 80}) == counts[0], 'a large cluster is drawn without replacement'
+
+
+def test_labels_are_read_when_an_epoch_begins() -> None:
+    sampler = _by_cluster([0] * 10 + [1] * 10)
+    list(sampler)
+    sampler.memory.labels.copy_(torch.tensor([0] * 19 + [1]))
+    assert sum(index == 19 for index, _ in sampler) == 10
+
+
+def test_the_draws_of_a_cluster_sampler_are_a_function_of_seed_and_epoch_and_can_start_inside() -> None:
+    labels = [0, 1, 1, 2] * 10
+    orders = {(seed, epoch): list(_by_cluster(labels, epoch, seed)) for seed in (0, 1) for epoch in (0, 1)}
+    assert len({tuple(order) for order in orders.values()}) == 4
+    again = _by_cluster(labels, 1)
+    again.set_start(7)
+    assert list(again) == orders[0, 1][7:] and len(again) == 33
+
+
+def test_a_cluster_sampler_without_clusters_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"ClusterMemory.*\['queue'\].*DrawSampler"):
+        ClusterSampler(range(4)).read({'queue': nn.Identity()})

@@ -14,7 +14,7 @@ from torchvision import transforms
 from mmssl.datasets import EvalView, MultiView, View
 from mmssl.datasets.pictures import picture_to_tensor
 from mmssl.datasets.transforms import views as views_module
-from mmssl.datasets.transforms.views import Box, ViewDraw
+from mmssl.datasets.transforms.views import Box, ViewDraw, rotate
 from mmssl.registry import TRANSFORMS
 
 NOTHING = ViewDraw(box=Box(0, 0, 45, 60), flip=False, jitter=[], gray=False, sigma=0, solarize=False)
@@ -225,3 +225,34 @@ def test_evaluation_view_equals_torchvision(photo: Image.Image, size: tuple[int,
 def test_evaluation_crop_larger_than_the_picture_is_refused() -> None:
     with pytest.raises(ValueError, match='set resize=224'):
         EvalView(resize=32, crop=224)
+
+
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.uint16])
+@pytest.mark.parametrize('channels', [1, 3, 5])
+def test_a_rotation_turns_every_plane_as_torchvision_does(dtype: torch.dtype, channels: int) -> None:
+    plane = torch.zeros(41, 41, dtype=torch.float32)
+    plane[8:20, 10:30] = 200
+    picture = plane.to(dtype).expand(channels, -1, -1)
+    turned = rotate(picture, 30)
+    expected = tv.rotate(plane[None], 30)[0]
+    assert turned.dtype == dtype and turned.shape == picture.shape
+    for one in turned:
+        assert (one.float() != expected).float().mean() < 0.03  # pixels on the edge may round the other way
+
+
+def test_angles_are_spread_evenly_and_come_after_the_flip() -> None:
+    torch.manual_seed(0)
+    view = View(16, rotate=2.0)
+    angles = torch.tensor([view.draw(30, 30).angle for _ in range(2000)])
+    assert angles.min() < -1.95 and angles.max() > 1.95 and angles.mean().abs() < 0.1
+    picture = torch.zeros(3, 16, 16, dtype=torch.uint8)
+    picture[:, 2:6, 2:6] = 255
+    draw = NOTHING._replace(box=Box(0, 0, 16, 16), flip=True, angle=90.0)
+    assert torch.equal(View(16).apply(picture, draw), rotate(picture.flip(-1), 90.0))
+
+
+def test_without_a_rotation_the_random_numbers_are_those_of_before() -> None:
+    torch.manual_seed(3)
+    plain = View(16).draw(30, 30)
+    torch.manual_seed(3)
+    assert View(16, rotate=2.0).draw(30, 30)._replace(angle=0.0) == plain

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 import mmssl.models
 from mmssl.engine.checkpoint import latest_checkpoint
@@ -18,10 +19,19 @@ CPU_CONFIGS = sorted(
     str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10.py')
 )
 FIRST = next(path for path in CPU_CONFIGS if path.startswith('swav/'))
+INTERCLR = """
+if 'queue' in model:
+    model.update(queue=dict(length=64, dim=64))
+model['inter'].update(num_negatives=20, pool_size=80)
+model['inter']['clusters'].update(num_clusters=6, min_cluster=8, centroid_interval=2)
+"""
 MORE = {  # what 112 pictures and two epochs need, and parts of a method that its CPU config does without
     'swav': 'model.update(queue=dict(length=32))',
     'moco': 'model.update(queue=dict(length=64, dim=64))',
     'invp': 'model.update(num_background=50)\ncustom_hooks[0].update(until=1)',
+    'odc': "model['head'].update(num_clusters=6)\nmodel['clusters'].update(num_clusters=6, min_cluster=8)",
+    'deepcluster': "model['head'].update(num_clusters=9)\nmodel['clusters'].update(num_clusters=9, pca=12)",
+    'interclr': INTERCLR,
 }
 
 
@@ -36,9 +46,8 @@ def test_every_algorithm_has_a_cpu_config():
         for name, cls in MODELS.module_dict.items()
         if isinstance(cls, type) and issubclass(cls, BaseAlgorithm) and cls.__module__.startswith(mmssl.models.__name__)
     }
-    methods = {path.split('/')[0].replace('_', '') for path in CPU_CONFIGS}
-    assert algorithms
-    assert {name for name in algorithms if name.lower() not in methods} <= {'LinearClassifier'}
+    covered = {Config.fromfile(ROOT / 'configs' / path).model.type.__name__ for path in CPU_CONFIGS}
+    assert algorithms - covered == {'LinearClassifier'}
 
 
 @pytest.mark.slow
@@ -53,6 +62,23 @@ def test_resumed_inside_an_epoch_gives_the_bits_of_a_run_that_went_through(
     half = train(file, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=processes)
     assert differences(whole / 'iter_9.pth', half / 'iter_9.pth') == []
     assert differences(whole / 'epoch_2.pth', half / 'epoch_2.pth') == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'method, part', [('deepcluster', "model['clusters']"), ('interclr', "model['inter']['clusters']")]
+)
+def test_resumed_between_two_clusterings_it_clusters_again_only_when_due(method, part, pictures, tmp_path):
+    config = next(path for path in CPU_CONFIGS if path.startswith(f'{method}/'))
+    extra = f'{MORE[method]}\n{part}.update(prepare_every=2)\ntrain_cfg.update(max_epochs=3)\n'
+    extra += "model['inter']['clusters'].update(online=False)" if method == 'interclr' else ''
+    file = make_config(tmp_path / 'config.py', config, pictures, extra=extra)
+    whole = train(file, tmp_path / 'whole')
+    half = train(file, tmp_path / 'half', '--resume', str(whole / 'iter_9.pth'))  # in the second of the two epochs
+    assert differences(whole / 'epoch_3.pth', half / 'epoch_3.pth') == []
+    prepared = [key for key in torch.load(half / 'epoch_3.pth', weights_only=True)['state_dict'] if 'prepared' in key]
+    checkpoints = [torch.load(half / f'{name}.pth', weights_only=True)['state_dict'] for name in ('iter_12', 'epoch_3')]
+    assert [int(state[prepared[0]]) for state in checkpoints] == [0, 2]
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def test_an_arc_margin_rises_with_the_cosine_and_has_gradients_at_its_ends():
 
 
 def _drawn(count=50000, members=(1, 4, 5)):
-    table, counts = torch.tensor([[*members, 8]]), torch.tensor([len(members)])
+    table, counts = torch.tensor([[*members, 8, 8, 8, 8]]), torch.tensor([len(members)])
     return draw_others(table, counts, 8, hash_draws(0, torch.arange(1), count))[0]
 
 

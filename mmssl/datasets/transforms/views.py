@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from mmengine.logging import print_log
@@ -44,6 +45,7 @@ class ViewDraw(NamedTuple):
         gray_first: Whether they go before the jitter.
         sigma: Of the blur, in pixels of the view; 0 for none.
         solarize: Whether the upper half of the range is inverted.
+        angle: Of the rotation, in degrees; 0 for none.
     """
 
     box: Box
@@ -53,11 +55,12 @@ class ViewDraw(NamedTuple):
     sigma: float
     solarize: bool
     gray_first: bool = False
+    angle: float = 0.0
 
 
 @TRANSFORMS.register_module()
 class View:
-    """One random view: crop and resize, flip, colour jitter, gray, blur, solarization, in this order.
+    """One random view: crop and resize, flip, rotation, colour jitter, gray, blur, solarization, in this order.
 
     It is the augmentation of SimCLR, MoCo v2, BYOL and SwAV, and the meaning of every number is torchvision's: the four
     jitter operations are done in random order, ``blur_sigma`` is Pillow's radius. The defaults crop and flip only.
@@ -79,6 +82,7 @@ class View:
         blur_sigma: Smallest and largest standard deviation of the blur, in pixels of the view.
         solarize_prob: Probability of inverting the upper half of the range.
         gray_first: Whether the colours are lost before the jitter, as in MoCo v1 and NPID.
+        rotate: Largest angle of a rotation either way, in degrees; the corners become black, as in torchvision.
         interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
 
     Source: SimCLR, appendix A; SwAV's and BYOL's parameters are given in the configs.
@@ -97,6 +101,7 @@ class View:
         blur_sigma: Span = (0.1, 2.0),
         solarize_prob: float = 0.0,
         gray_first: bool = False,
+        rotate: float = 0.0,
         interpolation: str = 'bilinear',
     ) -> None:
         self.size, self.scale = size, scale
@@ -104,7 +109,8 @@ class View:
         self.flip, self.jitter_prob, self.gray_prob = flip, jitter_prob, gray_prob
         self.jitter = _jitter_spans(jitter) if jitter else []
         self.blur_prob, self.blur_sigma = blur_prob, blur_sigma
-        self.solarize_prob, self.gray_first, self.interpolation = solarize_prob, gray_first, interpolation
+        self.solarize_prob, self.gray_first = solarize_prob, gray_first
+        self.rotate, self.interpolation = rotate, interpolation
 
     def __call__(self, picture: Tensor) -> Tensor:
         """Draw a view.
@@ -127,7 +133,8 @@ class View:
         Returns:
             What :meth:`apply` does. Always takes the same number of random numbers.
         """
-        luck = iter(torch.rand(_RANDOM_NUMBERS, dtype=torch.float32).tolist())
+        numbers = torch.rand(_RANDOM_NUMBERS + bool(self.rotate), dtype=torch.float32).tolist()
+        luck = iter(numbers)
         return ViewDraw(
             flip=next(luck) < self.flip,
             gray=next(luck) < self.gray_prob,
@@ -136,6 +143,7 @@ class View:
             jitter=self._draw_jitter(luck) if next(luck) < self.jitter_prob else [],
             box=self._draw_box(height, width, luck),
             gray_first=self.gray_first,
+            angle=self.rotate * (2 * numbers[-1] - 1),
         )
 
     def _draw_jitter(self, luck: Iterator[float]) -> list[tuple[str, float]]:
@@ -170,6 +178,8 @@ class View:
         if draw.flip:  # older torch flips no uint16, but the same bits as int16
             bits = torch.int16 if view.dtype == torch.uint16 else view.dtype
             view = view.view(bits).flip(-1).view(view.dtype)
+        if draw.angle:
+            view = rotate(view, draw.angle)
         if draw.jitter or draw.gray or draw.sigma or draw.solarize:
             view = _change(view, draw)
         return view.contiguous()
@@ -264,6 +274,22 @@ def resize(picture: Tensor, height: int, width: int, interpolation: str = 'bilin
         return interpolate(picture[None], (height, width), mode=interpolation, antialias=True)[0]
     resized = interpolate(picture[None].float(), (height, width), mode=interpolation, antialias=True)[0]
     return resized.round_().clamp_(0, torch.iinfo(picture.dtype).max).to(picture.dtype)
+
+
+def rotate(picture: Tensor, angle: float) -> Tensor:
+    """Turn a picture around its middle; what comes from outside is 0, and no value is mixed with others.
+
+    Args:
+        picture: uint8 or uint16, shape ``(C, H, W)``.
+        angle: In degrees, counter-clockwise.
+
+    Returns:
+        Same dtype and shape.
+    """
+    height, width = picture.shape[1:]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+    planes = [cv2.warpAffine(plane, matrix, (width, height), flags=cv2.INTER_NEAREST) for plane in picture.numpy()]
+    return torch.from_numpy(np.stack(planes))
 
 
 _COLOUR: dict[str, Callable[[px.Pixels, float, float], px.Pixels]] = {

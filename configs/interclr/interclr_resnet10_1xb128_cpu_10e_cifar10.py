@@ -1,0 +1,34 @@
+"""InterCLR on MoCo v2 for two cores: a narrow ResNet-10, 100 clusters of 10,000 pictures."""
+
+from mmengine.config import read_base
+
+from mmssl.models import DataPreprocessor, InterCLR, InterImageHead, MLPNeck, ResNet
+
+with read_base():
+    from .._base_.datasets.cifar10_subset import *
+    from .._base_.default_runtime import *
+    from .._base_.schedules.sgd_cosine import *
+
+model = dict(
+    type=InterCLR,
+    data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
+    backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
+    neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, batch_norm=False),
+    queue=dict(length=4096, dim=64),
+    momentum=0.99,
+    temperature=0.2,
+    inter_weight=0.25,
+    inter=dict(
+        type=InterImageHead,
+        clusters=dict(num_clusters=100, dim=64, momentum=0.0, min_cluster=20, centroid_interval=10),
+        num_negatives=512,
+        negatives='semihard',
+        pool_size=1000,
+        margin=-0.5,
+        temperature=0.2,
+    ),
+)
+train_dataloader['sampler'].update(replacement=True)
+train_cfg.update(max_epochs=10)
+default_hooks['checkpoint'].update(interval=2)
+default_hooks['online_knn'].update(interval=2)
