@@ -1,6 +1,6 @@
 """Pure tensor functions: no state, no config, no runner. The maths of every method lives here."""
 
-from mmssl.functional.clusters import class_weights, cluster_members, weighted_cross_entropy
+from mmssl.functional.clusters import class_weights, cluster_members, label_change, weighted_cross_entropy
 from mmssl.functional.collectives import (
     gather,
     gather_with_gradient,
@@ -69,6 +69,7 @@ __all__ = [
     'instance_loss',
     'instance_loss_of_the_paper',
     'kmeans',
+    'label_change',
     'largest',
     'lengths_on_ranks',
     'max_over_ranks',

@@ -44,6 +44,23 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> T
     return (own * cross_entropy(logits, labels, reduction='none')).mean() / mean_over_ranks(own)
 
 
+def label_change(before: Tensor, after: Tensor) -> Tensor:
+    """Share of the samples that did not go where most of their cluster went; the numbers of clusters do not matter.
+
+    Args:
+        before: Cluster of each sample, int64, shape ``(N,)``.
+        after: Its cluster in another clustering, int64, shape ``(N,)``.
+
+    Returns:
+        float64 scalar, 0 to 1; splitting clusters counts as change, joining whole clusters does not.
+    """
+    width = int(after.max()) + 1
+    pairs, together = (before * width + after).unique(return_counts=True)
+    largest = torch.zeros(int(before.max()) + 1, dtype=together.dtype, device=together.device)
+    largest.scatter_reduce_(0, pairs // width, together, 'amax')
+    return 1 - largest.sum().double() / len(before)
+
+
 def cluster_members(labels: Tensor, wanted: Tensor, num_clusters: int) -> tuple[Tensor, Tensor]:
     """Members of some clusters, by one pass over all labels.
 

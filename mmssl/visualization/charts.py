@@ -109,11 +109,12 @@ def marked_chart(curve: Curve, title: str, x_label: str) -> str:
     return svg(figure, f'{title}: {values[0]:.1f} at first, {values[-1]:.1f} at last, over {len(values)} measurements.')
 
 
-def usage_chart(counts: Sequence[int]) -> str:
-    """How often each prototype is the first choice, sorted, beside equal use.
+def usage_chart(counts: Sequence[int], kind: str = 'prototype') -> str:
+    """How many images belong to each prototype or cluster, sorted, beside equal use.
 
     Args:
-        counts: Images a prototype.
+        counts: Images a prototype (those that choose it first), or a cluster.
+        kind: ``'prototype'`` or ``'cluster'``.
 
     Returns:
         An SVG element.
@@ -125,11 +126,11 @@ def usage_chart(counts: Sequence[int]) -> str:
         axes.axhline(mean, color=_ORANGE, linewidth=1.2)
         axes.annotate(f'equal use: {mean:.0f}', (len(ordered) - 1, mean), xytext=(0, 4), textcoords='offset points',
                       ha='right')  # fmt: skip
-        _finish(axes, 'images that choose it first', 'prototype, most used first')
+        _finish(axes, 'images of each', f'{kind}, largest first')
         axes.set_ylim(bottom=0)
         axes.margins(x=0.01)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    alt = f'Use of {len(ordered)} prototypes: {ordered[0]} images at most, {ordered[-1]} at least, {dead} unused.'
+    alt = f'Use of {len(ordered)} {kind}s: {ordered[0]} images at most, {ordered[-1]} at least, {dead} unused.'
     return svg(figure, alt)
 
 

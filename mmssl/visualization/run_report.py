@@ -10,6 +10,7 @@ from torch import nn
 
 from mmssl.datasets import ImageDataset, Subset
 from mmssl.evaluation import build_dataset, extract_features
+from mmssl.models import ClusterMemory
 from mmssl.visualization import sections as part
 from mmssl.visualization.html import Section, write_report
 from mmssl.visualization.records import read_scalars
@@ -49,15 +50,21 @@ def report_run(
     loading = (evaluation.get('batch_size', 256), evaluation.get('num_workers', 0))
     gallery = extract_features(model, gallery_data, *loading)
     query = extract_features(model, query_data, *loading) if query_data is not gallery_data else gallery
+    scalars = read_scalars(config.work_dir)
     parts = [
         part.results_section(rows),
-        part.training_section(read_scalars(config.work_dir)),
+        part.training_section(scalars),
         part.views_section(build_dataset(config.train_dataloader.dataset)),
         part.neighbors_section(gallery, gallery_data, query, query_data),
         part.map_section(gallery, gallery_data.source.classes),
     ]
     if hasattr(model, 'prototypes') and hasattr(model, 'neck'):
         parts.append(part.prototypes_section(part.prototype_counts(model, gallery.features)))
+    parts += [
+        part.clusters_section(memory.counts.cpu(), scalars)
+        for memory in model.memories().values()
+        if isinstance(memory, ClusterMemory)
+    ]
     if exported is not None:
         parts.append(exported)
     parts.append(part.reproduction_section(command, config.pretty_text, extra))

@@ -230,6 +230,32 @@ def prototypes_section(counts: Tensor) -> Section:
     return Section('Prototype usage', [charts([usage_chart(counts.tolist())]), paragraph(text)])
 
 
+def clusters_section(counts: Tensor, scalars: Mapping[str, Curve]) -> Section:
+    """How evenly the samples are spread over the clusters that the method keeps, and how these changed.
+
+    Args:
+        counts: Members of each cluster at the end, shape ``(K,)``.
+        scalars: From :func:`~mmssl.visualization.read_scalars`; what was not logged is left out.
+
+    Returns:
+        The section.
+    """
+    drawings, captions = [usage_chart(counts.tolist(), 'cluster')], ['At the end, all pictures of the training.']
+    for name, title in (('label_change', 'pictures that changed cluster (%)'), ('largest_cluster', 'largest (%)')):
+        if name in scalars:
+            drawings.append(
+                curve_chart((scalars[name][0], [100 * share for share in scalars[name][1]]), title, True, 0)
+            )
+            captions.append(
+                'Of the last batch, or of all at the last k-means.' if name == 'label_change' else 'Of all.'
+            )
+    text = (
+        f'{len(counts)} clusters of {int(counts.min())} to {int(counts.max())} pictures, half of them below '
+        f'{int(counts.sort().values[len(counts) // 2])}. One cluster with nearly everything would be a collapse.'
+    )
+    return Section('Clusters', [charts(drawings, captions), paragraph(text)])
+
+
 def export_section(check: str, loading: str, path: str | Path) -> Section:
     """The exported file, that it loads, and how.
 

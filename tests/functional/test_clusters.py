@@ -15,6 +15,7 @@ from mmssl.functional import (
     hardest_others,
     hash_draws,
     hash_places,
+    label_change,
     weighted_cross_entropy,
 )
 from tests.conftest import golden
@@ -137,3 +138,10 @@ def test_places_are_hashed_as_draws_are():
     draws = torch.tensor([3, 4])
     places = torch.tensor([[0, 2, 5]]).expand(2, 3)
     assert torch.equal(hash_places(9, draws, places), hash_draws(9, draws, 6)[:, [0, 2, 5]])
+
+
+def test_a_change_of_labels_does_not_depend_on_their_numbers():
+    before = torch.tensor([0, 0, 0, 1, 1, 4])
+    assert float(label_change(before, torch.tensor([7, 7, 7, 2, 2, 0]))) == 0
+    assert float(label_change(before, torch.tensor([7, 7, 2, 2, 2, 2]))) == pytest.approx(1 / 6)
+    assert float(label_change(before, torch.arange(6))) == pytest.approx(0.5)

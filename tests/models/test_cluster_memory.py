@@ -164,6 +164,16 @@ def test_what_has_been_prepared_is_known_after_a_restart():
     assert not other.wants_preparation(1) and other.wants_preparation(2)
 
 
+def test_the_share_that_k_means_moved_is_kept_for_the_log():
+    memory = _plain(40, 4, 0, online=False)
+    features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    memory.prepare(features, 0)
+    assert memory.change_ratio == 0
+    memory.prepare(features + 0.3 * torch.randn(40, 3), 1)
+    assert 0 < float(memory.change_ratio) < 0.9
+    assert float(memory.health['largest_cluster']) == float(memory.counts.max()) / 40
+
+
 def test_labels_alone_take_no_rows():
     memory = _plain(30, 3, 0, online=False, pca=2)
     memory.prepare(torch.randn(30, 5), 0)

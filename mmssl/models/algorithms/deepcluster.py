@@ -53,10 +53,12 @@ class DeepCluster(BaseAlgorithm):
             batch: Numbers of the samples.
 
         Returns:
-            ``loss``.
+            ``loss``; ``label_change``, the share of all samples that the last k-means separated from most of their
+            cluster; ``largest_cluster``, its share of all samples.
         """
         scores = self.head(self.extract_feat(inputs[0]))  # (B, K)
-        return {'loss': in_float32(cross_entropy)(scores, self.clusters.labels[batch.sample_idx])}
+        loss = in_float32(cross_entropy)(scores, self.clusters.labels[batch.sample_idx])
+        return {'loss': loss, **self.clusters.health}
 
     def after_preparation(self, epoch: int) -> None:
         """Start the classifier anew."""

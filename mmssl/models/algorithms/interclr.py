@@ -28,7 +28,7 @@ class _InterImage:
         if self.inter_weight:
             losses['loss_inter'] = self.inter_weight * self.inter(queries, batch)
         self.inter.clusters.stage(batch.sample_idx, keys)
-        return {**losses, 'label_change': self.inter.clusters.change_ratio}
+        return {**losses, **self.inter.clusters.health}
 
     def bank_features(self, images: Tensor) -> Tensor:
         """Embeddings, ``(B, D)``."""
@@ -65,7 +65,7 @@ class InterCLR(_InterImage, MoCo):
 
         Returns:
             ``loss_intra``; ``loss_inter`` while it has a weight; ``label_change``, the share of the last batch that
-            changed its cluster.
+            changed its cluster; ``largest_cluster``, its share of all samples.
         """
         queries, keys = self.encode(inputs, batch)
         intra = info_nce(queries, keys, self.queue.rows, self.temperature)

@@ -47,13 +47,14 @@ class ODC(BaseAlgorithm):
             batch: Numbers of the samples.
 
         Returns:
-            ``loss``, and ``label_change``, the share of the last batch that changed its cluster.
+            ``loss``; ``label_change``, the share of the last batch that changed its cluster; ``largest_cluster``, its
+            share of all samples.
         """
         embeddings = self.neck(self.extract_feat(inputs[0]))  # (B, D)
         labels = self.clusters.labels[batch.sample_idx]
         self.clusters.stage(batch.sample_idx, unit(embeddings))
         loss = weighted_cross_entropy(self.head(embeddings), labels, self.clusters.class_weights)
-        return {'loss': loss, 'label_change': self.clusters.change_ratio}
+        return {'loss': loss, **self.clusters.health}
 
     def bank_features(self, images: Tensor) -> Tensor:
         """Embeddings, ``(B, D)``."""

@@ -8,6 +8,7 @@ from mmssl.functional import (
     class_weights,
     hash_seed,
     kmeans,
+    label_change,
     largest,
     rank,
     split_in_two,
@@ -32,8 +33,9 @@ class ClusterMemory(FeatureBank):
     rows again. Every rank does the same work on the same rows.
 
     Buffers: those of the bank; ``labels`` ``(N,)`` int64; ``counts`` ``(num_clusters,)`` int64; ``centroids``
-    ``(num_clusters, dim)``; ``sums`` of the members, float64; ``change_ratio``, the share of the last batch that
-    changed its cluster; ``prepared``, the last epoch before which k-means ran, -1 before the first.
+    ``(num_clusters, dim)``; ``sums`` of the members, float64; ``change_ratio``, the share of the last batch (online) or
+    of all samples (at the last k-means) that changed its cluster; ``prepared``, the last epoch before which k-means
+    ran, -1 before the first.
 
     Args:
         num_clusters: Number of clusters K.
@@ -86,6 +88,11 @@ class ClusterMemory(FeatureBank):
         """Weights of the clusters for a loss, larger for smaller ones, shape ``(K,)``."""
         return class_weights(self.counts)
 
+    @property
+    def health(self) -> dict[str, Tensor]:
+        """Scalars for the log: ``label_change``, and ``largest_cluster``, its share of all samples."""
+        return {'label_change': self.change_ratio, 'largest_cluster': self.counts.max() / max(len(self.labels), 1)}
+
     def allocate(self, num_samples: int) -> None:
         """Make rows and labels.
 
@@ -126,7 +133,10 @@ class ClusterMemory(FeatureBank):
         with Progress(f'k-means, {self.num_clusters} clusters of {len(rows)} images', self.iterations) as progress:
             seed = hash_seed(self.seed, epoch, _KMEANS)
             labels = kmeans(rows, self.num_clusters, self.iterations, seed, progress.advance)[1]
-        self.labels = sum_over_ranks(labels if rank() == 0 else torch.zeros_like(labels))
+        labels = sum_over_ranks(labels if rank() == 0 else torch.zeros_like(labels))
+        if int(self.prepared) >= 0:
+            self.change_ratio.copy_(label_change(self.labels, labels))
+        self.labels = labels
         self.counts = self.labels.bincount(minlength=self.num_clusters)
         self.prepared.fill_(epoch)
         if self.dim:

@@ -1,4 +1,4 @@
-"""InvP for two cores: a narrow ResNet-10; neighbours count from the third of five epochs on."""
+"""InvP for two cores: a narrow ResNet-10; neighbours count from the ninth of 20 epochs on."""
 
 from mmengine.config import read_base
 
@@ -6,7 +6,7 @@ from mmssl.engine.hooks import ScheduleHook
 from mmssl.models import DataPreprocessor, InvP, MLPNeck, ResNet
 
 with read_base():
-    from .._base_.datasets.cifar10_two_views import *
+    from .._base_.datasets.cifar10_subset import *
     from .._base_.default_runtime import *
     from .._base_.schedules.sgd_cosine import *
 
@@ -23,9 +23,11 @@ model = dict(
     invariance_weight=0.6,
 )
 custom_hooks = [
-    dict(type=ScheduleHook, attribute='invariance_weight', start=0.0, end=0.6, curve='jump', until=2, by_epoch=True)
+    dict(type=ScheduleHook, attribute='invariance_weight', start=0.0, end=0.6, curve='jump', until=8, by_epoch=True)
 ]
+train_dataloader['dataset']['source'].update(num=5000)
 train_dataloader['dataset']['views'].update(counts=[1])
-train_cfg.update(max_epochs=5)
-default_hooks['checkpoint'].update(interval=1)
-default_hooks['online_knn'].update(interval=1)
+optim_wrapper['optimizer'].update(lr=0.1)
+train_cfg.update(max_epochs=20)
+default_hooks['checkpoint'].update(interval=5)
+default_hooks['online_knn'].update(interval=5)
