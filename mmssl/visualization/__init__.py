@@ -5,6 +5,7 @@ from mmssl.visualization.pictures import to_picture
 from mmssl.visualization.records import describe_command, environment, read_scalars
 from mmssl.visualization.run_report import report_run
 from mmssl.visualization.sections import (
+    clusters_section,
     export_section,
     map_section,
     neighbors_section,
@@ -20,6 +21,7 @@ from mmssl.visualization.sections import (
 __all__ = [
     'Section',
     'Tile',
+    'clusters_section',
     'describe_command',
     'environment',
     'export_section',

@@ -110,7 +110,7 @@ def _recipe(method, stem):
         'lr': config.optim_wrapper.optimizer.lr,
         'decay': config.optim_wrapper.optimizer.weight_decay,
         'epochs': config.train_cfg.max_epochs,
-        'temperature': config.model.temperature,
+        'temperature': config.model.get('temperature'),
         'crop': view.scale[0],
         'jitter': (tuple(view.jitter), view.jitter_prob),
         'blur': view.get('blur_prob', 0.0),
@@ -131,6 +131,10 @@ MOCO = {
     'gray_first': True,
 }
 STRONGER = {'temperature': 0.2, 'jitter': ((0.4, 0.4, 0.4, 0.1), 0.8), 'blur': 0.5, 'gray_first': False}
+ODC = {
+    **{'views': [1], 'batch': 512, 'lr': 0.06, 'decay': 1e-5, 'epochs': 440, 'temperature': None, 'crop': 0.08},
+    **{'jitter': ((0.4, 0.4, 1.0, 0.5), 1.0), 'gray_first': False},
+}
 SIMCLR = {**STRONGER, 'temperature': 0.1, 'jitter': ((0.8, 0.8, 0.8, 0.2), 0.8), 'crop': 0.08, 'decay': 1e-6}
 
 
@@ -144,6 +148,10 @@ SIMCLR = {**STRONGER, 'temperature': 0.1, 'jitter': ((0.8, 0.8, 0.8, 0.2), 0.8),
         ('npid', 'npid_resnet50_8xb32_nce_200e_imagenet', {'views': [1]}),
         ('invp', 'invp_resnet50_1xb128_800e_imagenet', {'views': [1], 'batch': 128, 'epochs': 799}),
         ('invp', 'invp_resnet50_1xb128_mlp_800e_imagenet', {**STRONGER, 'views': [1], 'batch': 128, 'epochs': 799}),
+        ('odc', 'odc_resnet50_8xb64_440e_imagenet', ODC),
+        ('deepcluster', 'deepcluster_resnet50_8xb64_200e_imagenet', {**ODC, 'lr': 0.1, 'epochs': 200}),
+        ('interclr', 'interclr_resnet50_8xb32_200e_imagenet', STRONGER),
+        ('interclr', 'interclr_simclr_resnet50_8xb32_200e_imagenet', {**SIMCLR, 'lr': 0.3}),
         ('simclr', 'simclr_resnet50_8xb32_200e_imagenet', {**SIMCLR, 'lr': 0.3}),
         ('simclr', 'simclr_resnet50_16xb256_200e_imagenet', {**SIMCLR, 'lr': 4.8, 'batch': 4096}),
         ('simclr', 'simclr_resnet50_16xb256_800e_imagenet', {**SIMCLR, 'lr': 4.8, 'batch': 4096, 'epochs': 800}),
@@ -151,6 +159,33 @@ SIMCLR = {**STRONGER, 'temperature': 0.1, 'jitter': ((0.8, 0.8, 0.8, 0.2), 0.8),
 )
 def test_recipes_have_the_numbers_of_their_sources(method, stem, differences):
     assert _recipe(method, stem) == {**MOCO, **differences}
+
+
+@pytest.mark.parametrize('stem', ['odc/odc_resnet50_8xb64_440e', 'deepcluster/deepcluster_resnet50_8xb64_200e'])
+def test_the_classifier_of_clusters_has_no_momentum_and_nothing_else_goes_without(stem):
+    config = Config.fromfile(ROOT / f'configs/{stem}_imagenet.py')
+    with torch.device('meta'):
+        model = MODELS.build(config.model)
+    groups = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
+    momenta = {name: group['momentum'] for (name, _), group in zip(model.named_parameters(), groups)}
+    assert {name for name, momentum in momenta.items() if momentum == 0} == {'head.weight', 'head.bias'}
+    assert set(momenta.values()) == {0.0, 0.9}
+
+
+def test_clusters_of_odc_and_interclr_have_the_numbers_of_their_sources():
+    odc = Config.fromfile(ROOT / 'configs/odc/odc_resnet50_8xb64_440e_imagenet.py')
+    inter = Config.fromfile(ROOT / 'configs/interclr/interclr_resnet50_8xb32_200e_imagenet.py')
+    common = {'num_clusters': 10000, 'min_cluster': 20, 'centroid_interval': 10}
+    assert odc.model.clusters == {**common, 'dim': 256, 'momentum': 0.5}
+    assert inter.model.inter.clusters == {**common, 'dim': 128, 'momentum': 0.0}
+    head = {key: value for key, value in inter.model.inter.items() if key not in ('type', 'clusters')}
+    assert head == {
+        **{'num_negatives': 16384, 'negatives': 'semihard', 'pool_size': 128000},
+        **{'margin': -0.5, 'temperature': 0.2},
+    }
+    assert inter.model.inter_weight == 0.25
+    assert odc.train_dataloader.sampler.replacement and inter.train_dataloader.sampler.replacement
+    assert odc.train_dataloader.dataset.views.views[0].rotate == 2.0
 
 
 def test_the_rate_of_invp_is_that_of_the_released_code():

@@ -13,6 +13,7 @@ from mmssl.evaluation import NO_LABELS, extract_features
 from mmssl.models import DataPreprocessor, MLPNeck, Prototypes, ResNet, SwAV
 from mmssl.visualization import (
     Section,
+    clusters_section,
     describe_command,
     environment,
     export_section,
@@ -247,6 +248,15 @@ def test_prototypes_are_counted_by_the_first_choice():
     assert counts.tolist() == torch.bincount(scores.argmax(dim=1), minlength=12).tolist()
     text = ''.join(prototypes_section(counts).parts)
     assert f'{int((counts == 0).sum())} prototype' in text
+
+
+def test_clusters_are_shown_with_their_sizes_and_changes():
+    scalars = {'label_change': ([1, 2], [0.5, 0.25]), 'largest_cluster': ([1, 2], [0.1, 0.2])}
+    section = clusters_section(torch.tensor([30, 5, 12, 9]), scalars)
+    text = ''.join(section.parts)
+    assert '4 clusters of 5 to 30 pictures, half of them below 12' in text
+    assert text.count('<svg') == 3 and 'from 50 to 25' in text
+    assert ''.join(clusters_section(torch.tensor([3, 3]), {}).parts).count('<svg') == 1
 
 
 def test_charts_take_their_ink_from_the_page_and_hold_their_numbers():

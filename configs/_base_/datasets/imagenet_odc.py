@@ -7,5 +7,13 @@ from mmssl.datasets import MultiView, View
 with read_base():
     from .imagenet import *
 
-_view = dict(type=View, size=224, rotate=2.0, jitter=(0.4, 0.4, 1.0, 0.5), jitter_prob=1.0, gray_prob=0.2)
+_view = dict(
+    type=View,
+    size=224,
+    scale=(0.08, 1.0),
+    rotate=2.0,
+    jitter=(0.4, 0.4, 1.0, 0.5),
+    jitter_prob=1.0,
+    gray_prob=0.2,
+)
 train_dataloader['dataset'].update(views=dict(type=MultiView, counts=[1], views=[_view]))

@@ -1,0 +1,49 @@
+"""The picture of clusters, drawn from what runs leave behind."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.small import small_config
+from tests.training import ROOT, environment
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'tools/analysis_tools/cluster_health.py'), *map(str, arguments)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def odc(tmp_path):
+    from mmssl.engine import Runner
+    from mmssl.models import ODC, ClusterHead, ODCNeck
+
+    config = small_config(tmp_path / 'odc', train_dataloader__dataset__views__counts=[1])
+    clusters = {'num_clusters': 4, 'dim': 8, 'min_cluster': 5, 'centroid_interval': 2}
+    model = {key: config.model[key] for key in ('data_preprocessor', 'backbone')}
+    neck = {'type': ODCNeck, 'in_channels': 32, 'hidden_channels': 16, 'out_channels': 8}
+    head = {'type': ClusterHead, 'in_channels': 8, 'num_clusters': 4}
+    config.model = {**model, 'type': ODC, 'neck': neck, 'head': head, 'clusters': clusters}
+    config.default_hooks['logger'] = {'type': 'LoggerHook', 'interval': 1}
+    Runner.from_cfg(config).train()
+    return tmp_path / 'odc'
+
+
+def test_a_run_of_odc_is_drawn_and_told_in_a_table(odc, tmp_path):
+    run = _run(f'ODC={odc}', '--out', tmp_path / 'health.svg')
+    assert run.returncode == 0, run.stderr
+    row = next(line for line in run.stdout.splitlines() if line.startswith('| ODC |'))
+    smallest, median, largest = map(int, row.split('|')[5].split('/'))
+    assert 0 < smallest <= median <= largest < 40
+    assert 'changed cluster' in (tmp_path / 'health.svg').read_text()
+
+
+def test_a_folder_without_clusters_is_refused_in_a_sentence(tmp_path):
+    run = _run(tmp_path)
+    assert run.returncode == 1 and 'no checkpoint with clusters' in run.stderr and 'Traceback' not in run.stderr
