@@ -13,10 +13,11 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 # Packages that own the same folder: one must not be installed over another.
 SAME_FOLDER = {
+    'faiss-cpu': ('faiss-gpu', 'faiss-gpu-cu12', 'faiss-gpu-cu13'),
     'onedl-mmengine': ('mmengine',),
     'opencv-python-headless': ('opencv-python', 'opencv-contrib-python', 'opencv-contrib-python-headless'),
 }
-EXTRAS = ('benchmarks', 'docs', 'faiss', 'gpu', 'tests', 'timm', 'transfer')
+EXTRAS = ('benchmarks', 'docs', 'gpu', 'tests', 'timm', 'transfer')
 # What mim looks for in an installed package: the script it runs and the index of configs it searches.
 MIM_FILES = ('tools', 'model-index.yml')
 
