@@ -30,8 +30,9 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
     for step in range(STEPS):
         draws = torch.arange(BATCH) + BATCH * step
         parts = [part.split(sizes)[rank] for part in (samples[step], draws, *(view[step] for view in views))]
+        boxes = make_boxes(step).split(sizes, dim=1)[rank]
         optimizer.zero_grad()
-        found = wrapped(parts[2:], Batch(sample_idx=parts[0], draw=parts[1]), mode='loss')
+        found = wrapped(parts[2:], Batch(sample_idx=parts[0], draw=parts[1], boxes=boxes), mode='loss')
         loss = sum(value for name, value in found.items() if 'loss' in name)
         loss.backward()
         optimizer.step()
@@ -41,6 +42,12 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
         losses.append(loss.detach())
     agree = all(memory.ranks_agree() for memory in model.memories().values())
     return torch.stack(losses), {name: value.clone() for name, value in model.state_dict().items()}, agree
+
+
+def make_boxes(step: int) -> Tensor:
+    """What two views of each picture show, ``(2, BATCH, 4)``; some flipped, some without a common place."""
+    corners = torch.rand(2, BATCH, 4, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
+    return torch.cat([corners[..., :2], corners[..., :2] + 0.2 + corners[..., 2:]], dim=-1)[..., [2, 1, 0, 3]]
 
 
 def prepare(model: BaseAlgorithm) -> None:

@@ -22,7 +22,8 @@ class ImageDataset(Dataset):
 
     Args:
         source: Where the pictures come from, or its config.
-        views: ``(C, H, W)`` tensor in, one view or a list of views out; or its config.
+        views: ``(C, H, W)`` tensor in; out come one view, a list of views, or a dictionary of ``inputs`` and more; or
+            its config.
         channels: What the network takes; gray pictures are repeated to 3, colours mixed to 1, alpha dropped for 3.
         seed: Of the run; the Runner sets it.
 
@@ -33,7 +34,7 @@ class ImageDataset(Dataset):
     def __init__(
         self,
         source: ImageSource | dict,
-        views: Callable[[Tensor], Tensor | list[Tensor]] | dict,
+        views: Callable[[Tensor], Tensor | list[Tensor] | dict] | dict,
         channels: int = 3,
         seed: int = 0,
     ) -> None:
@@ -54,7 +55,8 @@ class ImageDataset(Dataset):
 
         Returns:
             ``inputs``, a list of ``(C, H, W)`` views; ``sample_idx``, the picture they show; ``draw``; ``unreadable``,
-            -1 or the index of the picture that was replaced; ``gt_label`` where the source has labels.
+            -1 or the index of the picture that was replaced; ``gt_label`` where the source has labels; what else the
+            views give (``boxes``).
 
         Raises:
             IndexError: No such picture.
@@ -66,8 +68,9 @@ class ImageDataset(Dataset):
         picture, shown = self._load(int(index), int(draw))
         seed_cpu(hash_seed(self.seed, draw))
         views = self.views(as_channels(picture, self.channels))
+        made = views if isinstance(views, dict) else {'inputs': [views] if isinstance(views, Tensor) else list(views)}
         sample = {
-            'inputs': [views] if isinstance(views, Tensor) else list(views),
+            **made,
             'sample_idx': shown,
             'draw': int(draw),
             'unreadable': -1 if shown == index else int(index),

@@ -47,7 +47,8 @@ def collate(samples: list[dict]) -> dict:
         samples: From :class:`~mmssl.datasets.ImageDataset`, all with the same keys.
 
     Returns:
-        ``inputs``, one ``(B, C, H, W)`` tensor a view, and every other entry as an int64 tensor ``(B,)``.
+        ``inputs``, one ``(B, C, H, W)`` tensor a view; ``boxes`` ``(V, B, 4)`` where there are any; and every other
+        entry as an int64 tensor ``(B,)``.
 
     Raises:
         ValueError: 8-bit and 16-bit pictures in one batch.
@@ -57,7 +58,9 @@ def collate(samples: list[dict]) -> dict:
         raise ValueError('Pictures of 8 and of 16 bits in one batch: convert the data set to one of them.')
     # default_collate stacks into shared memory, where this is a worker
     batch: dict = {'inputs': [default_collate(list(view)) for view in views]}
+    if 'boxes' in samples[0]:
+        batch['boxes'] = torch.stack([sample['boxes'] for sample in samples], dim=1)
     for key in samples[0]:
-        if key != 'inputs':
+        if key not in batch:
             batch[key] = torch.tensor([sample[key] for sample in samples], dtype=torch.int64)
     return batch

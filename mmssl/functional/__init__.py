@@ -36,6 +36,14 @@ from mmssl.functional.neighbors import (
     row_scores,
     without_self,
 )
+from mmssl.functional.pixels import (
+    dense_contrast,
+    match_pixels,
+    pixel_contrast,
+    pixel_positive_mask,
+    pixel_to_propagation,
+    propagate_pixels,
+)
 from mmssl.functional.precision import in_float32
 from mmssl.functional.randomness import hash_draws, hash_places, hash_seed, seed_cpu
 from mmssl.functional.shuffle import Shuffle
@@ -55,6 +63,7 @@ __all__ = [
     'contains',
     'contrast',
     'cosine_margin',
+    'dense_contrast',
     'draw_from_pool',
     'draw_members',
     'draw_others',
@@ -72,12 +81,17 @@ __all__ = [
     'label_change',
     'largest',
     'lengths_on_ranks',
+    'match_pixels',
     'max_over_ranks',
     'mean_over_ranks',
     'nearest_centroids',
     'noise_contrastive',
     'nt_xent',
+    'pixel_contrast',
+    'pixel_positive_mask',
+    'pixel_to_propagation',
     'propagate_neighbors',
+    'propagate_pixels',
     'propagation_loss',
     'propagation_loss_of_the_paper',
     'rank',

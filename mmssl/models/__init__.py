@@ -5,19 +5,21 @@ from mmssl.models.algorithms import (
     ODC,
     BaseAlgorithm,
     DeepCluster,
+    DenseCL,
     InterCLR,
     InterCLRSimCLR,
     InvP,
     LinearClassifier,
     MoCo,
+    PixPro,
     SimCLR,
     SwAV,
 )
 from mmssl.models.backbones import ResNet, TimmBackbone
 from mmssl.models.data_preprocessor import DataPreprocessor
-from mmssl.models.heads import ClusterHead, InterImageHead, Prototypes
+from mmssl.models.heads import ClusterHead, InterImageHead, PixelPropagation, Prototypes
 from mmssl.models.memories import BaseMemory, ClusterMemory, EMATeacher, FeatureBank, FirstValue, Queue
-from mmssl.models.necks import MLPNeck, ODCNeck
+from mmssl.models.necks import ConvMLPNeck, MLPNeck, ODCNeck
 
 __all__ = [
     'NPID',
@@ -26,8 +28,10 @@ __all__ = [
     'BaseMemory',
     'ClusterHead',
     'ClusterMemory',
+    'ConvMLPNeck',
     'DataPreprocessor',
     'DeepCluster',
+    'DenseCL',
     'EMATeacher',
     'FeatureBank',
     'FirstValue',
@@ -39,6 +43,8 @@ __all__ = [
     'MLPNeck',
     'MoCo',
     'ODCNeck',
+    'PixPro',
+    'PixelPropagation',
     'Prototypes',
     'Queue',
     'ResNet',

@@ -123,6 +123,18 @@ class View:
         """
         return self.apply(picture, self.draw(*picture.shape[1:]))
 
+    def with_box(self, picture: Tensor) -> tuple[Tensor, list[float]]:
+        """Draw a view, and say what it shows.
+
+        Args:
+            picture: uint8 or uint16, shape ``(C, H, W)``.
+
+        Returns:
+            The view; and :func:`corners` of its crop.
+        """
+        draw = self.draw(*picture.shape[1:])
+        return self.apply(picture, draw), corners(draw, *picture.shape[1:])
+
     def draw(self, height: int, width: int) -> ViewDraw:
         """Let chance decide.
 
@@ -197,22 +209,37 @@ class MultiView:
     Args:
         counts: How many views of each kind.
         views: The kinds, or their configs.
+        boxes: Whether to tell what each view shows of the picture, for methods that compare places (PixPro); the
+            kinds must be :class:`View`, without rotation.
 
     Raises:
-        ValueError: ``counts`` and ``views`` differ in length.
+        ValueError: ``counts`` and ``views`` differ in length, or boxes are asked for of a kind that has none.
 
     Source: SwAV, section 3.2 (Caron et al., NeurIPS 2020).
     """
 
-    def __init__(self, counts: Sequence[int], views: Sequence[Callable[[Tensor], Tensor] | dict]) -> None:
+    def __init__(
+        self, counts: Sequence[int], views: Sequence[Callable[[Tensor], Tensor] | dict], boxes: bool = False
+    ) -> None:
         if len(counts) != len(views):
             raise ValueError(f'{len(counts)} counts for {len(views)} kinds of views: give MultiView one count a kind.')
         kinds = [TRANSFORMS.build(view) if isinstance(view, dict) else view for view in views]
         self.views = [view for view, count in zip(kinds, counts) for _ in range(count)]
+        self.boxes = boxes
+        if boxes and not all(isinstance(view, View) and not view.rotate for view in kinds):
+            raise ValueError('A view that is turned, or not of type View, has no box: set boxes=False of MultiView.')
 
-    def __call__(self, picture: Tensor) -> list[Tensor]:
-        """Draw all views of a ``(C, H, W)`` picture: one tensor each, in the order of ``counts``."""
-        return [view(picture) for view in self.views]
+    def __call__(self, picture: Tensor) -> list[Tensor] | dict:
+        """Draw all views of a ``(C, H, W)`` picture.
+
+        Returns:
+            One tensor each, in the order of ``counts``; with boxes a dictionary of these (``inputs``) and ``boxes``,
+            float32, shape ``(V, 4)``, from :func:`corners`.
+        """
+        if not self.boxes:
+            return [view(picture) for view in self.views]
+        views, boxes = zip(*(view.with_box(picture) for view in self.views))
+        return {'inputs': list(views), 'boxes': torch.tensor(boxes, dtype=torch.float32)}
 
     def check_channels(self, channels: int) -> None:
         """As :meth:`View.check_channels`, for every kind that has it."""
@@ -254,6 +281,25 @@ class EvalView:
         top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
         view = resize(picture, height, width, self.interpolation)
         return [view[:, top : top + self.crop, left : left + self.crop].contiguous()]
+
+
+def corners(draw: ViewDraw, height: int, width: int) -> list[float]:
+    """What a view shows of its picture: x0, y0, x1, y1, from 0 at the first to 1 at the last row or column.
+
+    Args:
+        draw: Of the view.
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
+
+    Returns:
+        Four numbers; x0 > x1 where the view is flipped.
+
+    Source: zdaxie/PixPro.
+    """
+    top, left, tall, wide = draw.box
+    rows, columns = max(height - 1, 1), max(width - 1, 1)
+    x0, y0, x1, y1 = left / columns, top / rows, (left + wide - 1) / columns, (top + tall - 1) / rows
+    return [x1, y0, x0, y1] if draw.flip else [x0, y0, x1, y1]
 
 
 def resize(picture: Tensor, height: int, width: int, interpolation: str = 'bilinear') -> Tensor:

@@ -2,12 +2,14 @@
 
 from mmssl.models.algorithms.base import BaseAlgorithm
 from mmssl.models.algorithms.deepcluster import DeepCluster
+from mmssl.models.algorithms.densecl import DenseCL
 from mmssl.models.algorithms.interclr import InterCLR, InterCLRSimCLR
 from mmssl.models.algorithms.invp import InvP
 from mmssl.models.algorithms.linear_classifier import LinearClassifier
 from mmssl.models.algorithms.moco import MoCo
 from mmssl.models.algorithms.npid import NPID
 from mmssl.models.algorithms.odc import ODC
+from mmssl.models.algorithms.pixpro import PixPro
 from mmssl.models.algorithms.simclr import SimCLR
 from mmssl.models.algorithms.swav import SwAV
 
@@ -16,11 +18,13 @@ __all__ = [
     'ODC',
     'BaseAlgorithm',
     'DeepCluster',
+    'DenseCL',
     'InterCLR',
     'InterCLRSimCLR',
     'InvP',
     'LinearClassifier',
     'MoCo',
+    'PixPro',
     'SimCLR',
     'SwAV',
 ]

@@ -2,6 +2,7 @@
 
 from mmssl.models.heads.cluster_head import ClusterHead
 from mmssl.models.heads.inter_image_head import InterImageHead
+from mmssl.models.heads.pixel_propagation import PixelPropagation
 from mmssl.models.heads.prototypes import Prototypes
 
-__all__ = ['ClusterHead', 'InterImageHead', 'Prototypes']
+__all__ = ['ClusterHead', 'InterImageHead', 'PixelPropagation', 'Prototypes']

@@ -1,0 +1,86 @@
+"""DenseCL: MoCo v2 for whole images and for pixels at once (Wang et al., CVPR 2021)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from mmssl.datasets.structures import Batch
+from mmssl.functional import Shuffle, dense_contrast, info_nce, match_pixels, unit
+from mmssl.models.algorithms.base import BaseAlgorithm, build
+from mmssl.models.memories import EMATeacher, Queue
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class DenseCL(BaseAlgorithm):
+    """Beside MoCo's loss, each pixel finds the teacher's pixel whose features are most similar to its own.
+
+    Args:
+        backbone: Module or its config.
+        neck: Module or its config; averaged features to embeddings.
+        dense_neck: Module or its config; a feature map to a map of embeddings.
+        queue: Arguments of both :class:`~mmssl.models.memories.Queue`: ``length`` and ``dim``. The second one holds
+            averages of the teacher's pixels.
+        dense_weight: Weight of the pixels' loss, 0 to 1; the images' one gets the rest.
+        momentum: Weight of the old teacher.
+        temperature: Divides the cosines.
+        data_preprocessor: Module or its config.
+        init_cfg: MMEngine's initialisation config.
+
+    Source: the paper, and mmselfsup for the order of operations.
+    """
+
+    num_views = 2
+
+    def __init__(
+        self,
+        backbone: nn.Module | dict,
+        neck: nn.Module | dict,
+        dense_neck: nn.Module | dict,
+        queue: dict,
+        dense_weight: float = 0.5,
+        momentum: float = 0.999,
+        temperature: float = 0.2,
+        data_preprocessor: nn.Module | dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg)
+        self.neck, self.dense_neck = build(neck), build(dense_neck)
+        self.dense_weight, self.temperature = float(dense_weight), temperature
+        self.teacher = EMATeacher(self.backbone, self.neck, self.dense_neck, momentum=momentum)
+        self.queue, self.dense_queue = Queue(**queue, random=True), Queue(**queue, random=True)
+
+    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """InfoNCE of images and of pixels (DenseCL, eq. 1 to 3).
+
+        Args:
+            inputs: Two normalised views, each ``(B, C, H, W)``: of the queries, and of the keys.
+            batch: Its draws order the shuffle.
+
+        Returns:
+            ``loss_image`` and ``loss_pixel``.
+        """
+        features = self.backbone(inputs[0])[-1]  # (B, C', h, w)
+        queries, pixels = unit(self.neck(features.mean(dim=(2, 3)))), self.dense_neck(features)
+        taught, keys, taught_pixels = self.encode_keys(inputs[1], batch)
+        places = match_pixels(features, taught)
+        self.queue.stage(keys)
+        self.dense_queue.stage(unit(normalize(taught_pixels, dim=1).mean(dim=(2, 3))))
+        self.teacher.stage(self.backbone, self.neck, self.dense_neck)
+        image = info_nce(queries, keys, self.queue.rows, self.temperature)
+        pixel = dense_contrast(pixels, taught_pixels, places, self.dense_queue.rows, self.temperature)
+        return {'loss_image': (1 - self.dense_weight) * image, 'loss_pixel': self.dense_weight * pixel}
+
+    @torch.no_grad()
+    def encode_keys(self, images: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The teacher's features, unit embeddings ``(B, D)`` and pixels, computed on shuffled images as in MoCo."""
+        backbone, neck, dense_neck = self.teacher.networks
+        shuffle = Shuffle(self.seed, batch.draw)
+        features = backbone(shuffle(images))[-1]
+        keys, pixels = unit(neck(features.mean(dim=(2, 3)))), dense_neck(features)
+        return shuffle.back(features), shuffle.back(keys), shuffle.back(pixels)
+
+    def allocate(self, num_samples: int) -> None:
+        """Start the teacher from the student, after its weights were initialised."""
+        self.teacher.copy(self.backbone, self.neck, self.dense_neck)
+        super().allocate(num_samples)

@@ -1,0 +1,147 @@
+"""PixPro and PixContrast: pixels that show the same place agree between two views (Xie et al., CVPR 2021)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+from mmssl.datasets.structures import Batch
+from mmssl.functional import in_float32, pixel_contrast, pixel_positive_mask, pixel_to_propagation
+from mmssl.models.algorithms.base import BaseAlgorithm, build
+from mmssl.models.memories import EMATeacher
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class PixPro(BaseAlgorithm):
+    """The propagated pixels of one view agree with the teacher's pixels of the other, where both show the same place.
+
+    The data set must give boxes: ``train_dataloader.dataset.views.boxes=True``.
+
+    Args:
+        backbone: Module or its config.
+        neck: Module or its config; a feature map to a map of embeddings, shared by all levels.
+        propagation: Module or its config; what the student's embeddings go through. None for PixContrast.
+        pyramid: Module or its config, between backbone and neck: feature maps to a tuple of maps, whose losses are
+            averaged; None for the last map alone. Our own form of the paper's head pre-training, of which no code was
+            released.
+        instance_neck: Module or its config; a second projection for whole images.
+        instance_predictor: Module or its config; what the student's second projection goes through.
+        instance_weight: Weight of the loss between whole images; needs the two modules above.
+        objective: ``'propagation'``, or ``'contrast'`` for PixContrast, the paper's baseline.
+        threshold: Largest distance of two pixels of a pair, in diagonals of a pixel.
+        temperature: Of PixContrast.
+        momentum: Weight of the old teacher; :class:`~mmssl.engine.hooks.ScheduleHook` raises it to 1.
+        data_preprocessor: Module or its config.
+        init_cfg: MMEngine's initialisation config.
+
+    Raises:
+        ValueError: No such objective; or a weight without an instance branch, or the other way round.
+
+    Source: the paper, and zdaxie/PixPro for the order of operations.
+    """
+
+    num_views = 2
+
+    def __init__(
+        self,
+        backbone: nn.Module | dict,
+        neck: nn.Module | dict,
+        propagation: nn.Module | dict | None = None,
+        pyramid: nn.Module | dict | None = None,
+        instance_neck: nn.Module | dict | None = None,
+        instance_predictor: nn.Module | dict | None = None,
+        instance_weight: float = 0.0,
+        objective: Literal['propagation', 'contrast'] = 'propagation',
+        threshold: float = 0.7,
+        temperature: float = 0.3,
+        momentum: float = 0.99,
+        data_preprocessor: nn.Module | dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg)
+        if objective not in ('propagation', 'contrast'):
+            raise ValueError(f"objective={objective!r} of PixPro: set it to 'propagation' or 'contrast'.")
+        if bool(instance_weight) != bool(instance_neck) or bool(instance_neck) != bool(instance_predictor):
+            raise ValueError(
+                f'instance_weight={instance_weight} with instance_neck={instance_neck} and instance_predictor='
+                f'{instance_predictor}: give all three, or none.'
+            )
+        self.pyramid = build(pyramid) if pyramid else Last()
+        self.neck, self.propagation = build(neck), build(propagation) if propagation else nn.Identity()
+        self.instance_neck = build(instance_neck) if instance_neck else None
+        self.instance_predictor = build(instance_predictor) if instance_predictor else None
+        self.instance_weight, self.objective = instance_weight, objective
+        self.threshold, self.temperature = threshold, temperature
+        self.teacher = EMATeacher(*self.students, momentum=momentum)
+
+    @property
+    def students(self) -> list[nn.Module]:
+        """What the teacher follows."""
+        branch = [self.instance_neck] if self.instance_neck else []
+        return [self.backbone, self.pyramid, self.neck, *branch]
+
+    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """The loss of pixels in both directions, and that of whole images (PixPro, eq. 6 and section 3.3).
+
+        Args:
+            inputs: Two normalised views, each ``(B, C, H, W)``.
+            batch: Its boxes say what the views show, ``(2, B, 4)``.
+
+        Returns:
+            ``loss_pixel``, and ``loss_instance`` where there is that branch.
+
+        Raises:
+            ValueError: The data set gives no boxes.
+        """
+        if batch.boxes is None:
+            raise ValueError('PixPro compares places: set train_dataloader.dataset.views.boxes=True.')
+        maps = [self.pyramid(self.backbone(view)) for view in inputs]
+        taught, wholes = zip(*(self.teach(view) for view in inputs))
+        self.teacher.stage(*self.students)
+        seen = [[self.propagation(self.neck(level)) for level in levels] for levels in maps]
+        losses = {'loss_pixel': sum(self.compare(seen[v], taught[1 - v], batch.boxes[[v, 1 - v]]) for v in (0, 1))}
+        if self.instance_neck:
+            found = [self.instance_predictor(self.instance_neck(levels[-1])).mean(dim=(2, 3)) for levels in maps]
+            both = sum(agreement(found[v], wholes[1 - v]) for v in (0, 1))
+            losses['loss_instance'] = self.instance_weight * both
+        return losses
+
+    @torch.no_grad()
+    def teach(self, view: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        """The teacher's embeddings of every level, and of the whole image ``(B, D)`` where there is that branch."""
+        backbone, pyramid, neck, *instance = self.teacher.networks
+        levels = pyramid(backbone(view))
+        whole = instance[0](levels[-1]).mean(dim=(2, 3)) if instance else None
+        return [neck(level) for level in levels], whole
+
+    def compare(self, seen: list[Tensor], taught: list[Tensor], boxes: Tensor) -> Tensor:
+        """Mean loss over the levels, of one view with the other."""
+        losses = []
+        for queries, keys in zip(seen, taught):
+            mask = pixel_positive_mask(boxes[0], boxes[1], tuple(queries.shape[2:]), self.threshold)
+            if self.objective == 'contrast':
+                losses.append(pixel_contrast(queries, keys, mask, self.temperature))
+            else:
+                losses.append(pixel_to_propagation(queries, keys, mask))
+        return torch.stack(losses).mean()
+
+    def allocate(self, num_samples: int) -> None:
+        """Start the teacher from the student, after its weights were initialised."""
+        self.teacher.copy(*self.students)
+        super().allocate(num_samples)
+
+
+class Last(nn.Module):
+    """The last of several feature maps."""
+
+    def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor]:
+        """A tuple of one."""
+        return (maps[-1],)
+
+
+@in_float32
+def agreement(predicted: Tensor, taught: Tensor) -> Tensor:
+    """Mean cosine of whole images, times -2: ``(B, D)`` twice to a scalar."""
+    return -2 * cosine_similarity(predicted, taught).mean()

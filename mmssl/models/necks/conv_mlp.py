@@ -1,0 +1,31 @@
+"""Projections of every pixel."""
+
+from torch import Tensor, nn
+
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class ConvMLPNeck(nn.Module):
+    """Two 1 x 1 convolutions with batch norm and ReLU between them: each pixel is embedded by itself.
+
+    Args:
+        in_channels: Width of the feature map.
+        hidden_channels: Width between the layers.
+        out_channels: Width of the embeddings.
+        batch_norm: Whether batch norm follows the first layer (PixPro) or not (DenseCL).
+
+    Source: PixPro, section 3.1 (Xie et al., CVPR 2021).
+    """
+
+    def __init__(
+        self, in_channels: int, hidden_channels: int = 4096, out_channels: int = 256, batch_norm: bool = True
+    ) -> None:
+        super().__init__()
+        norm = [nn.BatchNorm2d(hidden_channels)] if batch_norm else []
+        first, second = nn.Conv2d(in_channels, hidden_channels, 1), nn.Conv2d(hidden_channels, out_channels, 1)
+        self.layers = nn.Sequential(first, *norm, nn.ReLU(inplace=True), second)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Embed a map: ``(B, in_channels, H, W)`` to ``(B, out_channels, H, W)``, not normalised."""
+        return self.layers(features)
