@@ -19,9 +19,10 @@ from mmssl.models.backbones import ResNet, TimmBackbone
 from mmssl.models.data_preprocessor import DataPreprocessor
 from mmssl.models.heads import ClusterHead, InterImageHead, PixelPropagation, Prototypes
 from mmssl.models.memories import BaseMemory, ClusterMemory, EMATeacher, FeatureBank, FirstValue, Queue
-from mmssl.models.necks import ConvMLPNeck, MLPNeck, ODCNeck
+from mmssl.models.necks import FPN, ConvMLPNeck, MLPNeck, ODCNeck
 
 __all__ = [
+    'FPN',
     'NPID',
     'ODC',
     'BaseAlgorithm',
