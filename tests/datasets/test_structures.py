@@ -31,3 +31,10 @@ def test_a_batch_needs_no_labels_and_names_its_fields() -> None:
     batch = Batch(sample_idx=torch.arange(3), draw=torch.arange(3))
     assert len(batch) == 3 and batch.gt_label is None and batch.boxes is None
     assert Batch.field_names() == ['sample_idx', 'draw', 'gt_label', 'boxes']
+
+
+def test_boxes_are_stacked_by_view_and_stay_floats():
+    boxes = torch.rand(3, 2, 4)
+    samples = [{'inputs': [torch.zeros(3, 4, 4, dtype=torch.uint8)], 'sample_idx': 1, 'boxes': part} for part in boxes]
+    batch = collate(samples)
+    assert torch.equal(batch['boxes'], boxes.transpose(0, 1)) and batch['boxes'].dtype == torch.float32

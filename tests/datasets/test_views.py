@@ -14,8 +14,9 @@ from torchvision import transforms
 from mmssl.datasets import EvalView, MultiView, View
 from mmssl.datasets.pictures import picture_to_tensor
 from mmssl.datasets.transforms import views as views_module
-from mmssl.datasets.transforms.views import Box, ViewDraw, rotate
+from mmssl.datasets.transforms.views import Box, ViewDraw, corners, rotate
 from mmssl.registry import TRANSFORMS
+from tests.conftest import golden
 
 NOTHING = ViewDraw(box=Box(0, 0, 45, 60), flip=False, jitter=[], gray=False, sigma=0, solarize=False)
 SWAV = {'jitter': (0.8, 0.8, 0.8, 0.2), 'jitter_prob': 0.8, 'gray_prob': 0.2, 'blur_prob': 0.5}
@@ -256,3 +257,43 @@ def test_without_a_rotation_the_random_numbers_are_those_of_before() -> None:
     plain = View(16).draw(30, 30)
     torch.manual_seed(3)
     assert View(16, rotate=2.0).draw(30, 30)._replace(angle=0.0) == plain
+
+
+@pytest.mark.parametrize('case', golden('pixpro/crop_coord.json'), ids=lambda case: str(case['py_random_seed']))
+def test_corners_of_a_crop_equal_the_reference(case: dict) -> None:
+    width, height = case['img_wh']
+    draw = NOTHING._replace(box=Box(*case['crop_top_left_h_w']))
+    assert corners(draw, height, width) == pytest.approx(case['coord'], abs=1e-7)
+    assert corners(draw._replace(flip=True), height, width) == pytest.approx(case['coord_after_hflip'], abs=1e-7)
+
+
+def test_views_with_boxes_are_those_without_and_the_boxes_are_their_crops(photo: Image.Image) -> None:
+    picture = picture_to_tensor(photo)
+    kinds = [{'type': View, 'size': 16, **SWAV}, {'type': View, 'size': 8}]
+    torch.manual_seed(0)
+    plain = MultiView([1, 2], kinds)(picture)
+    torch.manual_seed(0)
+    made = MultiView([1, 2], kinds, boxes=True)(picture)
+    assert all(torch.equal(one, other) for one, other in zip(plain, made['inputs']))
+    torch.manual_seed(0)
+    draws = [view.draw(*picture.shape[1:]) for view in MultiView([1, 2], kinds).views]
+    assert made['boxes'].dtype == torch.float32
+    assert made['boxes'].tolist() == [pytest.approx(corners(draw, *picture.shape[1:])) for draw in draws]
+
+
+def test_a_box_tells_where_the_pixels_of_a_view_come_from() -> None:
+    columns = torch.arange(200, dtype=torch.uint8).expand(3, 100, 200).contiguous()
+    view = View(20, scale=(0.3, 0.6))
+    for seed in range(20):
+        torch.manual_seed(seed)
+        pixels, (x0, _, x1, _) = view.with_box(columns)
+        middles = pixels[0, 10].float()
+        assert float(middles[0]) == pytest.approx(199 * x0, abs=8) and float(middles[-1]) == pytest.approx(
+            199 * x1, abs=8
+        )
+        assert (middles[0] > middles[-1]) == (x0 > x1)
+
+
+def test_boxes_of_views_that_are_turned_are_refused() -> None:
+    with pytest.raises(ValueError, match='boxes=False'):
+        MultiView([2], [{'type': View, 'size': 8, 'rotate': 2.0}], boxes=True)
