@@ -385,15 +385,15 @@ MUTATIONS = [
     Mutation(
         'centroids of a split stay',
         'mmssl/models/memories/cluster_memory.py',
-        '        self.centroids[pair] = (self.sums[pair] / self.counts[pair, None]).to(self.centroids)\n',
+        '        self.centroids[pair] = self._means()[pair].to(self.centroids)\n',
         '',
         'tests/models/test_cluster_memory.py',
     ),
     Mutation(
         'k-means runs again after a restart',
         'mmssl/models/memories/cluster_memory.py',
-        'int(self.prepared) < due',
-        'int(self.prepared) <= due',
+        'not due <= int(self.prepared) <= epoch',
+        'not due < int(self.prepared) <= epoch',
         'tests/models/test_cluster_memory.py',
     ),
     Mutation(
@@ -455,7 +455,7 @@ MUTATIONS = [
     Mutation(
         'the classifier is not started anew',
         'mmssl/models/algorithms/deepcluster.py',
-        '        self.head.reset(hash_seed(self.seed, epoch, _HEAD))\n',
+        '        self.head.restart(self.seed, epoch)\n',
         '        return\n',
         'tests/models/test_odc.py',
     ),

@@ -20,6 +20,8 @@ from mmssl.models.memories.feature_bank import FeatureBank
 from mmssl.progress import Progress
 from mmssl.registry import MEMORIES
 
+_UNITS = 2.0**36  # a unit row in whole numbers; the sum of 100 million of them fits into 64 bits
+_ROWS = 1 << 16  # converted at a time
 _KMEANS, _SPLIT = 0x3EA5, 0x5917  # tell the seeds of clusterings and of splits from those of other draws
 
 
@@ -33,9 +35,9 @@ class ClusterMemory(FeatureBank):
     rows again. Every rank does the same work on the same rows.
 
     Buffers: those of the bank; ``labels`` ``(N,)`` int64; ``counts`` ``(num_clusters,)`` int64; ``centroids``
-    ``(num_clusters, dim)``; ``sums`` of the members, float64; ``change_ratio``, the share of the last batch (online) or
-    of all samples (at the last k-means) that changed its cluster; ``prepared``, the last epoch before which k-means
-    ran, -1 before the first.
+    ``(num_clusters, dim)``; ``sums`` of the members, int64 in units of ``2 ** -36`` (whole numbers have the same sum in any
+    order, on every rank and device); ``change_ratio``, the share of the last batch (online) or of all samples (at the
+    last k-means) that changed its cluster; ``prepared``, the last epoch before which k-means ran, -1 before the first.
 
     Args:
         num_clusters: Number of clusters K.
@@ -46,8 +48,11 @@ class ClusterMemory(FeatureBank):
         min_cluster: Clusters with fewer members are dissolved; 0 never dissolves.
         centroid_interval: Steps between two updates of the centroids.
         prepare_every: Epochs between two runs of k-means; 0 for one before the training only.
-        pca: Whitened directions that k-means works in; 0 for the features as they are.
+        pca: Whitened directions that k-means works in; 0 for the features as they are. Only without rows.
         iterations: Of k-means.
+
+    Raises:
+        ValueError: Rows and whitening together: rows would be in another space than the embeddings.
 
     Source: ODC, section 3.1 (Zhan et al., CVPR 2020), and its released code for the order of operations.
     """
@@ -73,13 +78,15 @@ class ClusterMemory(FeatureBank):
         iterations: int = 20,
     ) -> None:
         super().__init__(dim, momentum, dtype=dtype)
+        if dim and pca:
+            raise ValueError(f'dim={dim} and pca={pca} of a ClusterMemory: whitening needs dim=0, rows need pca=0.')
         self.num_clusters, self.online = num_clusters, online
         self.min_cluster, self.centroid_interval = min_cluster if online else 0, centroid_interval
         self.prepare_every, self.pca, self.iterations = prepare_every, pca, iterations
         self.register_buffer('labels', torch.zeros(0, dtype=torch.long))
         self.register_buffer('counts', torch.zeros(num_clusters, dtype=torch.long))
         self.register_buffer('centroids', torch.zeros(num_clusters, dim))
-        self.register_buffer('sums', torch.zeros(num_clusters, dim, dtype=torch.float64))
+        self.register_buffer('sums', torch.zeros(num_clusters, dim, dtype=torch.long))
         self.register_buffer('change_ratio', torch.zeros(()))
         self.register_buffer('prepared', torch.tensor(-1))
 
@@ -112,7 +119,7 @@ class ClusterMemory(FeatureBank):
     def wants_preparation(self, epoch: int) -> bool:
         """Before the first epoch, and before every ``prepare_every``-th."""
         due = epoch - epoch % self.prepare_every if self.prepare_every else 0
-        return int(self.prepared) < due
+        return not due <= int(self.prepared) <= epoch  # a later one was loaded with the weights of another run
 
     def prepare(self, features: Tensor, epoch: int) -> None:
         """Cluster the training set by k-means; every rank does, with the result of the first taken by all.
@@ -136,13 +143,9 @@ class ClusterMemory(FeatureBank):
         labels = sum_over_ranks(labels if rank() == 0 else torch.zeros_like(labels))
         if int(self.prepared) >= 0:
             self.change_ratio.copy_(label_change(self.labels, labels))
-        self.labels = labels
-        self.counts = self.labels.bincount(minlength=self.num_clusters)
+        self.labels, self.rows = labels, rows.to(self.rows) if self.dim else self.rows
         self.prepared.fill_(epoch)
-        if self.dim:
-            self.rows = rows.to(self.rows)
-            self.sums.zero_().index_add_(0, self.labels, self.rows.double())
-            self.update_centroids()
+        self.recount()
         sizes = self.counts.sort().values
         print_log(
             f'k-means before epoch {epoch + 1}: clusters of {int(sizes[0])} to {int(sizes[-1])} images, half of them '
@@ -150,8 +153,17 @@ class ClusterMemory(FeatureBank):
             'current',
         )
 
+    def recount(self) -> None:
+        """Set counts, sums and centroids to what rows and labels say."""
+        self.counts = self.labels.bincount(minlength=self.num_clusters)
+        self.sums.zero_()
+        for first in range(0, len(self.rows), _ROWS):  # none where no rows are kept
+            some = slice(first, first + _ROWS)
+            self.sums.index_add_(0, self.labels[some], _whole(self.rows[some]))
+        self.update_centroids()
+
     def commit(self) -> None:
-        """Mix the staged rows of all ranks into the old ones, and move the samples to their nearest centroids."""
+        """Mix the staged rows of all ranks into the old ones, and move the samples to the most similar centroids."""
         if not self._staged:
             return
         sample_idx, rows, _ = self.take_staged()
@@ -176,8 +188,10 @@ class ClusterMemory(FeatureBank):
 
     def update_centroids(self) -> None:
         """Make every centroid the mean of its members; that of an empty cluster stays."""
-        means = self.sums / self.counts.clamp_min(1)[:, None]
-        self.centroids = torch.where(self.counts[:, None] > 0, means.to(self.centroids), self.centroids)
+        self.centroids = torch.where(self.counts[:, None] > 0, self._means().to(self.centroids), self.centroids)
+
+    def _means(self) -> Tensor:
+        return self.sums / (_UNITS * self.counts.double().clamp_min(1)[:, None])
 
     def _dissolve(self, small: Tensor) -> None:
         """Send the members of small clusters to the others; then give each a half of the largest one, in order."""
@@ -198,13 +212,17 @@ class ClusterMemory(FeatureBank):
         self._leave(self.labels[second], rows)
         self._join(second, torch.full_like(second, empty), rows)
         pair = torch.tensor([big, empty], device=second.device)
-        self.centroids[pair] = (self.sums[pair] / self.counts[pair, None]).to(self.centroids)
+        self.centroids[pair] = self._means()[pair].to(self.centroids)
 
     def _leave(self, labels: Tensor, rows: Tensor) -> None:
-        self.sums.index_add_(0, labels, rows.double(), alpha=-1)
+        self.sums.index_add_(0, labels, -_whole(rows))
         self.counts -= labels.bincount(minlength=self.num_clusters)
 
     def _join(self, sample_idx: Tensor, labels: Tensor, rows: Tensor) -> None:
         self.labels[sample_idx] = labels
-        self.sums.index_add_(0, labels, rows.double())
+        self.sums.index_add_(0, labels, _whole(rows))
         self.counts += labels.bincount(minlength=self.num_clusters)
+
+
+def _whole(rows: Tensor) -> Tensor:
+    return (rows.double() * _UNITS).round().long()

@@ -54,9 +54,8 @@ def memory_of(rows: Tensor, labels: Tensor, **settings: float) -> ClusterMemory:
     """A memory that holds these rows in these clusters."""
     clusters = int(labels.max()) + 1
     memory = ClusterMemory(clusters, rows.shape[1], min_cluster=LEAST, centroid_interval=INTERVAL, **settings)
-    memory.rows, memory.labels, memory.counts = rows, labels.clone(), labels.bincount(minlength=clusters)
-    memory.sums.index_add_(0, labels, rows.double())
-    memory.update_centroids()
+    memory.rows, memory.labels = rows, labels.clone()
+    memory.recount()
     return memory
 
 
