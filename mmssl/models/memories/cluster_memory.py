@@ -35,9 +35,10 @@ class ClusterMemory(FeatureBank):
     rows again. Every rank does the same work on the same rows.
 
     Buffers: those of the bank; ``labels`` ``(N,)`` int64; ``counts`` ``(num_clusters,)`` int64; ``centroids``
-    ``(num_clusters, dim)``; ``sums`` of the members, int64 in units of ``2 ** -36`` (whole numbers have the same sum in any
-    order, on every rank and device); ``change_ratio``, the share of the last batch (online) or of all samples (at the
-    last k-means) that changed its cluster; ``prepared``, the last epoch before which k-means ran, -1 before the first.
+    ``(num_clusters, dim)``; ``sums`` of the members, int64 in units of ``2 ** -36`` (whole numbers have the same sum in
+    any order, on every rank and device); ``change_ratio``, the share of the last batch (online) or of all samples (at
+    the last k-means) that changed its cluster; ``prepared``, the last epoch before which k-means ran, -1 before the
+    first.
 
     Args:
         num_clusters: Number of clusters K.
