@@ -357,22 +357,22 @@ MUTATIONS = [
     Mutation(
         'sums keep the old rows',
         'mmssl/models/memories/cluster_memory.py',
-        'self._leave(before, old)',
-        'self._leave(before, new)',
+        'self._move(sample_idx, after, old, new)',
+        'self._move(sample_idx, after, new, new)',
         'tests/models/test_cluster_memory.py',
     ),
     Mutation(
         'counts are not carried along',
         'mmssl/models/memories/cluster_memory.py',
-        '        self.counts -= labels.bincount(minlength=self.num_clusters)\n',
-        '',
+        'torch.cat([-ones, ones])',
+        'torch.cat([ones, ones])',
         'tests/models/test_cluster_memory.py',
     ),
     Mutation(
         'samples go to unit centroids',
         'mmssl/models/memories/cluster_memory.py',
-        'after = (new.to(self.centroids.dtype) @ self.centroids.T)',
-        'after = (new.to(self.centroids.dtype) @ unit(self.centroids).T)',
+        'most_similar(new.to(self.centroids.dtype), self.centroids)',
+        'most_similar(new.to(self.centroids.dtype), unit(self.centroids))',
         'tests/models/test_cluster_memory.py',
     ),
     Mutation(
@@ -385,7 +385,7 @@ MUTATIONS = [
     Mutation(
         'centroids of a split stay',
         'mmssl/models/memories/cluster_memory.py',
-        '        self.centroids[pair] = self._means()[pair].to(self.centroids)\n',
+        '        self.centroids[pair] = self._means(self.sums[pair], self.counts[pair])\n',
         '',
         'tests/models/test_cluster_memory.py',
     ),
@@ -399,15 +399,15 @@ MUTATIONS = [
     Mutation(
         'offline labels follow',
         'mmssl/models/memories/cluster_memory.py',
-        '        self.mix(sample_idx, rows)\n        if not self.online:\n            return\n',
-        '        self.mix(sample_idx, rows)\n',
+        '        if not self.online:\n            return\n        before',
+        '        before',
         'tests/models/test_cluster_memory.py',
     ),
     Mutation(
         'large clusters weigh more',
         'mmssl/functional/clusters.py',
-        '.double() ** -power',
-        '.double() ** power',
+        '.float() ** -power',
+        '.float() ** power',
         'tests/functional/test_clusters.py',
     ),
     Mutation(

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from mmssl.functional import cluster_means, kmeans, largest, nearest_centroids, split_in_two, whiten
+from mmssl.functional import cluster_means, kmeans, largest, most_similar, nearest_centroids, split_in_two, whiten
 from mmssl.functional.kmeans import fill_empty
 
 
@@ -96,6 +96,13 @@ def test_a_split_separates_blobs_and_leaves_no_half_empty():
     second = split_in_two(features)
     assert second.sum() == 15 and len({(int(a), bool(b)) for a, b in zip(truth, second)}) == 2
     assert split_in_two(torch.ones(7, 3)).sum() == 3
+
+
+@pytest.mark.parametrize('clusters', [1, 5, 2048, 5000])
+def test_the_most_similar_centroid_has_the_largest_product(clusters):
+    generator = torch.Generator().manual_seed(0)
+    rows, centroids = torch.randn(60, 5, generator=generator), torch.randn(clusters, 5, generator=generator)
+    assert torch.equal(most_similar(rows, centroids), (rows @ centroids.T).argmax(dim=1))
 
 
 def test_of_equal_counts_the_first_is_the_largest():

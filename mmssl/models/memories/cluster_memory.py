@@ -10,6 +10,7 @@ from mmssl.functional import (
     kmeans,
     label_change,
     largest,
+    most_similar,
     rank,
     split_in_two,
     sum_over_ranks,
@@ -20,7 +21,7 @@ from mmssl.models.memories.feature_bank import FeatureBank
 from mmssl.progress import Progress
 from mmssl.registry import MEMORIES
 
-_UNITS = 2.0**36  # a unit row in whole numbers; the sum of 100 million of them fits into 64 bits
+_UNITS = 2.0**30  # a unit row in whole numbers; float64 holds sums of 8 million of them exactly
 _ROWS = 1 << 16  # converted at a time
 _KMEANS, _SPLIT = 0x3EA5, 0x5917  # tell the seeds of clusterings and of splits from those of other draws
 
@@ -35,7 +36,7 @@ class ClusterMemory(FeatureBank):
     rows again. Every rank does the same work on the same rows.
 
     Buffers: those of the bank; ``labels`` ``(N,)`` int64; ``counts`` ``(num_clusters,)`` int64; ``centroids``
-    ``(num_clusters, dim)``; ``sums`` of the members, int64 in units of ``2 ** -36`` (whole numbers have the same sum in
+    ``(num_clusters, dim)``; ``sums`` of the members, whole numbers of ``2 ** -30`` (these have the same sum in
     any order, on every rank and device); ``change_ratio``, the share of the last batch (online) or of all samples (at
     the last k-means) that changed its cluster; ``prepared``, the last epoch before which k-means ran, -1 before the
     first.
@@ -87,7 +88,7 @@ class ClusterMemory(FeatureBank):
         self.register_buffer('labels', torch.zeros(0, dtype=torch.long))
         self.register_buffer('counts', torch.zeros(num_clusters, dtype=torch.long))
         self.register_buffer('centroids', torch.zeros(num_clusters, dim))
-        self.register_buffer('sums', torch.zeros(num_clusters, dim, dtype=torch.long))
+        self.register_buffer('sums', torch.zeros(num_clusters, dim, dtype=torch.float64))
         self.register_buffer('change_ratio', torch.zeros(()))
         self.register_buffer('prepared', torch.tensor(-1))
 
@@ -168,14 +169,12 @@ class ClusterMemory(FeatureBank):
         if not self._staged:
             return
         sample_idx, rows, _ = self.take_staged()
-        old = self.rows[sample_idx]
-        self.mix(sample_idx, rows)
+        old, new = self.mix(sample_idx, rows)
         if not self.online:
             return
-        new, before = self.rows[sample_idx], self.labels[sample_idx]
-        after = (new.to(self.centroids.dtype) @ self.centroids.T).argmax(dim=1)
-        self._leave(before, old)
-        self._join(sample_idx, after, new)
+        before = self.labels[sample_idx]
+        after = most_similar(new.to(self.centroids.dtype), self.centroids)
+        self._move(sample_idx, after, old, new)
         self.change_ratio.copy_((before != after).double().mean())
 
     def maintain(self, iteration: int, epoch: int) -> None:
@@ -189,10 +188,12 @@ class ClusterMemory(FeatureBank):
 
     def update_centroids(self) -> None:
         """Make every centroid the mean of its members; that of an empty cluster stays."""
-        self.centroids = torch.where(self.counts[:, None] > 0, self._means().to(self.centroids), self.centroids)
+        means, empty = self._means(self.sums, self.counts), self.counts == 0
+        means[empty] = self.centroids[empty]
+        self.centroids = means
 
-    def _means(self) -> Tensor:
-        return self.sums / (_UNITS * self.counts.double().clamp_min(1)[:, None])
+    def _means(self, sums: Tensor, counts: Tensor) -> Tensor:
+        return sums.to(self.centroids.dtype).div_((_UNITS * counts.clamp_min(1))[:, None])
 
     def _dissolve(self, small: Tensor) -> None:
         """Send the members of small clusters to the others; then give each a half of the largest one, in order."""
@@ -200,8 +201,7 @@ class ClusterMemory(FeatureBank):
         members = (~keep)[self.labels].nonzero()[:, 0]
         rows = self.rows[members]
         kept = keep.nonzero()[:, 0]
-        self._leave(self.labels[members], rows)
-        self._join(members, kept[(rows.to(self.centroids.dtype) @ self.centroids[kept].T).argmax(dim=1)], rows)
+        self._move(members, kept[most_similar(rows.to(self.centroids.dtype), self.centroids[kept])], rows, rows)
         for cluster in small.tolist():
             self._split_largest(cluster)
 
@@ -210,20 +210,22 @@ class ClusterMemory(FeatureBank):
         members = (self.labels == big).nonzero()[:, 0]
         second = members[split_in_two(self.rows[members], hash_seed(self.seed, _SPLIT, empty))]
         rows = self.rows[second]
-        self._leave(self.labels[second], rows)
-        self._join(second, torch.full_like(second, empty), rows)
+        self._move(second, torch.full_like(second, empty), rows, rows)
         pair = torch.tensor([big, empty], device=second.device)
-        self.centroids[pair] = self._means()[pair].to(self.centroids)
+        self.centroids[pair] = self._means(self.sums[pair], self.counts[pair])
 
-    def _leave(self, labels: Tensor, rows: Tensor) -> None:
-        self.sums.index_add_(0, labels, -_whole(rows))
-        self.counts -= labels.bincount(minlength=self.num_clusters)
-
-    def _join(self, sample_idx: Tensor, labels: Tensor, rows: Tensor) -> None:
+    def _move(self, sample_idx: Tensor, labels: Tensor, old: Tensor, new: Tensor) -> None:
+        """Take samples with their old rows out of their clusters, and put them with their new rows into others."""
+        before = self.labels[sample_idx]
+        moved = before != labels  # most stay, and their clusters get the difference of the rows
         self.labels[sample_idx] = labels
-        self.sums.index_add_(0, labels, _whole(rows))
-        self.counts += labels.bincount(minlength=self.num_clusters)
+        self.sums.index_add_(0, labels, _whole(new).sub_(_whole(old)))
+        places, taken = torch.cat([before[moved], labels[moved]]), _whole(old[moved])
+        self.sums.index_add_(0, places, torch.cat([-taken, taken]))
+        ones = torch.ones_like(places[: len(taken)])
+        self.counts.index_add_(0, places, torch.cat([-ones, ones]))
 
 
 def _whole(rows: Tensor) -> Tensor:
-    return (rows.double() * _UNITS).round().long()
+    # A product with a power of two is exact; bits below a unit are cut off, the same wherever the row is counted.
+    return ((rows.float() if rows.dtype == torch.bfloat16 else rows) * _UNITS).trunc_().double()
