@@ -49,7 +49,7 @@ REQUIRED = (
 OPTIONAL = (
     Dependency('safetensors', ('safetensors',)),
     Dependency('timm', ('timm',), '1.0', extra='timm'),
-    Dependency('faiss', ('faiss-gpu', 'faiss-cpu'), extra='gpu'),
+    Dependency('faiss', ('faiss-cpu', 'faiss-gpu', 'faiss-gpu-cu12')),
     Dependency('mmcv', ('onedl-mmcv', 'mmcv', 'mmcv-lite'), extra='transfer'),
     Dependency('mmdet', ('onedl-mmdetection', 'mmdet'), extra='transfer'),
     Dependency('mmseg', ('onedl-mmsegmentation', 'mmsegmentation'), extra='transfer'),

@@ -9,9 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
-from mmssl.models import ClusterHead
 from mmssl.models.algorithms.base import build
 
 ROOT = Path(__file__).parent.parent
@@ -24,16 +22,10 @@ class WithDropout(nn.Module):
     def __init__(self, neck: dict) -> None:
         super().__init__()
         self.dropout, self.neck = nn.Dropout(0.3), build(neck)
+        self.out_channels = self.neck.out_channels
 
     def forward(self, features: Tensor) -> Tensor:
         return self.neck(self.dropout(features))
-
-
-class HeadWithDropout(ClusterHead):
-    """The same for a method without a neck."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        return super().forward(dropout(features, 0.3, self.training))
 
 
 def make_pictures(folder: Path, count: int = NUM_PICTURES) -> Path:
@@ -52,13 +44,10 @@ def make_config(path: Path, base: str, pictures: Path, workers: int = 0, extra: 
     path.write_text(
         f"""
 from mmengine.config import read_base
-from tests.training import HeadWithDropout, WithDropout
+from tests.training import WithDropout
 with read_base():
     from mmssl.configs.{module} import *
-if 'neck' in model:
-    model['neck'] = dict(type=WithDropout, neck=model['neck'])
-else:
-    model['head'].update(type=HeadWithDropout)
+model['neck'] = dict(type=WithDropout, neck=model['neck'])
 train_dataloader.update(batch_size={BATCH}, num_workers={workers})
 for part in ('gallery', 'query'):
     evaluation[part]['source'].update(root={str(pictures)!r})

@@ -6,7 +6,7 @@ from torch.optim import SGD
 from mmssl.datasets import ClusterSampler
 from mmssl.engine import EpochLoop
 from mmssl.engine.optimizers import OptimWrapper
-from mmssl.models import ClusterHead, DataPreprocessor, DeepCluster, ResNet
+from mmssl.models import DataPreprocessor, DeepCluster, ResNet
 
 with read_base():
     from .._base_.datasets.imagenet_odc import *
@@ -16,7 +16,6 @@ model = dict(
     type=DeepCluster,
     data_preprocessor=dict(type=DataPreprocessor),
     backbone=dict(type=ResNet, depth=50),
-    head=dict(type=ClusterHead, in_channels=2048, num_clusters=10000),
     clusters=dict(num_clusters=10000, prepare_every=1, pca=256, iterations=20),
 )
 sync_bn = True

@@ -89,13 +89,19 @@ class ClusterSampler(DrawSampler):
             memories: All memories of the model, by name.
 
         Raises:
-            ValueError: None of them holds labels.
+            ValueError: None of them holds labels, or its labels change within an epoch: the order that an epoch began
+                with would be lost when a run is resumed inside it.
         """
         self.memory = next((memory for memory in memories.values() if hasattr(memory, 'labels')), None)
         if self.memory is None:
             raise ValueError(
                 f'ClusterSampler reads the clusters of a ClusterMemory, but the model has {sorted(memories)}: set '
                 f'train_dataloader.sampler.type to DrawSampler.'
+            )
+        if getattr(self.memory, 'online', False):
+            raise ValueError(
+                'ClusterSampler needs labels that stay for an epoch, but the memory is online: set '
+                'train_dataloader.sampler.type to DrawSampler.'
             )
 
     def _order(self) -> torch.Tensor:

@@ -161,7 +161,8 @@ def _rows(
     """``(N, V, D)`` features, sample numbers and, where there are any, labels; the same on every rank."""
     if len(dataset) == 0:
         raise ValueError('Features of a data set without samples: give one with at least one picture.')
-    parts: list[tuple[Tensor, ...]] = []
+    stores: list[Tensor] = []
+    done = 0
     forward = forward or model.extract_feat
     with random_state_kept(), eval_mode(model):
         shares = _shares(len(dataset), batch_size)
@@ -169,10 +170,14 @@ def _rows(
             inputs = model.data_preprocessor({**batch, 'inputs': batch['inputs'][:views]}, training=False)['inputs']
             rows = torch.stack([forward(view).float() for view in inputs], dim=1)
             numbers = [batch[key].to(rows.device) for key in ('sample_idx', 'gt_label') if key in batch]
-            parts.append(tuple(gather(part).cpu() for part in (rows, *numbers)))
+            parts = [gather(part)[: len(dataset) - done] for part in (rows, *numbers)]
+            stores = stores or [part.new_empty((len(dataset), *part.shape[1:]), device='cpu') for part in parts]
+            for store, part in zip(stores, parts):
+                store[done : done + len(part)] = part.cpu()
+            done += len(parts[0])
             if after_batch:
                 after_batch()
-    return tuple(torch.cat(part)[: len(dataset)] for part in zip(*parts))
+    return tuple(stores)
 
 
 def _shares(length: int, batch_size: int) -> list[list[int]]:

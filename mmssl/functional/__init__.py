@@ -26,7 +26,7 @@ from mmssl.functional.invariance import (
     propagation_loss,
     propagation_loss_of_the_paper,
 )
-from mmssl.functional.kmeans import cluster_means, kmeans, largest, nearest_centroids, split_in_two
+from mmssl.functional.kmeans import cluster_means, kmeans, largest, most_similar, nearest_centroids, split_in_two
 from mmssl.functional.neighbors import (
     bank_scores,
     chosen_scores,
@@ -84,6 +84,7 @@ __all__ = [
     'match_pixels',
     'max_over_ranks',
     'mean_over_ranks',
+    'most_similar',
     'nearest_centroids',
     'noise_contrastive',
     'nt_xent',

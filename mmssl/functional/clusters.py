@@ -20,8 +20,8 @@ def class_weights(counts: Tensor, power: float = 0.5) -> Tensor:
 
     Source: ODC, section 3.2 (Zhan et al., CVPR 2020).
     """
-    weights = counts.clamp_min(1).double() ** -power
-    return (weights / weights.sum()).float()
+    weights = counts.clamp_min(1).float() ** -power
+    return weights / weights.sum()
 
 
 @in_float32

@@ -1,5 +1,6 @@
 """k-means, by faiss where it is installed."""
 
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -11,6 +12,7 @@ from mmssl.functional.precision import in_float32
 from mmssl.functional.randomness import hash_seed
 
 _CHUNK = 1 << 24  # similarities held at once
+_COLUMNS = 2048  # centroids at a time
 _FAISS_SEEDS = 1 << 31
 
 
@@ -23,8 +25,8 @@ def kmeans(
 ) -> tuple[Tensor, Tensor]:
     """Cluster rows by Euclidean distance; no cluster stays empty.
 
-    Uses faiss on the GPU or the CPU, whichever is installed, else torch on the device of the features. The result is a
-    function of the arguments and of that choice.
+    Features on the CPU are clustered by faiss, those on a GPU by faiss on that GPU where its GPU build is installed;
+    else torch does it on their device. On CPUs the result is a function of the arguments and of that choice.
 
     Args:
         features: Shape ``(N, D)``.
@@ -49,7 +51,7 @@ def kmeans(
         )
     if not bool(features.isfinite().all()):
         raise ValueError('Features with NaN or infinity cannot be clustered: lower the learning rate.')
-    search = _faiss_centroids if find_spec('faiss') else _torch_centroids
+    search = _faiss_centroids if _faiss_serves(features) else _torch_centroids
     centroids = search(features, num_clusters, iterations, hash_seed(seed), after_round or (lambda: None))
     labels = fill_empty(features, nearest_centroids(features, centroids), num_clusters, seed)
     return cluster_means(features, labels, num_clusters), labels
@@ -62,6 +64,19 @@ def nearest_centroids(features: Tensor, centroids: Tensor) -> Tensor:
     half_squares = centroids.square().sum(dim=1) / 2
     chunks = features.split(max(_CHUNK // len(centroids), 1))
     return torch.cat([torch.addmm(-half_squares, chunk, centroids.T).argmax(dim=1) for chunk in chunks])
+
+
+@torch.no_grad()
+@in_float32
+def most_similar(rows: Tensor, centroids: Tensor) -> Tensor:
+    """The centroid with the largest inner product: ``(B, D)`` and ``(K, D)`` to int64 ``(B,)``.
+
+    Some centroids at a time: their products are searched while they are in the cache.
+    """
+    best = [(rows @ part.T).max(dim=1) for part in centroids.split(_COLUMNS)]
+    values, places = torch.stack([part.values for part in best]), torch.stack([part.indices for part in best])
+    block = values.argmax(dim=0, keepdim=True)  # (1, B)
+    return (places.gather(0, block) + _COLUMNS * block)[0]
 
 
 @torch.no_grad()
@@ -97,7 +112,7 @@ def largest(counts: Tensor) -> int:
 
 
 def split_in_two(rows: Tensor, seed: int = 0) -> Tensor:
-    """Two halves of a cluster by 2-means; by chance where its rows are all alike.
+    """Two halves of a cluster by 2-means; by chance where that leaves one empty.
 
     The work is done by one thread on the CPU: several would add up in the order in which they end, and the ranks must
     find the same halves.
@@ -110,16 +125,25 @@ def split_in_two(rows: Tensor, seed: int = 0) -> Tensor:
         bool, shape ``(N,)``: the rows of the second half, neither none nor all of them.
     """
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
     points = rows.detach().to('cpu', torch.float64 if rows.dtype == torch.float64 else torch.float32).numpy()
-    if (points == points[0]).all():
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter('ignore', ConvergenceWarning)  # rows that are alike
+        second = KMeans(2, n_init=1, max_iter=20, random_state=0).fit_predict(points) == 1
+    if second.all() or not second.any():
         order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed)).numpy()
         second = order < len(points) // 2
-    else:
-        with threadpool_limits(1):
-            second = KMeans(2, n_init=1, max_iter=20, random_state=0).fit_predict(points) == 1
     return torch.from_numpy(second).to(rows.device)
+
+
+def _faiss_serves(features: Tensor) -> bool:
+    if not find_spec('faiss'):
+        return False
+    import faiss
+
+    return not features.is_cuda or getattr(faiss, 'get_num_gpus', int)() > 0
 
 
 def _faiss_centroids(
@@ -127,16 +151,18 @@ def _faiss_centroids(
 ) -> Tensor:
     import faiss
 
-    points = np.ascontiguousarray(features.detach().cpu().float().numpy())
-    gpu = getattr(faiss, 'get_num_gpus', int)() > 0
-    search = faiss.Kmeans(
-        points.shape[1], num_clusters, niter=1, seed=seed % _FAISS_SEEDS, gpu=gpu,
-        min_points_per_centroid=1, max_points_per_centroid=len(points),
-    )  # fmt: skip
+    points, dim = np.ascontiguousarray(features.detach().cpu().float().numpy()), features.shape[1]
+    index = faiss.IndexFlatL2(dim)
+    if features.is_cuda:  # the GPU of this process, not all there are
+        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), features.device.index, index)
+    search = faiss.Clustering(dim, num_clusters)
+    search.niter, search.seed = 1, seed % _FAISS_SEEDS
+    search.min_points_per_centroid, search.max_points_per_centroid = 1, len(points)
     for _ in range(iterations):
-        search.train(points, init_centroids=search.centroids)
+        search.train(points, index)  # goes on from the centroids that it holds
         after_round()
-    return torch.from_numpy(search.centroids).to(features)
+    centroids = faiss.vector_to_array(search.centroids).reshape(num_clusters, dim)
+    return torch.from_numpy(centroids).to(features)
 
 
 def _torch_centroids(

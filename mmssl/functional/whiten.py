@@ -5,6 +5,8 @@ from torch import Tensor
 
 from mmssl.functional.precision import in_float32
 
+_ROWS = 1 << 16  # at a time: a centred copy of all features would take as much memory again
+
 
 @torch.no_grad()
 @in_float32
@@ -16,7 +18,8 @@ def whiten(rows: Tensor, dim: int) -> Tensor:
         dim: Directions to keep, at most D.
 
     Returns:
-        Shape ``(N, dim)``, the direction of largest variance first; a direction without variance is left at 0.
+        Shape ``(N, dim)``, the direction of largest variance first; directions with less than a millionth of its
+        variance, which are noise in float32, are 0.
 
     Raises:
         ValueError: More directions than the rows have.
@@ -25,8 +28,14 @@ def whiten(rows: Tensor, dim: int) -> Tensor:
     """
     if not 1 <= dim <= rows.shape[1]:
         raise ValueError(f'{dim} directions of {rows.shape[1]}: set pca of the memory to {rows.shape[1]} or less.')
-    centred = rows - rows.mean(dim=0)
-    variances, directions = torch.linalg.eigh((centred.T @ centred).double() / max(len(rows) - 1, 1))
+    mean = rows.mean(dim=0)
+    products = torch.stack([_square(part - mean) for part in rows.split(_ROWS)]).sum(dim=0)
+    variances, directions = torch.linalg.eigh(products / max(len(rows) - 1, 1))
     variances, directions = variances.flip(0)[:dim], directions.flip(1)[:, :dim]
-    scales = torch.where(variances > 1e-10 * variances[0], variances, torch.inf).rsqrt()
-    return centred @ (directions * scales).to(rows)
+    scales = torch.where(variances > 1e-6 * variances[0], variances, torch.inf).rsqrt()
+    projection = (directions * scales).to(rows)
+    return torch.cat([(part - mean) @ projection for part in rows.split(_ROWS)])
+
+
+def _square(rows: Tensor) -> Tensor:
+    return (rows.T @ rows).double()

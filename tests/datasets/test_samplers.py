@@ -197,6 +197,13 @@ def test_the_draws_of_a_cluster_sampler_are_a_function_of_seed_and_epoch_and_can
     assert list(again) == orders[0, 1][7:] and len(again) == 33
 
 
+def test_labels_that_change_within_an_epoch_are_refused() -> None:
+    memory = Labelled([0, 1])
+    memory.online = True
+    with pytest.raises(ValueError, match=r'labels that stay.*DrawSampler'):
+        ClusterSampler(range(2)).read({'clusters': memory})
+
+
 def test_a_cluster_sampler_without_clusters_is_refused() -> None:
     with pytest.raises(ValueError, match=r"ClusterMemory.*\['queue'\].*DrawSampler"):
         ClusterSampler(range(4)).read({'queue': nn.Identity()})

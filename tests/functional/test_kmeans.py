@@ -1,13 +1,12 @@
 """k-means by faiss and by torch: the same promises; splits; whitening."""
 
+import sys
+
 import pytest
 import torch
 
-from mmssl.functional import cluster_means, kmeans, largest, nearest_centroids, split_in_two, whiten
-from mmssl.functional import kmeans as exported
+from mmssl.functional import cluster_means, kmeans, largest, most_similar, nearest_centroids, split_in_two, whiten
 from mmssl.functional.kmeans import fill_empty
-
-module = __import__('mmssl.functional.kmeans', fromlist=['kmeans'])
 
 
 @pytest.fixture(params=['faiss', 'torch'], autouse=True)
@@ -15,7 +14,7 @@ def backend(request, monkeypatch):
     if request.param == 'faiss':
         pytest.importorskip('faiss')
     else:
-        monkeypatch.setattr(module, 'find_spec', lambda name: None)
+        monkeypatch.setattr(sys.modules[fill_empty.__module__], 'find_spec', lambda name: None)
     return request.param
 
 
@@ -33,7 +32,7 @@ def test_separate_blobs_are_found():
     torch.testing.assert_close(centroids[labels[0]], features[:40].mean(dim=0))
 
 
-def test_the_result_is_a_fixed_point_and_better_than_fewer_rounds():
+def test_centroids_are_means_of_the_rows_nearest_to_them_and_more_rounds_bring_them_nearer():
     features = torch.randn(2000, 8, generator=torch.Generator().manual_seed(1))
     spread = {}
     for rounds in (1, 60):
@@ -74,7 +73,7 @@ def test_every_round_is_reported():
 
 def test_more_clusters_than_samples_are_refused_with_a_number_that_would_do():
     with pytest.raises(ValueError, match=r'10000 clusters of 1300 samples.*between 1 and 130'):
-        exported(torch.randn(1300, 4), 10000)
+        kmeans(torch.randn(1300, 4), 10000)
 
 
 def test_features_that_are_not_finite_are_refused():
@@ -97,6 +96,13 @@ def test_a_split_separates_blobs_and_leaves_no_half_empty():
     second = split_in_two(features)
     assert second.sum() == 15 and len({(int(a), bool(b)) for a, b in zip(truth, second)}) == 2
     assert split_in_two(torch.ones(7, 3)).sum() == 3
+
+
+@pytest.mark.parametrize('clusters', [1, 5, 2048, 5000])
+def test_the_most_similar_centroid_has_the_largest_product(clusters):
+    generator = torch.Generator().manual_seed(0)
+    rows, centroids = torch.randn(60, 5, generator=generator), torch.randn(clusters, 5, generator=generator)
+    assert torch.equal(most_similar(rows, centroids), (rows @ centroids.T).argmax(dim=1))
 
 
 def test_of_equal_counts_the_first_is_the_largest():
@@ -123,6 +129,8 @@ def test_whitening_equals_scikit_learn():
 
 def test_directions_without_variance_stay_zero_and_too_many_are_refused():
     rows = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)).repeat(1, 2)
-    assert whiten(rows, 4)[:, 2:].abs().max() < 1e-2
+    assert not whiten(rows, 4)[:, 2:].any()
+    wide = torch.randn(500, 64, generator=torch.Generator().manual_seed(0)) @ torch.randn(64, 128) + 5
+    assert not whiten(wide, 128)[:, 64:].any() and whiten(wide, 128)[:, :60].std(dim=0).sub(1).abs().max() < 0.01
     with pytest.raises(ValueError, match=r'5 directions of 4.*4 or less'):
         whiten(rows, 5)

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from mmssl.datasets import Batch
 from mmssl.functional import unit
-from mmssl.models import ODC, ClusterHead, DeepCluster, ODCNeck
+from mmssl.models import ODC, DeepCluster, ODCNeck
 from tests.models.test_swav import Passing, Smooth
 from tests.parity import SAMPLES, UNEQUAL, check, prepare
 
@@ -21,11 +21,11 @@ class Rectified(nn.Linear):
 
 def _odc():
     clusters = {'num_clusters': 3, 'dim': 6, 'min_cluster': 4, 'centroid_interval': 2}
-    return ODC(Smooth(), Rectified(8, 6), ClusterHead(6, 3), clusters)
+    return ODC(Smooth(), Rectified(8, 6), clusters)
 
 
 def _deepcluster():
-    return DeepCluster(Smooth(), ClusterHead(8, 3), {'num_clusters': 3, 'pca': 4})
+    return DeepCluster(Smooth(), {'num_clusters': 3, 'pca': 4})
 
 
 @pytest.mark.parametrize('sizes', UNEQUAL)
@@ -40,12 +40,11 @@ def _batch(size=8):
 
 
 def test_odc_learns_the_labels_of_a_moment_ago_weighted_by_the_sizes_of_a_moment_ago():
-    neck, head = nn.Identity(), ClusterHead(6, 3)
-    model = ODC(Passing(), neck, head, {'num_clusters': 3, 'dim': 6, 'min_cluster': 0})
+    model = ODC(Passing(), nn.Identity(), {'num_clusters': 3, 'dim': 6, 'min_cluster': 0})
     model.allocate(SAMPLES)
     prepare(model)
     features, memory = torch.rand(8, 6), model.clusters
-    expected = cross_entropy(head(features), memory.labels[:8], weight=memory.counts.float() ** -0.5)
+    expected = cross_entropy(model.head(features), memory.labels[:8], weight=memory.counts.float() ** -0.5)
     loss = model.loss([features[..., None, None]], _batch())['loss']
     torch.testing.assert_close(loss, expected)
     expected = unit(0.5 * memory.rows[:8] + 0.5 * unit(features))
@@ -64,21 +63,21 @@ def test_the_change_of_labels_is_logged_and_is_no_loss():
 
 
 def test_deepcluster_learns_the_labels_of_its_memory():
-    head = ClusterHead(6, 3)
-    model = DeepCluster(Passing(), head, {'num_clusters': 3})
+    model = DeepCluster(Passing(6), {'num_clusters': 3})
     model.allocate(SAMPLES)
     prepare(model)
     features = torch.randn(8, 6)
     loss = model.loss([features[..., None, None]], _batch())['loss']
-    torch.testing.assert_close(loss, cross_entropy(head(features), model.clusters.labels[:8]))
+    torch.testing.assert_close(loss, cross_entropy(model.head(features), model.clusters.labels[:8]))
     assert not model.clusters.online and model.clusters.rows.numel() == 0
 
 
-def test_the_classifier_starts_anew_after_each_clustering_the_same_for_a_seed_and_epoch():
+@pytest.mark.parametrize('make', [_deepcluster, _odc])
+def test_the_classifier_starts_anew_after_each_clustering_the_same_for_a_seed_and_epoch(make):
     weights = {}
     for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0)):
         torch.manual_seed(epoch + 5)
-        model = _deepcluster()
+        model = make()
         model.seed = seed
         nn.init.ones_(model.head.bias)
         model.after_preparation(epoch)
@@ -103,3 +102,5 @@ def test_embeddings_prepare_odc_and_features_prepare_deepcluster():
     odc, deepcluster = _odc(), _deepcluster()
     torch.testing.assert_close(odc.bank_features(images), odc.neck(odc.extract_feat(images)))
     torch.testing.assert_close(deepcluster.bank_features(images), deepcluster.extract_feat(images))
+    projected = DeepCluster(Smooth(), {'num_clusters': 3}, neck=ODCNeck(8, 16, 5)).eval()
+    assert projected.bank_features(images).shape == (4, 5) and projected.head.in_features == 5

@@ -12,12 +12,18 @@ from tests.conftest import golden
 class Passing(nn.Module):
     """A backbone that gives back its input."""
 
+    def __init__(self, out_channels=None):
+        super().__init__()
+        self.out_channels = out_channels
+
     def forward(self, images):
         return (images,)
 
 
 class Smooth(nn.Module):
     """A small backbone without batch norm."""
+
+    out_channels = 8
 
     def __init__(self):
         super().__init__()

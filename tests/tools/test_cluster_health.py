@@ -22,14 +22,13 @@ def _run(*arguments):
 @pytest.fixture
 def odc(tmp_path):
     from mmssl.engine import Runner
-    from mmssl.models import ODC, ClusterHead, ODCNeck
+    from mmssl.models import ODC, ODCNeck
 
     config = small_config(tmp_path / 'odc', train_dataloader__dataset__views__counts=[1])
     clusters = {'num_clusters': 4, 'dim': 8, 'min_cluster': 5, 'centroid_interval': 2}
     model = {key: config.model[key] for key in ('data_preprocessor', 'backbone')}
     neck = {'type': ODCNeck, 'in_channels': 32, 'hidden_channels': 16, 'out_channels': 8}
-    head = {'type': ClusterHead, 'in_channels': 8, 'num_clusters': 4}
-    config.model = {**model, 'type': ODC, 'neck': neck, 'head': head, 'clusters': clusters}
+    config.model = {**model, 'type': ODC, 'neck': neck, 'clusters': clusters}
     config.default_hooks['logger'] = {'type': 'LoggerHook', 'interval': 1}
     Runner.from_cfg(config).train()
     return tmp_path / 'odc'

@@ -103,13 +103,13 @@ def test_the_requirements_files_are_the_metadata(dist_info: Path) -> None:
     required = {line for line in metadata.get_all('Requires-Dist') if 'extra' not in line}
     assert listed('runtime') <= required
     assert len(required) == len(listed('runtime')) + len(listed('mm'))
-    assert set(metadata.get_all('Provides-Extra')) == {'benchmarks', 'docs', 'gpu', 'tests', 'timm', 'transfer'}
+    assert set(metadata.get_all('Provides-Extra')) == {'benchmarks', 'docs', 'tests', 'timm', 'transfer'}
     assert metadata['Requires-Python'] == '>=3.10'
 
 
 def test_no_requirement_has_an_upper_bound() -> None:
     files = [path.stem for path in (ROOT / 'requirements').glob('*.txt')]
-    assert len(files) == 8
+    assert len(files) == 7
     assert not [line for name in files for line in listed(name) if '<' in line or '==' in line or '~' in line]
 
 

@@ -64,7 +64,8 @@ def curve(axes: Axes, steps: list[float], values: list[float], scale: float, lab
 
 def row(name: str, scalars: dict[str, tuple], sizes: np.ndarray) -> str:
     """A line of the table: the last tenth of the curves, and the sizes."""
-    ends = [np.asarray(scalars[key][1][-max(len(scalars[key][1]) // 10, 1) :]) for key in PANELS]
+    histories = [np.asarray(scalars[key][1] if key in scalars else [np.nan]) for key in PANELS]
+    ends = [values[-max(len(values) // 10, 1) :] for values in histories]
     loss, changed, biggest = (f'{scale * end.mean():.2f}' for scale, end in zip((1, 100, 100), ends))
     spread = f'{sizes[-1]} / {int(np.median(sizes))} / {sizes[0]}'
     return f'| {name} | {loss} ± {ends[0].std():.2f} | {changed} | {biggest} | {spread} |'

@@ -28,24 +28,29 @@ class ProgressHook(Hook):
         self.smoothing = smoothing
 
     def before_train(self, runner: Any) -> None:
-        """Open the bar."""
+        """Prepare the bar."""
         self.console = Console(stderr=True)
         self.bar = Progress(
             TextColumn('{task.description}'),
             BarColumn(),
             TextColumn('{task.percentage:>3.0f} %'),
             console=self.console,
+            transient=True,
             disable=not (is_main_process() and self.console.is_terminal),
         )
-        self.bar.start()
         self.task = self.bar.add_task('', total=runner.max_iters, completed=runner.iter)
         self.means: dict[str, float] = {}
         self.ended = self.started = time.perf_counter()
         self.first = runner.iter
 
     def before_train_epoch(self, runner: Any) -> None:
-        """What happens between epochs is no waiting for data."""
+        """Show the bar; what happens between epochs is no waiting for data, and may have a bar of its own."""
+        self.bar.start()
         self.ended = time.perf_counter()
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """Leave the terminal to what comes between epochs."""
+        self.bar.stop()
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Note when the data had arrived."""
@@ -79,5 +84,7 @@ class ProgressHook(Hook):
         )
 
     def after_train(self, runner: Any) -> None:
-        """Close the bar."""
+        """Leave the last state of the bar."""
+        self.bar.live.transient = False
+        self.bar.start()
         self.bar.stop()

@@ -4,13 +4,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mmssl.datasets.structures import Batch
-from mmssl.functional import hash_seed, in_float32
+from mmssl.functional import in_float32
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.heads import ClusterHead
 from mmssl.models.memories import ClusterMemory
 from mmssl.registry import MODELS
-
-_HEAD = 0xDC01  # tells the seeds of fresh classifiers from those of other draws
 
 
 @MODELS.register_module()
@@ -21,10 +19,11 @@ class DeepCluster(BaseAlgorithm):
     with :class:`~mmssl.datasets.ClusterSampler`, which gives every cluster the same share of an epoch.
 
     Args:
-        backbone: Module or its config.
-        head: Module or its config; features to scores of the clusters.
+        backbone: Module or its config, with ``out_channels``.
         clusters: Arguments of the :class:`~mmssl.models.memories.ClusterMemory`: ``num_clusters``, ``prepare_every``,
             ``pca`` and ``iterations``.
+        neck: Module or its config, with ``out_channels``; a projection between features and classifier, which is then
+            what is clustered (the fully connected layers of the paper's networks). None for the features themselves.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -36,14 +35,16 @@ class DeepCluster(BaseAlgorithm):
     def __init__(
         self,
         backbone: nn.Module | dict,
-        head: ClusterHead | dict,
         clusters: dict,
+        neck: nn.Module | dict | None = None,
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
-        self.head = build(head)
         self.clusters = ClusterMemory(online=False, **{'prepare_every': 1, **clusters})
+        self.neck = build(neck) if neck else nn.Identity()
+        width = self.neck.out_channels if neck else self.backbone.out_channels
+        self.head = ClusterHead(width, self.clusters.num_clusters)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy with the clusters' numbers (DeepCluster, eq. 1).
@@ -56,10 +57,14 @@ class DeepCluster(BaseAlgorithm):
             ``loss``; ``label_change``, the share of all samples that the last k-means separated from most of their
             cluster; ``largest_cluster``, its share of all samples.
         """
-        scores = self.head(self.extract_feat(inputs[0]))  # (B, K)
+        scores = self.head(self.neck(self.extract_feat(inputs[0])))  # (B, K)
         loss = in_float32(cross_entropy)(scores, self.clusters.labels[batch.sample_idx])
         return {'loss': loss, **self.clusters.health}
 
+    def bank_features(self, images: Tensor) -> Tensor:
+        """What is clustered, ``(B, D)``."""
+        return self.neck(self.extract_feat(images))
+
     def after_preparation(self, epoch: int) -> None:
         """Start the classifier anew."""
-        self.head.reset(hash_seed(self.seed, epoch, _HEAD))
+        self.head.restart(self.seed, epoch)

@@ -16,8 +16,6 @@ from mmssl.registry import MODELS
 class _InterImage:
     """What a contrastive method gets beside its own loss; ``inter_weight`` goes to it, the rest to the method's."""
 
-    num_views = 2
-
     def __init__(self, inter: InterImageHead | dict, inter_weight: float = 0.25, **settings: Any) -> None:
         super().__init__(**settings)
         self.inter, self.inter_weight = build(inter), float(inter_weight)

@@ -17,7 +17,6 @@ class ODC(BaseAlgorithm):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
-        head: Module or its config; embeddings to scores of the clusters.
         clusters: Arguments of the :class:`~mmssl.models.memories.ClusterMemory`.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -31,13 +30,13 @@ class ODC(BaseAlgorithm):
         self,
         backbone: nn.Module | dict,
         neck: nn.Module | dict,
-        head: ClusterHead | dict,
         clusters: dict,
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
-        self.neck, self.head, self.clusters = build(neck), build(head), ClusterMemory(**clusters)
+        self.neck, self.clusters = build(neck), ClusterMemory(**clusters)
+        self.head = ClusterHead(self.clusters.dim, self.clusters.num_clusters)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy with the clusters of a moment ago; samples of small clusters count more (ODC, section 3.2).
@@ -59,3 +58,7 @@ class ODC(BaseAlgorithm):
     def bank_features(self, images: Tensor) -> Tensor:
         """Embeddings, ``(B, D)``."""
         return self.neck(self.extract_feat(images))
+
+    def after_preparation(self, epoch: int) -> None:
+        """Start the classifier anew."""
+        self.head.restart(self.seed, epoch)

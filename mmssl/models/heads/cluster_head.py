@@ -3,7 +3,10 @@
 import torch
 from torch import nn
 
+from mmssl.functional import hash_seed
 from mmssl.registry import MODELS
+
+_WEIGHTS = 0xDC01  # tells the seeds of fresh weights from those of other draws
 
 
 @MODELS.register_module()
@@ -19,11 +22,19 @@ class ClusterHead(nn.Linear):
 
     def __init__(self, in_channels: int, num_clusters: int) -> None:
         super().__init__(in_channels, num_clusters)
-        self.reset(torch.initial_seed())
+        self._draw(torch.initial_seed())
+
+    def restart(self, seed: int, epoch: int) -> None:
+        """Begin anew after a clustering, whose numbers mean nothing to the old weights; the same on every rank.
+
+        Args:
+            seed: Of the run.
+            epoch: The epoch that follows.
+        """
+        self._draw(hash_seed(seed, epoch, _WEIGHTS))
 
     @torch.no_grad()
-    def reset(self, seed: int) -> None:
-        """Draw the weights anew, the same on every rank; DeepCluster does so after each clustering."""
+    def _draw(self, seed: int) -> None:
         weight = torch.empty(self.weight.shape).normal_(std=0.01, generator=torch.Generator().manual_seed(seed))
         self.weight.copy_(weight)
         self.bias.zero_()

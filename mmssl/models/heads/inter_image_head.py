@@ -25,6 +25,7 @@ from mmssl.registry import MODELS
 
 _POSITIVES, _NEGATIVES = 0x1A7E, 0x1A7F  # tell the seeds of these draws from those of views
 _MARGINS = {'cosine': cosine_margin, 'arc': arc_margin}
+_POOLED = ('semihard', 'semieasy')
 _NEGATIVES_KINDS = ('random', 'semieasy', 'semihard', 'hard')
 
 
@@ -119,9 +120,10 @@ class InterImageHead(nn.Module):
         if bool(hopeless.any()):
             sample = int(sample_idx[hopeless][0])
             size = int(self.clusters.counts[self.clusters.labels[sample]])
+            more = f', or pool_size above {size}' if self.negatives in _POOLED and size < len(self.clusters) else ''
             raise ValueError(
                 f'All {self.negatives} negatives of sample {sample} would be of its own cluster, which has {size} of '
-                f'{len(self.clusters)} samples: set num_clusters higher, or pool_size above {size}.'
+                f'{len(self.clusters)} samples: set num_clusters higher{more}.'
             )
 
     def check(self, num_samples: int) -> None:
@@ -130,8 +132,7 @@ class InterImageHead(nn.Module):
         Raises:
             ValueError: Says which number to change, and to what.
         """
-        pooled = self.negatives in ('semihard', 'semieasy')
-        if pooled and not self.num_negatives <= self.pool_size <= num_samples:
+        if self.negatives in _POOLED and not self.num_negatives <= self.pool_size <= num_samples:
             tenth = max(num_samples // 10, 1)
             raise ValueError(
                 f'{self.num_negatives} negatives out of a pool of {self.pool_size}, but the data set has {num_samples} '

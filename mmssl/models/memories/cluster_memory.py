@@ -10,6 +10,7 @@ from mmssl.functional import (
     kmeans,
     label_change,
     largest,
+    most_similar,
     rank,
     split_in_two,
     sum_over_ranks,
@@ -20,6 +21,8 @@ from mmssl.models.memories.feature_bank import FeatureBank
 from mmssl.progress import Progress
 from mmssl.registry import MEMORIES
 
+_UNITS = 2.0**30  # a unit row in whole numbers; float64 holds sums of 8 million of them exactly
+_ROWS = 1 << 16  # converted at a time
 _KMEANS, _SPLIT = 0x3EA5, 0x5917  # tell the seeds of clusterings and of splits from those of other draws
 
 
@@ -33,9 +36,10 @@ class ClusterMemory(FeatureBank):
     rows again. Every rank does the same work on the same rows.
 
     Buffers: those of the bank; ``labels`` ``(N,)`` int64; ``counts`` ``(num_clusters,)`` int64; ``centroids``
-    ``(num_clusters, dim)``; ``sums`` of the members, float64; ``change_ratio``, the share of the last batch (online) or
-    of all samples (at the last k-means) that changed its cluster; ``prepared``, the last epoch before which k-means
-    ran, -1 before the first.
+    ``(num_clusters, dim)``; ``sums`` of the members, whole numbers of ``2 ** -30`` (these have the same sum in
+    any order, on every rank and device); ``change_ratio``, the share of the last batch (online) or of all samples (at
+    the last k-means) that changed its cluster; ``prepared``, the last epoch before which k-means ran, -1 before the
+    first.
 
     Args:
         num_clusters: Number of clusters K.
@@ -46,8 +50,11 @@ class ClusterMemory(FeatureBank):
         min_cluster: Clusters with fewer members are dissolved; 0 never dissolves.
         centroid_interval: Steps between two updates of the centroids.
         prepare_every: Epochs between two runs of k-means; 0 for one before the training only.
-        pca: Whitened directions that k-means works in; 0 for the features as they are.
+        pca: Whitened directions that k-means works in; 0 for the features as they are. Only without rows.
         iterations: Of k-means.
+
+    Raises:
+        ValueError: Rows and whitening together: rows would be in another space than the embeddings.
 
     Source: ODC, section 3.1 (Zhan et al., CVPR 2020), and its released code for the order of operations.
     """
@@ -73,6 +80,8 @@ class ClusterMemory(FeatureBank):
         iterations: int = 20,
     ) -> None:
         super().__init__(dim, momentum, dtype=dtype)
+        if dim and pca:
+            raise ValueError(f'dim={dim} and pca={pca} of a ClusterMemory: whitening needs dim=0, rows need pca=0.')
         self.num_clusters, self.online = num_clusters, online
         self.min_cluster, self.centroid_interval = min_cluster if online else 0, centroid_interval
         self.prepare_every, self.pca, self.iterations = prepare_every, pca, iterations
@@ -112,7 +121,7 @@ class ClusterMemory(FeatureBank):
     def wants_preparation(self, epoch: int) -> bool:
         """Before the first epoch, and before every ``prepare_every``-th."""
         due = epoch - epoch % self.prepare_every if self.prepare_every else 0
-        return int(self.prepared) < due
+        return not due <= int(self.prepared) <= epoch  # a later one was loaded with the weights of another run
 
     def prepare(self, features: Tensor, epoch: int) -> None:
         """Cluster the training set by k-means; every rank does, with the result of the first taken by all.
@@ -136,13 +145,9 @@ class ClusterMemory(FeatureBank):
         labels = sum_over_ranks(labels if rank() == 0 else torch.zeros_like(labels))
         if int(self.prepared) >= 0:
             self.change_ratio.copy_(label_change(self.labels, labels))
-        self.labels = labels
-        self.counts = self.labels.bincount(minlength=self.num_clusters)
+        self.labels, self.rows = labels, rows.to(self.rows) if self.dim else self.rows
         self.prepared.fill_(epoch)
-        if self.dim:
-            self.rows = rows.to(self.rows)
-            self.sums.zero_().index_add_(0, self.labels, self.rows.double())
-            self.update_centroids()
+        self.recount()
         sizes = self.counts.sort().values
         print_log(
             f'k-means before epoch {epoch + 1}: clusters of {int(sizes[0])} to {int(sizes[-1])} images, half of them '
@@ -150,19 +155,26 @@ class ClusterMemory(FeatureBank):
             'current',
         )
 
+    def recount(self) -> None:
+        """Set counts, sums and centroids to what rows and labels say."""
+        self.counts = self.labels.bincount(minlength=self.num_clusters)
+        self.sums.zero_()
+        for first in range(0, len(self.rows), _ROWS):  # none where no rows are kept
+            some = slice(first, first + _ROWS)
+            self.sums.index_add_(0, self.labels[some], _whole(self.rows[some]))
+        self.update_centroids()
+
     def commit(self) -> None:
-        """Mix the staged rows of all ranks into the old ones, and move the samples to their nearest centroids."""
+        """Mix the staged rows of all ranks into the old ones, and move the samples to the most similar centroids."""
         if not self._staged:
             return
         sample_idx, rows, _ = self.take_staged()
-        old = self.rows[sample_idx]
-        self.mix(sample_idx, rows)
+        old, new = self.mix(sample_idx, rows)
         if not self.online:
             return
-        new, before = self.rows[sample_idx], self.labels[sample_idx]
-        after = (new.to(self.centroids.dtype) @ self.centroids.T).argmax(dim=1)
-        self._leave(before, old)
-        self._join(sample_idx, after, new)
+        before = self.labels[sample_idx]
+        after = most_similar(new.to(self.centroids.dtype), self.centroids)
+        self._move(sample_idx, after, old, new)
         self.change_ratio.copy_((before != after).double().mean())
 
     def maintain(self, iteration: int, epoch: int) -> None:
@@ -176,8 +188,12 @@ class ClusterMemory(FeatureBank):
 
     def update_centroids(self) -> None:
         """Make every centroid the mean of its members; that of an empty cluster stays."""
-        means = self.sums / self.counts.clamp_min(1)[:, None]
-        self.centroids = torch.where(self.counts[:, None] > 0, means.to(self.centroids), self.centroids)
+        means, empty = self._means(self.sums, self.counts), self.counts == 0
+        means[empty] = self.centroids[empty]
+        self.centroids = means
+
+    def _means(self, sums: Tensor, counts: Tensor) -> Tensor:
+        return sums.to(self.centroids.dtype).div_((_UNITS * counts.clamp_min(1))[:, None])
 
     def _dissolve(self, small: Tensor) -> None:
         """Send the members of small clusters to the others; then give each a half of the largest one, in order."""
@@ -185,8 +201,7 @@ class ClusterMemory(FeatureBank):
         members = (~keep)[self.labels].nonzero()[:, 0]
         rows = self.rows[members]
         kept = keep.nonzero()[:, 0]
-        self._leave(self.labels[members], rows)
-        self._join(members, kept[(rows.to(self.centroids.dtype) @ self.centroids[kept].T).argmax(dim=1)], rows)
+        self._move(members, kept[most_similar(rows.to(self.centroids.dtype), self.centroids[kept])], rows, rows)
         for cluster in small.tolist():
             self._split_largest(cluster)
 
@@ -195,16 +210,22 @@ class ClusterMemory(FeatureBank):
         members = (self.labels == big).nonzero()[:, 0]
         second = members[split_in_two(self.rows[members], hash_seed(self.seed, _SPLIT, empty))]
         rows = self.rows[second]
-        self._leave(self.labels[second], rows)
-        self._join(second, torch.full_like(second, empty), rows)
+        self._move(second, torch.full_like(second, empty), rows, rows)
         pair = torch.tensor([big, empty], device=second.device)
-        self.centroids[pair] = (self.sums[pair] / self.counts[pair, None]).to(self.centroids)
+        self.centroids[pair] = self._means(self.sums[pair], self.counts[pair])
 
-    def _leave(self, labels: Tensor, rows: Tensor) -> None:
-        self.sums.index_add_(0, labels, rows.double(), alpha=-1)
-        self.counts -= labels.bincount(minlength=self.num_clusters)
-
-    def _join(self, sample_idx: Tensor, labels: Tensor, rows: Tensor) -> None:
+    def _move(self, sample_idx: Tensor, labels: Tensor, old: Tensor, new: Tensor) -> None:
+        """Take samples with their old rows out of their clusters, and put them with their new rows into others."""
+        before = self.labels[sample_idx]
+        moved = before != labels  # most stay, and their clusters get the difference of the rows
         self.labels[sample_idx] = labels
-        self.sums.index_add_(0, labels, rows.double())
-        self.counts += labels.bincount(minlength=self.num_clusters)
+        self.sums.index_add_(0, labels, _whole(new).sub_(_whole(old)))
+        places, taken = torch.cat([before[moved], labels[moved]]), _whole(old[moved])
+        self.sums.index_add_(0, places, torch.cat([-taken, taken]))
+        ones = torch.ones_like(places[: len(taken)])
+        self.counts.index_add_(0, places, torch.cat([-ones, ones]))
+
+
+def _whole(rows: Tensor) -> Tensor:
+    # A product with a power of two is exact; bits below a unit are cut off, the same wherever the row is counted.
+    return ((rows.float() if rows.dtype == torch.bfloat16 else rows) * _UNITS).trunc_().double()

@@ -91,15 +91,21 @@ class FeatureBank(BaseMemory):
 
     def take_staged(self) -> tuple[Tensor, Tensor, Tensor]:
         """What all ranks have staged, each sample once: numbers, rows and neighbours; nothing is staged afterwards."""
-        sample_idx, *others = (gather(torch.cat(parts)) for parts in zip(*self._staged))
+        sample_idx, *others = (gather(torch.cat(parts) if len(parts) > 1 else parts[0]) for parts in zip(*self._staged))
         self._staged.clear()
         last = last_occurrences(sample_idx)
         return sample_idx[last], *(other[last] for other in others)
 
-    def mix(self, sample_idx: Tensor, rows: Tensor) -> None:
-        """Write ``momentum * old + (1 - momentum) * row``, made unit, for each sample."""
-        old = self.rows[sample_idx].to(rows.dtype)
-        self.rows[sample_idx] = unit(self.momentum * old + (1 - self.momentum) * rows).to(self.rows.dtype)
+    def mix(self, sample_idx: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Write ``momentum * old + (1 - momentum) * row``, made unit, for each sample.
+
+        Returns:
+            The old and the new rows.
+        """
+        old = self.rows[sample_idx]
+        new = unit(rows.lerp(old.to(rows.dtype), self.momentum)).to(self.rows.dtype)
+        self.rows[sample_idx] = new
+        return old, new
 
     def discard(self) -> None:
         """Forget what was staged."""
@@ -108,7 +114,7 @@ class FeatureBank(BaseMemory):
 
 def last_occurrences(numbers: Tensor) -> Tensor:
     """Places of the last occurrence of each number: int64, ``(B,)`` to ``(B',)``, ascending numbers."""
-    _, inverse = numbers.unique(return_inverse=True)
-    places = torch.arange(len(numbers), device=numbers.device)
-    last = inverse.new_full((int(inverse.max()) + 1,), -1)
-    return last.scatter_reduce(0, inverse, places, 'amax')
+    ordered, places = numbers.sort(stable=True)
+    last = torch.ones_like(ordered, dtype=torch.bool)
+    last[:-1] = ordered[1:] != ordered[:-1]
+    return places[last]

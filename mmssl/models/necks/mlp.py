@@ -18,6 +18,9 @@ class MLPNeck(nn.Module):
         last_batch_norm: Whether batch norm follows the last layer too (SimCLR).
         bias: Whether the linear layers have biases.
 
+    Attributes:
+        out_channels: Width of the embeddings.
+
     Raises:
         ValueError: Inner layers without a width.
 
@@ -37,6 +40,7 @@ class MLPNeck(nn.Module):
         super().__init__()
         if num_layers > 1 and not hidden_channels:
             raise ValueError(f'MLPNeck with {num_layers} layers: give hidden_channels, or set num_layers=1.')
+        self.out_channels = out_channels
         layers: list[nn.Module] = []
         for _ in range(num_layers - 1):
             norm = [nn.BatchNorm1d(hidden_channels)] if batch_norm else []

@@ -15,6 +15,9 @@ class ODCNeck(nn.Module):
         out_channels: Width of the embeddings.
         dropout: Share of the hidden units that are dropped, 0 to 1.
 
+    Attributes:
+        out_channels: Width of the embeddings.
+
     Source: ODC in OpenSelfSup (momentum 0.001 of the running statistics included).
     """
 
@@ -22,6 +25,7 @@ class ODCNeck(nn.Module):
         self, in_channels: int, hidden_channels: int = 512, out_channels: int = 256, dropout: float = 0.5
     ) -> None:
         super().__init__()
+        self.out_channels = out_channels
         self.layers = nn.Sequential(
             nn.Linear(in_channels, hidden_channels),
             nn.BatchNorm1d(hidden_channels, affine=False, momentum=0.001),
