@@ -480,6 +480,55 @@ MUTATIONS = [
         'self.rotate',
         'tests/datasets/test_views.py',
     ),
+    Mutation(
+        'positive pairs at the threshold',
+        'mmssl/functional/pixels.py',
+        '[:, None, None] < threshold',
+        '[:, None, None] <= 1.01 * threshold',
+        'tests/functional/test_pixels.py',
+    ),
+    Mutation(
+        'flipped views keep their columns',
+        'mmssl/datasets/transforms/views.py',
+        'return [x1, y0, x0, y1] if draw.flip else [x0, y0, x1, y1]',
+        'return [x0, y0, x1, y1]',
+        'tests/datasets/test_views.py',
+    ),
+    Mutation(
+        'similarities below 0 count',
+        'mmssl/functional/pixels.py',
+        '(pixels.transpose(1, 2) @ pixels).clamp_min(0)',
+        '(pixels.transpose(1, 2) @ pixels)',
+        'tests/functional/test_pixels.py',
+    ),
+    Mutation(
+        'values are not normalised',
+        'mmssl/functional/pixels.py',
+        'mixed = normalize(values, dim=1).flatten(2)',
+        'mixed = values.flatten(2)',
+        'tests/functional/test_pixels.py',
+    ),
+    Mutation(
+        'a view is compared with its own teacher',
+        'mmssl/models/algorithms/pixpro.py',
+        'self.compare(seen[v], taught[1 - v], batch.boxes[[v, 1 - v]])',
+        'self.compare(seen[v], taught[v], batch.boxes[[v, 1 - v]])',
+        'tests/models/test_pixpro.py',
+    ),
+    Mutation(
+        'boxes of the views change places',
+        'mmssl/models/algorithms/pixpro.py',
+        'self.compare(seen[v], taught[1 - v], batch.boxes[[v, 1 - v]])',
+        'self.compare(seen[v], taught[1 - v], batch.boxes[[1 - v, v]])',
+        'tests/models/test_pixpro.py',
+    ),
+    Mutation(
+        'keys are matched by their embeddings',
+        'mmssl/models/algorithms/densecl.py',
+        'places = match_pixels(features, taught)',
+        'places = match_pixels(pixels, taught_pixels)',
+        'tests/models/test_densecl.py',
+    ),
 ]
 
 

@@ -28,6 +28,7 @@ model['inter']['clusters'].update(num_clusters=6, min_cluster=8, centroid_interv
 MORE = {  # what 112 pictures and two epochs need, and parts of a method that its CPU config does without
     'swav': 'model.update(queue=dict(length=32))',
     'moco': 'model.update(queue=dict(length=64, dim=64))',
+    'densecl': 'model.update(queue=dict(length=64, dim=64))',
     'invp': 'model.update(num_background=50)\ncustom_hooks[0].update(until=1)',
     'odc': "model['clusters'].update(num_clusters=6, min_cluster=8)",
     'deepcluster': "model['clusters'].update(num_clusters=9, pca=12)",

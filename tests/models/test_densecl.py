@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mmssl.datasets import Batch
+from mmssl.functional import dense_contrast, match_pixels
 from mmssl.models import ConvMLPNeck, DenseCL, MoCo
 from tests.models.test_swav import Smooth
 from tests.parity import UNEQUAL, check
@@ -29,6 +30,17 @@ def test_without_weight_for_pixels_it_is_moco():
     losses = dense.loss(views, batch)
     assert losses['loss_pixel'] == 0
     torch.testing.assert_close(losses['loss_image'], moco.loss(views, batch)['loss'])
+
+
+def test_pixels_are_matched_by_the_backbone_s_features():
+    model, draws = _small(), torch.arange(4)
+    model.allocate(100)
+    views = [torch.randn(4, 3, 8, 8) for _ in range(2)]
+    features, taught = (model.backbone(view)[-1] for view in views)
+    pixels, others = model.dense_neck(features), model.dense_neck(taught)
+    expected = dense_contrast(pixels, others, match_pixels(features, taught), model.dense_queue.rows, 0.2)
+    losses = model.loss(views, Batch(sample_idx=draws, draw=draws))
+    torch.testing.assert_close(losses['loss_pixel'], 0.5 * expected)
 
 
 def test_the_second_queue_holds_unit_averages_of_the_teacher_s_pixels():

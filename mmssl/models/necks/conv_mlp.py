@@ -15,6 +15,9 @@ class ConvMLPNeck(nn.Module):
         out_channels: Width of the embeddings.
         batch_norm: Whether batch norm follows the first layer (PixPro) or not (DenseCL).
 
+    Attributes:
+        out_channels: Width of the embeddings.
+
     Source: PixPro, section 3.1 (Xie et al., CVPR 2021).
     """
 
@@ -22,6 +25,7 @@ class ConvMLPNeck(nn.Module):
         self, in_channels: int, hidden_channels: int = 4096, out_channels: int = 256, batch_norm: bool = True
     ) -> None:
         super().__init__()
+        self.out_channels = out_channels
         norm = [nn.BatchNorm2d(hidden_channels)] if batch_norm else []
         first, second = nn.Conv2d(in_channels, hidden_channels, 1), nn.Conv2d(hidden_channels, out_channels, 1)
         self.layers = nn.Sequential(first, *norm, nn.ReLU(inplace=True), second)
