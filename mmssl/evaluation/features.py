@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
 from mmssl.datasets import collate
-from mmssl.functional import gather, rank, world_size
+from mmssl.functional import gather, rank, sum_over_ranks, world_size
 
 
 @dataclass
@@ -149,6 +149,18 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
+def share_statistics(model: nn.Module) -> None:
+    """Give every rank the running statistics of the first one's batch norm, which are those that a checkpoint holds.
+
+    Otherwise the ranks would extract features with networks that differ, and a resumed run others than the whole one.
+    """
+    for module in model.modules() if world_size() > 1 else ():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            for statistic in module.buffers(recurse=False):
+                statistic.copy_(sum_over_ranks(statistic if rank() == 0 else torch.zeros_like(statistic)))
+
+
+@torch.no_grad()
 def _rows(
     model: nn.Module,
     dataset: Dataset,
@@ -164,6 +176,7 @@ def _rows(
     stores: list[Tensor] = []
     done = 0
     forward = forward or model.extract_feat
+    share_statistics(model)
     with random_state_kept(), eval_mode(model):
         shares = _shares(len(dataset), batch_size)
         for batch in DataLoader(dataset, batch_sampler=shares, collate_fn=collate, num_workers=num_workers):

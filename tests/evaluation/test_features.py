@@ -101,3 +101,18 @@ def test_an_empty_data_set_is_refused():
 
     with pytest.raises(ValueError, match='at least one picture'):
         extract_features(nn.Identity(), Empty())
+
+
+def _features_of_a_parted_network():
+    torch.manual_seed(0)
+    model = encoder()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean += torch.distributed.get_rank()
+    return extract_features(model, fixed(10), 3).features
+
+
+def test_all_ranks_extract_with_the_statistics_of_the_first(ranks):
+    alone = ranks(1, _features_of_a_parted_network)[0]
+    for features in ranks(2, _features_of_a_parted_network):
+        torch.testing.assert_close(features, alone)
