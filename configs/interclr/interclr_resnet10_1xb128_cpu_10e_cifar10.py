@@ -37,6 +37,7 @@ custom_hooks = [
     dict(type=ScheduleHook, attribute='inter_weight', start=0.0, end=0.25, curve='jump', until=1, by_epoch=True)
 ]
 train_dataloader['sampler'].update(replacement=True)
+optim_wrapper['optimizer'].update(lr=0.1)
 train_cfg.update(max_epochs=10)
 default_hooks['checkpoint'].update(interval=2)
 default_hooks['online_knn'].update(interval=2)
