@@ -34,3 +34,14 @@ def test_curves_are_constant_outside_their_range():
 def test_a_warm_up_of_one_step_and_of_none():
     assert warmup_cosine(0, 10, 1.0, warmup_steps=1, warmup_reaches_base=True) == 1.0
     assert warmup_cosine(0, 10, 1.0, warmup_steps=0) == 1.0
+
+
+def test_momentum_and_rate_of_pixpro_equal_the_reference():
+    momentum, rate = golden('pixpro/momentum.json'), golden('pixpro/lr_schedule.json')
+    ours = [cosine(step, momentum['K'], momentum['m0'], 1.0) for step in range(len(momentum['m']))]
+    assert ours == pytest.approx(momentum['m'], abs=1e-12)
+    steps, warmup = (rate['n_iter_per_epoch'] * rate[name] for name in ('epochs', 'warmup_epoch'))
+    settings = {'end': rate['eta_min'], 'warmup_steps': warmup, 'warmup_start': rate['base_lr'] / rate['multiplier']}
+    used = rate['lr_used_at_iter']
+    ours = [warmup_cosine(step, steps, rate['base_lr'], **settings) for step in range(len(used))]
+    assert ours == pytest.approx(used, abs=1e-12)
