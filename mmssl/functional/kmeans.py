@@ -11,8 +11,7 @@ from torch import Tensor
 from mmssl.functional.precision import in_float32
 from mmssl.functional.randomness import hash_seed
 
-_CHUNK = 1 << 24  # similarities held at once
-_COLUMNS = 2048  # centroids at a time
+_ROWS, _COLUMNS = 8192, 2048  # features and centroids compared at once
 _FAISS_SEEDS = 1 << 31
 
 
@@ -62,18 +61,19 @@ def kmeans(
 def nearest_centroids(features: Tensor, centroids: Tensor) -> Tensor:
     """The centroid at the smallest Euclidean distance: ``(N, D)`` and ``(K, D)`` to int64 ``(N,)``."""
     half_squares = centroids.square().sum(dim=1) / 2
-    chunks = features.split(max(_CHUNK // len(centroids), 1))
-    return torch.cat([torch.addmm(-half_squares, chunk, centroids.T).argmax(dim=1) for chunk in chunks])
+    return torch.cat([most_similar(chunk, centroids, -half_squares) for chunk in features.split(_ROWS)])
 
 
 @torch.no_grad()
 @in_float32
-def most_similar(rows: Tensor, centroids: Tensor) -> Tensor:
-    """The centroid with the largest inner product: ``(B, D)`` and ``(K, D)`` to int64 ``(B,)``.
+def most_similar(rows: Tensor, centroids: Tensor, offsets: Tensor | None = None) -> Tensor:
+    """The centroid with the largest inner product, plus an offset of each: ``(B, D)`` and ``(K, D)`` to int64 ``(B,)``.
 
     Some centroids at a time: their products are searched while they are in the cache.
     """
-    best = [(rows @ part.T).max(dim=1) for part in centroids.split(_COLUMNS)]
+    offsets = centroids.new_zeros(len(centroids)) if offsets is None else offsets
+    blocks = zip(centroids.split(_COLUMNS), offsets.split(_COLUMNS))
+    best = [torch.addmm(offset, rows, part.T).max(dim=1) for part, offset in blocks]
     values, places = torch.stack([part.values for part in best]), torch.stack([part.indices for part in best])
     block = values.argmax(dim=0, keepdim=True)  # (1, B)
     return (places.gather(0, block) + _COLUMNS * block)[0]
