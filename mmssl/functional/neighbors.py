@@ -92,13 +92,19 @@ def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> tuple[
         Scores of the nearest rows, descending, ``(B, count)``; their numbers, int64, ``(B, count)``; scores of
         ``also``, ``(B, P)``.
     """
-    query = query.float() if query.dtype in (torch.float16, torch.bfloat16) else query
-    with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
-        chunks = zip(query.split(_ANCHORS), also.split(_ANCHORS))
-        parts = [_chunk_scores(*chunk, bank, count) for chunk in chunks]
-    nearest, others, rows = (torch.cat(part) for part in zip(*parts))
-    scores = _Scores.apply(query, bank, torch.cat([rows, also], dim=1), torch.cat([nearest, others], dim=1))
-    return scores[:, :count], rows, scores[:, count:]
+    query = _wide(query)
+    if not count and bank.dtype != query.dtype:  # rounded products would serve nobody
+        return query.new_empty(len(query), 0), also[:, :0], row_scores(query, bank, also)
+
+    def choose(everything: Tensor, some: slice) -> Tensor:
+        return torch.cat([everything.topk(count, dim=1).indices, also[some]], dim=1)
+
+    scores, rows = chosen_scores(query, bank, choose)
+    nearest, rows, others = scores[:, :count], rows[:, :count], scores[:, count:]
+    if bank.dtype != query.dtype:
+        order = nearest.argsort(dim=1, descending=True, stable=True)
+        nearest, rows = nearest.gather(1, order), rows.gather(1, order)
+    return nearest, rows, others
 
 
 def chosen_scores(query: Tensor, bank: Tensor, choose: Callable[[Tensor, slice], Tensor]) -> tuple[Tensor, Tensor]:
@@ -113,17 +119,18 @@ def chosen_scores(query: Tensor, bank: Tensor, choose: Callable[[Tensor, slice],
     Returns:
         Products ``(B, K)``, and the numbers of the rows, int64, ``(B, K)``.
     """
-    query = query.float() if query.dtype in (torch.float16, torch.bfloat16) else query
-    rows, scores = [], []
+    query = _wide(query)
+
+    def chunk(some: slice) -> tuple[Tensor, Tensor]:  # a function, so that its products are gone before the next ones
+        everything = query[some].to(bank.dtype) @ bank.T
+        rows = choose(everything, some)
+        exact = bank.dtype == query.dtype
+        return rows, everything.gather(1, rows) if exact else _exact_scores(query[some], rows, bank)
+
     with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
-        for first in range(0, len(query), _ANCHORS):
-            some = slice(first, first + _ANCHORS)
-            everything = query[some].to(bank.dtype) @ bank.T
-            rows.append(choose(everything, some))
-            exact = bank.dtype == query.dtype
-            scores.append(everything.gather(1, rows[-1]) if exact else _exact_scores(query[some], rows[-1], bank))
-    chosen = torch.cat(rows)
-    return _Scores.apply(query, bank, chosen, torch.cat(scores)), chosen
+        parts = [chunk(slice(first, first + _ANCHORS)) for first in range(0, len(query), _ANCHORS)]
+    rows, scores = (torch.cat(part) for part in zip(*parts))
+    return _Scores.apply(query, bank, rows, scores), rows
 
 
 def row_scores(query: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
@@ -137,23 +144,14 @@ def row_scores(query: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
     Returns:
         Shape ``(B, K)``.
     """
-    query = query.float() if query.dtype in (torch.float16, torch.bfloat16) else query
+    query = _wide(query)
     with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
         scores = _exact_scores(query, rows, bank)
     return _Scores.apply(query, bank, rows, scores)
 
 
-def _chunk_scores(query: Tensor, also: Tensor, bank: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    exact = bank.dtype == query.dtype
-    if not exact and not count:
-        return query.new_empty(len(query), 0), _exact_scores(query, also, bank), also[:, :0]
-    scores = query.to(bank.dtype) @ bank.T
-    nearest, rows = scores.topk(count, dim=1)
-    if exact:
-        return nearest, scores.gather(1, also), rows
-    nearest = _exact_scores(query, rows, bank)
-    order = nearest.argsort(dim=1, descending=True, stable=True)
-    return nearest.gather(1, order), _exact_scores(query, also, bank), rows.gather(1, order)
+def _wide(query: Tensor) -> Tensor:
+    return query.float() if query.dtype in (torch.float16, torch.bfloat16) else query
 
 
 def _exact_scores(query: Tensor, rows: Tensor, bank: Tensor) -> Tensor:
