@@ -62,7 +62,7 @@ class BaseAlgorithm(BaseModel):
         return pooled(self.backbone, images)
 
     def bank_features(self, images: Tensor) -> Tensor:
-        """What memories are prepared from: embeddings where the method has a neck, else the features of evaluation.
+        """What memories are prepared from; the features of evaluation where a method does not say otherwise.
 
         Args:
             images: Normalised, shape ``(B, C, H, W)``.
@@ -70,8 +70,7 @@ class BaseAlgorithm(BaseModel):
         Returns:
             Shape ``(B, D)``.
         """
-        features = self.extract_feat(images)
-        return self.neck(features) if hasattr(self, 'neck') else features
+        return self.extract_feat(images)
 
     def after_preparation(self, epoch: int) -> None:
         """Runs on every rank when memories have been prepared; methods that start anew from there do it here.

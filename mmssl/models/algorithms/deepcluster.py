@@ -61,6 +61,10 @@ class DeepCluster(BaseAlgorithm):
         loss = in_float32(cross_entropy)(scores, self.clusters.labels[batch.sample_idx])
         return {'loss': loss, **self.clusters.health}
 
+    def bank_features(self, images: Tensor) -> Tensor:
+        """What is clustered, ``(B, D)``."""
+        return self.neck(self.extract_feat(images))
+
     def after_preparation(self, epoch: int) -> None:
         """Start the classifier anew."""
         self.head.restart(self.seed, epoch)

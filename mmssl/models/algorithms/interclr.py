@@ -28,6 +28,10 @@ class _InterImage:
         self.inter.clusters.stage(batch.sample_idx, keys)
         return {**losses, **self.inter.clusters.health}
 
+    def bank_features(self, images: Tensor) -> Tensor:
+        """Embeddings, ``(B, D)``."""
+        return self.neck(self.extract_feat(images))
+
     def allocate(self, num_samples: int) -> None:
         """Refuse more negatives than samples.
 

@@ -55,6 +55,10 @@ class ODC(BaseAlgorithm):
         loss = weighted_cross_entropy(self.head(embeddings), labels, self.clusters.class_weights)
         return {'loss': loss, **self.clusters.health}
 
+    def bank_features(self, images: Tensor) -> Tensor:
+        """Embeddings, ``(B, D)``."""
+        return self.neck(self.extract_feat(images))
+
     def after_preparation(self, epoch: int) -> None:
         """Start the classifier anew."""
         self.head.restart(self.seed, epoch)
