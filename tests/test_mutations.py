@@ -314,9 +314,9 @@ MUTATIONS = [
     ),
     Mutation(
         'the teacher starts from other weights',
-        'mmssl/models/algorithms/moco.py',
-        '        self.teacher.copy(self.backbone, self.neck)\n',
-        '',
+        'mmssl/models/memories/ema_teacher.py',
+        'network.load_state_dict(student.state_dict())',
+        'pass',
         'tests/models/test_moco.py',
     ),
     Mutation(

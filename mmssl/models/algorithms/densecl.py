@@ -66,7 +66,7 @@ class DenseCL(BaseAlgorithm):
         places = match_pixels(features, taught)
         self.queue.stage(keys)
         self.dense_queue.stage(unit(normalize(taught_pixels, dim=1).mean(dim=(2, 3))))
-        self.teacher.stage(self.backbone, self.neck, self.dense_neck)
+        self.teacher.stage()
         image = info_nce(queries, keys, self.queue.rows, self.temperature)
         pixel = dense_contrast(pixels, taught_pixels, places, self.dense_queue.rows, self.temperature)
         return {'loss_image': (1 - self.dense_weight) * image, 'loss_pixel': self.dense_weight * pixel}
@@ -79,8 +79,3 @@ class DenseCL(BaseAlgorithm):
         features = backbone(shuffle(images))[-1]
         keys, pixels = unit(neck(features.mean(dim=(2, 3)))), dense_neck(features)
         return shuffle.back(features), shuffle.back(keys), shuffle.back(pixels)
-
-    def allocate(self, num_samples: int) -> None:
-        """Start the teacher from the student, after its weights were initialised."""
-        self.teacher.copy(self.backbone, self.neck, self.dense_neck)
-        super().allocate(num_samples)

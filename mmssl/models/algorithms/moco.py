@@ -63,7 +63,7 @@ class MoCo(BaseAlgorithm):
         queries = unit(self.neck(self.extract_feat(inputs[0])))
         keys = self.encode_keys(inputs[1], batch)
         self.queue.stage(keys)
-        self.teacher.stage(self.backbone, self.neck)
+        self.teacher.stage()
         return queries, keys
 
     @torch.no_grad()
@@ -72,8 +72,3 @@ class MoCo(BaseAlgorithm):
         backbone, neck = self.teacher.networks
         shuffle = Shuffle(self.seed, batch.draw)
         return shuffle.back(unit(neck(pooled(backbone, shuffle(images)))))
-
-    def allocate(self, num_samples: int) -> None:
-        """Start the teacher from the student, after its weights were initialised."""
-        self.teacher.copy(self.backbone, self.neck)
-        super().allocate(num_samples)

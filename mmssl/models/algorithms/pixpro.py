@@ -74,13 +74,8 @@ class PixPro(BaseAlgorithm):
         self.instance_predictor = build(instance_predictor) if instance_predictor else None
         self.instance_weight, self.objective = instance_weight, objective
         self.threshold, self.temperature = threshold, temperature
-        self.teacher = EMATeacher(*self.students, momentum=momentum)
-
-    @property
-    def students(self) -> list[nn.Module]:
-        """What the teacher follows."""
         branch = [self.instance_neck] if self.instance_neck else []
-        return [self.backbone, self.pyramid, self.neck, *branch]
+        self.teacher = EMATeacher(self.backbone, self.pyramid, self.neck, *branch, momentum=momentum)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """The loss of pixels in both directions, and that of whole images (PixPro, eq. 6 and section 3.3).
@@ -99,7 +94,7 @@ class PixPro(BaseAlgorithm):
             raise ValueError('PixPro compares places: set train_dataloader.dataset.views.boxes=True.')
         maps = [self.pyramid(self.backbone(view)) for view in inputs]
         taught, wholes = zip(*(self.teach(view) for view in inputs))
-        self.teacher.stage(*self.students)
+        self.teacher.stage()
         seen = [[self.propagation(self.neck(level)) for level in levels] for levels in maps]
         losses = {'loss_pixel': sum(self.compare(seen[v], taught[1 - v], batch.boxes[[v, 1 - v]]) for v in (0, 1))}
         if self.instance_neck:
@@ -126,11 +121,6 @@ class PixPro(BaseAlgorithm):
             else:
                 losses.append(pixel_to_propagation(queries, keys, mask))
         return torch.stack(losses).mean()
-
-    def allocate(self, num_samples: int) -> None:
-        """Start the teacher from the student, after its weights were initialised."""
-        self.teacher.copy(*self.students)
-        super().allocate(num_samples)
 
 
 class Last(nn.Module):

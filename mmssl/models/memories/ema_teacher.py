@@ -31,28 +31,29 @@ class EMATeacher(BaseMemory):
         super().__init__()
         self.networks = nn.ModuleList(copy.deepcopy(student) for student in students).requires_grad_(False)
         self.momentum = momentum
-        self._staged: tuple[nn.Module, ...] = ()
+        self._students = students  # a tuple: as a submodule each would stand in the state twice
+        self._staged = False
 
-    def copy(self, *students: nn.Module) -> None:
-        """Start from the students as they are now, running statistics of batch norm included."""
-        for network, student in zip(self.networks, students):
+    def allocate(self, num_samples: int) -> None:
+        """Start from the students as they are once their weights were initialised, running statistics included."""
+        for network, student in zip(self.networks, self._students):
             network.load_state_dict(student.state_dict())
 
-    def stage(self, *students: nn.Module) -> None:
-        """Follow these modules, the ones the teacher was made from, at the next commit."""
-        self._staged = students
+    def stage(self) -> None:
+        """Follow the students at the next commit."""
+        self._staged = True
 
     @torch.no_grad()
     def commit(self) -> None:
         """Move every weight towards the student's: ``momentum * old + (1 - momentum) * student``."""
-        for network, student in zip(self.networks, self._staged):
+        for network, student in zip(self.networks, self._students if self._staged else ()):
             for slow, fast in zip(network.parameters(), student.parameters()):
                 slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)
-        self._staged = ()
+        self._staged = False
 
     def discard(self) -> None:
-        """Forget the students that were staged."""
-        self._staged = ()
+        """Leave the students alone at the next commit."""
+        self._staged = False
 
     def compared(self) -> list[Tensor]:
         """The weights; running statistics of batch norm differ between ranks, like the student's."""
