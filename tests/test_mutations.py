@@ -280,8 +280,8 @@ MUTATIONS = [
     Mutation(
         'the teacher moves after a skipped step',
         'mmssl/models/memories/ema_teacher.py',
-        '        """Forget the students that were staged."""\n        self._staged = ()\n',
-        '        """Forget the students that were staged."""\n',
+        '        """Leave the students alone at the next commit."""\n        self._staged = False\n',
+        '        """Leave the students alone at the next commit."""\n',
         'tests/models/test_memories.py',
     ),
     Mutation(
