@@ -9,7 +9,9 @@ import re
 from importlib import metadata
 from importlib.util import find_spec
 from types import ModuleType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+_INSTALL_TRANSFER = 'bash tools/install_transfer.sh'  # pip alone installs MMCV without its compiled ops
 
 
 class Dependency(NamedTuple):
@@ -19,7 +21,8 @@ class Dependency(NamedTuple):
         module: Import name.
         distributions: Names under which it may be installed; the first is the one to install.
         minimum: Oldest release that works, '' where any does.
-        extra: The extra of mmssl that installs it, '' for what every user needs.
+        extra: The extra of mmssl that installs it, '' for what every user needs; 'transfer' for what
+            ``tools/install_transfer.sh`` installs.
     """
 
     module: str
@@ -30,6 +33,8 @@ class Dependency(NamedTuple):
     @property
     def command(self) -> str:
         """What to type to install it."""
+        if self.extra == 'transfer':
+            return _INSTALL_TRANSFER
         if self.extra:
             return f"pip install 'mmssl[{self.extra}]'"
         return f"pip install '{self.distributions[0]}{f'>={self.minimum}' if self.minimum else ''}'"
@@ -131,3 +136,29 @@ def require(module: str) -> ModuleType:
     if problem := problem_of(dependency):
         raise ImportError(problem)
     return importlib.import_module(module)
+
+
+def require_transfer(module: Literal['mmdet', 'mmseg']) -> ModuleType:
+    """Import MMDetection or MMSegmentation with its models.
+
+    Args:
+        module: Import name.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: It or MMCV is missing, or MMCV is there without its compiled ops; the message has the command that
+            installs them.
+    """
+    require('mmcv')
+    try:
+        importlib.import_module('mmcv._ext')
+    except ImportError as error:
+        raise ImportError(
+            f"{module} needs MMCV's compiled ops, and MMCV is installed without them or with those of another torch: "
+            f'type  {_INSTALL_TRANSFER}'
+        ) from error
+    package = require(module)
+    importlib.import_module(f'{module}.models')
+    return package

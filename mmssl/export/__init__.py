@@ -5,13 +5,17 @@ from mmssl.export.export import (
     backbone_weights,
     export_backbone,
     map_keys,
+    map_pyramid_keys,
+    pyramid_weights,
     rebuilt_backbone,
+    rebuilt_pyramid,
     verify_export,
 )
-from mmssl.export.plain import TARGETS, Architecture, architecture_of, loading_code, plain_network
+from mmssl.export.plain import OPENMMLAB, TARGETS, Architecture, architecture_of, loading_code, plain_network
 from mmssl.export.weights import Match, load_backbone, match_keys, read_weights, write_weights
 
 __all__ = [
+    'OPENMMLAB',
     'TARGETS',
     'Architecture',
     'ExportCheck',
@@ -22,10 +26,13 @@ __all__ = [
     'load_backbone',
     'loading_code',
     'map_keys',
+    'map_pyramid_keys',
     'match_keys',
     'plain_network',
+    'pyramid_weights',
     'read_weights',
     'rebuilt_backbone',
+    'rebuilt_pyramid',
     'verify_export',
     'write_weights',
 ]

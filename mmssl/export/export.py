@@ -1,6 +1,8 @@
 """Hand a backbone on, and show that nothing was lost on the way."""
 
+import importlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,21 +13,21 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
 from mmssl.evaluation.features import eval_mode
-from mmssl.export.plain import Target, architecture_of, loading_code, plain_network
+from mmssl.export.plain import OPENMMLAB, Target, architecture_of, loading_code, plain_network
 from mmssl.export.weights import load_backbone, read_weights, write_weights
 from mmssl.version import __version__
 
-_BACKBONE = 'backbone.'
+_BACKBONE, _PYRAMID, _NECK = 'backbone.', 'pyramid.', 'neck.'
 
 
 @dataclass(frozen=True)
 class ExportCheck:
-    """What loading an exported file into the plain class gave.
+    """What loading an exported file into the plain classes gave.
 
     Attributes:
-        matched: Keys of the plain class that the file filled.
-        total: Keys of the plain class.
-        max_difference: Largest difference between its features and the original backbone's on the same picture.
+        matched: Keys of the plain classes that the file filled.
+        total: Keys of the plain classes.
+        max_difference: Largest difference between their features and the original's on the same picture.
     """
 
     matched: int
@@ -48,12 +50,14 @@ def export_backbone(
     """Write the weights of a backbone under the keys of another package.
 
     Beside the weights a ``.json`` of the same name says what they are: architecture, lines of code that load them, and
-    what ``metadata`` adds (normalisation, training data, results).
+    what ``metadata`` adds (normalisation, training data, results). A feature pyramid that was trained with the backbone
+    goes along to MMDetection and MMSegmentation: the keys then begin with ``backbone.`` and ``neck.``, as in a whole
+    detector; without one they are torchvision's for all targets.
 
     Args:
         source: A checkpoint file, an algorithm with a ``backbone``, a backbone, or tensors by key.
-        path: File to write; safetensors where it ends so.
-        target: The package whose plain class shall load it.
+        path: File to write; safetensors where it ends so (MMDetection and MMSegmentation do not read it).
+        target: The package whose class shall load it.
         metadata: Plain values for the ``.json``.
 
     Returns:
@@ -66,11 +70,14 @@ def export_backbone(
     path, state_dict = Path(path), backbone_weights(source)
     architecture = architecture_of(state_dict)
     plain_network(architecture, target)  # refuse before anything is written
-    write_weights(map_keys(state_dict, target), path)
+    if target in OPENMMLAB and path.suffix == '.safetensors':
+        raise ValueError(f'{OPENMMLAB[target]} does not read safetensors: name the file {path.stem}.pth.')
+    pyramid = pyramid_weights(source) if target in OPENMMLAB else {}
+    write_weights(map_keys(state_dict, target, pyramid), path)
     card = {
         'target': target,
         'architecture': asdict(architecture),
-        'load': loading_code(architecture, target, path.name).splitlines(),
+        'load': loading_code(architecture, target, path.name, bool(pyramid)).splitlines(),
         'mmssl_version': __version__,
         **(metadata or {}),
     }
@@ -78,17 +85,36 @@ def export_backbone(
     return path
 
 
-def map_keys(state_dict: Mapping[str, Tensor], target: Target) -> dict[str, Tensor]:
-    """Rename a ResNet's keys for a target.
+def map_keys(
+    state_dict: Mapping[str, Tensor], target: Target, pyramid: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Rename a ResNet's keys for a target: those of all targets are torchvision's, until a pyramid joins them.
 
     Args:
-        state_dict: Tensors under torchvision's keys.
-        target: The package; timm's ResNets have the keys of torchvision's.
+        state_dict: The backbone's tensors under torchvision's keys.
+        target: The package.
+        pyramid: Tensors of an :class:`~mmssl.models.FPN`, for MMDetection and MMSegmentation.
 
     Returns:
         Tensors under the target's keys.
     """
-    return {key: tensor for key, tensor in state_dict.items() if not key.startswith('fc.')}
+    weights = {key: tensor for key, tensor in state_dict.items() if not key.startswith('fc.')}
+    if target not in OPENMMLAB or not pyramid:
+        return weights
+    backbone = {_BACKBONE + key: tensor for key, tensor in weights.items()}
+    return backbone | {_NECK + key: tensor for key, tensor in map_pyramid_keys(pyramid).items()}
+
+
+def map_pyramid_keys(pyramid: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of an :class:`~mmssl.models.FPN` under the keys of MMDetection's ``FPN``."""
+    taken = sum(key.endswith('.bias') and 'inner_blocks' in key for key in pyramid)
+    mapped = {}
+    for key, tensor in pyramid.items():
+        kind, place, parameter = re.fullmatch(r'(?:pyramid\.)?(\w+)\.(\d+)\.(?:0\.)?(weight|bias)', key).groups()
+        convolutions = 'lateral_convs' if kind == 'inner_blocks' else 'fpn_convs'
+        level = int(place) + (taken if kind == 'extra' else 0)
+        mapped[f'{convolutions}.{level}.conv.{parameter}'] = tensor
+    return mapped
 
 
 def verify_export(
@@ -96,14 +122,16 @@ def verify_export(
     backbone: nn.Module,
     target: Target = 'torchvision',
     image: Tensor | None = None,
+    pyramid: nn.Module | None = None,
 ) -> ExportCheck:
-    """Load an exported file into the plain class, every key, and compare features.
+    """Load an exported file into the plain classes, every key, and compare features.
 
     Args:
         path: The exported file.
         backbone: The original; its ``forward`` gives a tuple of feature maps.
         target: The package.
         image: A normalised picture, shape ``(1, C, H, W)``; noise of 64 x 64 by default.
+        pyramid: The original :class:`~mmssl.models.FPN`, where the file holds one.
 
     Returns:
         Keys and the largest difference of the features, which is 0 or of the size of rounding.
@@ -113,16 +141,40 @@ def verify_export(
         ValueError: The file is not an exported backbone.
     """
     weights = read_weights(path)
-    architecture = architecture_of(weights)
-    network = plain_network(architecture, target).eval()
-    network.load_state_dict(weights, strict=True)
+    own = backbone_weights(weights)
+    architecture = architecture_of(own)
+    network = plain_network(architecture, target)
+    network.load_state_dict(own, strict=True)
+    network.eval()  # gives nothing back in OpenMMLab's ResNets
     if image is None:
         image = torch.randn(1, architecture.in_channels, 64, 64, generator=torch.Generator().manual_seed(0))
-    device = next(backbone.parameters()).device
+    device, total = next(backbone.parameters()).device, len(network.state_dict())
     with torch.no_grad(), eval_mode(backbone):
-        original = backbone(image.to(device))[-1].mean(dim=(2, 3)).cpu()
-        difference = (network(image) - original).abs().max().item()
-    return ExportCheck(len(weights), len(network.state_dict()), difference)
+        maps = backbone(image.to(device))
+        theirs = network(image)
+        pairs = [(_pooled(theirs), _pooled(maps))]
+        if pyramid is not None:
+            neck = _plain_pyramid(weights, target)
+            total += len(neck.state_dict())
+            taken = theirs[-len(neck.lateral_convs) :]
+            pairs += zip(neck(taken), pyramid(maps), strict=True)
+    difference = max((theirs - ours.cpu()).abs().max().item() for theirs, ours in pairs)
+    return ExportCheck(len(weights), total, difference)
+
+
+def _pooled(features: Tensor | tuple[Tensor, ...]) -> Tensor:
+    return features if isinstance(features, Tensor) else features[-1].mean(dim=(2, 3))
+
+
+def _plain_pyramid(weights: Mapping[str, Tensor], target: Target) -> nn.Module:
+    """The target's FPN with the weights of an exported file."""
+    own = _behind(_NECK, weights)
+    lateral = [tensor for key, tensor in own.items() if re.fullmatch(r'lateral_convs\.\d+\.conv\.weight', key)]
+    levels = sum(bool(re.fullmatch(r'fpn_convs\.\d+\.conv\.weight', key)) for key in own)
+    kind = importlib.import_module(f'{target}.models.necks').FPN
+    neck = kind([len(weight[0]) for weight in lateral], len(lateral[0]), levels, add_extra_convs='on_output')
+    neck.load_state_dict(own, strict=True)
+    return neck.eval()
 
 
 def rebuilt_backbone(source: str | Path | Mapping[str, Tensor]) -> nn.Module:
@@ -144,8 +196,23 @@ def rebuilt_backbone(source: str | Path | Mapping[str, Tensor]) -> nn.Module:
     depths = {(layers, block is Bottleneck): depth for depth, (block, layers) in ARCHITECTURES.items()}
     if (found.blocks, found.bottleneck) not in depths:
         raise ValueError(f'A ResNet with stages of {found.blocks} blocks: mmssl builds depths {sorted(ARCHITECTURES)}.')
-    network = ResNet(depths[found.blocks, found.bottleneck], found.in_channels, found.stem, found.base_channels)
+    depth = depths[found.blocks, found.bottleneck]
+    network = ResNet(depth, found.in_channels, found.stem, found.base_channels, out_indices=(0, 1, 2, 3))
     load_backbone(weights, network)
+    return network
+
+
+def rebuilt_pyramid(source: str | Path | Mapping[str, Tensor]) -> nn.Module | None:
+    """The feature pyramid of a checkpoint, built from nothing but its weights; None where it has none."""
+    from mmssl.models.necks.fpn import FPN
+
+    weights = pyramid_weights(source)
+    if not weights:
+        return None
+    lateral = [tensor for key, tensor in weights.items() if 'inner_blocks' in key and tensor.ndim == 4]
+    further = sum(key.startswith('extra.') and key.endswith('.weight') for key in weights)
+    network = FPN([len(weight[0]) for weight in lateral], len(lateral[0]), len(lateral) + further)
+    network.load_state_dict(weights, strict=True)
     return network
 
 
@@ -161,5 +228,15 @@ def backbone_weights(source: str | Path | nn.Module | Mapping[str, Tensor]) -> d
     if isinstance(source, nn.Module):
         return dict(getattr(source, 'backbone', source).state_dict())
     tensors = source if isinstance(source, Mapping) else read_weights(source)
-    inside = {key.removeprefix(_BACKBONE): tensor for key, tensor in tensors.items() if key.startswith(_BACKBONE)}
-    return inside or dict(tensors)
+    return _behind(_BACKBONE, tensors) or dict(tensors)
+
+
+def pyramid_weights(source: str | Path | nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the feature pyramid that was trained between backbone and neck; none where there was none."""
+    if isinstance(source, nn.Module):
+        source = source.state_dict()
+    return _behind(_PYRAMID, source if isinstance(source, Mapping) else read_weights(source))
+
+
+def _behind(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}

@@ -1,18 +1,26 @@
-"""The plain classes of torchvision and timm that take a backbone's weights, told from the weights alone."""
+"""The classes of other packages that take a backbone's weights, told from the weights alone."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from mmssl.dependencies import require
+from mmssl.dependencies import require, require_transfer
 
-Target = Literal['torchvision', 'timm']
-TARGETS: tuple[Target, ...] = ('torchvision', 'timm')
+Target = Literal['torchvision', 'timm', 'mmdet', 'mmseg']
+TARGETS: tuple[Target, ...] = ('torchvision', 'timm', 'mmdet', 'mmseg')
+OPENMMLAB: dict[Target, str] = {'mmdet': 'MMDetection', 'mmseg': 'MMSegmentation'}
+_MM_DEPTHS = {
+    ((2, 2, 2, 2), False): 18,
+    ((3, 4, 6, 3), False): 34,
+    ((3, 4, 6, 3), True): 50,
+    ((3, 4, 23, 3), True): 101,
+    ((3, 8, 36, 3), True): 152,
+}
 _WIDTH = 64
 
 
@@ -62,9 +70,11 @@ def architecture_of(state_dict: Mapping[str, Tensor]) -> Architecture:
 
 
 def plain_network(architecture: Architecture, target: Target) -> nn.Module:
-    """Build the plain class of a target, without classifier: ``(B, C, H, W)`` pictures to ``(B, D)`` features.
+    """Build the plain class of a target, without classifier.
 
-    Where the constructor has no argument for something (channels and stem in torchvision), that part is replaced.
+    torchvision's and timm's classes turn ``(B, C, H, W)`` pictures into ``(B, D)`` features, those of MMDetection and
+    MMSegmentation into a tuple of four maps. Where the constructor has no argument for something (channels and stem in
+    torchvision), that part is replaced.
 
     Args:
         architecture: Of the weights.
@@ -75,12 +85,15 @@ def plain_network(architecture: Architecture, target: Target) -> nn.Module:
 
     Raises:
         ImportError: The package is missing.
-        ValueError: No such target, or timm cannot build this width.
+        ValueError: No such target, or its ResNet does not come in this shape.
     """
     if target == 'torchvision':
         return _torchvision_resnet(architecture)
     if target == 'timm':
         return _timm_resnet(architecture)
+    if target in OPENMMLAB:
+        settings = mm_settings(architecture, target)
+        return require_transfer(target).models.backbones.ResNet(**settings, norm_eval=False)
     raise ValueError(f'No export to {target!r}: choose one of {", ".join(TARGETS)}.')
 
 
@@ -116,22 +129,56 @@ def _timm_resnet(architecture: Architecture) -> nn.Module:
     return network
 
 
+def mm_settings(architecture: Architecture, target: Target) -> dict[str, Any]:
+    """What the ResNet of MMDetection and MMSegmentation must be told to take a backbone's weights.
+
+    Args:
+        architecture: Of the weights.
+        target: The package, for the error.
+
+    Returns:
+        Arguments of its constructor.
+
+    Raises:
+        ValueError: It has no ResNet of this depth, or none with this stem.
+    """
+    depth = _MM_DEPTHS.get((architecture.blocks, architecture.bottleneck))
+    if depth is None or architecture.stem == 'small':
+        found = (
+            'a stem for small pictures' if architecture.stem == 'small' else f'stages of {architecture.blocks} blocks'
+        )
+        raise ValueError(
+            f"{OPENMMLAB[target]}'s ResNet has depths {', '.join(map(str, _MM_DEPTHS.values()))} and a 7x7 stem, this "
+            f"backbone {found}: pre-train one with such a depth and stem='imagenet', or export it with target "
+            "'torchvision'."
+        )
+    settings: dict[str, Any] = {'depth': depth, 'style': 'pytorch'}
+    if architecture.in_channels != 3:
+        settings['in_channels'] = architecture.in_channels
+    if architecture.base_channels != _WIDTH:
+        settings |= {'base_channels': architecture.base_channels, 'stem_channels': architecture.base_channels}
+    return settings
+
+
 def _first_convolution(architecture: Architecture) -> nn.Conv2d:
     kernel, stride, padding = (3, 1, 1) if architecture.stem == 'small' else (7, 2, 3)
     return nn.Conv2d(architecture.in_channels, architecture.base_channels, kernel, stride, padding, bias=False)
 
 
-def loading_code(architecture: Architecture, target: Target, filename: str) -> str:
-    """Python lines that build the plain class and load an exported file into it, for people to copy.
+def loading_code(architecture: Architecture, target: Target, filename: str, pyramid: bool = False) -> str:
+    """Python lines that load an exported file, for people to copy.
 
     Args:
         architecture: Of the weights.
         target: The package.
         filename: The exported file.
+        pyramid: Whether it holds a feature pyramid too, as exports to MMDetection and MMSegmentation can.
 
     Returns:
-        Lines of code, which leave the network in ``network``.
+        Lines that leave the network in ``network``; of a config for MMDetection and MMSegmentation.
     """
+    if target in OPENMMLAB:
+        return _mm_loading_code(mm_settings(architecture, target), filename, pyramid)
     block = 'Bottleneck' if architecture.bottleneck else 'BasicBlock'
     safe = filename.endswith('.safetensors')
     read = 'safetensors.torch.load_file(path)' if safe else 'torch.load(path, weights_only=True)'
@@ -145,6 +192,18 @@ def loading_code(architecture: Architecture, target: Target, filename: str) -> s
         lines += [f'network = ResNet({block}, {list(architecture.blocks)})', 'network.fc = nn.Identity()']
     lines += _replacements(architecture, target, block)
     return '\n'.join([*lines, f'path = {filename!r}', f'network.load_state_dict({read}, strict=True)'])
+
+
+def _mm_loading_code(settings: dict[str, Any], filename: str, pyramid: bool) -> str:
+    parts = {'backbone': ", type='ResNet'" + ''.join(f', {key}={value!r}' for key, value in settings.items())}
+    if pyramid:
+        parts['neck'] = ''
+    lines = []
+    for part, more in parts.items():
+        prefix = f", prefix='{part}.'" if pyramid else ''
+        pretrained = f"dict(type='Pretrained', checkpoint={filename!r}{prefix})"
+        lines += [f'    {part}=dict(init_cfg={pretrained}{more}),']
+    return '\n'.join(['model = dict(', *lines, ')'])
 
 
 def _replacements(architecture: Architecture, target: Target, block: str) -> list[str]:

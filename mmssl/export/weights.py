@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from mmssl.engine.checkpoint import read_checkpoint
 
-_REQUIRED_SHARE = 0.95
 _NOT_LEARNED = 'num_batches_tracked'  # a counter that older files lack
 
 
@@ -110,16 +109,17 @@ def load_backbone(checkpoint: str | Path | Mapping[str, Tensor], network: nn.Mod
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: Fewer than 95 % of the network's keys are there with the right shape, or the file is refused.
+        ValueError: One of the network's keys is not there with the right shape, or the file is refused.
     """
     given = isinstance(checkpoint, Mapping)
     match = match_keys(checkpoint if given else read_weights(checkpoint), network)
-    if match.matched < _REQUIRED_SHARE * match.total:
+    if match.matched < match.total:
         place = 'The checkpoint' if given else str(checkpoint)
+        lacking = next(key for key in network.state_dict() if key not in match.state_dict and _NOT_LEARNED not in key)
         raise ValueError(
-            f'{place} fits {match.matched} of the {match.total} keys of {type(network).__name__} (95 % are needed); '
-            f"its keys start with '{match.prefix}'. Give the checkpoint of this network, or build the network that it "
-            'was made with (depth, base_channels, stem and in_channels decide the shapes).'
+            f'{place} fits {match.matched} of the {match.total} keys of {type(network).__name__} (all are needed, and '
+            f"{lacking} does not fit); its keys start with '{match.prefix}'. Give the checkpoint of this network, or "
+            'build the network that it was made with (depth, base_channels, stem and in_channels decide the shapes).'
         )
     network.load_state_dict(match.state_dict, strict=False)
     return match

@@ -72,7 +72,7 @@ def test_the_backbone_comes_from_the_checkpoint(tmp_path):
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     torch.save(ResNet(18).state_dict(), tmp_path / 'c.pth')
-    with pytest.raises(ValueError, match='95 % are needed'):
+    with pytest.raises(ValueError, match='all are needed'):
         classifier(checkpoint=str(tmp_path / 'c.pth')).init_weights()
 
 

@@ -1,18 +1,22 @@
 """Export the backbone of a checkpoint: tools/model_converters/export_backbone.py CHECKPOINT OUT --target torchvision.
 
 OUT gets the weights (safetensors where it ends so), and OUT with ``.json`` says how to load them. The file is then
-loaded into the plain class of the target, every key, and its features are compared with the checkpoint's.
+loaded into the plain class of the target, every key, and its features are compared with the checkpoint's. A feature
+pyramid that was trained goes along to mmdet and mmseg.
 """
 
 import argparse
 
 from mmssl.export import (
+    OPENMMLAB,
     TARGETS,
     architecture_of,
     backbone_weights,
     export_backbone,
     loading_code,
+    pyramid_weights,
     rebuilt_backbone,
+    rebuilt_pyramid,
     verify_export,
 )
 
@@ -30,13 +34,18 @@ def main() -> None:
     """Export, verify, and say how to load."""
     args = parse_args()
     path = export_backbone(args.checkpoint, args.out, args.target)
-    check = verify_export(path, rebuilt_backbone(args.checkpoint), args.target)
+    openmmlab = args.target in OPENMMLAB
+    pyramid = rebuilt_pyramid(args.checkpoint) if openmmlab else None
+    check = verify_export(path, rebuilt_backbone(args.checkpoint), args.target, pyramid=pyramid)
     print(f'{path}: {check}\n')
-    print(loading_code(architecture_of(backbone_weights(args.checkpoint)), args.target, str(path)))
+    architecture = architecture_of(backbone_weights(args.checkpoint))
+    print(loading_code(architecture, args.target, str(path), pyramid is not None))
+    if not openmmlab and pyramid_weights(args.checkpoint):
+        print(f'\nThe feature pyramid was left out: it goes to --target {" or ".join(OPENMMLAB)}.')
 
 
 if __name__ == '__main__':
     try:
         main()
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, ImportError) as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error

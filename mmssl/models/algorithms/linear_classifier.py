@@ -46,7 +46,7 @@ class LinearClassifier(BaseAlgorithm):
         """Load the backbone.
 
         Raises:
-            ValueError: Fewer than 95 % of the backbone's keys are in the checkpoint.
+            ValueError: A key of the backbone is not in the checkpoint.
         """
         from mmssl.export import load_backbone
 
