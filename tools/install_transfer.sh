@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Installs MMDetection, MMSegmentation and MMCV with its compiled ops, for the torch that is there.
+#
+#   bash tools/install_transfer.sh
+#
+# MMCV's wheel is the prebuilt one for this torch where there is one; else it is built, once, and kept in
+# ~/.cache/mmssl/wheels (XDG_CACHE_HOME moves it).
+#
+# Environment variables:
+#   PYTHON    the interpreter to install for (default: the active environment's, else that of the quickstart)
+#   MAX_JOBS  compilers that run at the same time (default: one a core; each takes up to 1.5 GB)
+
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+case ${1:-} in -h | --help) mmssl_usage "$0" && exit ;; esac
+requirements=$mmssl_root/requirements/transfer.txt
+python=$(mmssl_python)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The environment works: both packages import, and an op runs.
+works() {
+    "$python" - >/dev/null 2>"$work/problem" <<'PYTHON'
+import mmdet.apis, mmseg.apis, torch
+from mmcv.ops import nms
+
+assert len(nms(torch.tensor([[0.0, 0.0, 9.0, 9.0]] * 2), torch.tensor([0.9, 0.8]), 0.5)[1]) == 1
+PYTHON
+}
+
+# no_deps KEEP: lines of the requirements to install without what they ask for (KEEP empty), or the others (KEEP -v).
+no_deps() { sed 's/ *#.*//; /^$/d' "$requirements" | grep -E ${1:-} '^(imaug|onedl-)'; }
+
+# What a wheel depends on, as a folder name (its own name says which MMCV): torch, CUDA or CPU, Python, machine.
+wheel_tag() {
+    "$python" - <<'PYTHON'
+import platform, sys, torch
+
+device = f'cu{torch.version.cuda}' if torch.cuda.is_available() else 'cpu'
+print('torch' + torch.__version__.split('+')[0], device, sys.implementation.cache_tag, platform.machine(), sep='-')
+PYTHON
+}
+
+# An environment to build in: it sees the packages of the other one through a link, so torch is found and nothing there
+# changes.
+make_build_environment() {
+    "$python" -m venv "$work/build"
+    "$work/build/bin/python" -m pip install --quiet 'setuptools>80,<82' wheel ninja
+    "$python" -c 'import sys; print(*(path for path in sys.path if path.endswith("-packages")), sep="\n")' \
+        >"$("$work/build/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/linked.pth"
+}
+
+# A prebuilt wheel, from where OneDL's mim looks for one; fails where there is none.
+fetch_wheel() {
+    local build=$work/build/bin/python link
+    "$build" -m pip install --quiet onedl-mim >/dev/null 2>&1 || return 1
+    link=$("$build" -c 'from mim.commands.install import add_mmcv_find_links; print(add_mmcv_find_links([])[-1])' \
+        2>/dev/null | tail -n 1) || return 1
+    "$build" -m pip download --quiet --retries 0 --timeout 10 --no-deps --only-binary :all: --find-links "$link" \
+        --dest "$1" "$mmcv" >/dev/null 2>&1
+}
+
+# The source archive, compiled with the C++ that this torch asks for.
+build_wheel() {
+    local jobs=${MAX_JOBS:-$("$python" -c 'import os; print(os.cpu_count())')} build=$work/build/bin source standard
+    command -v "${CXX:-g++}" >/dev/null || mmssl_fail 'MMCV must be compiled, and there is no g++: type apt install g++'
+    "$python" -c 'import os, sysconfig as s; assert os.path.exists(s.get_path("include") + "/Python.h")' 2>/dev/null ||
+        mmssl_fail 'MMCV must be compiled, and the headers of Python are missing: type apt install python3-dev'
+    mmssl_say "compiles MMCV's 78 files, $jobs at a time: about $((20 / jobs + 1)) minutes and $((jobs * 3 / 2 + 1)) GB" \
+        'of memory (several times as long where CUDA ops are compiled too). The wheel is kept for the next time.'
+    "$build/python" -m pip download --quiet --no-deps --no-build-isolation --no-binary :all: --dest "$work" "$mmcv"
+    tar -xzf "$work"/onedl_mmcv-*.tar.gz -C "$work"
+    source=$(echo "$work"/onedl_mmcv-*/)
+    standard=$(grep -oE 'std=c\+\+[0-9]+' "$("$python" -c 'import torch; print(torch.__path__[0])')/utils/cpp_extension.py" |
+        sort | tail -n 1)
+    sed -i "s/-std=c++17/-${standard:-std=c++17}/" "$source/setup.py"
+    # Without debug information (-g0) a file takes half the time.
+    MMCV_WITH_OPS=1 CFLAGS=-g0 MAX_JOBS=$jobs PATH=$build:$PATH "$build/python" -m pip wheel --quiet --no-deps \
+        --no-build-isolation --wheel-dir "$1" "$source" >"$work/log" 2>&1 ||
+        { tail -n 20 "$work/log" >&2 && mmssl_fail 'MMCV could not be compiled: the last lines above say why.'; }
+}
+
+"$python" -c 'import torch' 2>/dev/null ||
+    mmssl_fail "$python has no torch: install it first, or type bash tools/quickstart.sh, which makes an environment."
+if works; then
+    mmssl_say "MMDetection, MMSegmentation and MMCV's compiled ops are there ($python)"
+    exit
+fi
+mmcv=$(no_deps | grep mmcv)
+"$python" -m pip install --quiet $(no_deps -v)
+"$python" -m pip install --quiet --no-deps $(no_deps | grep -v mmcv)
+wheels=${XDG_CACHE_HOME:-$HOME/.cache}/mmssl/wheels/$(wheel_tag)
+if ! ls "$wheels"/*.whl >/dev/null 2>&1; then
+    make_build_environment
+    mkdir -p "$wheels"
+    fetch_wheel "$wheels" || build_wheel "$wheels"
+fi
+"$python" -m pip install --quiet --no-deps --force-reinstall "$wheels"/*.whl
+works || {
+    tail -n 3 "$work/problem" >&2
+    mmssl_fail "MMCV was installed and does not work (above): delete $wheels and start again to build it anew."
+}
+mmssl_say "installed MMDetection, MMSegmentation and MMCV with its compiled ops ($python; wheel kept in $wheels)"
