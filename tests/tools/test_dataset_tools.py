@@ -1,0 +1,518 @@
+"""Data sets of the benchmarks, unpacked from tiny archives with the official names and the official inner layout."""
+
+import io
+import json
+import runpy
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training import ROOT, environment
+
+TOOLS = ROOT / 'tools/dataset_tools'
+OBJECT = (
+    '<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax>'
+    '<ymax>{}</ymax></bndbox></object>'
+)
+CAT = ('cat', 0, 2, 3, 11, 9)
+VOC_2007, VOC_2007_TEST = 'VOCtrainval_06-Nov-2007.tar', 'VOCtest_06-Nov-2007.tar'
+VOC_2012, SBD = 'VOCtrainval_11-May-2012.tar', 'benchmark.tgz'
+Tool = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Iterator[Tool]:
+    """Calls a script as its command line does, in this process; gives its exit status and all that it says."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+
+    def call(script: str, *arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, 'argv', [script, *map(str, arguments)])
+        try:
+            runpy.run_path(str(TOOLS / script), run_name='__main__')
+        except SystemExit as end:
+            text, errors = capsys.readouterr()
+            return (end.code, text + errors) if isinstance(end.code, int) else (1, f'{text}{errors}{end.code}')
+        return 0, capsys.readouterr().out
+
+    yield call
+    for path in TOOLS.glob('*.py'):
+        sys.modules.pop(path.stem, None)
+
+
+def picture(form: str = 'JPEG', pixels: np.ndarray | None = None, palette: bool = False) -> bytes:
+    """A picture file, 16 wide and 12 high where no pixels are given."""
+    image = Image.fromarray(np.full((12, 16), 90, np.uint8) if pixels is None else pixels.astype(np.uint8))
+    if palette:
+        image.putpalette([value for index in range(256) for value in (index, 255 - index, 7)])
+    buffer = io.BytesIO()
+    image.save(buffer, format=form)
+    return buffer.getvalue()
+
+
+def annotation(*objects: tuple, size: tuple[int, int] | None = (16, 12)) -> bytes:
+    """A VOC annotation: objects are (name, difficult, xmin, ymin, xmax, ymax)."""
+    stated = f'<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>' if size else ''
+    return f'<annotation>{stated}{"".join(OBJECT.format(*each) for each in objects)}</annotation>'.encode()
+
+
+def write(folder: Path, content: dict[str, bytes]) -> Path:
+    for name, data in content.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def pack(path: Path, content: dict[str, bytes]) -> Path:
+    """An archive, its kind told by the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == '.zip':
+        with zipfile.ZipFile(path, 'w') as archive:
+            for name, data in content.items():
+                archive.writestr(name, data)
+        return path
+    with tarfile.open(path, 'w:gz' if path.suffix == '.tgz' else 'w') as archive:
+        for name, data in content.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def voc_files(split: str, names: list[str], *objects: tuple) -> dict[str, bytes]:
+    """A split of VOC with its pictures and annotations."""
+    return {
+        f'ImageSets/Main/{split}.txt': ''.join(f'{name}\n' for name in names).encode(),
+        **{f'JPEGImages/{name}.jpg': picture() for name in names},
+        **{f'Annotations/{name}.xml': annotation(*(objects or (CAT,))) for name in names},
+    }
+
+
+def below(prefix: str, content: dict[str, bytes]) -> dict[str, bytes]:
+    return {f'{prefix}/{name}': data for name, data in content.items()}
+
+
+def sbd_label(number: int) -> np.ndarray:
+    labels = np.zeros((12, 16))
+    labels[2:5, 3:9] = number
+    return labels
+
+
+def sbd_file(number: int) -> bytes:
+    savemat = pytest.importorskip('scipy.io').savemat
+    buffer = io.BytesIO()
+    parts = {'Segmentation': sbd_label(number).astype(np.uint8), 'CategoriesPresent': np.array([[number]], np.uint8)}
+    savemat(buffer, {'GTcls': parts})
+    return buffer.getvalue()
+
+
+def own_label(number: int) -> np.ndarray:
+    """VOC's own label: finer, with a border of 255."""
+    labels = np.zeros((12, 16))
+    labels[2:6, 3:9] = 255
+    labels[3:5, 4:8] = number
+    return labels
+
+
+@pytest.fixture
+def voc_archives(tmp_path: Path) -> Path:
+    """VOC 2007, VOC 2012 and SBD: VOC segments 2008_1 to train and 2008_2 to validate, SBD 2008_1 to 2008_4."""
+    folder = tmp_path / 'archives'
+    pack(folder / VOC_2007, below('VOCdevkit/VOC2007', voc_files('trainval', ['000001', '000002'])))
+    pack(folder / VOC_2007_TEST, below('VOCdevkit/VOC2007', voc_files('test', ['000003'])))
+    segmented = {
+        'ImageSets/Segmentation/train.txt': b'2008_1\n',
+        'ImageSets/Segmentation/val.txt': b'2008_2\n',
+        **{f'SegmentationClass/2008_{i}.png': picture('PNG', own_label(i), palette=True) for i in (1, 2)},
+    }
+    voc_2012 = {**voc_files('trainval', [f'2008_{i}' for i in range(1, 6)]), **segmented}
+    pack(folder / VOC_2012, below('VOCdevkit/VOC2012', voc_2012))
+    sbd = {
+        'train.txt': b'2008_1\n2008_4\n',
+        'val.txt': b'2008_2\n2008_3\n',
+        'img/2008_3.jpg': picture(),
+        **{f'cls/2008_{i}.mat': sbd_file(i) for i in range(1, 5)},
+    }
+    pack(folder / SBD, below('benchmark_RELEASE/dataset', sbd))
+    return folder
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob('*')}
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_vocs_archives_become_the_layout_of_the_configs_with_the_labels_of_sbd(tool, voc_archives, tmp_path):
+    root = tmp_path / 'VOCdevkit'
+    code, text = tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
+    assert code == 0, text
+    assert 'VOC2007 Main/trainval: 2 pictures, 2 in Annotations (the official set has 5011 pictures).' in text
+    assert 'VOC2007 Main/test: 1 picture, 1 in Annotations (the official set has 4952 pictures).' in text
+    assert 'VOC2012 Segmentation/aug: 2 pictures, 2 in SegmentationClassAug' in text
+    assert (root / 'VOC2012/ImageSets/Segmentation/aug.txt').read_text() == '2008_3\n2008_4\n'
+    labels = root / 'VOC2012/SegmentationClassAug'
+    assert sorted(path.name for path in labels.iterdir()) == [f'2008_{i}.png' for i in range(1, 5)]
+    for number, expected in ((1, own_label), (2, own_label), (3, sbd_label), (4, sbd_label)):
+        assert np.array_equal(read(labels / f'2008_{number}.png'), expected(number))
+    assert not (root / 'benchmark_RELEASE/dataset/img').exists()  # VOC has these pictures
+
+
+def test_a_second_call_writes_nothing(tool, voc_archives, tmp_path):
+    arguments = ('prepare.py', 'voc', '--root', tmp_path / 'VOCdevkit', '--archives', voc_archives)
+    tool(*arguments)
+    before = stamps(tmp_path)
+    code, text = tool(*arguments)
+    assert code == 0
+    assert stamps(tmp_path) == before
+    assert f'{VOC_2007}: 0 files written, 5 were there.' in text
+    assert 'with labels written' not in text
+
+
+def test_a_call_that_was_interrupted_is_repeated_and_writes_the_rest(tool, voc_archives, tmp_path):
+    root, whole = tmp_path / 'VOCdevkit', (voc_archives / VOC_2012).read_bytes()
+    (voc_archives / VOC_2012).write_bytes(whole[: whole.rindex(b'\xff\xd8') + 99])  # within a picture
+    code, text = tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
+    assert code == 1
+    assert f'{VOC_2012} is not a whole archive' in text.splitlines()[-1]
+    assert not (root / 'VOC2012/JPEGImages/2008_5.jpg').exists()  # the one that was cut
+    (voc_archives / VOC_2012).write_bytes(whole)
+    (root / 'VOC2007/JPEGImages/000001.jpg').write_bytes(b'half')
+    code, text = tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
+    assert code == 0, text
+    assert f'{VOC_2007}: 1 file written, 4 were there.' in text
+    assert read(root / 'VOC2007/JPEGImages/000001.jpg').shape == (12, 16)
+
+
+def test_an_unpacked_benchmark_release_beside_the_archives_does_too(tool, voc_archives, tmp_path):
+    with tarfile.open(voc_archives / SBD) as archive:
+        archive.extractall(voc_archives, filter='data')
+    (voc_archives / SBD).unlink()
+    code, _ = tool('prepare.py', 'voc', '--root', tmp_path / 'VOCdevkit', '--archives', voc_archives)
+    assert code == 0
+    assert np.array_equal(read(tmp_path / 'VOCdevkit/VOC2012/SegmentationClassAug/2008_3.png'), sbd_label(3))
+
+
+def test_without_sbd_voc_is_complete_and_the_split_is_said_to_be_optional(tool, voc_archives, tmp_path):
+    (voc_archives / SBD).unlink()
+    code, text = tool('prepare.py', 'voc', '--root', tmp_path / 'VOCdevkit', '--archives', voc_archives)
+    assert code == 0
+    assert 'VOC2012 Segmentation/aug: not there, and not asked for; it is made from benchmark.tgz.' in text
+
+
+def test_sbd_without_a_label_file_is_refused_before_anything_is_written(tool, voc_archives, tmp_path):
+    root = tmp_path / 'VOCdevkit'
+    tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
+    (root / 'benchmark_RELEASE/dataset/cls/2008_4.mat').unlink()
+    code, text = tool('prepare.py', 'voc', '--root', root)
+    assert code == 1
+    assert '1 file with labels is not in' in text and '2008_4.mat' in text and 'benchmark.tgz' in text
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'archive', 'name'),
+    [
+        ('voc', VOC_2007, 'VOCdevkit/../../outside.txt'),
+        ('voc', VOC_2007, '/outside.txt'),
+        ('coco', 'train2017.zip', '../outside.txt'),
+        ('coco', 'train2017.zip', 'train2017/../../outside.txt'),
+        ('cityscapes', 'gtFine_trainvaltest.zip', '/outside.txt'),
+    ],
+)
+def test_a_member_that_would_land_outside_is_refused(tool, tmp_path, dataset, archive, name):
+    pack(tmp_path / 'archives' / archive, {name: b'x'})
+    code, text = tool('prepare.py', dataset, '--root', tmp_path / 'a/root', '--archives', tmp_path / 'archives')
+    assert code == 1
+    assert f'holds {name!r}, which would land outside of' in text
+    assert not list(tmp_path.rglob('outside.txt'))
+    assert not Path('/outside.txt').exists()
+
+
+def test_a_link_in_an_archive_leads_no_file_outside(tool, tmp_path):
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'archives').mkdir()
+    with tarfile.open(tmp_path / 'archives' / VOC_2007, 'w') as archive:
+        link = tarfile.TarInfo('VOCdevkit/VOC2007')
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / 'elsewhere')
+        archive.addfile(link)
+        archive.addfile(tarfile.TarInfo('VOCdevkit/VOC2007/file.txt'), io.BytesIO())
+    tool('prepare.py', 'voc', '--root', tmp_path / 'root', '--archives', tmp_path / 'archives')
+    assert not list((tmp_path / 'elsewhere').iterdir())
+    assert not (tmp_path / 'root/VOC2007').is_symlink() and (tmp_path / 'root/VOC2007/file.txt').is_file()
+
+
+def test_what_is_missing_is_named_with_the_archive_that_holds_it(tool, voc_archives, tmp_path):
+    root = tmp_path / 'VOCdevkit'
+    tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
+    for number in range(1, 5):
+        (root / f'VOC2012/JPEGImages/2008_{number}.jpg').unlink()
+    (root / 'VOC2012/SegmentationClassAug/2008_4.png').unlink()
+    (root / 'VOC2007/ImageSets/Main/test.txt').unlink()
+    before = stamps(root)
+    code, text = tool('prepare.py', 'voc', '--root', root, '--check')
+    main, aug = (root / 'VOC2012/ImageSets' / name for name in ('Main/trainval.txt', 'Segmentation/aug.txt'))
+    assert code == 1
+    assert (
+        f'Not on disk: 4 of the 5 pictures that {main} names, 2008_1, 2008_2, 2008_3 and 1 more (look in {VOC_2012}).'
+    ) in text
+    assert f'2 of the 2 pictures that {aug} names, 2008_3, 2008_4 (look in {VOC_2012}).' in text
+    assert f'1 of the 2 files of SegmentationClassAug that {aug} names, 2008_4 (look in {SBD}).' in text
+    assert f'{root}/VOC2007/ImageSets/Main/test.txt is not there (look in {VOC_2007_TEST}).' in text
+    assert 'VOC2012 Main/trainval: 1 picture, 5 in Annotations' in text
+    assert stamps(root) == before
+
+
+def test_a_folder_that_several_splits_need_is_missing_once(tool, voc_archives, tmp_path):
+    root = tmp_path / 'VOCdevkit'
+    tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
+    (root / 'VOC2012/JPEGImages').rename(root / 'VOC2012/pictures')
+    code, text = tool('prepare.py', 'voc', '--root', root, '--check')
+    assert code == 1
+    assert text.splitlines()[-1] == f'- {root}/VOC2012/JPEGImages is not there (look in {VOC_2012}).'
+    assert text.count('VOC2012/JPEGImages') == 1
+
+
+def test_a_folder_that_is_not_there_is_told_as_two_years_with_their_archives(tool, tmp_path):
+    code, text = tool('prepare.py', 'voc', '--root', tmp_path / 'none', '--check')
+    assert code == 1
+    assert text.splitlines()[1:] == [
+        f'- {tmp_path}/none/VOC2007 is not there (look in {VOC_2007} and {VOC_2007_TEST}).',
+        f'- {tmp_path}/none/VOC2012 is not there (look in {VOC_2012}).',
+    ]
+    assert not (tmp_path / 'none').exists()
+
+
+def coco_archives(folder: Path, names: list[str], packed: list[str]) -> Path:
+    for split in ('train2017', 'val2017'):
+        pack(folder / f'{split}.zip', {f'{split}/': b'', **{f'{split}/{name}': picture() for name in packed}})
+    content = {
+        'images': [{'id': number, 'file_name': name} for number, name in enumerate(names)],
+        'annotations': [{'id': 1}],
+        'categories': [{'id': 1}, {'id': 2}],
+    }
+    data = json.dumps(content).encode()
+    files = {f'annotations/instances_{split}.json': data for split in ('train2017', 'val2017')}
+    pack(folder / 'annotations_trainval2017.zip', files)
+    return folder
+
+
+def test_cocos_archives_are_unpacked_and_a_smaller_set_is_complete(tool, tmp_path):
+    archives = coco_archives(tmp_path / 'archives', ['1.jpg', '2.jpg'], ['1.jpg', '2.jpg'])
+    code, text = tool('prepare.py', 'coco', '--root', tmp_path / 'coco', '--archives', archives)
+    assert code == 0, text
+    assert 'train2017: 2 pictures and 1 annotation of 2 classes (the official set has 118287 pictures).' in text
+    assert 'val2017: 2 pictures and 1 annotation of 2 classes (the official set has 5000 pictures).' in text
+    assert sorted(path.name for path in (tmp_path / 'coco/train2017').iterdir()) == ['1.jpg', '2.jpg']
+
+
+def test_cocos_pictures_and_annotations_that_are_missing_are_told(tool, tmp_path):
+    archives = coco_archives(tmp_path / 'archives', [f'{i}.jpg' for i in range(6)], ['0.jpg', '1.jpg'])
+    root = tmp_path / 'coco'
+    tool('prepare.py', 'coco', '--root', root, '--archives', archives)
+    path = root / 'annotations/instances_train2017.json'
+    path.write_bytes(path.read_bytes()[:20])
+    code, text = tool('prepare.py', 'coco', '--root', root, '--check')
+    named = root / 'annotations/instances_val2017.json'
+    assert code == 1
+    assert f'4 of the 6 pictures that {named} names, 2.jpg, 3.jpg, 4.jpg and 1 more (look in val2017.zip)' in text
+    assert f'{path} is not a whole COCO annotation file (look in annotations_trainval2017.zip).' in text
+
+
+CITY = 'aachen/aachen_000000_000019'
+
+
+@pytest.fixture
+def cityscapes_archives(tmp_path: Path) -> Path:
+    """Labels that hold every byte; the test split has some too, as the official archive does."""
+    folder, splits = tmp_path / 'archives', ('train', 'val', 'test')
+    labels = picture('PNG', np.arange(256).reshape(16, 16))
+    pictures = {f'leftImg8bit/{split}/{CITY}_leftImg8bit.png': picture('PNG') for split in splits}
+    pack(folder / 'leftImg8bit_trainvaltest.zip', {'README': b'of pictures', **pictures})
+    files = {f'gtFine/{split}/{CITY}_gtFine_labelIds.png': labels for split in splits}
+    pack(folder / 'gtFine_trainvaltest.zip', {'README': b'of labels', **files})
+    return folder
+
+
+def test_cityscapes_labels_get_the_training_ids_of_19_classes(tool, cityscapes_archives, tmp_path):
+    root = tmp_path / 'cityscapes'
+    code, text = tool('prepare.py', 'cityscapes', '--root', root, '--archives', cityscapes_archives)
+    assert code == 0, text
+    assert 'train: 1 picture and 1 label with training ids (the official set has 2975 pictures).' in text
+    assert 'val: 1 picture and 1 label with training ids (the official set has 500 pictures).' in text
+    official = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13,
+                27: 14, 28: 15, 31: 16, 32: 17, 33: 18}  # fmt: skip
+    for split in ('train', 'val'):
+        found = read(root / 'gtFine' / split / f'{CITY}_gtFine_labelTrainIds.png')
+        assert found.dtype == np.uint8
+        assert found.ravel().tolist() == [official.get(number, 255) for number in range(256)]
+    assert not list((root / 'gtFine/test').rglob('*labelTrainIds.png'))
+    assert not (root / 'README').exists()
+
+
+def test_cityscapes_labels_are_converted_once_and_a_check_does_not_convert(tool, cityscapes_archives, tmp_path):
+    root = tmp_path / 'cityscapes'
+    tool('prepare.py', 'cityscapes', '--root', root, '--archives', cityscapes_archives)
+    (root / 'gtFine/val' / f'{CITY}_gtFine_labelTrainIds.png').unlink()
+    before = stamps(root)
+    code, text = tool('prepare.py', 'cityscapes', '--root', root, '--check')
+    assert code == 1
+    assert f'1 label in {root}/gtFine/val without training ids, {CITY}: the same command without --check' in text
+    assert stamps(root) == before
+    code, text = tool('prepare.py', 'cityscapes', '--root', root)
+    assert code == 0
+    assert text.startswith('1 file with labels written.')
+    stays = root / 'gtFine/train' / f'{CITY}_gtFine_labelTrainIds.png'
+    assert stays.stat().st_mtime_ns == before[stays]
+
+
+def test_cityscapes_pictures_and_labels_without_each_other_are_told(tool, cityscapes_archives, tmp_path):
+    root = tmp_path / 'cityscapes'
+    tool('prepare.py', 'cityscapes', '--root', root, '--archives', cityscapes_archives)
+    (root / 'leftImg8bit/train' / f'{CITY}_leftImg8bit.png').rename(
+        root / 'leftImg8bit/train/aachen/other_leftImg8bit.png'
+    )
+    code, text = tool('prepare.py', 'cityscapes', '--root', root, '--check')
+    pictures, labels = root / 'leftImg8bit/train', root / 'gtFine/train'
+    assert code == 1
+    assert f'1 of the 1 label that {pictures} names, aachen/other (look in gtFine_trainvaltest.zip)' in text
+    assert f'1 of the 1 picture that {labels} names, {CITY} (look in leftImg8bit_trainvaltest.zip)' in text
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A VOC folder of the user's own: b has boxes without area, c a difficult one and no size."""
+    root = write(tmp_path / 'cells', voc_files('train', ['a', 'b', 'c']))
+    flat = [('dog', 0, 5, 5, 5, 9), CAT, ('dog', 0, 4, 8, 9, 8), ('dog', 0, 9, 2, 8, 9)]
+    write(root, {'Annotations/b.xml': annotation(*flat)})
+    write(root, {'Annotations/c.xml': annotation(('dog', 1, 1, 1, 16, 12), ('ant', 0, 1.9, 2, 4, 5), size=None)})
+    return root
+
+
+def test_a_folder_of_the_users_own_is_checked_and_boxes_without_area_are_named(tool, own):
+    code, text = tool('prepare.py', 'voc', '--root', own, '--check')
+    assert code == 0
+    assert text.splitlines() == [
+        'cells Main/train: 3 pictures, 3 in Annotations.',
+        f'3 boxes in {own} without area, which training leaves out:',
+        f'  {own}/Annotations/b.xml, box 1 (dog): x 5 to 5, y 5 to 9',
+        f'  {own}/Annotations/b.xml, box 3 (dog): x 4 to 9, y 8 to 8',
+        f'  {own}/Annotations/b.xml, box 4 (dog): x 9 to 8, y 2 to 9',
+        f'{own} is complete.',
+    ]
+
+
+def test_names_with_blanks_broken_annotations_and_other_formats_are_told(tool, own):
+    (own / 'ImageSets/Main/train.txt').write_text('a \n\nb\nc\n')
+    (own / 'JPEGImages/b.jpg').rename(own / 'JPEGImages/b.png')
+    write(own, {'Annotations/c.xml': b'<annotation>', 'Annotations/b.xml': annotation(('dog', 0, 1, 'x', 3, 4))})
+    code, text = tool('prepare.py', 'voc', '--root', own, '--check')
+    assert code == 1
+    assert f"2 of the 4 pictures that {own}/ImageSets/Main/train.txt names, 'a ', ''." in text
+    assert '1 of them do not end in .jpg (b.png)' in text
+    assert f'{own}/Annotations/c.xml is not XML' in text
+    assert f'{own}/Annotations/b.xml cannot be read: each object needs a name' in text
+
+
+def test_a_folder_without_splits_is_not_complete(tool, own):
+    (own / 'ImageSets/Main/train.txt').rename(own / 'ImageSets/Main/all.txt')
+    code, text = tool('prepare.py', 'voc', '--root', own, '--check')
+    assert code == 1
+    assert 'ImageSets/Main needs one of train.txt, val.txt, trainval.txt, test.txt' in text
+
+
+def test_boxes_in_coco_are_those_of_mmdetections_reader(tool, own, tmp_path):
+    code, text = tool('voc_to_coco.py', own, tmp_path / 'out')
+    found = json.loads((tmp_path / 'out/instances_train.json').read_text())
+    assert code == 0
+    assert found['categories'] == [{'id': 1, 'name': 'ant'}, {'id': 2, 'name': 'cat'}, {'id': 3, 'name': 'dog'}]
+    assert [image['file_name'] for image in found['images']] == ['a.jpg', 'b.jpg', 'c.jpg']
+    assert {(image['width'], image['height']) for image in found['images']} == {(16, 12)}
+    # XMLDataset: whole numbers, then 1 off each edge, here as left, top, right, bottom.
+    expected = [(1, 2, [1, 2, 10, 8], 0), (2, 2, [1, 2, 10, 8], 0), (3, 3, [0, 0, 15, 11], 1), (3, 1, [0, 1, 3, 4], 0)]
+    for entry, (image, label, (left, top, right, bottom), crowd) in zip(found['annotations'], expected, strict=True):
+        assert (entry['image_id'], entry['category_id'], entry['iscrowd']) == (image, label, crowd)
+        assert entry['bbox'] == [left, top, right - left, bottom - top]
+        assert entry['area'] == (right - left) * (bottom - top)
+    assert len({entry['id'] for entry in found['annotations']}) == 4
+    assert 'instances_train.json: 3 pictures, 4 boxes (1 difficult), 3 classes.' in text
+    assert 'left out 3 boxes without area, by file (place in it): b.xml (1), b.xml (3), b.xml (4).' in text
+
+
+@pytest.mark.slow
+def test_mmdetection_reads_the_same_from_both(tool, own, tmp_path):
+    pytest.importorskip('mmcv.ops', reason='bash tools/install_transfer.sh installs MMDetection')
+    from mmdet.datasets import CocoDataset, XMLDataset
+
+    tool('voc_to_coco.py', own, tmp_path / 'out')
+    common = dict(data_root=str(own), metainfo={'classes': ('ant', 'cat', 'dog')}, test_mode=True, pipeline=[])
+    xml = XMLDataset(ann_file='ImageSets/Main/train.txt', data_prefix={'sub_data_root': ''}, **common)
+    coco = CocoDataset(
+        ann_file=str(tmp_path / 'out/instances_train.json'), data_prefix={'img': 'JPEGImages/'}, **common
+    )
+    assert len(xml) == len(coco) == 3
+    for index in range(3):
+        one, two = xml.get_data_info(index), coco.get_data_info(index)
+        assert all(one[key] == two[key] for key in ('img_path', 'width', 'height'))
+        kept = [each for each in one['instances'] if each['bbox'][2] > each['bbox'][0]]
+        kept = [each for each in kept if each['bbox'][3] > each['bbox'][1]]
+        assert kept == two['instances']
+
+
+def test_classes_that_are_given_set_the_numbers_and_leave_others_out(tool, own, tmp_path):
+    code, text = tool('voc_to_coco.py', own, tmp_path / 'out', '--classes', 'dog', 'cat', 'cow')
+    found = json.loads((tmp_path / 'out/instances_train.json').read_text())
+    assert code == 0
+    assert [entry['name'] for entry in found['categories']] == ['dog', 'cat', 'cow']
+    assert [entry['category_id'] for entry in found['annotations']] == [2, 2, 1]
+    assert 'left out 1 box of other classes' in text
+    assert 'Warning: no annotation names cow; there are ant, cat, dog.' in text
+
+
+def test_the_years_of_a_vocdevkit_become_one_file(tool, voc_archives, tmp_path):
+    root = tmp_path / 'VOCdevkit'
+    tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
+    code, _ = tool('voc_to_coco.py', root, tmp_path / 'out', '--splits', 'trainval', 'test')
+    found = json.loads((tmp_path / 'out/instances_trainval.json').read_text())
+    assert code == 0
+    assert len(found['images']) == len({image['id'] for image in found['images']}) == 7
+    assert found['images'][0]['file_name'] == 'VOC2007/JPEGImages/000001.jpg'
+    assert all((root / image['file_name']).is_file() for image in found['images'])
+    assert len(json.loads((tmp_path / 'out/instances_test.json').read_text())['images']) == 1
+
+
+def test_bad_input_is_refused_in_a_sentence(tool, own, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    out = tmp_path / 'out'
+    cases = {
+        'has none of train2017.zip, val2017.zip': ('prepare.py', 'coco', '--archives', tmp_path / 'empty'),
+        'leave out --archives to check it': ('prepare.py', 'voc', '--root', own, '--archives', tmp_path),
+        'not allowed with argument': ('prepare.py', 'voc', '--check', '--archives', tmp_path),
+        'has no folder Annotations': ('voc_to_coco.py', tmp_path / 'empty', out),
+        'no split test in': ('voc_to_coco.py', own, out, '--splits', 'test'),
+    }
+    pack(tmp_path / VOC_2007, {})
+    for sentence, arguments in cases.items():
+        code, text = tool(*arguments)
+        assert code in (1, 2) and sentence in text, text
+    (own / 'JPEGImages/a.jpg').unlink()
+    code, text = tool('voc_to_coco.py', own, out)
+    assert code == 1 and 'not on disk: 1 picture that' in text and 'names, a:' in text
+    assert not out.exists()
+
+
+def test_the_commands_work_as_typed(own, tmp_path):
+    for arguments in (('prepare.py', 'voc', '--root', own, '--check'), ('voc_to_coco.py', own, tmp_path / 'out')):
+        found = subprocess.run(
+            [sys.executable, str(TOOLS / arguments[0]), *map(str, arguments[1:])],
+            cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert found.returncode == 0 and not found.stderr, found.stderr
+    assert (tmp_path / 'out/instances_train.json').is_file()

@@ -1,0 +1,181 @@
+"""Say what of a data set is there and what is missing, in sentences."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from files import count, first_three, names_below
+from labels import IDS, TRAIN_IDS
+from official import (
+    CITYSCAPES_LABELS,
+    CITYSCAPES_PICTURES,
+    CITYSCAPES_SPLITS,
+    COCO_ANNOTATIONS,
+    COCO_SPLITS,
+    VOC_SPLITS,
+    VOC_YEARS,
+    Split,
+)
+from voc import SPLITS, annotation_files, pictures_below, read_annotation, read_names, split_file, voc_folders
+
+MOST_BOXES = 20  # named one by one
+
+
+@dataclass
+class Report:
+    """What a check found.
+
+    Attributes:
+        there: Sentences on what is there.
+        missing: Sentences on what is missing; none where the data set is complete.
+    """
+
+    there: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def needs(self, archives: dict[Path, str]) -> bool:
+        """Whether files or folders are all there; where one is not, the archive that holds it is said, once."""
+        for path, archive in archives.items():
+            sentence = f'{path} is not there{found_in(archive)}.'
+            if not path.exists() and sentence not in self.missing:
+                self.missing.append(sentence)
+        return all(path.exists() for path in archives)
+
+    def count_named(self, thing: str, named: Collection[str], there: Collection[str], by: Path, archive: str) -> int:
+        """How many things that ``by`` names are there; the others are missing, and so is an empty list."""
+        gone = [name for name in named if name not in there]
+        if gone:
+            few = f'{len(gone)} of the {count(len(named), thing)} that {by} names'
+            self.missing.append(f'Not on disk: {few}, {first_three(gone)}{found_in(archive)}.')
+        if not named:
+            self.missing.append(f'{by} names no {thing}{found_in(archive)}.')
+        return len(named) - len(gone)
+
+
+def found_in(archive: str) -> str:
+    """Half a sentence on the archive; empty for a data set of the user's own."""
+    return f' (look in {archive})' if archive else ''
+
+
+def of_official(number: int) -> str:
+    """The number of pictures of the whole set, in brackets; empty where nobody has stated one."""
+    return f' (the official set has {number} pictures)' if number else ''
+
+
+def check_voc(root: Path) -> Report:
+    """Check the years of a VOCdevkit, or a folder of the user's own that has their layout."""
+    report = Report()
+    if (root / 'Annotations').is_dir():
+        splits = [Split('', 'Main', name) for name in SPLITS if split_file(root, name).is_file()]
+        if not splits:
+            wanted = ', '.join(f'{name}.txt' for name in SPLITS)
+            report.missing.append(f'{root / "ImageSets/Main"} needs one of {wanted}, the name of a picture in a line.')
+    else:
+        years = [year for year, source in VOC_YEARS.items() if report.needs({root / year: source})]
+        splits = [split for split in VOC_SPLITS if split.folder in years]
+    for split in splits:
+        check_voc_split(report, root / split.folder, split)
+    for folder in voc_folders(root):
+        check_voc_boxes(report, folder)
+    return report
+
+
+def check_voc_split(report: Report, folder: Path, split: Split) -> None:
+    """Count the pictures and annotations that a split names."""
+    listed, labels = split_file(folder, split.name, split.task), folder / split.labels
+    title, source = f'{folder.resolve().name} {split.task}/{split.name}', split.added or split.archive
+    if split.added and not listed.exists() and not labels.exists():
+        report.there.append(f'{title}: not there, and not asked for; it is made from {split.added}.')
+        return
+    if not report.needs({listed: source, labels: source, folder / 'JPEGImages': split.archive}):
+        return
+    names, files = read_names(listed), pictures_below(folder / 'JPEGImages')
+    pictures = report.count_named('picture', names, files, listed, split.archive)
+    there = names_below(labels, split.ending)
+    labelled = report.count_named(f'file of {split.labels}', names, there, listed, source)
+    many = f'{count(pictures, "picture")}, {labelled} in {split.labels}'
+    report.there.append(f'{title}: {many}{of_official(split.pictures)}.')
+    note_other_formats(report, [files[name] for name in names if name in files])
+
+
+def note_other_formats(report: Report, files: list[str]) -> None:
+    """Say that MMDetection's VOC reader passes over pictures that are not ``.jpg``: it puts that behind each name."""
+    other = [file for file in files if not file.endswith('.jpg')]
+    if other:
+        report.there.append(
+            f'{len(other)} of them do not end in .jpg ({first_three(other)}), and MMDetection reads no others from '
+            f'this layout: voc_to_coco.py makes COCO files, which name any picture.'
+        )
+
+
+def check_voc_boxes(report: Report, folder: Path) -> None:
+    """Name the boxes without area, and the annotations that cannot be read."""
+    flat = []
+    for path in annotation_files(folder):
+        try:
+            boxes = read_annotation(path).boxes
+        except ValueError as error:
+            report.missing.append(str(error))
+            continue
+        flat += [f'{path}, box {box.number} ({box.label}): x {box.xmin} to {box.xmax}, y {box.ymin} to {box.ymax}'
+                 for box in boxes if not box.has_area]  # fmt: skip
+    if flat:
+        more = [f'and {len(flat) - MOST_BOXES} more'] if len(flat) > MOST_BOXES else []
+        title = f'{count(len(flat), "box")} in {folder} without area, which training leaves out:'
+        report.there.append('\n  '.join([title, *flat[:MOST_BOXES], *more]))
+
+
+def _read_coco(path: Path) -> tuple[list[str], int, int]:
+    """File names of the pictures, number of annotations and of classes; ValueError where it is no COCO file."""
+    try:
+        found = json.loads(path.read_bytes())
+        names = [image['file_name'] for image in found['images']]
+        return names, len(found['annotations']), len(found['categories'])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is not a whole COCO annotation file{found_in(COCO_ANNOTATIONS)}.') from error
+
+
+def check_coco(root: Path) -> Report:
+    """Check the train and val split of COCO 2017."""
+    report = Report()
+    for split, number in COCO_SPLITS.items():
+        path, folder, source = root / 'annotations' / f'instances_{split}.json', root / split, f'{split}.zip'
+        if not report.needs({path: COCO_ANNOTATIONS, folder: source}):
+            continue
+        try:
+            names, annotations, classes = _read_coco(path)
+        except ValueError as error:
+            report.missing.append(str(error))
+            continue
+        pictures = count(report.count_named('picture', names, names_below(folder), path, source), 'picture')
+        annotated = f'{count(annotations, "annotation")} of {count(classes, "class")}'
+        report.there.append(f'{split}: {pictures} and {annotated}{of_official(number)}.')
+    return report
+
+
+def check_cityscapes(root: Path) -> Report:
+    """Check the train and val split of Cityscapes."""
+    report = Report()
+    for split, number in CITYSCAPES_SPLITS.items():
+        pictures, labels = root / 'leftImg8bit' / split, root / 'gtFine' / split
+        if report.needs({pictures: CITYSCAPES_PICTURES, labels: CITYSCAPES_LABELS}):
+            there = check_cityscapes_split(report, pictures, labels)
+            report.there.append(f'{split}: {there}{of_official(number)}.')
+    return report
+
+
+def check_cityscapes_split(report: Report, pictures: Path, labels: Path) -> str:
+    """Compare both folders of a split: each picture needs labels, all labels their picture; says how many there are."""
+    names, ids = sorted(names_below(pictures, '_leftImg8bit.png')), names_below(labels, IDS)
+    train_ids = names_below(labels, TRAIN_IDS)
+    labelled = sorted(ids | train_ids)
+    report.count_named('label', names, labelled, pictures, CITYSCAPES_LABELS)
+    report.count_named('picture', labelled, names, labels, CITYSCAPES_PICTURES)
+    raw = sorted(ids - train_ids)
+    if raw:
+        report.missing.append(
+            f'{count(len(raw), "label")} in {labels} without training ids, {first_three(raw)}: '
+            f'the same command without --check writes them.'
+        )
+    return f'{count(len(names), "picture")} and {count(len(train_ids), "label")} with training ids'

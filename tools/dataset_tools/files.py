@@ -1,0 +1,40 @@
+"""What the scripts of this folder share: files that are written whole, and the names of files."""
+
+import io
+import os
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write_whole(path: Path, content: BinaryIO | bytes) -> None:
+    """Write a file beside its place and move it there: an interrupted call leaves no half file under the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.part')
+    with part.open('wb') as file:
+        shutil.copyfileobj(io.BytesIO(content) if isinstance(content, bytes) else content, file, 1 << 20)
+    part.replace(path)
+
+
+def names_below(folder: Path, ending: str = '') -> set[str]:
+    """Names of the files below a folder, without ``ending``, which all of them have; links to folders are followed."""
+    found = set()
+    for path, _, files in os.walk(folder, followlinks=True):
+        place = Path(path).relative_to(folder)
+        found.update((place / file.removesuffix(ending)).as_posix() for file in files if file.endswith(ending))
+    return found
+
+
+def first_three(names: Collection[str]) -> str:
+    """The first three names and how many follow; quotes show a name that is empty or has blanks around it."""
+    shown = [name if name and name == name.strip() else repr(name) for name in list(names)[:3]]
+    rest = [f'{len(names) - 3} more'] if len(names) > 3 else []
+    return ', '.join(shown) + ''.join(f' and {more}' for more in rest)
+
+
+def count(number: int, thing: str) -> str:
+    """A number and its thing: ``1 picture``, ``2 pictures``, ``2 boxes``, ``2 classes``, ``2 files of SBD``."""
+    word, space, rest = thing.partition(' ')
+    plural = f'{word}{"es" if word.endswith(("x", "s")) else "s"}'
+    return f'{number} {word if number == 1 else plural}{space}{rest}'

@@ -1,0 +1,44 @@
+"""What the owners of the data sets hand out: archives, splits and their numbers of pictures."""
+
+from typing import NamedTuple
+
+
+class Split(NamedTuple):
+    """A split of VOC.
+
+    Attributes:
+        folder: The year, empty for a data set of the user's own.
+        task: Folder in ImageSets.
+        name: Name of the split.
+        pictures: How many the official one has; 0 where there is none.
+        archive: What holds it.
+        labels: Folder of its annotations.
+        ending: How their names end.
+        added: The archive of another owner that its labels come from; such a split need not be there.
+    """
+
+    folder: str
+    task: str
+    name: str
+    pictures: int = 0
+    archive: str = ''
+    labels: str = 'Annotations'
+    ending: str = '.xml'
+    added: str = ''
+
+
+VOC_2007, VOC_2007_TEST = 'VOCtrainval_06-Nov-2007.tar', 'VOCtest_06-Nov-2007.tar'
+VOC_2012, SBD = 'VOCtrainval_11-May-2012.tar', 'benchmark.tgz'
+VOC_YEARS = {'VOC2007': f'{VOC_2007} and {VOC_2007_TEST}', 'VOC2012': VOC_2012}
+VOC_SPLITS = (
+    Split('VOC2007', 'Main', 'trainval', 5011, VOC_2007),
+    Split('VOC2007', 'Main', 'test', 4952, VOC_2007_TEST),
+    Split('VOC2012', 'Main', 'trainval', 11540, VOC_2012),
+    Split('VOC2012', 'Segmentation', 'train', 1464, VOC_2012, 'SegmentationClass', '.png'),
+    Split('VOC2012', 'Segmentation', 'val', 1449, VOC_2012, 'SegmentationClass', '.png'),
+    Split('VOC2012', 'Segmentation', 'aug', 9118, VOC_2012, 'SegmentationClassAug', '.png', added=SBD),
+)
+COCO_ANNOTATIONS = 'annotations_trainval2017.zip'
+COCO_SPLITS = {'train2017': 118287, 'val2017': 5000}
+CITYSCAPES_PICTURES, CITYSCAPES_LABELS = 'leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip'
+CITYSCAPES_SPLITS = {'train': 2975, 'val': 500}

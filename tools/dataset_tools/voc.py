@@ -1,0 +1,109 @@
+"""Read a data set in the layout of PASCAL VOC: Annotations, ImageSets/Main, JPEGImages."""
+
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from files import names_below
+
+SPLITS = ('train', 'val', 'trainval', 'test')
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
+
+
+class Box(NamedTuple):
+    """A box as the file states it: pixels counted from 1, both ends inside.
+
+    Attributes:
+        number: Its place in the file, from 1.
+        label: Name of the class.
+        xmin, ymin, xmax, ymax: Whole numbers, cut as MMDetection's XMLDataset cuts them.
+        difficult: Whether the evaluation passes over it.
+    """
+
+    number: int
+    label: str
+    xmin: int
+    ymin: int
+    xmax: int
+    ymax: int
+    difficult: bool
+
+    @property
+    def has_area(self) -> bool:
+        """Whether there is anything inside."""
+        return self.xmax > self.xmin and self.ymax > self.ymin
+
+
+class Annotation(NamedTuple):
+    """An annotation file.
+
+    Attributes:
+        path: The file.
+        size: Width and height of the picture, None where the file does not say.
+        boxes: Its boxes, in their order.
+    """
+
+    path: Path
+    size: tuple[int, int] | None
+    boxes: list[Box]
+
+
+def _box(number: int, element: ElementTree.Element) -> Box:
+    """The box of an ``object`` element; AttributeError or ValueError where a part of it is missing."""
+    bounds = element.find('bndbox')
+    edges = [int(float(bounds.find(edge).text)) for edge in ('xmin', 'ymin', 'xmax', 'ymax')]
+    label = element.findtext('name')
+    if not label:
+        raise ValueError('no name')
+    return Box(number, label, *edges, difficult=bool(int(element.findtext('difficult') or 0)))
+
+
+def read_annotation(path: Path) -> Annotation:
+    """Read an annotation file.
+
+    Raises:
+        ValueError: Where it is not XML, or an object lacks its name or an edge of its box.
+    """
+    try:
+        root = ElementTree.parse(path).getroot()
+        boxes = [_box(number, element) for number, element in enumerate(root.findall('object'), start=1)]
+        size = tuple(int(root.findtext(f'size/{side}') or 0) for side in ('width', 'height'))
+    except ElementTree.ParseError as error:
+        raise ValueError(f'{path} is not XML ({error}): unpack or write it again.') from error
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f'{path} cannot be read: each object needs a name and, in its bndbox, xmin, ymin, xmax and ymax as '
+            f'numbers; width and height, where stated, are whole numbers. Correct the file.'
+        ) from error
+    return Annotation(path, size if all(size) else None, boxes)
+
+
+def read_names(path: Path) -> list[str]:
+    """Names of the pictures of a split; blanks around them stay, since MMDetection takes lines as they are."""
+    try:
+        return path.read_text(encoding='utf-8').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is not UTF-8 text, a name of a picture in each line: write it again.') from error
+
+
+def split_file(folder: Path, split: str, task: str = 'Main') -> Path:
+    """Where the names of a split are."""
+    return folder / 'ImageSets' / task / f'{split}.txt'
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """All annotation files, sorted."""
+    return [folder / 'Annotations' / f'{name}.xml' for name in sorted(names_below(folder / 'Annotations', '.xml'))]
+
+
+def pictures_below(folder: Path) -> dict[str, str]:
+    """File names of the pictures by the names that splits have for them; ``.jpg`` goes before other formats."""
+    files = sorted(names_below(folder), key=lambda file: (file.endswith('.jpg'), file))
+    return {file.rpartition('.')[0]: file for file in files if file.lower().endswith(SUFFIXES)}
+
+
+def voc_folders(root: Path) -> list[Path]:
+    """The folders with annotations: ``root`` itself, or the years in a VOCdevkit."""
+    if (root / 'Annotations').is_dir():
+        return [root]
+    return sorted(path.parent for path in root.glob('VOC*/Annotations'))
