@@ -137,3 +137,20 @@ mmssl_torchrun() {
     exec "$python" -m torch.distributed.run --nnodes="$nodes" --node-rank="${NODE_RANK:-0}" \
         --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="$port" --nproc-per-node="$processes" "$@"
 }
+
+# mmssl_srun PARTITION JOB SCRIPT ARGUMENT...: runs the script under SLURM, one task a GPU, and becomes srun. Its
+# environment variables are those that tools/slurm_train.sh explains.
+mmssl_srun() {
+    command -v srun >/dev/null || mmssl_fail "srun is not on the path: this script runs on a SLURM cluster; elsewhere type bash ${0/slurm_/dist_}"
+    local partition=$1 job=$2 gpus=${GPUS:-8} gpus_per_node python
+    shift 2
+    gpus_per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
+    python=$(mmssl_python) || exit 1
+    export MASTER_PORT=${MASTER_PORT:-$((20000 + RANDOM % 10000))}
+    export PYTHONPATH=$mmssl_root${PYTHONPATH:+:$PYTHONPATH}
+    # SRUN_ARGS is split into words on purpose: it holds several options.
+    # shellcheck disable=SC2086
+    exec srun --partition="$partition" --job-name="$job" --gres="gpu:$gpus_per_node" --ntasks="$gpus" \
+        --ntasks-per-node="$gpus_per_node" --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
+        "$python" -u "$@"
+}

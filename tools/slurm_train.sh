@@ -15,16 +15,4 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 [ $# -ge 4 ] || { mmssl_usage "$0" >&2 && exit 2; }
-command -v srun >/dev/null || mmssl_fail 'srun is not on the path: this script runs on a SLURM cluster; elsewhere type bash tools/dist_train.sh CONFIG PROCESSES'
-partition=$1 job=$2 config=$3 work_dir=$4
-shift 4
-gpus=${GPUS:-8}
-gpus_per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
-python=$(mmssl_python)
-export MASTER_PORT=${MASTER_PORT:-$((20000 + RANDOM % 10000))}
-export PYTHONPATH=$mmssl_root${PYTHONPATH:+:$PYTHONPATH}
-# SRUN_ARGS is split into words on purpose: it holds several options.
-# shellcheck disable=SC2086
-exec srun --partition="$partition" --job-name="$job" --gres="gpu:$gpus_per_node" --ntasks="$gpus" \
-    --ntasks-per-node="$gpus_per_node" --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-    "$python" -u "$mmssl_root/tools/train.py" "$config" --work-dir "$work_dir" --launcher slurm "$@"
+mmssl_srun "$1" "$2" "$mmssl_root/tools/train.py" "$3" --work-dir "$4" --launcher slurm "${@:5}"

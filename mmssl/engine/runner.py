@@ -67,7 +67,7 @@ class Runner(MMEngineRunner):
     def setup_env(self, env_cfg: dict) -> None:
         """Make the process group without CUDA where there is none, then go MMEngine's way."""
         if self.distributed and not torch.cuda.is_available() and not dist.is_initialized():
-            _init_gloo(self.launcher)
+            init_gloo(self.launcher)
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -245,7 +245,7 @@ def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:
     model.load_state_dict(state_dict)
 
 
-def _init_gloo(launcher: str) -> None:
+def init_gloo(launcher: str) -> None:
     """Join the other processes over gloo; what torchrun sets in the environment is derived from SLURM or MPI."""
     names = {
         'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),

@@ -14,7 +14,8 @@ from mmssl.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from tests.conftest import golden
 from tests.training import ROOT
 
-CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+ELSEWHERE = {'_base_', 'mmdetection', 'mmsegmentation'}  # those of other packages: tests/transfer
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if not ELSEWHERE & set(path.parts))
 SWAV = {path.stem: path for path in CONFIGS if path.parent.name == 'swav'}
 NAME = re.compile(r'[a-z][a-z0-9_]*_\d+xb\d+(_[a-z0-9]+)*_\d+e_[a-z0-9_]+')
 

@@ -187,7 +187,7 @@ def test_without_srun_the_script_names_the_other_one(checkout: Path) -> None:
         (folder / name).symlink_to(shutil.which(name))
     result = launch(checkout, 'slurm_train.sh', 'gpu', 'job', 'config.py', 'work', PATH=str(folder))
     assert result.returncode == 1
-    assert 'type bash tools/dist_train.sh CONFIG PROCESSES' in result.stderr
+    assert 'type bash ' in result.stderr and 'dist_train.sh' in result.stderr
 
 
 def commands_of(checkout: Path) -> list[str]:

@@ -1,0 +1,72 @@
+"""Is the data there? Asked before a network is built."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+_PREPARED = {'VOCDataset': 'voc', 'PascalVOCDataset': 'voc', 'CocoDataset': 'coco', 'CityscapesDataset': 'cityscapes'}
+
+
+def check_data(*dataloaders: Mapping[str, Any]) -> None:
+    """Refuse a config whose files of annotations or folders of pictures are not there.
+
+    Args:
+        dataloaders: Configs of MMDetection's or MMSegmentation's loaders.
+
+    Raises:
+        FileNotFoundError: Says what is missing, and what to type.
+    """
+    for dataloader in dataloaders:
+        for dataset in _innermost(dataloader['dataset']):
+            missing = [path for path in _paths(dataset) if not path.exists()]
+            if missing:
+                raise FileNotFoundError(
+                    f'{dataset["type"]} has no {" and no ".join(map(str, missing))}: {_advice(dataset)}'
+                )
+
+
+def move_data(cfg: Config, root: str) -> None:
+    """Let every path of a config that lies under its data root lie under another folder.
+
+    Args:
+        cfg: Changed in place.
+        root: The folder.
+    """
+    dataset = next(_innermost(cfg.train_dataloader['dataset']))
+    old, new = dataset['data_root'].rstrip('/'), root.rstrip('/')
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: moved(inside) for key, inside in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(moved(inside) for inside in value)  # a size must stay a tuple
+        under = isinstance(value, str) and (value == old or value.startswith(f'{old}/'))
+        return new + value[len(old) :] if under else value
+
+    names = [f'{split}_{kind}' for split in ('train', 'val', 'test') for kind in ('dataloader', 'evaluator')]
+    cfg.merge_from_dict({name: moved(cfg[name].to_dict()) for name in names if cfg.get(name)}, allow_list_keys=False)
+
+
+def _innermost(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The data sets inside RepeatDataset, ConcatDataset and their like."""
+    inside = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
+    if not inside:
+        yield dataset
+    for part in inside:
+        yield from _innermost(part)
+
+
+def _paths(dataset: Mapping[str, Any]) -> Iterator[Path]:
+    root = Path(dataset.get('data_root') or '')
+    if annotations := dataset.get('ann_file'):
+        yield root / annotations
+    for folder in dict(dataset.get('data_prefix') or {}).values():
+        yield root / folder
+
+
+def _advice(dataset: Mapping[str, Any]) -> str:
+    name = _PREPARED.get(str(dataset['type']).rpartition('.')[2])
+    prepare = f'type  python tools/dataset_tools/prepare.py {name}  for what is needed, or ' if name else ''
+    return f'{prepare}give the folder with --data-root FOLDER.'

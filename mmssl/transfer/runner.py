@@ -1,0 +1,91 @@
+"""MMEngine's Runner for detectors and segmenters that start from a backbone of ours."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.runner import Runner
+from torch import nn
+
+from mmssl.engine.runner import init_gloo
+from mmssl.transfer.pretrained import load_pretrained
+
+
+class TransferRunner(Runner):
+    """Fills the model from ``cfg.pretrained`` (None for an untrained one) after it has been initialised.
+
+    Beside that it makes several processes work without a GPU, where SyncBN becomes BN, and writes the figures of the
+    newest evaluation to ``result.json`` in the work folder. Everything else is MMEngine's.
+    """
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Make the process group without CUDA where there is none, then go MMEngine's way."""
+        if self.distributed and not torch.cuda.is_available() and not dist.is_initialized():
+            init_gloo(self.launcher)
+        super().setup_env(env_cfg)
+
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """The model; without a GPU its SyncBN, which refuses tensors on CPUs, becomes BN."""
+        built = super().build_model(model)
+        return built if torch.cuda.is_available() else revert_sync_batchnorm(built)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes, on CPUs too."""
+        if self.distributed and not torch.cuda.is_available():
+            model_wrapper_cfg = {'type': 'MMDistributedDataParallel', 'device_ids': None, **(model_wrapper_cfg or {})}
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def _init_model_weights(self) -> None:
+        super()._init_model_weights()
+        if checkpoint := self.cfg.get('pretrained'):
+            model = self.model.module if is_model_wrapper(self.model) else self.model
+            for sentence in load_pretrained(model, checkpoint):
+                self.logger.info(sentence)
+
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = True, **settings: Any) -> dict:
+        """Load a trained model, every key of it.
+
+        Raises:
+            ValueError: A key is missing, left over or of another shape.
+        """
+        try:
+            return super().load_checkpoint(filename, map_location, strict, **settings)
+        except RuntimeError as error:  # PyTorch's message has a line a key
+            first = ' '.join(str(error).split())[:300]
+            raise ValueError(
+                f'{filename} does not hold this model: {first} ... Give the config it was trained with.'
+            ) from error
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """MMEngine's hooks, and the one that writes ``result.json``."""
+        super().register_default_hooks(hooks)
+        self.register_hook(_Result())
+
+
+class _Result(Hook):
+    """Keeps the figures of the newest evaluation, with what they were made from."""
+
+    priority = 'VERY_LOW'
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
+        self._write(runner, metrics)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
+        self._write(runner, metrics)
+
+    def _write(self, runner: Runner, metrics: dict[str, Any] | None) -> None:
+        result = {
+            'config': Path(runner.cfg.filename).stem if runner.cfg.filename else None,
+            'pretrained': str(runner.cfg.get('pretrained')),
+            'seed': runner.seed,
+            'iteration': runner.iter,
+            'metrics': {key: round(float(value), 4) for key, value in (metrics or {}).items()},
+        }
+        if is_main_process():
+            Path(runner.work_dir, 'result.json').write_text(json.dumps(result, indent=2) + '\n')

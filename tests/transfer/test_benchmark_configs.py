@@ -1,0 +1,183 @@
+"""Every config for MMDetection and MMSegmentation, on tiny data in the layouts of the real sets."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmssl.export import export_backbone
+from tests.export.test_export import trained
+from tests.transfer import layouts
+
+pytest.importorskip('mmcv._ext', reason='bash tools/install_transfer.sh installs what is missing')
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+from mmengine.config import Config
+
+from mmssl.transfer import TransferRunner, check_data, move_data
+
+FOLDER = Path(__file__).parents[2] / 'configs/benchmarks'
+CONFIGS = sorted(
+    path
+    for package in ('mmdetection', 'mmsegmentation')
+    for path in (FOLDER / package).glob('*/*.py')
+    if path.parent.name != '_base_'
+)
+SMALL = [path for path in CONFIGS if '_cpu_' in path.name]
+
+
+def parametrized(paths: list[Path], **marks: object):
+    """One case a config, by its name."""
+    return pytest.mark.parametrize('path', paths, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope='module')
+def backbones(tmp_path_factory) -> dict[str, Path]:
+    """Exported backbones by what stands in a config's name."""
+    folder = tmp_path_factory.mktemp('backbones')
+    kinds = {'_r18_': dict(depth=18, base_channels=16), '_r50_': dict(depth=50)}
+    return {name: export_backbone(trained(**kind), folder / f'{name}.pth') for name, kind in kinds.items()}
+
+
+def prepared(path: Path, root: Path) -> Config:
+    """A config on tiny data, for two iterations of two small pictures."""
+    getattr(layouts, path.parent.name)(root)
+    cfg = Config.fromfile(path)
+    move_data(cfg, str(root))
+    cfg.work_dir, cfg.randomness = str(root / 'work'), {'seed': 0}
+    for kind in ('train', 'val', 'test'):
+        cfg[f'{kind}_dataloader'].update(num_workers=0, persistent_workers=False)
+        for dataset in datasets(cfg[f'{kind}_dataloader'].dataset):
+            shrink(dataset.pipeline)
+    cfg.train_dataloader.batch_size = 2
+    by_iteration = cfg.train_cfg.type == 'IterBasedTrainLoop'
+    cfg.train_cfg.update(dict(max_iters=2, val_interval=2) if by_iteration else dict(max_epochs=1, val_interval=1))
+    testing = cfg.model.test_cfg
+    testing.get('rcnn', testing).score_thr = 0.0  # nothing is found with any certainty yet
+    if 'rcnn' in testing:  # few regions, since each costs a whole stage in the C4 form
+        testing.rpn.max_per_img, cfg.model.train_cfg.rcnn.sampler.num = 20, 16
+    if cfg.default_scope == 'mmseg':
+        cfg.model.data_preprocessor.size = (65, 65)
+    return cfg
+
+
+def datasets(dataset: Config) -> list[Config]:
+    """The data sets within."""
+    inside = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])
+    return [part for outer in inside for part in datasets(outer)] or [dataset]
+
+
+def shrink(pipeline: list) -> None:
+    """Pictures of 96 x 64 instead of hundreds of pixels."""
+    for step in pipeline:
+        if 'scales' in step:
+            step.scales = [layouts.SIZE]
+        if 'scale' in step:
+            step.scale = layouts.SIZE
+        if 'crop_size' in step:
+            step.crop_size = (65, 65)
+        if step.type == 'Pad':
+            step.size = (65, 65)
+
+
+def check(path: Path, root: Path, backbones: dict[str, Path]) -> None:
+    """Trains two iterations from the exported backbone, evaluates, and leaves its figures."""
+    cfg = prepared(path, root)
+    cfg.pretrained = str(next(file for name, file in backbones.items() if name in path.name))
+    check_data(cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    runner = TransferRunner.from_cfg(cfg)
+    runner._init_model_weights()
+    weights = torch.load(cfg.pretrained, weights_only=True)
+    before = {key: tensor.clone() for key, tensor in runner.model.backbone.state_dict().items()}
+    learned = [key for key in before if not key.endswith('num_batches_tracked')]
+    assert learned
+    assert all(torch.equal(before[key], weights[key]) for key in learned)
+    runner.train()
+    after = runner.model.backbone.state_dict()
+    assert all(torch.isfinite(tensor).all() for tensor in after.values())
+    assert all(
+        not torch.equal(before[key], after[key]) for key in learned if key.endswith('conv1.weight')
+    )  # none frozen
+    result = json.loads((root / 'work/result.json').read_text())
+    assert result['config'] == path.stem
+    assert result['pretrained'] == cfg.pretrained
+    assert any('mAP' in key or 'mIoU' in key for key in result['metrics'])
+
+
+@parametrized(SMALL)
+def test_small_ones_train_two_iterations_from_an_exported_backbone(path, tmp_path, backbones):
+    check(path, tmp_path, backbones)
+
+
+@pytest.mark.slow
+@parametrized([path for path in CONFIGS if path not in SMALL])
+def test_papers_protocols_train_two_iterations_from_an_exported_backbone(path, tmp_path, backbones):
+    check(path, tmp_path, backbones)
+
+
+@parametrized(CONFIGS)
+def test_a_config_has_an_importable_name_survives_a_dump_and_says_what_it_follows(path, tmp_path):
+    assert path.stem.isidentifier()
+    config = Config.fromfile(path)
+    config.dump(tmp_path / 'dumped.py')
+    assert Config.fromfile(tmp_path / 'dumped.py').pretty_text == config.pretty_text
+    assert path.read_text().startswith('# ')
+
+
+@parametrized(CONFIGS)
+def test_data_that_is_not_there_is_named_with_what_to_type(path, tmp_path):
+    cfg = Config.fromfile(path)
+    move_data(cfg, str(tmp_path / 'nowhere'))
+    with pytest.raises(FileNotFoundError, match=r'has no .*nowhere.*(type  python tools/dataset_tools|--data-root)'):
+        check_data(cfg.train_dataloader)
+
+
+def test_a_backbone_of_another_shape_is_one_sentence(tmp_path, backbones):
+    layouts.bccd(tmp_path)
+    config = FOLDER / 'mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py'
+    options = ['--data-root', str(tmp_path), '--work-dir', str(tmp_path / 'work')]
+    command = [sys.executable, 'tools/benchmarks/transfer.py', 'train', str(config), str(backbones['_r50_']), *options]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=FOLDER.parents[1])
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith(f'ValueError: {backbones["_r50_"]}, backbone: ')
+
+
+def test_boxes_of_no_area_do_not_train(tmp_path):
+    from mmdet.registry import DATASETS
+    from mmengine.registry import init_default_scope
+
+    cfg = prepared(FOLDER / 'mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py', tmp_path)
+    init_default_scope('mmdet')
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert all(len(dataset.get_data_info(place)['instances']) == 3 for place in range(8))
+    assert all(len(dataset[place]['data_samples'].gt_instances) == 2 for place in range(8))
+
+
+def test_a_tested_detector_must_match_every_key(tmp_path, backbones):
+    cfg = prepared(FOLDER / 'mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py', tmp_path)
+    cfg.load_from = str(backbones['_r18_'])
+    with pytest.raises(ValueError, match=r'r18_\.pth does not hold this model: .*unexpected key'):
+        TransferRunner.from_cfg(cfg).test()
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_the_trained_model_is_tested(tmp_path, backbones):
+    layouts.bccd(tmp_path)
+    config = FOLDER / 'mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py'
+    scripts, work = FOLDER.parents[1] / 'tools/benchmarks/mmdetection', tmp_path / 'work'
+    options = ['--data-root', str(tmp_path), '--work-dir', str(work), '--cfg-options']
+    options += ['train_dataloader.batch_size=2', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
+    options += ['default_hooks.checkpoint.interval=1']
+    environment = dict(capture_output=True, text=True, env={**os.environ, 'PYTHON': sys.executable})
+    command = ['bash', str(scripts / 'dist_train.sh'), str(config), str(backbones['_r18_']), '2', *options]
+    trained_there = subprocess.run(command, **environment)
+    assert trained_there.returncode == 0, trained_there.stderr[-2000:]
+    figures = json.loads((work / 'result.json').read_text())['metrics']
+    command = ['bash', str(scripts / 'dist_test.sh'), str(config), str(work / 'epoch_1.pth'), '1', *options[:4]]
+    assert subprocess.run(command, **environment).returncode == 0
+    assert json.loads((work / 'result.json').read_text())['metrics'] == pytest.approx(figures, abs=1e-3)

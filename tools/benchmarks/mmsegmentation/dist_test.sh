@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Tests a segmenter on several processes.
+#
+#   bash tools/benchmarks/mmsegmentation/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of transfer.py]
+#
+# CHECKPOINT is the trained segmenter.
+# PROCESSES is the number of GPUs, or of gloo processes on CPUs where there is none. Several nodes: NNODES, NODE_RANK,
+# MASTER_ADDR and MASTER_PORT (or PORT), set on each. PYTHON names the interpreter.
+
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../common.sh"
+[ $# -ge 3 ] || { mmssl_usage "$0" >&2 && exit 2; }
+mmssl_torchrun "$3" "$here/../transfer.py" test "$1" "$2" --launcher pytorch "${@:4}"

@@ -1,0 +1,68 @@
+"""Fine-tune and test detectors and segmenters: tools/benchmarks/transfer.py {train,test} CONFIG CHECKPOINT.
+
+train: CHECKPOINT is the pre-trained backbone (a checkpoint of mmssl or an exported file), or the word none for an
+untrained one. Every key of the detector's backbone must be in it. test: CHECKPOINT is the trained model. Both leave the
+figures of the newest evaluation in WORK_DIR/result.json.
+"""
+
+import argparse
+
+from mmengine.config import Config
+
+from mmssl.command_line import add_common_options, read_config
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description='Fine-tune or test in MMDetection and MMSegmentation.')
+    parser.add_argument('work', choices=['train', 'test'])
+    parser.add_argument('config', help='one under configs/benchmarks/mmdetection or mmsegmentation')
+    parser.add_argument('checkpoint', help="train: pre-trained backbone, or 'none'; test: the trained model")
+    parser.add_argument('--data-root', help='where the data lies, in place of what the config says')
+    parser.add_argument('--work-dir', help='where logs and checkpoints go; work_dirs/<name of the config> by default')
+    parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work directory')
+    parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
+    parser.add_argument('--seed', type=int, default=0)
+    add_common_options(parser)
+    return parser.parse_args()
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config with what the command line says."""
+    from mmssl.transfer import check_data, move_data
+
+    cfg = read_config(args, 'one under configs/benchmarks/mmdetection or configs/benchmarks/mmsegmentation')
+    if args.data_root:
+        move_data(cfg, args.data_root)
+    cfg.randomness = {'seed': args.seed}
+    cfg.resume = args.resume
+    if args.amp:
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    if args.work == 'train':
+        cfg.pretrained = None if args.checkpoint == 'none' else args.checkpoint
+        check_data(cfg.train_dataloader, cfg.val_dataloader)
+    else:
+        cfg.load_from = args.checkpoint
+        check_data(cfg.test_dataloader)
+    return cfg
+
+
+def main() -> None:
+    """Build the runner, and train or test."""
+    args = parse_args()
+    try:
+        from mmssl.dependencies import require_transfer
+
+        for package in ('mmdet', 'mmseg'):
+            require_transfer(package)
+        cfg = load_config(args)
+        from mmssl.transfer import TransferRunner
+
+        runner = TransferRunner.from_cfg(cfg)
+        runner.train() if args.work == 'train' else runner.test()
+    except (ValueError, FileNotFoundError, ImportError) as error:
+        raise SystemExit(f'{type(error).__name__}: {error}') from error
+
+
+if __name__ == '__main__':
+    main()
