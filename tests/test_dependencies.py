@@ -64,6 +64,17 @@ def test_an_optional_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) ->
         require('timm')
 
 
+def test_mmcv_without_its_ops_names_the_script_that_builds_them(tmp_path: Path) -> None:
+    (tmp_path / 'mmcv').mkdir()
+    (tmp_path / 'mmcv/__init__.py').write_text('')  # what pip alone installs: no mmcv._ext
+    code = f'import sys; sys.path.insert(0, {str(tmp_path)!r}); from mmssl.dependencies import require_transfer as f; '
+    result = subprocess.run([sys.executable, '-c', code + 'f("mmdet")'], capture_output=True, text=True, cwd=ROOT)
+    assert result.stderr.splitlines()[-1] == (
+        "ImportError: mmdet needs MMCV's compiled ops, and MMCV is installed without them or with those of another "
+        'torch: type  bash tools/install_transfer.sh'
+    )
+
+
 def test_import_refuses_before_anything_else_fails(tmp_path: Path) -> None:
     """With nothing installed at all, `import mmssl` ends in the one sentence."""
     bare = '[folder for folder in sys.path if "site-packages" not in folder]'

@@ -137,6 +137,19 @@ def test_data_that_is_not_there_is_named_with_what_to_type(path, tmp_path):
         check_data(cfg.train_dataloader)
 
 
+def test_a_moved_data_root_moves_every_path_and_nothing_else():
+    config = Config.fromfile(FOLDER / 'mmdetection/coco/mask_rcnn_r50_fpn_1x_coco.py')
+    before = config.to_dict()
+    move_data(config, '/elsewhere/')
+    after = config.to_dict()
+    assert after['train_dataloader']['dataset'].pop('data_root') == '/elsewhere/'
+    assert after['val_evaluator'].pop('ann_file') == '/elsewhere/annotations/instances_val2017.json'
+    assert before['train_dataloader']['dataset'].pop('data_root') == 'data/coco/'
+    assert before['val_evaluator'].pop('ann_file') == 'data/coco/annotations/instances_val2017.json'
+    for name in ('train_dataloader', 'val_evaluator', 'model'):
+        assert after[name] == before[name]  # sizes are tuples still
+
+
 def test_a_backbone_of_another_shape_is_one_sentence(tmp_path, backbones):
     layouts.bccd(tmp_path)
     config = FOLDER / 'mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py'
@@ -181,3 +194,9 @@ def test_two_processes_train_and_the_trained_model_is_tested(tmp_path, backbones
     command = ['bash', str(scripts / 'dist_test.sh'), str(config), str(work / 'epoch_1.pth'), '1', *options[:4]]
     assert subprocess.run(command, **environment).returncode == 0
     assert json.loads((work / 'result.json').read_text())['metrics'] == pytest.approx(figures, abs=1e-3)
+    options[options.index('train_cfg.max_epochs=1')] = 'train_cfg.max_epochs=2'
+    command = ['bash', str(scripts / 'dist_train.sh'), str(config), str(backbones['_r18_']), '2', '--resume', *options]
+    resumed = subprocess.run(command, **environment)
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    assert 'resumed epoch: 1' in resumed.stdout
+    assert json.loads((work / 'result.json').read_text())['iteration'] == 4
