@@ -530,6 +530,27 @@ MUTATIONS = [
         'tests/models/test_densecl.py',
     ),
     Mutation(
+        "a table's gradient is averaged once too little",
+        'mmssl/functional/table.py',
+        'piece.lengths * world_size(group)',
+        'piece.lengths',
+        'tests/functional/test_table.py',
+    ),
+    Mutation(
+        'rows of a table are not normalised in the gradient',
+        'mmssl/functional/table.py',
+        'rows_gradient - along * piece.rows',
+        'rows_gradient',
+        'tests/functional/test_table.py',
+    ),
+    Mutation(
+        'each rank counts its own classes only',
+        'mmssl/functional/table.py',
+        'sum_over_ranks((total - largest).exp(), group).log()',
+        '(total - largest).exp().log()',
+        'tests/functional/test_table.py',
+    ),
+    Mutation(
         'a missing key is let pass',
         'mmssl/export/weights.py',
         'if match.matched < match.total:',

@@ -49,6 +49,7 @@ from mmssl.functional.randomness import hash_draws, hash_places, hash_seed, seed
 from mmssl.functional.shuffle import Shuffle
 from mmssl.functional.sinkhorn import sinkhorn
 from mmssl.functional.swapped_prediction import swapped_prediction
+from mmssl.functional.table import shard_of, table_cross_entropy
 from mmssl.functional.unit import unit
 from mmssl.functional.whiten import whiten
 
@@ -99,10 +100,12 @@ __all__ = [
     'reached_set',
     'row_scores',
     'seed_cpu',
+    'shard_of',
     'sinkhorn',
     'split_in_two',
     'sum_over_ranks',
     'swapped_prediction',
+    'table_cross_entropy',
     'unit',
     'weighted_cross_entropy',
     'whiten',

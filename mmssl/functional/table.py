@@ -1,0 +1,169 @@
+"""Softmax cross-entropy against a table of millions of classes, whose logits never exist at once."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributed import ProcessGroup
+
+from mmssl.functional.collectives import (
+    gather,
+    gather_with_gradient,
+    lengths_on_ranks,
+    max_over_ranks,
+    rank,
+    sum_over_ranks,
+    world_size,
+)
+from mmssl.functional.precision import in_float32
+
+_LOGITS = 1 << 21  # of a piece: 8 MB in float32, which stay in the cache
+SoftTargets = tuple[Tensor, Tensor]
+
+
+def shard_of(num_classes: int, place: int, shards: int) -> tuple[int, int]:
+    """First class and number of classes of a shard: the first shards have one more where it does not come out even.
+
+    Args:
+        num_classes: Of the whole table.
+        place: Of the shard, from 0; the rank.
+        shards: How many there are; the number of processes.
+
+    Source: Partial FC (An et al., 2020), deepinsight/insightface.
+    """
+    size, rest = divmod(num_classes, shards)
+    return size * place + min(place, rest), size + (place < rest)
+
+
+@in_float32
+def table_cross_entropy(
+    features: Tensor,
+    table: Tensor,
+    targets: Tensor,
+    temperature: float,
+    soft_targets: SoftTargets | None = None,
+    group: ProcessGroup | None = None,
+    bfloat16: bool = False,
+) -> Tensor:
+    """Softmax cross-entropy of features with the cosines of all rows of a table, cut by rows over the processes.
+
+    Forward and backward go through the table in pieces, and the backward pass makes the logits again, so that memory
+    grows neither with classes times samples. Gradients are exact: the table's is that of the mean over all samples of
+    all ranks, to be averaged no more; the features' is that of this rank's mean, which averaging over the ranks (as
+    DDP does, and with shares of unequal batches) turns into that of one process.
+
+    Args:
+        features: Unit rows of this rank's samples, shape ``(B, D)``; ``B`` may differ between ranks.
+        table: This rank's rows of the table, of any length: they are normalised here; shape ``(N_r, D)``, with
+            ``N_r`` as :func:`shard_of` cuts ``N``.
+        targets: Class of each sample in the whole table, int64, shape ``(B,)``.
+        temperature: Divides the cosines; positive.
+        soft_targets: Further classes of each sample and what each gets of its weight 1, shapes ``(B, K)``, ``K`` the
+            same on all ranks; the target keeps the rest.
+        group: The processes that take part; ``None`` means all, and none need exist.
+        bfloat16: Take the products in bfloat16; sums stay in float32.
+
+    Returns:
+        Scalar: mean over this rank's samples.
+
+    Raises:
+        ValueError: A class is not in the table.
+
+    Source: million-way instance classification (Liu et al., AAAI 2021); Partial FC (An et al., 2020) for the shards.
+    """
+    classes, weights = targets[:, None], features.new_ones(len(targets), 1)
+    if soft_targets is not None:
+        shares = soft_targets[1].to(features)
+        classes = torch.cat([classes, soft_targets[0]], dim=1)
+        weights = torch.cat([1 - shares.sum(dim=1, keepdim=True), shares], dim=1)
+    everything, before = gather_with_gradient(features, group)
+    lengths = lengths_on_ranks(len(table), table.device, group)
+    wanted = _Wanted(gather(classes, group), gather(weights, group), sum(lengths[: rank(group)]))
+    if len(wanted.classes) and not 0 <= wanted.classes.min() <= wanted.classes.max() < sum(lengths):
+        raise ValueError(
+            f'Classes {int(wanted.classes.min())} to {int(wanted.classes.max())} of a table of {sum(lengths)}: they '
+            'are numbers of rows, from 0.'
+        )
+    losses = _TableCrossEntropy.apply(everything, table, wanted, temperature, group, bfloat16)
+    return losses[before : before + len(features)].mean()
+
+
+class _Wanted(NamedTuple):
+    """Targets of all samples: classes and weights ``(G, K)``, and the first class of this rank's rows."""
+
+    classes: Tensor
+    weights: Tensor
+    first: int
+
+
+class _Piece(NamedTuple):
+    """Some rows of the table: unit rows, their lengths, where they begin, and which targets are among them."""
+
+    rows: Tensor
+    lengths: Tensor
+    start: int
+    samples: Tensor
+    places: Tensor
+    entries: Tensor
+
+
+def _pieces(table: Tensor, wanted: _Wanted) -> Iterator[_Piece]:
+    own = (wanted.classes - wanted.first).flatten()
+    ordered, order = own.sort()
+    size = max(_LOGITS // max(len(wanted.classes), 1), 1)
+    starts = list(range(0, len(table), size))
+    bounds = torch.searchsorted(ordered, torch.tensor([*starts, len(table)], device=own.device)).tolist()
+    for start, low, high in zip(starts, bounds, bounds[1:]):
+        rows = table[start : start + size]
+        lengths = rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        entries = order[low:high]
+        samples = entries // wanted.classes.shape[1]
+        yield _Piece(rows / lengths, lengths, start, samples, ordered[low:high] - start, entries)
+
+
+class _TableCrossEntropy(torch.autograd.Function):
+    """Losses of all samples of all ranks, ``(G,)``."""
+
+    @staticmethod
+    def forward(
+        context: Any, features: Tensor, table: Tensor, wanted: _Wanted, temperature: float, group: Any, bfloat16: bool
+    ) -> Tensor:
+        scaled = features / temperature
+        total = features.new_full((len(features),), -torch.inf)
+        found = torch.zeros_like(wanted.weights).flatten()
+        for piece in _pieces(table, wanted):
+            logits = _product(scaled, piece.rows.T, bfloat16)
+            found[piece.entries] = logits[piece.samples, piece.places]
+            total = torch.logaddexp(total, logits.logsumexp(dim=1))
+        largest = max_over_ranks(total, group)
+        total = largest + sum_over_ranks((total - largest).exp(), group).log()
+        found = sum_over_ranks(found, group).view_as(wanted.weights)
+        context.save_for_backward(features, table, total)
+        context.settings = wanted, temperature, group, bfloat16
+        return total - (wanted.weights * found).sum(dim=1)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        features, table, total = context.saved_tensors
+        wanted, temperature, group, bfloat16 = context.settings
+        share = sum_over_ranks(gradient, group)  # each rank's loss knows its own samples only
+        scaled, back = features / temperature, torch.zeros_like(features)
+        table_gradient = torch.empty_like(table)
+        for piece in _pieces(table, wanted):
+            error = _product(scaled, piece.rows.T, bfloat16, -total[:, None]).exp_()
+            error.index_put_((piece.samples, piece.places), -wanted.weights.flatten()[piece.entries], accumulate=True)
+            error.mul_(share[:, None])
+            back += _product(error, piece.rows, bfloat16)
+            rows_gradient = _product(error.T, scaled, bfloat16)
+            along = (rows_gradient * piece.rows).sum(dim=1, keepdim=True)
+            where = slice(piece.start, piece.start + len(piece.rows))
+            torch.div(rows_gradient - along * piece.rows, piece.lengths * world_size(group), out=table_gradient[where])
+        return back / temperature, table_gradient, None, None, None, None
+
+
+def _product(left: Tensor, right: Tensor, bfloat16: bool, added: Tensor | None = None) -> Tensor:
+    if bfloat16:
+        product = (left.bfloat16() @ right.bfloat16()).to(left.dtype)
+        return product if added is None else product.add_(added)
+    return left @ right if added is None else torch.addmm(added.expand(-1, right.shape[1]), left, right)
