@@ -24,20 +24,24 @@ works() {
 import mmdet.apis, mmseg.apis, torch
 from mmcv.ops import nms
 
-assert len(nms(torch.tensor([[0.0, 0.0, 9.0, 9.0]] * 2), torch.tensor([0.9, 0.8]), 0.5)[1]) == 1
+device = 'cuda' if torch.cuda.is_available() else 'cpu'  # a build without a GPU in sight has no ops for one
+boxes, scores = torch.tensor([[0.0, 0.0, 9.0, 9.0]] * 2, device=device), torch.tensor([0.9, 0.8], device=device)
+assert len(nms(boxes, scores, 0.5)[1]) == 1
 PYTHON
 }
 
 # no_deps KEEP: lines of the requirements to install without what they ask for (KEEP empty), or the others (KEEP -v).
 no_deps() { sed 's/ *#.*//; /^$/d' "$requirements" | grep -E ${1:-} '^(imaug|onedl-)'; }
 
-# What a wheel depends on, as a folder name (its own name says which MMCV): torch, CUDA or CPU, Python, machine.
+# What a wheel depends on, as a folder name: MMCV, torch, CUDA or CPU, Python, machine.
 wheel_tag() {
-    "$python" - <<'PYTHON'
-import platform, sys, torch
+    "$python" - "${mmcv#*=}" <<'PYTHON'
+import os, platform, sys, torch
 
-device = f'cu{torch.version.cuda}' if torch.cuda.is_available() else 'cpu'
-print('torch' + torch.__version__.split('+')[0], device, sys.implementation.cache_tag, platform.machine(), sep='-')
+gpu = torch.cuda.is_available() or os.environ.get('FORCE_CUDA') == '1'
+device = f'gpu{torch.version.cuda or torch.version.hip}' if gpu else 'cpu'
+torch_release = 'torch' + torch.__version__.split('+')[0]
+print('mmcv' + sys.argv[1], torch_release, device, sys.implementation.cache_tag, platform.machine(), sep='-')
 PYTHON
 }
 
@@ -90,14 +94,18 @@ mmcv=$(no_deps | grep mmcv)
 "$python" -m pip install --quiet $(no_deps -v)
 "$python" -m pip install --quiet --no-deps $(no_deps | grep -v mmcv)
 wheels=${XDG_CACHE_HOME:-$HOME/.cache}/mmssl/wheels/$(wheel_tag)
-if ! ls "$wheels"/*.whl >/dev/null 2>&1; then
+install_wheel() { "$python" -m pip install --quiet --no-deps --force-reinstall "$wheels"/*.whl; }
+if ! ls "$wheels"/*.whl >/dev/null 2>&1 || { install_wheel && ! works; }; then
+    rm -rf "$wheels" && mkdir -p "$wheels"
     make_build_environment
-    mkdir -p "$wheels"
-    fetch_wheel "$wheels" || build_wheel "$wheels"
+    if ! fetch_wheel "$wheels" || { install_wheel && ! works; }; then
+        rm -f "$wheels"/*.whl
+        build_wheel "$wheels"
+    fi
+    install_wheel
 fi
-"$python" -m pip install --quiet --no-deps --force-reinstall "$wheels"/*.whl
 works || {
     tail -n 3 "$work/problem" >&2
-    mmssl_fail "MMCV was installed and does not work (above): delete $wheels and start again to build it anew."
+    mmssl_fail 'MMDetection, MMSegmentation and MMCV were installed and do not work (above).'
 }
 mmssl_say "installed MMDetection, MMSegmentation and MMCV with its compiled ops ($python; wheel kept in $wheels)"

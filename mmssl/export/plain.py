@@ -178,7 +178,7 @@ def loading_code(architecture: Architecture, target: Target, filename: str, pyra
         Lines that leave the network in ``network``; of a config for MMDetection and MMSegmentation.
     """
     if target in OPENMMLAB:
-        return _mm_loading_code(mm_settings(architecture, target), filename, pyramid)
+        return _mm_loading_code(mm_settings(architecture, target), target, filename, pyramid)
     block = 'Bottleneck' if architecture.bottleneck else 'BasicBlock'
     safe = filename.endswith('.safetensors')
     read = 'safetensors.torch.load_file(path)' if safe else 'torch.load(path, weights_only=True)'
@@ -194,11 +194,11 @@ def loading_code(architecture: Architecture, target: Target, filename: str, pyra
     return '\n'.join([*lines, f'path = {filename!r}', f'network.load_state_dict({read}, strict=True)'])
 
 
-def _mm_loading_code(settings: dict[str, Any], filename: str, pyramid: bool) -> str:
+def _mm_loading_code(settings: dict[str, Any], target: Target, filename: str, pyramid: bool) -> str:
     parts = {'backbone': ", type='ResNet'" + ''.join(f', {key}={value!r}' for key, value in settings.items())}
     if pyramid:
         parts['neck'] = ''
-    lines = []
+    lines = ['    pretrained=None,'] if target == 'mmseg' else []  # its own configs name weights there
     for part, more in parts.items():
         prefix = f", prefix='{part}.'" if pyramid else ''
         pretrained = f"dict(type='Pretrained', checkpoint={filename!r}{prefix})"

@@ -6,7 +6,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-_PREPARED = {'VOCDataset': 'voc', 'PascalVOCDataset': 'voc', 'CocoDataset': 'coco', 'CityscapesDataset': 'cityscapes'}
+# What tools/dataset_tools/prepare.py makes, by what stands in the paths of a data set.
+_PREPARED = {'VOC20': 'voc', 'SegmentationClass': 'voc', 'train2017': 'coco', 'val2017': 'coco', 'gtFine': 'cityscapes'}
+_TRAIN_IDS = '*_gtFine_labelTrainIds.png'
 
 
 def check_data(*dataloaders: Mapping[str, Any]) -> None:
@@ -62,11 +64,22 @@ def _paths(dataset: Mapping[str, Any]) -> Iterator[Path]:
     root = Path(dataset.get('data_root') or '')
     if annotations := dataset.get('ann_file'):
         yield root / annotations
-    for folder in dict(dataset.get('data_prefix') or {}).values():
-        yield root / folder
+    for key, folder in dict(dataset.get('data_prefix') or {}).items():
+        if key == 'sub_data_root':  # VOC's layout
+            yield from (root / folder / name for name in ('JPEGImages', 'Annotations'))
+        elif folder.startswith('gtFine') and (root / folder).is_dir():  # the official archive lacks these files
+            yield next((root / folder).rglob(_TRAIN_IDS), root / folder / _TRAIN_IDS)
+        else:
+            yield root / folder
 
 
 def _advice(dataset: Mapping[str, Any]) -> str:
-    name = _PREPARED.get(str(dataset['type']).rpartition('.')[2])
-    prepare = f'type  python tools/dataset_tools/prepare.py {name}  for what is needed, or ' if name else ''
-    return f'{prepare}give the folder with --data-root FOLDER.'
+    paths = f'{dataset.get("ann_file")} {dataset.get("data_prefix")} {dataset.get("data_root")}'
+    name = next((name for part, name in _PREPARED.items() if part in paths), None)
+    if name:
+        advice = f'type  python tools/dataset_tools/prepare.py {name}  for what is needed'
+    elif str(dataset['type']).endswith('CocoDataset'):
+        advice = 'type  python tools/dataset_tools/voc_to_coco.py ROOT OUT  where the boxes are in the layout of VOC'
+    else:
+        advice = 'put the data there'
+    return f'{advice}, or give its folder with --data-root FOLDER.'

@@ -12,20 +12,19 @@ from torch import Tensor
 class ResLayerExtraNorm(ResLayer):
     """The fifth stage on regions, and a batch norm after it, as MoCo's detectors on C4 features have it.
 
-    A backbone pre-trained without labels puts out features of any scale; the norm tames them. It trains, also where the
-    stage's own norms are frozen.
+    A backbone pre-trained without labels puts out features of any scale; the norm tames them.
 
     Args:
-        settings: Of MMDetection's ``ResLayer``.
+        norm_cfg: Config of all its norms.
+        settings: Further ones of MMDetection's ``ResLayer``; its depth is 50 or more.
 
     Source: MoCo (He et al., CVPR 2020), appendix, and its ``Res5ROIHeadsExtraNorm`` for Detectron2.
     """
 
     def __init__(self, norm_cfg: dict[str, Any], **settings: Any) -> None:
         super().__init__(norm_cfg=norm_cfg, **settings)
-        last_block = getattr(self, f'layer{self.stage + 1}')[-1]
-        channels = last_block.conv3.out_channels if hasattr(last_block, 'conv3') else last_block.conv2.out_channels
-        self.norm = build_norm_layer({**norm_cfg, 'requires_grad': True}, channels)[1]
+        channels = getattr(self, f'layer{self.stage + 1}')[-1].conv3.out_channels
+        self.norm = build_norm_layer(norm_cfg, channels)[1]
 
     def forward(self, regions: Tensor) -> Tensor:
         """Features of regions, ``(R, C, H, W)`` to ``(R, 2C, H/2, W/2)``."""

@@ -1,11 +1,12 @@
 """Pre-trained weights into a detector or a segmenter, every key of them."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from mmssl.export import backbone_weights, load_backbone, map_pyramid_keys, pyramid_weights, read_weights
+from mmssl.export import Match, backbone_weights, load_backbone, map_pyramid_keys, pyramid_weights, read_weights
 
 
 def load_pretrained(model: nn.Module, checkpoint: str | Path) -> list[str]:
@@ -23,48 +24,65 @@ def load_pretrained(model: nn.Module, checkpoint: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A key of one of these parts is not in the file with the right shape, or the file's pyramid does not
-            fit the detector's.
+        ValueError: A key of one of these parts is not in the file with the right shape, the file has blocks that the
+            model has not, or its pyramid does not fit the detector's.
     """
     weights = read_weights(checkpoint)
-    backbone = backbone_weights(weights)
-    report = [_fill('backbone', model.backbone, backbone, checkpoint)]
+    match = _fill('backbone', model.backbone, backbone_weights(weights), checkpoint)
+    backbone = _behind(match.prefix, backbone_weights(weights))
+    report = [_sentence('backbone', match, checkpoint)]
+    blocks = {key for key in backbone if re.match(r'layer\d+\.', key)} - match.state_dict.keys()
     shared = getattr(getattr(model, 'roi_head', None), 'shared_head', None)
     if shared is not None:
         stage = f'layer{shared.stage + 1}'
-        own = {key.removeprefix(f'{stage}.'): tensor for key, tensor in backbone.items() if key.startswith(stage)}
-        report.append(_fill(f'shared head ({stage})', getattr(shared, stage), own, checkpoint))
-    pyramid = _pyramid(weights)
-    if pyramid and hasattr(getattr(model, 'neck', None), 'lateral_convs'):
-        report.append(_fill_pyramid(model.neck, pyramid, checkpoint))
+        part = _fill(f'shared head ({stage})', getattr(shared, stage), _behind(f'{stage}.', backbone), checkpoint)
+        blocks -= {f'{stage}.{key}' for key in part.state_dict}
+        report.append(_sentence(f'shared head ({stage})', part, checkpoint))
+    blocks = {key for key in blocks if not key.endswith('num_batches_tracked')}
+    if blocks:
+        raise ValueError(
+            f'{checkpoint} is of a larger network: the model has no place for {len(blocks)} of its keys, such as '
+            f'{min(blocks)}. Give the checkpoint of this depth, or the config of the depth that was pre-trained.'
+        )
+    if pyramid := _pyramid(weights):
+        report.append(_fill_pyramid(getattr(model, 'neck', None), pyramid, checkpoint))
     return report
 
 
-def _fill(name: str, network: nn.Module, weights: Mapping[str, Tensor], checkpoint: str | Path) -> str:
+def _fill(name: str, network: nn.Module, weights: Mapping[str, Tensor], checkpoint: str | Path) -> Match:
     try:
-        match = load_backbone(weights, network)
+        return load_backbone(weights, network)
     except ValueError as error:
         raise ValueError(f'{checkpoint}, {name}: {error}') from error
+
+
+def _sentence(name: str, match: Match, checkpoint: str | Path) -> str:
     return f'{name}: {match.matched} of {match.total} keys loaded from {checkpoint}'
+
+
+def _behind(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}
 
 
 def _pyramid(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of a pyramid under the keys of MMDetection's FPN, from a checkpoint of ours or an exported file."""
     if trained := pyramid_weights(weights):
         return map_pyramid_keys(trained)
-    exported = ('neck.lateral_convs.', 'neck.fpn_convs.')
-    return {key.removeprefix('neck.'): tensor for key, tensor in weights.items() if key.startswith(exported)}
+    necks = _behind('neck.', weights)
+    return {key: tensor for key, tensor in necks.items() if key.startswith(('lateral_convs.', 'fpn_convs.'))}
 
 
-def _fill_pyramid(neck: nn.Module, pyramid: Mapping[str, Tensor], checkpoint: str | Path) -> str:
+def _fill_pyramid(neck: nn.Module | None, pyramid: Mapping[str, Tensor], checkpoint: str | Path) -> str:
     """All of the file must fit; levels of the detector beyond it (P7 of FCOS) stay as they are, and are named."""
+    if not hasattr(neck, 'lateral_convs'):
+        return f'feature pyramid of {checkpoint}: not used, the model has none'
     own = neck.state_dict()
     lost = [key for key, tensor in pyramid.items() if key not in own or own[key].shape != tensor.shape]
     if lost or not all(key in pyramid for key in own if key.startswith('lateral_convs.')):
         raise ValueError(
             f'{checkpoint} holds a feature pyramid that the neck cannot take ({len(lost)} of its {len(pyramid)} keys '
-            'do not fit): give the neck its levels (in_channels, start_level, out_channels), or export with '
-            '--target torchvision, which leaves the pyramid out.'
+            'do not fit): give the neck the same levels (in_channels, start_level, out_channels) and no norm_cfg, or '
+            'export the backbone alone with --target torchvision.'
         )
     neck.load_state_dict(pyramid, strict=False)
     new = sorted(own.keys() - pyramid.keys())

@@ -20,8 +20,9 @@ from mmssl.transfer.pretrained import load_pretrained
 class TransferRunner(Runner):
     """Fills the model from ``cfg.pretrained`` (None for an untrained one) after it has been initialised.
 
-    Beside that it makes several processes work without a GPU, where SyncBN becomes BN, and writes the figures of the
-    newest evaluation to ``result.json`` in the work folder. Everything else is MMEngine's.
+    Beside that it makes several processes work without a GPU, where SyncBN becomes BN, and leaves the figures of the
+    newest evaluation in the work folder: of a training in ``result.json``, of a test in ``result_test.json``.
+    Everything else is MMEngine's.
     """
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -38,7 +39,9 @@ class TransferRunner(Runner):
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for several processes, on CPUs too."""
         if self.distributed and not torch.cuda.is_available():
-            model_wrapper_cfg = {'type': 'MMDistributedDataParallel', 'device_ids': None, **(model_wrapper_cfg or {})}
+            settings = {'device_ids': None, 'broadcast_buffers': False}
+            settings['find_unused_parameters'] = self.cfg.get('find_unused_parameters', False)
+            model_wrapper_cfg = {'type': 'MMDistributedDataParallel', **settings, **(model_wrapper_cfg or {})}
         return super().wrap_model(model_wrapper_cfg, model)
 
     def _init_model_weights(self) -> None:
@@ -56,7 +59,10 @@ class TransferRunner(Runner):
         """
         try:
             return super().load_checkpoint(filename, map_location, strict, **settings)
-        except RuntimeError as error:  # PyTorch's message has a line a key
+        except RuntimeError as error:
+            if 'state dict' not in str(error):
+                raise
+            # The message has a line a key.
             first = ' '.join(str(error).split())[:300]
             raise ValueError(
                 f'{filename} does not hold this model: {first} ... Give the config it was trained with.'
@@ -74,18 +80,15 @@ class _Result(Hook):
     priority = 'VERY_LOW'
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
-        self._write(runner, metrics)
+        made = {'pretrained': runner.cfg.get('pretrained'), 'seed': runner.seed, 'iteration': runner.iter}
+        self._write(runner, 'result.json', made, metrics)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
-        self._write(runner, metrics)
+        self._write(runner, 'result_test.json', {'checkpoint': runner.cfg.get('load_from')}, metrics)
 
-    def _write(self, runner: Runner, metrics: dict[str, Any] | None) -> None:
-        result = {
-            'config': Path(runner.cfg.filename).stem if runner.cfg.filename else None,
-            'pretrained': str(runner.cfg.get('pretrained')),
-            'seed': runner.seed,
-            'iteration': runner.iter,
-            'metrics': {key: round(float(value), 4) for key, value in (metrics or {}).items()},
-        }
+    def _write(self, runner: Runner, name: str, made_from: dict[str, Any], metrics: dict[str, Any] | None) -> None:
+        config = Path(runner.cfg.filename).stem if runner.cfg.filename else None
+        figures = {key: round(float(value), 4) for key, value in (metrics or {}).items()}
         if is_main_process():
-            Path(runner.work_dir, 'result.json').write_text(json.dumps(result, indent=2) + '\n')
+            content = {'config': config, **made_from, 'metrics': figures}
+            Path(runner.work_dir, name).write_text(json.dumps(content, indent=2) + '\n')

@@ -22,10 +22,10 @@ def test_seeds_become_one_row_with_mean_and_deviation(tmp_path):
     assert table(folders, ['AP']).splitlines() == [
         '| run | seeds | AP |',
         '|---|---|---|',
-        '| fcos_moco | 2 | 0.350 ± 0.071 |',
-        '| fcos_none | 1 | 0.200 |',
+        f'| {tmp_path}/fcos_moco | 2 | 0.350 ± 0.071 |',
+        f'| {tmp_path}/fcos_none | 1 | 0.200 |',
     ]
-    assert table(folders).splitlines()[2] == '| fcos_moco | 2 | 0.350 ± 0.071 | 0.600 ± 0.141 |'
+    assert table(folders).splitlines()[2] == f'| {tmp_path}/fcos_moco | 2 | 0.350 ± 0.071 | 0.600 ± 0.141 |'
 
 
 def test_what_is_not_there_is_named(tmp_path):

@@ -2,6 +2,9 @@
 
 import json
 import os
+import re
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +34,7 @@ CONFIGS = sorted(
 SMALL = [path for path in CONFIGS if '_cpu_' in path.name]
 
 
-def parametrized(paths: list[Path], **marks: object):
+def parametrized(paths: list[Path]):
     """One case a config, by its name."""
     return pytest.mark.parametrize('path', paths, ids=lambda path: path.stem)
 
@@ -126,15 +129,95 @@ def test_a_config_has_an_importable_name_survives_a_dump_and_says_what_it_follow
     config = Config.fromfile(path)
     config.dump(tmp_path / 'dumped.py')
     assert Config.fromfile(tmp_path / 'dumped.py').pretty_text == config.pretty_text
-    assert path.read_text().startswith('# ')
+    assert re.search(r'protocol|recipe|for two cores|else as|As fcos', path.read_text(), re.IGNORECASE)
 
 
 @parametrized(CONFIGS)
 def test_data_that_is_not_there_is_named_with_what_to_type(path, tmp_path):
     cfg = Config.fromfile(path)
     move_data(cfg, str(tmp_path / 'nowhere'))
-    with pytest.raises(FileNotFoundError, match=r'has no .*nowhere.*(type  python tools/dataset_tools|--data-root)'):
+    advice = {
+        'voc0712': 'type  python tools/dataset_tools/prepare.py voc  for',
+        'voc12aug': 'type  python tools/dataset_tools/prepare.py voc  for',
+        'coco': 'type  python tools/dataset_tools/prepare.py coco  for',
+        'cityscapes': 'type  python tools/dataset_tools/prepare.py cityscapes  for',
+        'camvid': 'put the data there',
+        'bccd': 'voc_to_coco.py ROOT OUT' if path.stem.endswith('_coco') else 'put the data there',
+    }[path.parent.name]
+    with pytest.raises(FileNotFoundError, match=rf'has no .*nowhere.*{advice}.*--data-root FOLDER'):
         check_data(cfg.train_dataloader)
+
+
+@pytest.mark.parametrize(
+    ('name', 'lost'),
+    [
+        ('mmdetection/voc0712/faster_rcnn_r50_c4_24k_voc0712.py', 'VOC2012/JPEGImages'),
+        ('mmsegmentation/cityscapes/fcn_r50_d8_40k_cityscapes_769x769.py', 'gtFine/train/aachen'),
+    ],
+)
+def test_pictures_and_masks_are_asked_for_too(name, lost, tmp_path):
+    getattr(layouts, Path(name).parent.name)(tmp_path)
+    cfg = Config.fromfile(FOLDER / name)
+    move_data(cfg, str(tmp_path))
+    check_data(cfg.train_dataloader)
+    shutil.rmtree(tmp_path / lost)
+    with pytest.raises(FileNotFoundError, match='JPEGImages|labelTrainIds'):
+        check_data(cfg.train_dataloader)
+
+
+PROTOCOLS = {  # iterations, steps, sides of the training pictures
+    'faster_rcnn_r50_c4_24k_voc0712': (24000, [18000, 22000], range(480, 801, 32)),
+    'mask_rcnn_r50_c4_1x_coco': (90000, [60000, 80000], range(640, 801, 32)),
+    'mask_rcnn_r50_fpn_1x_coco': (90000, [60000, 80000], range(640, 801, 32)),
+    'mask_rcnn_r50_fpn_2x_coco': (180000, [120000, 160000], range(640, 801, 32)),
+}
+
+
+@parametrized([path for path in CONFIGS if path.stem in PROTOCOLS])
+def test_detectors_keep_the_protocol_of_moco(path):
+    cfg = Config.fromfile(path)
+    iterations, steps, sides = PROTOCOLS[path.stem]
+    assert (cfg.train_cfg.max_iters, cfg.param_scheduler[1].milestones) == (iterations, steps)
+    assert cfg.optim_wrapper.optimizer.to_dict() == dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=0.0001)
+    pipeline = next(iter(datasets(cfg.train_dataloader.dataset))).pipeline
+    scales = next(step.scales for step in pipeline if step.type == 'RandomChoiceResize')
+    assert [tuple(scale) for scale in scales] == [(1333, side) for side in sides]
+    assert cfg.train_dataloader.batch_size == 2
+    model = cfg.model
+    parts = [model.backbone, model.roi_head.get('shared_head')]
+    parts = [part for part in parts if part]
+    assert all(part.norm_cfg.to_dict() == dict(type='SyncBN', requires_grad=True) for part in parts)
+    assert all((part.norm_eval, part.style, part.get('init_cfg')) == (False, 'pytorch', None) for part in parts)
+    assert model.backbone.frozen_stages == -1
+    assert model.data_preprocessor.bgr_to_rgb and model.data_preprocessor.std == [58.395, 57.12, 57.375]
+    if '_fpn_' in path.stem:
+        heads = (model.neck, model.roi_head.bbox_head, model.roi_head.mask_head)
+        assert all(part.norm_cfg.type == 'SyncBN' for part in heads)
+        assert model.roi_head.bbox_head.type == 'Shared4Conv1FCBBoxHead'
+    else:
+        assert model.roi_head.shared_head.type == 'ResLayerExtraNorm'
+    if 'voc' in path.stem:
+        assert cfg.val_evaluator.eval_mode == '11points'
+        assert cfg.val_evaluator.iou_thrs == pytest.approx([0.5 + 0.05 * step for step in range(10)])
+        assert model.roi_head.bbox_head.num_classes == 20
+
+
+@parametrized([path for path in CONFIGS if '_r50_d8_' in path.stem])
+def test_segmenters_have_a_plain_stem_and_load_nothing_else(path):
+    cfg = Config.fromfile(path)
+    assert (cfg.model.pretrained, cfg.model.backbone.type) == (None, 'ResNet')
+    assert cfg.model.backbone.norm_cfg.type == 'SyncBN' and not cfg.model.backbone.norm_eval
+    assert cfg.train_cfg.max_iters == (40000 if 'cityscapes' in path.stem else 20000)
+
+
+def test_mixed_precision_without_a_gpu_is_one_sentence(tmp_path, monkeypatch):
+    layouts.bccd(tmp_path)
+    tool = runpy.run_path(str(FOLDER.parents[1] / 'tools/benchmarks/transfer.py'))
+    config = str(FOLDER / 'mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py')
+    monkeypatch.setattr(sys, 'argv', ['transfer.py', 'train', config, 'none', '--data-root', str(tmp_path), '--amp'])
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(SystemExit, match='ValueError: Mixed precision .* leave --amp out'):
+        tool['main']()
 
 
 def test_a_moved_data_root_moves_every_path_and_nothing_else():
@@ -193,7 +276,9 @@ def test_two_processes_train_and_the_trained_model_is_tested(tmp_path, backbones
     figures = json.loads((work / 'result.json').read_text())['metrics']
     command = ['bash', str(scripts / 'dist_test.sh'), str(config), str(work / 'epoch_1.pth'), '1', *options[:4]]
     assert subprocess.run(command, **environment).returncode == 0
-    assert json.loads((work / 'result.json').read_text())['metrics'] == pytest.approx(figures, abs=1e-3)
+    tested = json.loads((work / 'result_test.json').read_text())
+    assert tested['checkpoint'] == str(work / 'epoch_1.pth')
+    assert tested['metrics'] == pytest.approx(figures, abs=1e-3)
     options[options.index('train_cfg.max_epochs=1')] = 'train_cfg.max_epochs=2'
     command = ['bash', str(scripts / 'dist_train.sh'), str(config), str(backbones['_r18_']), '2', '--resume', *options]
     resumed = subprocess.run(command, **environment)

@@ -82,7 +82,6 @@ def test_the_lines_of_config_that_load_it_load_all_of_it(pyramid, tmp_path):
     exec(loading_code(architecture_of(model.backbone.state_dict()), 'mmdet', str(path), pyramid), lines)
     cfg = Config.fromfile(SMALL_DETECTOR)
     cfg.merge_from_dict({'model': lines['model']})
-    cfg.model.neck.pop('norm_cfg')
     detector = built(cfg)
     detector.init_weights()
     assert_equal(detector.backbone.state_dict(), model.backbone.state_dict())
@@ -105,7 +104,6 @@ def test_a_detector_takes_backbone_and_pyramid_and_names_what_starts_anew(export
     else:
         torch.save({'state_dict': model.state_dict()}, path)
     cfg = Config.fromfile(SMALL_DETECTOR)
-    cfg.model.neck.pop('norm_cfg')
     cfg.model.neck.num_outs = 5
     detector = built(cfg)
     report = load_pretrained(detector, path)
@@ -128,6 +126,37 @@ def test_a_projection_is_not_taken_for_a_pyramid(tmp_path):
     }
     torch.save(weights, tmp_path / 'weights.pth')
     assert len(load_pretrained(built(SMALL_DETECTOR), tmp_path / 'weights.pth')) == 1
+
+
+@pytest.mark.parametrize(
+    'base',
+    [
+        'fcn/fcn_r50-d8_4xb2-40k_cityscapes-769x769.py',
+        'deeplabv3plus/deeplabv3plus_r50-d8_4xb4-20k_voc12aug-512x512.py',
+    ],
+)
+def test_the_lines_fit_a_config_of_mmsegmentation_itself(base, tmp_path):
+    network = trained(depth=50)
+    path = export_backbone(network, tmp_path / 'weights.pth', 'mmseg')
+    lines = loading_code(architecture_of(network.state_dict()), 'mmseg', str(path))
+    (tmp_path / 'config.py').write_text(f"_base_ = 'mmseg::{base}'\n{lines}\n")
+    segmenter = built(str(tmp_path / 'config.py'))
+    segmenter.init_weights()
+    assert_equal(segmenter.backbone.state_dict(), network.state_dict())
+
+
+def test_weights_under_another_prefix_reach_the_shared_head_too(tmp_path):
+    network = trained(depth=50)
+    torch.save({f'module.{key}': tensor for key, tensor in network.state_dict().items()}, tmp_path / 'weights.pth')
+    detector = built('configs/benchmarks/mmdetection/coco/mask_rcnn_r50_c4_1x_coco.py')
+    load_pretrained(detector, tmp_path / 'weights.pth')
+    assert_equal(detector.roi_head.shared_head.layer4.state_dict(), network.layer4.state_dict())
+
+
+def test_a_pyramid_without_use_is_named(tmp_path):
+    path = export_backbone(with_pyramid(), tmp_path / 'weights.pth', 'mmseg')
+    report = load_pretrained(built(SMALL_SEGMENTER), path)
+    assert report[1].endswith('not used, the model has none')
 
 
 def test_a_segmenter_takes_the_backbone(tmp_path):
@@ -155,7 +184,10 @@ def test_the_fifth_stage_goes_to_the_shared_head_of_c4(tmp_path):
 
 def test_another_architecture_is_refused_in_a_sentence_that_names_the_part(tmp_path):
     path = export_backbone(trained(depth=34, base_channels=16), tmp_path / 'weights.pth')
-    load_pretrained(built(SMALL_DETECTOR), path)  # a ResNet-18 is in it, block by block
+    with pytest.raises(
+        ValueError, match=r'is of a larger network: the model has no place for \d+ of its keys, such as lay'
+    ):
+        load_pretrained(built(SMALL_DETECTOR), path)  # a ResNet-18 is in it, block by block
     path = export_backbone(trained(depth=18), tmp_path / 'weights.pth')
     with pytest.raises(ValueError, match=r'weights\.pth, backbone: .* fits 0 of the 100 keys of ResNet'):
         load_pretrained(built(SMALL_DETECTOR), path)

@@ -30,7 +30,7 @@ def table(work_dirs: list[Path], metrics: list[str] | None = None) -> str:
     Raises:
         SystemExit: A run has no such figure, or no figures at all.
     """
-    runs = [(re.sub(r'_\d+$', '', folder.name), _figures(folder)) for folder in work_dirs]
+    runs = [(re.sub(r'_\d+$', '', str(folder)), _figures(folder)) for folder in work_dirs]
     common = [key for key in runs[0][1] if all(key in figures for _, figures in runs)]
     lacking = [key for key in metrics or [] if key not in common]
     if lacking:

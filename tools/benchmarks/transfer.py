@@ -1,8 +1,8 @@
 """Fine-tune and test detectors and segmenters: tools/benchmarks/transfer.py {train,test} CONFIG CHECKPOINT.
 
 train: CHECKPOINT is the pre-trained backbone (a checkpoint of mmssl or an exported file), or the word none for an
-untrained one. Every key of the detector's backbone must be in it. test: CHECKPOINT is the trained model. Both leave the
-figures of the newest evaluation in WORK_DIR/result.json.
+untrained one. Every key of the detector's backbone must be in it. test: CHECKPOINT is the trained model. The figures
+of the newest evaluation are left in WORK_DIR/result.json, and those of a test in WORK_DIR/result_test.json.
 """
 
 import argparse
@@ -22,6 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', help='where logs and checkpoints go; work_dirs/<name of the config> by default')
     parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work directory')
     parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     parser.add_argument('--seed', type=int, default=0)
     add_common_options(parser)
     return parser.parse_args()
@@ -29,14 +30,22 @@ def parse_args() -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> Config:
     """The config with what the command line says."""
+    import torch
+
+    from mmssl.dependencies import require_transfer
     from mmssl.transfer import check_data, move_data
 
     cfg = read_config(args, 'one under configs/benchmarks/mmdetection or configs/benchmarks/mmsegmentation')
+    require_transfer(cfg.default_scope)
     if args.data_root:
         move_data(cfg, args.data_root)
     cfg.randomness = {'seed': args.seed}
     cfg.resume = args.resume
+    if args.auto_scale_lr:
+        cfg.auto_scale_lr.enable = True
     if args.amp:
+        if not torch.cuda.is_available():
+            raise ValueError('Mixed precision (--amp), but there is no GPU: leave --amp out, training is in float32.')
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     if args.work == 'train':
         cfg.pretrained = None if args.checkpoint == 'none' else args.checkpoint
@@ -51,10 +60,6 @@ def main() -> None:
     """Build the runner, and train or test."""
     args = parse_args()
     try:
-        from mmssl.dependencies import require_transfer
-
-        for package in ('mmdet', 'mmseg'):
-            require_transfer(package)
         cfg = load_config(args)
         from mmssl.transfer import TransferRunner
 

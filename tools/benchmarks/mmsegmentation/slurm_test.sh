@@ -4,7 +4,8 @@
 #   bash tools/benchmarks/mmsegmentation/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of transfer.py]
 #
 # CHECKPOINT is the trained segmenter.
-# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are those of tools/slurm_train.sh.
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are those of tools/slurm_train.sh. A job that is cut off loses what it did since
+# the newest checkpoint; train again with --resume.
 
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

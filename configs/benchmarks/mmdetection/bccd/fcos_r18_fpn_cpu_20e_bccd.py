@@ -23,7 +23,6 @@ model = dict(
         start_level=1,
         add_extra_convs='on_output',
         num_outs=4,
-        norm_cfg=norm_cfg,
     ),
     bbox_head=dict(
         type='FCOSHead',

@@ -1,8 +1,8 @@
 # Faster R-CNN R50-C4 on VOC07+12 trainval, tested on VOC07 test, 24,000 iterations of 16 pictures. Protocol of MoCo (He et
 # al., CVPR 2020), which PixPro, InterCLR and others follow: every layer trains, SyncBN, a norm after the fifth stage, shorter
 # side 480 to 800, steps at 18,000 and 22,000. AP is the mean over IoU .5 to .95 with VOC07's 11 points, as Detectron2 has it.
-# Where it differs: boxes marked difficult do not train here (in Detectron2 they do), and batch-norm statistics are not
-# estimated anew before testing (PixPro's PRECISE_BN).
+# Where it differs: boxes marked difficult count as background here (in Detectron2 they train), and batch-norm statistics are
+# not estimated anew before testing (PRECISE_BN there).
 _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50-caffe-c4.py',
     'mmdet::_base_/datasets/voc0712.py',

@@ -3,3 +3,4 @@
 _base_ = 'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb2-40k_cityscapes-769x769.py'
 
 model = dict(pretrained=None, backbone=dict(type='ResNet'))
+auto_scale_lr = dict(enable=False, base_batch_size=8)
