@@ -56,7 +56,7 @@ def checkout(tmp_path: Path) -> Path:
     """A folder with the scripts and the stand-ins."""
     root = tmp_path / 'a checkout'  # the blank is on purpose
     shutil.copytree(TOOLS, root / 'tools', ignore=shutil.ignore_patterns('*.py', '__pycache__'))
-    for name in ('train.py', 'test.py'):
+    for name in ('train.py', 'test.py', 'benchmarks/transfer.py'):
         (root / 'tools' / name).write_text(NOTE)
     (root / 'requirements').mkdir()
     (root / 'requirements/runtime.txt').write_text('torch\n')
@@ -165,6 +165,25 @@ def test_slurm_train_starts_a_task_a_gpu(checkout: Path) -> None:
     assert len({rank['env']['MASTER_PORT'] for rank in ranks.values()}) == 1
     for rank in ranks.values():
         assert rank['argv'][1:] == ['config.py', '--work-dir', 'my work', '--launcher', 'slurm', '--resume']
+
+
+@pytest.mark.parametrize('work', ['train', 'test'])
+@pytest.mark.parametrize('package', ['mmdetection', 'mmsegmentation'])
+def test_scripts_for_other_packages_pass_on_config_and_checkpoint(checkout: Path, package: str, work: str) -> None:
+    path = put_on_path(checkout / 'bin', 'srun', f'#!{sys.executable}\n{SRUN}')
+    wanted = [work, 'config.py', 'the weights.pth', '--launcher']
+    arguments = {
+        'pytorch': (f'benchmarks/{package}/dist_{work}.sh', *wanted[1:3], '1', '--seed', '3'),
+        'slurm': (f'benchmarks/{package}/slurm_{work}.sh', 'gpu', 'job', *wanted[1:3], '--seed', '3'),
+    }
+    for launcher, call in arguments.items():
+        result = launch(checkout, *call, PATH=path, GPUS='1')
+        assert result.returncode == 0, result.stderr
+        assert notes(checkout)['0']['argv'][1:] == [*wanted, launcher, '--seed', '3']
+        (checkout / 'notes/0.json').unlink()
+        short = launch(checkout, *call[:2], PATH=path)
+        assert short.returncode == 2
+        assert f'tools/{call[0]}' in short.stderr
 
 
 @pytest.mark.slow
