@@ -31,6 +31,8 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
         draws = torch.arange(BATCH) + BATCH * step
         parts = [part.split(sizes)[rank] for part in (samples[step], draws, *(view[step] for view in views))]
         boxes = make_boxes(step).split(sizes, dim=1)[rank]
+        for memory in model.memories().values():
+            memory.begin_epoch(step // 2)
         optimizer.zero_grad()
         found = wrapped(parts[2:], Batch(sample_idx=parts[0], draw=parts[1], boxes=boxes), mode='loss')
         loss = sum(value for name, value in found.items() if 'loss' in name)

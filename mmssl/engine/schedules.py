@@ -22,6 +22,7 @@ class WarmupCosineLR(_ParamScheduler):
         end_factor: Rate that the cosine tends to, as a fraction of the full rate.
         warmup_reaches_base: Whether the last warm-up step already has the full rate (SwAV) or the first one after it.
         first: Number of the first step; 1 for InvP, whose code counts epochs from 1.
+        idle: Steps at a rate of 0 before all that (CoKe's first epoch, in which it only clusters).
         by_epoch: Whether a step is an epoch.
 
     Source: facebookresearch/swav, ``main_swav.py`` (a table of one rate an iteration).
@@ -36,24 +37,38 @@ class WarmupCosineLR(_ParamScheduler):
         end_factor: float = 0.0,
         warmup_reaches_base: bool = False,
         first: int = 0,
+        idle: int = 0,
         by_epoch: bool = True,
         **scheduler: Any,
     ) -> None:
         self.warmup, self.warmup_factor = warmup, warmup_factor
         self.end_factor, self.warmup_reaches_base, self.first = end_factor, warmup_reaches_base, first
+        self.idle = idle
         super().__init__(optimizer, 'lr', end=end, by_epoch=by_epoch, **scheduler)
 
     @classmethod
     def build_iter_from_epoch(
-        cls, *args: Any, end: int, epoch_length: int, warmup: float = 0, by_epoch: bool = True, **settings: Any
+        cls,
+        *args: Any,
+        end: int,
+        epoch_length: int,
+        warmup: float = 0,
+        idle: float = 0,
+        by_epoch: bool = True,
+        **settings: Any,
     ) -> 'WarmupCosineLR':
         """Turn lengths in epochs into lengths in steps; MMEngine calls it for ``convert_to_iter_based=True``."""
-        steps, warmup_steps = end * epoch_length, round(warmup * epoch_length)
-        return cls(*args, end=steps, warmup=warmup_steps, by_epoch=False, **settings)
+        lengths = {'warmup': round(warmup * epoch_length), 'idle': round(idle * epoch_length)}
+        return cls(*args, end=end * epoch_length, by_epoch=False, **lengths, **settings)
 
     def _get_value(self) -> list[float]:
-        step = self.last_step + self.first
+        step = self.last_step + self.first - self.idle
+        if step < 0:
+            return [0.0 for _ in self.base_values]
+        if self.idle:
+            step = max(step, 1)  # CoKe's code never learns with a rate of 0 after its first epoch
+        length = self.end - self.idle
         factor = warmup_cosine(
-            step, self.end, 1.0, self.end_factor, self.warmup, self.warmup_factor, self.warmup_reaches_base
+            step, length, 1.0, self.end_factor, self.warmup, self.warmup_factor, self.warmup_reaches_base
         )
         return [base * factor for base in self.base_values]

@@ -11,6 +11,13 @@ from mmssl.functional.collectives import (
     sum_over_ranks,
     world_size,
 )
+from mmssl.functional.constrained import (
+    averaged_slots,
+    constrained_assignment,
+    dual_ascent,
+    moved_centroids,
+    slot_weights,
+)
 from mmssl.functional.contrast import contrast, info_nce, noise_contrastive, nt_xent
 from mmssl.functional.inter_image import (
     arc_margin,
@@ -56,11 +63,13 @@ from mmssl.functional.whiten import whiten
 __all__ = [
     'Shuffle',
     'arc_margin',
+    'averaged_slots',
     'bank_scores',
     'chosen_scores',
     'class_weights',
     'cluster_means',
     'cluster_members',
+    'constrained_assignment',
     'contains',
     'contrast',
     'cosine_margin',
@@ -68,6 +77,7 @@ __all__ = [
     'draw_from_pool',
     'draw_members',
     'draw_others',
+    'dual_ascent',
     'gather',
     'gather_with_gradient',
     'hardest_others',
@@ -86,6 +96,7 @@ __all__ = [
     'max_over_ranks',
     'mean_over_ranks',
     'most_similar',
+    'moved_centroids',
     'nearest_centroids',
     'noise_contrastive',
     'nt_xent',
@@ -102,6 +113,7 @@ __all__ = [
     'seed_cpu',
     'shard_of',
     'sinkhorn',
+    'slot_weights',
     'split_in_two',
     'sum_over_ranks',
     'swapped_prediction',

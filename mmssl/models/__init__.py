@@ -4,6 +4,7 @@ from mmssl.models.algorithms import (
     NPID,
     ODC,
     BaseAlgorithm,
+    CoKe,
     DeepCluster,
     DenseCL,
     InterCLR,
@@ -18,7 +19,15 @@ from mmssl.models.algorithms import (
 from mmssl.models.backbones import ResNet, TimmBackbone
 from mmssl.models.data_preprocessor import DataPreprocessor
 from mmssl.models.heads import ClusterHead, InterImageHead, PixelPropagation, Prototypes
-from mmssl.models.memories import BaseMemory, ClusterMemory, EMATeacher, FeatureBank, FirstValue, Queue
+from mmssl.models.memories import (
+    BaseMemory,
+    ClusterMemory,
+    ConstrainedClusters,
+    EMATeacher,
+    FeatureBank,
+    FirstValue,
+    Queue,
+)
 from mmssl.models.necks import FPN, ConvMLPNeck, MLPNeck, ODCNeck
 
 __all__ = [
@@ -29,6 +38,8 @@ __all__ = [
     'BaseMemory',
     'ClusterHead',
     'ClusterMemory',
+    'CoKe',
+    'ConstrainedClusters',
     'ConvMLPNeck',
     'DataPreprocessor',
     'DeepCluster',

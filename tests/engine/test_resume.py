@@ -32,6 +32,7 @@ MORE = {  # what 112 pictures and two epochs need, and parts of a method that it
     'invp': 'model.update(num_background=50)\ncustom_hooks[0].update(until=1)',
     'odc': "model['clusters'].update(num_clusters=6, min_cluster=8)",
     'deepcluster': "model['clusters'].update(num_clusters=9, pca=12)",
+    'coke': 'model.update(num_clusters=[6, 9])',
     'interclr': INTERCLR,
 }
 

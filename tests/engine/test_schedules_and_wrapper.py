@@ -36,6 +36,18 @@ def test_rates_of_a_run_equal_the_swav_table(name):
     assert rates == pytest.approx(case['lr'], rel=1e-12)
 
 
+def test_an_idle_epoch_and_what_follows_equal_the_coke_table():
+    case = golden('coke/lr_schedule.json')
+    wrapper, _ = _wrapper(case['base_lr'])
+    length = case['iters_per_epoch']
+    schedule = WarmupCosineLR.build_iter_from_epoch(
+        wrapper, end=case['epochs'], epoch_length=length, warmup=case['warmup_epoch'] - 1, idle=1
+    )
+    for epoch, iteration, rate in case['rows']:
+        schedule.last_step = epoch * length + iteration
+        assert schedule._get_value() == pytest.approx([rate], rel=1e-9, abs=1e-15)
+
+
 def test_a_warm_up_from_zero_rises_and_groups_keep_their_ratio():
     parameters = [torch.nn.Parameter(torch.ones(1)) for _ in range(2)]
     optimizer = torch.optim.SGD([{'params': parameters[:1]}, {'params': parameters[1:], 'lr': 10.0}], lr=1.0)

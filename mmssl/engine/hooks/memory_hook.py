@@ -46,7 +46,7 @@ class MemoryHook(Hook):
         """Tell memories the epoch, and prepare those that want it."""
         wanting = []
         for memory in runner.algorithm.memories().values():
-            memory.epoch = runner.epoch
+            memory.begin_epoch(runner.epoch)
             wanting += [memory] if memory.wants_preparation(runner.epoch) else []
         if wanting:
             features = self._features(runner)

@@ -1,6 +1,7 @@
 """One file a method: how its parts meet."""
 
 from mmssl.models.algorithms.base import BaseAlgorithm
+from mmssl.models.algorithms.coke import CoKe
 from mmssl.models.algorithms.deepcluster import DeepCluster
 from mmssl.models.algorithms.densecl import DenseCL
 from mmssl.models.algorithms.interclr import InterCLR, InterCLRSimCLR
@@ -17,6 +18,7 @@ __all__ = [
     'NPID',
     'ODC',
     'BaseAlgorithm',
+    'CoKe',
     'DeepCluster',
     'DenseCL',
     'InterCLR',

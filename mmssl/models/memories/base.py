@@ -19,7 +19,7 @@ class BaseMemory(nn.Module):
 
     Attributes:
         seed: Of the run; set by MemoryHook before ``allocate``.
-        epoch: Number of the running epoch, from 0; set by MemoryHook before each epoch.
+        epoch: Number of the running epoch, from 0.
     """
 
     seed: int = 0
@@ -34,6 +34,14 @@ class BaseMemory(nn.Module):
         Raises:
             ValueError: The memory does not fit the data; the message names a size that does.
         """
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Runs on every rank before an epoch, also where a run is resumed inside one: a second call changes nothing.
+
+        Args:
+            epoch: Its number, from 0.
+        """
+        self.epoch = epoch
 
     def wants_preparation(self, epoch: int) -> bool:
         """Whether :meth:`prepare` has to run before this epoch. What has been prepared must be told from buffers."""

@@ -1,0 +1,102 @@
+"""Online k-means whose clusters are kept from running empty by a price on each."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from mmssl.functional.precision import in_float32
+
+
+@in_float32
+def constrained_assignment(features: Tensor, centroids: Tensor, duals: Tensor) -> Tensor:
+    """The cluster whose inner product and bonus together are largest.
+
+    Args:
+        features: Shape ``(B, D)``.
+        centroids: Shape ``(K, D)``.
+        duals: Bonus of each cluster, shape ``(K,)``.
+
+    Returns:
+        int64, shape ``(B,)``.
+
+    Source: CoKe, eq. 6 (Qian et al., CVPR 2022), and idstcv/CoKe.
+    """
+    return torch.addmm(duals, features, centroids.T).argmax(dim=1)
+
+
+@in_float32
+def dual_ascent(duals: Tensor, labels: Tensor, rate: float, ratio: float) -> Tensor:
+    """Raise the bonus of clusters that get less than ``ratio`` of their equal share, and lower it for those with more.
+
+    Args:
+        duals: Shape ``(K,)``.
+        labels: What a batch was assigned to, shape ``(B,)``.
+        rate: Of the ascent.
+        ratio: Least size of a cluster, as a share of ``N / K``; 1 asks for equal sizes, and bonuses may then become
+            negative.
+
+    Returns:
+        Shape ``(K,)``.
+    """
+    counts = torch.bincount(labels, minlength=len(duals)).to(duals)
+    risen = duals + rate * (ratio / len(duals) - counts / max(len(labels), 1))
+    return risen if ratio == 1 else risen.clamp_min(0)
+
+
+@in_float32
+def moved_centroids(
+    centroids: Tensor, counts: Tensor, features: Tensor, labels: Tensor, unit_length: bool
+) -> tuple[Tensor, Tensor]:
+    """Running means of the members of an epoch, after one more batch.
+
+    Args:
+        centroids: Shape ``(K, D)``.
+        counts: Members so far in this epoch, shape ``(K,)``.
+        features: Shape ``(B, D)``.
+        labels: Their clusters, shape ``(B,)``.
+        unit_length: Make the centroids that moved unit; those that got no member stay as they are.
+
+    Returns:
+        The centroids and the counts after the batch.
+    """
+    members = one_hot(labels, len(counts)).to(features)  # (B, K)
+    new = members.sum(dim=0)
+    moved = new > 0
+    total = counts + new
+    share = (new / total.clamp_min(1))[:, None]
+    means = members.T @ features / new.clamp_min(1)[:, None]
+    result = torch.where(moved[:, None], (1 - share) * centroids + share * means, centroids)
+    if unit_length:
+        result = torch.where(moved[:, None], result / result.norm(dim=1, keepdim=True).clamp_min(1e-12), result)
+    return result, total
+
+
+def averaged_slots(classes: Tensor, values: Tensor, labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Running averages of one-hot labels, of which each sample keeps only a few classes.
+
+    A label that has a slot adds to it; another one takes the slot of the smallest value.
+
+    Args:
+        classes: Class in each slot, -1 where it is free, shape ``(B, S)``.
+        values: Value of each slot, 0 where it is free; they sum to 1; shape ``(B, S)``.
+        labels: New labels, shape ``(B,)``.
+        share: Weight of the new label in the average; 1 forgets what was there.
+
+    Returns:
+        Classes and values after it.
+
+    Source: CoKe, the soft labels of the single-view form; idstcv/CoKe.
+    """
+    present = classes == labels[:, None]
+    place = torch.where(present.any(dim=1), present.int().argmax(dim=1), values.argmin(dim=1))[:, None]
+    evicted = torch.where(present.any(dim=1, keepdim=True), torch.zeros_like(values[:, :1]), values.gather(1, place))
+    kept = values.scatter(1, place, values.gather(1, place) - evicted)
+    values = kept * ((1 - share) / (1 - evicted).clamp_min(1e-12))
+    return classes.scatter(1, place, labels[:, None].to(classes)), values.scatter_add(
+        1, place, torch.full_like(evicted, share)
+    )
+
+
+def slot_weights(values: Tensor, temperature: float) -> Tensor:
+    """Softmax over the slots that hold something: ``(B, S)`` to ``(B, S)``, 0 for free slots."""
+    return torch.where(values > 0, values / temperature, -torch.inf).softmax(dim=1).nan_to_num(0.0)

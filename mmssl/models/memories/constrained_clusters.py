@@ -1,0 +1,181 @@
+"""Clusters of a least size, found online and used one epoch later."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from mmssl.functional import (
+    averaged_slots,
+    constrained_assignment,
+    dual_ascent,
+    gather,
+    hash_seed,
+    moved_centroids,
+    slot_weights,
+)
+from mmssl.models.memories.base import BaseMemory
+from mmssl.models.memories.feature_bank import last_occurrences
+from mmssl.registry import MEMORIES
+
+_START = 0xC0CE  # tells the seed of the first centroids from those of other draws
+
+
+@MEMORIES.register_module()
+class ConstrainedClusters(BaseMemory):
+    """Online k-means with a least size of the clusters; the labels of an epoch are learned in the next one.
+
+    Within an epoch, samples are assigned to ``current``, whose centroids follow the features, while the method learns
+    with the labels and the centroids (``targets``) of the epoch before. Every rank does the same work on the features
+    of all ranks. Where a sample occurs twice in a global batch, its last label counts.
+
+    Buffers: ``targets`` and ``current`` ``(K, dim)``; ``duals`` and ``counts`` ``(K,)``; ``labels`` ``(N,)`` int32, -1
+    before the first visit; ``started``, the epoch that the counts belong to, -1 before the first; with soft labels
+    ``slots`` ``(N, S)`` int32 and ``values`` ``(N, S)``.
+
+    Args:
+        num_clusters: K.
+        dim: Width of the features.
+        ratio: Least size of a cluster as a share of ``N / K``; 1 asks for equal sizes.
+        dual_rate: Step of the prices that keep the size.
+        soft_from: Epoch from which on the centroids are averaged over epochs, and labels become soft one epoch later;
+            0 for never (the single-view form has it).
+        num_slots: Classes that a soft label may have.
+        soft_temperature: Sharpens soft labels.
+
+    Source: CoKe, section 3 (Qian et al., CVPR 2022), and idstcv/CoKe for the order of operations.
+    """
+
+    targets: Tensor
+    current: Tensor
+    duals: Tensor
+    counts: Tensor
+    labels: Tensor
+    started: Tensor
+    slots: Tensor
+    values: Tensor
+
+    def __init__(
+        self,
+        num_clusters: int,
+        dim: int,
+        ratio: float = 0.4,
+        dual_rate: float = 20.0,
+        soft_from: int = 0,
+        num_slots: int = 5,
+        soft_temperature: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if not 0 <= ratio <= 1:
+            raise ValueError(f'ratio={ratio} of ConstrainedClusters: it is a share of N / K, from 0 to 1.')
+        self.ratio, self.dual_rate, self.soft_from = ratio, dual_rate, soft_from
+        self.num_slots, self.soft_temperature = num_slots if soft_from else 0, soft_temperature
+        for name in ('targets', 'current'):
+            self.register_buffer(name, torch.zeros(num_clusters, dim))
+        for name in ('duals', 'counts'):
+            self.register_buffer(name, torch.zeros(num_clusters))
+        self.register_buffer('labels', torch.zeros(0, dtype=torch.int32))
+        self.register_buffer('started', torch.tensor(-1))
+        self.register_buffer('slots', torch.zeros(0, self.num_slots, dtype=torch.int32))
+        self.register_buffer('values', torch.zeros(0, self.num_slots))
+        self._staged: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def averaging(self) -> bool:
+        """Whether this epoch's centroids go into an average over epochs."""
+        return 0 < self.soft_from <= self.epoch
+
+    @property
+    def health(self) -> dict[str, Tensor]:
+        """For the log: ``smallest_cluster``, the least size in this epoch so far as a share of the mean size."""
+        return {'smallest_cluster': self.counts.min() / self.counts.mean().clamp_min(1e-12)}
+
+    def allocate(self, num_samples: int) -> None:
+        """Make labels for every sample, and centroids by chance, the same on every rank.
+
+        Raises:
+            ValueError: More clusters than samples.
+        """
+        num_clusters = len(self.counts)
+        if num_clusters > num_samples:
+            raise ValueError(
+                f'{num_clusters} clusters, but the data set has {num_samples} samples: set num_clusters to '
+                f'{max(num_samples // 20, 1)} or less.'
+            )
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, _START, num_clusters))
+        rows = torch.randn(num_clusters, self.targets.shape[1], generator=generator)
+        self.targets.copy_(normalize(rows, dim=1))
+        self.current.copy_(self.targets)
+        self.labels = self.labels.new_full((num_samples,), -1)
+        self.slots = self.slots.new_full((num_samples, self.num_slots), -1)
+        self.values = self.values.new_zeros(num_samples, self.num_slots)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """The centroids of the epoch before become those that are learned; nothing where the epoch goes on."""
+        super().begin_epoch(epoch)
+        ended = int(self.started)
+        if epoch == ended:
+            return
+        if ended >= 0 and 0 < self.soft_from <= ended:
+            share = 1 / (ended - self.soft_from + 1)
+            mixed = (1 - share) * self.targets + share * normalize(self.current, dim=1)
+            self.targets.copy_(normalize(mixed, dim=1))
+            self.current.copy_(self.targets)
+        elif ended >= 0:
+            self.targets.copy_(self.current)
+        self.counts.zero_()
+        self.started.fill_(epoch)
+
+    def read(self, sample_idx: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The labels to learn: of the epoch before; in the first epoch those of the features as they are now.
+
+        Args:
+            sample_idx: Numbers of the samples, shape ``(B,)``.
+            features: Their features, shape ``(B, dim)``.
+
+        Returns:
+            Clusters, int64, and their weights, both ``(B, S)``, with ``S`` 1 for hard labels. A sample that had no
+            label yet has weights of 0.
+        """
+        if self.averaging and self.epoch > self.soft_from:
+            found, values = self.slots[sample_idx].long(), self.values[sample_idx]
+            return found.clamp_min(0), slot_weights(values, self.soft_temperature)
+        labels = self.labels[sample_idx].long() if self.epoch else self.assign(features)
+        return labels.clamp_min(0)[:, None], (labels >= 0).to(self.targets)[:, None]
+
+    def assign(self, features: Tensor) -> Tensor:
+        """Clusters of features, by the centroids of this epoch."""
+        centroids = self.targets if self.averaging else self.current
+        return constrained_assignment(features.detach().to(centroids), centroids, self.duals)
+
+    def stage(self, sample_idx: Tensor, features: Tensor) -> None:
+        """Keep what this rank saw for the next commit.
+
+        Args:
+            sample_idx: Numbers of the samples, int64, shape ``(B,)``.
+            features: What is clustered, shape ``(B, dim)``.
+        """
+        self._staged.append((sample_idx, features.detach().to(self.targets)))
+
+    def commit(self) -> None:
+        """Assign, then move prices and centroids, then store the labels."""
+        staged = zip(*self._staged, strict=True)
+        sample_idx, features = (gather(torch.cat(parts)) for parts in staged)
+        labels = self.assign(features)
+        self.duals.copy_(dual_ascent(self.duals, labels, self.dual_rate, self.ratio))
+        moved, counts = moved_centroids(self.current, self.counts, features, labels, not self.averaging)
+        self.current.copy_(moved)
+        self.counts.copy_(counts)
+        last = last_occurrences(sample_idx)
+        self._store(sample_idx[last], labels[last])
+        self.discard()
+
+    def _store(self, sample_idx: Tensor, labels: Tensor) -> None:
+        self.labels[sample_idx] = labels.to(self.labels)
+        if self.averaging:
+            share = 1 / (self.epoch - self.soft_from + 1)
+            slots, values = averaged_slots(self.slots[sample_idx], self.values[sample_idx], labels, share)
+            self.slots[sample_idx], self.values[sample_idx] = slots, values
+
+    def discard(self) -> None:
+        """Forget what was staged."""
+        self._staged.clear()
