@@ -1,0 +1,125 @@
+"""What the softmax over a table of a million classes costs, beside full logits.
+
+    python tools/benchmarks/speed/class_table.py [--num 1281167] [--dim 128] [--batch 256] [--rounds 3] [--json FILE]
+
+Forward and backward, in turns: the three products with the whole table that no form can do without (logits, and the
+gradients of features and table); ours, which makes the logits a second time, in pieces; and PyTorch's ``cross_entropy``
+on full logits. Memory is the most that a fresh process held above the table and its gradient.
+"""
+
+import argparse
+import json
+import multiprocessing
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+from memory import in_turns, resident
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from mmssl.functional import table_cross_entropy
+
+TEMPERATURE = 0.15
+
+
+def make(num: int, dim: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Features, table and targets by chance."""
+    generator = torch.Generator().manual_seed(0)
+    table = torch.empty(num, dim)
+    for part in table.split(100000):
+        part.copy_(normalize(torch.randn(part.shape, generator=generator), dim=1))
+    features = normalize(torch.randn(batch, dim, generator=generator), dim=1)
+    return features.requires_grad_(), table.requires_grad_(), torch.randint(num, (batch,), generator=generator)
+
+
+def products(features: Tensor, table: Tensor, targets: Tensor) -> None:
+    """Logits, and the two products of their gradient."""
+    with torch.no_grad():
+        logits = features @ table.T
+        logits @ table
+        logits.T @ features
+
+
+def ours(features: Tensor, table: Tensor, targets: Tensor) -> None:
+    """In pieces."""
+    table_cross_entropy(features, table, targets, TEMPERATURE).backward()
+
+
+def rough(features: Tensor, table: Tensor, targets: Tensor) -> None:
+    """In pieces, with products in bfloat16."""
+    table_cross_entropy(features, table, targets, TEMPERATURE, bfloat16=True).backward()
+
+
+def full(features: Tensor, table: Tensor, targets: Tensor) -> None:
+    """With all logits, of rows that are unit already."""
+    cross_entropy(features @ table.T / TEMPERATURE, targets).backward()
+
+
+FORMS: dict[str, Callable[[Tensor, Tensor, Tensor], None]] = {
+    'three products on whole matrices': products,
+    'mmssl': ours,
+    'mmssl, products in bfloat16': rough,
+    'cross_entropy on full logits': full,
+}
+
+
+def seconds_of(num: int, dim: int, batch: int, rounds: int) -> dict[str, float]:
+    """Median of each form, in turns."""
+    tensors = make(num, dim, batch)
+
+    def step(form: Callable[[Tensor, Tensor, Tensor], None]) -> None:
+        form(*tensors)
+        tensors[0].grad = tensors[1].grad = None
+
+    return in_turns({name: partial(step, form) for name, form in FORMS.items()}, rounds)
+
+
+def peak_megabytes(name: str, num: int, dim: int, batch: int, answer: Connection) -> None:
+    """In a fresh process: the most it held during one pass above what is there before, less the table's gradient."""
+    tensors = make(num, dim, batch)
+    FORMS[name](*(tensor[:1000].detach().requires_grad_() for tensor in tensors[:2]), tensors[2][:256] % 1000)
+    Path('/proc/self/clear_refs').write_text('5')  # forget the peak so far
+    before = resident('VmRSS')
+    FORMS[name](*tensors)
+    gradient = tensors[1].numel() * 4 / 1e6 if tensors[1].grad is not None else 0.0
+    answer.send((resident('VmHWM') - before) / 1000 - gradient)
+
+
+def memory_of(name: str, num: int, dim: int, batch: int) -> float:
+    """Peak of one form."""
+    context = multiprocessing.get_context('spawn')
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=peak_megabytes, args=(name, num, dim, batch, sender))
+    process.start()
+    sender.close()
+    found = receiver.recv()
+    process.join()
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--num', type=int, default=1281167, help='classes')
+    parser.add_argument('--dim', type=int, default=128)
+    parser.add_argument('--batch', type=int, default=256)
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--json', type=Path, help='also write the figures here')
+    args = parser.parse_args()
+    shape = (args.num, args.dim, args.batch)
+    found = {name: {'megabytes': memory_of(name, *shape)} for name in FORMS}
+    seconds = seconds_of(*shape, args.rounds)
+    least = seconds['three products on whole matrices']
+    print(f'{args.num:,} classes, {args.dim} dimensions, {args.batch} samples, median of {args.rounds}:')
+    for name, value in seconds.items():
+        found[name]['seconds'] = value
+        print(f'  {name:34s} {value:7.2f} s   {value / least:5.2f} x   {found[name]["megabytes"]:7.0f} MB more')
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()
