@@ -579,6 +579,13 @@ MUTATIONS = [
         'tests/models/test_coke.py',
     ),
     Mutation(
+        'a window wraps around itself instead of the data',
+        'mmssl/datasets/samplers.py',
+        ') % self.total',
+        ') % self.num_samples',
+        'tests/datasets/test_samplers.py',
+    ),
+    Mutation(
         'a missing key is let pass',
         'mmssl/export/weights.py',
         'if match.matched < match.total:',

@@ -3,6 +3,7 @@
 from mmengine.config import read_base
 
 from mmssl.engine.hooks import ScheduleHook
+from mmssl.engine.optimizers import FacebookLARS
 from mmssl.models import ConvMLPNeck, DataPreprocessor, PixelPropagation, PixPro, ResNet
 
 with read_base():
@@ -23,7 +24,8 @@ model = dict(
 )
 custom_hooks = [dict(type=ScheduleHook, attribute='teacher.momentum', start=0.99, end=1.0, curve='cosine', ahead=1)]
 train_dataloader['dataset']['views'].update(boxes=True)
-optim_wrapper['optimizer'].update(lr=0.1)
+train_dataloader['dataset']['views']['views'][0].update(jitter=(0.8, 0.8, 0.8, 0.2))
+optim_wrapper.update(optimizer=dict(type=FacebookLARS, lr=0.75, momentum=0.9, weight_decay=1e-5, eps=1e-8))
 train_cfg.update(max_epochs=60)
 auto_scale_lr.update(base_batch_size=32)
 default_hooks['checkpoint'].update(interval=20)

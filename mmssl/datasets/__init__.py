@@ -3,7 +3,7 @@
 from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.pictures import UnreadablePictureError, read_picture
-from mmssl.datasets.samplers import ClusterSampler, DrawSampler, RankBatchSampler
+from mmssl.datasets.samplers import ClusterSampler, DrawSampler, RankBatchSampler, SlidingWindowSampler
 from mmssl.datasets.sources import ArraySource, ImageFolder, ImageList, ImageSource, Subset
 from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.transforms import EvalView, MultiView, View
@@ -21,6 +21,7 @@ __all__ = [
     'ImageSource',
     'MultiView',
     'RankBatchSampler',
+    'SlidingWindowSampler',
     'Subset',
     'UnreadablePictureError',
     'View',

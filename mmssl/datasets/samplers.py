@@ -14,6 +14,7 @@ from mmssl.registry import DATA_SAMPLERS
 
 Key = tuple[int, int]  # index of the picture, number of the draw
 _ORDER = 0x0EDE2  # tells the seeds of orders from those of views
+_SWEEP = 0x53EE9  # and that of the order that windows slide over
 
 
 @DATA_SAMPLERS.register_module()
@@ -109,6 +110,46 @@ class ClusterSampler(DrawSampler):
         labels = self.memory.labels.cpu().numpy()
         share = -(-self.num_samples // len(np.unique(labels)))
         return torch.from_numpy(draw_evenly(labels, share, generator)[: self.num_samples])
+
+
+@DATA_SAMPLERS.register_module()
+class SlidingWindowSampler(DrawSampler):
+    """An epoch is a window over one order of the pictures, and the next one lies a stride further.
+
+    Pictures come back in the next epochs and then rest, so their rows of a table of classes learn in bursts. At its
+    end the order goes on from its beginning: every picture is in ``window / stride`` epochs of a sweep. The order and
+    the windows follow from seed and epoch, so a resumed run needs nothing saved.
+
+    Args:
+        dataset: Its length counts.
+        window: Pictures an epoch.
+        stride: Places between the beginnings of two windows.
+        seed: Of the run; the Runner gives it.
+
+    Raises:
+        ValueError: The window is larger than the data, or the stride than the window.
+
+    Source: PIC (Cao et al., NeurIPS 2020). The released sampler wraps around the window instead of the
+    data, and so never leaves the first window.
+    """
+
+    def __init__(self, dataset: Sized, window: int = 131072, stride: int = 16384, seed: int | None = 0) -> None:
+        super().__init__(dataset, seed=seed)
+        if not 1 <= stride <= window <= len(dataset):
+            raise ValueError(
+                f'A window of {window} pictures and a stride of {stride} over {len(dataset)} pictures: set '
+                f'train_dataloader.sampler.window to {len(dataset)} or less, and stride to the window or less.'
+            )
+        self.total, self.num_samples, self.stride = len(dataset), window, stride
+
+    def permutation(self) -> torch.Tensor:
+        """The order that windows slide over, the same in all epochs."""
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, 0, _SWEEP))
+        return torch.randperm(self.total, generator=generator)
+
+    def _order(self) -> torch.Tensor:
+        places = (self.epoch * self.stride + torch.arange(self.num_samples)) % self.total
+        return self.permutation()[places][super()._order()]
 
 
 def draw_evenly(labels: np.ndarray, share: int, generator: Any) -> np.ndarray:

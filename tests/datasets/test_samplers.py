@@ -8,7 +8,14 @@ import torch
 from mmengine.runner import Runner
 from torch import nn
 
-from mmssl.datasets import ClusterSampler, DrawSampler, RankBatchSampler, collate, samplers
+from mmssl.datasets import (
+    ClusterSampler,
+    DrawSampler,
+    RankBatchSampler,
+    SlidingWindowSampler,
+    collate,
+    samplers,
+)
 from tests.conftest import golden
 
 
@@ -207,3 +214,39 @@ def test_labels_that_change_within_an_epoch_are_refused() -> None:
 def test_a_cluster_sampler_without_clusters_is_refused() -> None:
     with pytest.raises(ValueError, match=r"ClusterMemory.*\['queue'\].*DrawSampler"):
         ClusterSampler(range(4)).read({'queue': nn.Identity()})
+
+
+def test_a_window_slides_over_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = golden('pic/sliding_window.json')
+    wanted = case['intended']
+    sampler = SlidingWindowSampler(range(case['n']), wanted['window_size'], wanted['stride'])
+    monkeypatch.setattr(sampler, 'permutation', lambda: torch.tensor(wanted['perm_after_init']))
+    seen, draws = [], []
+    for epoch, window in enumerate(wanted['windows_sorted']):
+        sampler.set_epoch(epoch)
+        rows = list(sampler)
+        assert sorted(index for index, _ in rows) == window
+        seen.append([index for index, _ in rows])
+        draws += [draw for _, draw in rows]
+    assert draws == list(range(len(draws)))  # every visit has a number of its own
+    assert seen[0] != seen[5]  # the same window again, in another order
+
+
+def test_every_picture_is_in_as_many_windows_of_a_sweep_and_a_resumed_epoch_goes_on() -> None:
+    sampler, counts = SlidingWindowSampler(range(24), 8, 4, seed=3), torch.zeros(24)
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        counts += torch.bincount(torch.tensor([index for index, _ in sampler]), minlength=24)
+    assert counts.tolist() == [2] * 24
+    whole = list(sampler)
+    resumed = SlidingWindowSampler(range(24), 8, 4, seed=3)
+    resumed.set_epoch(5)
+    resumed.set_start(3)
+    assert list(resumed) == whole[3:] and len(resumed) == 5
+
+
+def test_a_window_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match='window of 30 pictures .* over 24 pictures: set train_dataloader.sampler.window to 24'
+    ):
+        SlidingWindowSampler(range(24), 30, 4)
