@@ -2,28 +2,13 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import CoKe, DataPreprocessor, MLPNeck, ResNet
-
 with read_base():
     from .._base_.datasets.imagenet_pixpro import *
     from .._base_.default_runtime import *
+    from .._base_.models.coke_resnet50 import *
     from .._base_.schedules.lars_idle_cosine_1001e import *
 
-model = dict(
-    type=CoKe,
-    data_preprocessor=dict(type=DataPreprocessor),
-    backbone=dict(type=ResNet, depth=50),
-    neck=dict(
-        type=MLPNeck, in_channels=2048, hidden_channels=2048, out_channels=128, num_layers=3, last_batch_norm=True
-    ),
-    predictor=dict(type=MLPNeck, in_channels=128, hidden_channels=2048, out_channels=128),
-    clusters=dict(dim=128, ratio=0.4, dual_rate=20.0),
-    num_clusters=[3000, 4000, 5000],
-    large_views=2,
-    temperature=0.05,
-    label_weight=0.2,
-)
-sync_bn = True
+model.update(large_views=2, temperature=0.05, label_weight=0.2)
 train_dataloader['dataset']['views'].update(boxes=False)
 train_dataloader['batch_sampler'].update(drop_last=False)
 train_dataloader.update(batch_size=128)

@@ -12,7 +12,7 @@ from mmssl.export.export import (
     verify_export,
 )
 from mmssl.export.plain import OPENMMLAB, TARGETS, Architecture, architecture_of, loading_code, plain_network
-from mmssl.export.weights import Match, load_backbone, match_keys, read_weights, write_weights
+from mmssl.export.weights import Match, behind, load_backbone, match_keys, read_weights, write_weights
 
 __all__ = [
     'OPENMMLAB',
@@ -22,6 +22,7 @@ __all__ = [
     'Match',
     'architecture_of',
     'backbone_weights',
+    'behind',
     'export_backbone',
     'load_backbone',
     'loading_code',

@@ -14,7 +14,7 @@ from torchvision.models.resnet import Bottleneck
 
 from mmssl.evaluation.features import eval_mode
 from mmssl.export.plain import OPENMMLAB, Target, architecture_of, loading_code, plain_network
-from mmssl.export.weights import load_backbone, read_weights, write_weights
+from mmssl.export.weights import behind, load_backbone, read_weights, write_weights
 from mmssl.version import __version__
 
 _BACKBONE, _PYRAMID, _NECK = 'backbone.', 'pyramid.', 'neck.'
@@ -168,7 +168,7 @@ def _pooled(features: Tensor | tuple[Tensor, ...]) -> Tensor:
 
 def _plain_pyramid(weights: Mapping[str, Tensor], target: Target) -> nn.Module:
     """The target's FPN with the weights of an exported file."""
-    own = _behind(_NECK, weights)
+    own = behind(_NECK, weights)
     lateral = [tensor for key, tensor in own.items() if re.fullmatch(r'lateral_convs\.\d+\.conv\.weight', key)]
     levels = sum(bool(re.fullmatch(r'fpn_convs\.\d+\.conv\.weight', key)) for key in own)
     kind = importlib.import_module(f'{target}.models.necks').FPN
@@ -228,15 +228,11 @@ def backbone_weights(source: str | Path | nn.Module | Mapping[str, Tensor]) -> d
     if isinstance(source, nn.Module):
         return dict(getattr(source, 'backbone', source).state_dict())
     tensors = source if isinstance(source, Mapping) else read_weights(source)
-    return _behind(_BACKBONE, tensors) or dict(tensors)
+    return behind(_BACKBONE, tensors) or dict(tensors)
 
 
 def pyramid_weights(source: str | Path | nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of the feature pyramid that was trained between backbone and neck; none where there was none."""
     if isinstance(source, nn.Module):
         source = source.state_dict()
-    return _behind(_PYRAMID, source if isinstance(source, Mapping) else read_weights(source))
-
-
-def _behind(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    return behind(_PYRAMID, source if isinstance(source, Mapping) else read_weights(source))

@@ -125,6 +125,11 @@ def load_backbone(checkpoint: str | Path | Mapping[str, Tensor], network: nn.Mod
     return match
 
 
+def behind(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose keys begin with a prefix, under the rest of their keys."""
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+
+
 def _match(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor], prefix: str) -> Match:
     found = {
         key: state_dict[prefix + key]

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from mmssl.export import Match, backbone_weights, load_backbone, map_pyramid_keys, pyramid_weights, read_weights
+from mmssl.export import (
+    Match,
+    backbone_weights,
+    behind,
+    load_backbone,
+    map_pyramid_keys,
+    pyramid_weights,
+    read_weights,
+)
 
 
 def load_pretrained(model: nn.Module, checkpoint: str | Path) -> list[str]:
@@ -28,14 +36,15 @@ def load_pretrained(model: nn.Module, checkpoint: str | Path) -> list[str]:
             model has not, or its pyramid does not fit the detector's.
     """
     weights = read_weights(checkpoint)
-    match = _fill('backbone', model.backbone, backbone_weights(weights), checkpoint)
-    backbone = _behind(match.prefix, backbone_weights(weights))
+    backbone = backbone_weights(weights)
+    match = _fill('backbone', model.backbone, backbone, checkpoint)
+    backbone = behind(match.prefix, backbone)
     report = [_sentence('backbone', match, checkpoint)]
     blocks = {key for key in backbone if re.match(r'layer\d+\.', key)} - match.state_dict.keys()
     shared = getattr(getattr(model, 'roi_head', None), 'shared_head', None)
     if shared is not None:
         stage = f'layer{shared.stage + 1}'
-        part = _fill(f'shared head ({stage})', getattr(shared, stage), _behind(f'{stage}.', backbone), checkpoint)
+        part = _fill(f'shared head ({stage})', getattr(shared, stage), behind(f'{stage}.', backbone), checkpoint)
         blocks -= {f'{stage}.{key}' for key in part.state_dict}
         report.append(_sentence(f'shared head ({stage})', part, checkpoint))
     blocks = {key for key in blocks if not key.endswith('num_batches_tracked')}
@@ -60,15 +69,11 @@ def _sentence(name: str, match: Match, checkpoint: str | Path) -> str:
     return f'{name}: {match.matched} of {match.total} keys loaded from {checkpoint}'
 
 
-def _behind(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}
-
-
 def _pyramid(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of a pyramid under the keys of MMDetection's FPN, from a checkpoint of ours or an exported file."""
     if trained := pyramid_weights(weights):
         return map_pyramid_keys(trained)
-    necks = _behind('neck.', weights)
+    necks = behind('neck.', weights)
     return {key: tensor for key, tensor in necks.items() if key.startswith(('lateral_convs.', 'fpn_convs.'))}
 
 
