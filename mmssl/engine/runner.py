@@ -66,8 +66,8 @@ class Runner(MMEngineRunner):
 
     def setup_env(self, env_cfg: dict) -> None:
         """Make the process group without CUDA where there is none, then go MMEngine's way."""
-        if self.distributed and not torch.cuda.is_available() and not dist.is_initialized():
-            init_gloo(self.launcher)
+        if self.distributed:
+            join_without_cuda(self.launcher)
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -245,8 +245,13 @@ def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:
     model.load_state_dict(state_dict)
 
 
-def init_gloo(launcher: str) -> None:
-    """Join the other processes over gloo; what torchrun sets in the environment is derived from SLURM or MPI."""
+def join_without_cuda(launcher: str) -> None:
+    """Where there is no GPU and no process group yet, join the other processes over gloo.
+
+    What torchrun sets in the environment is derived from SLURM or MPI. (MMEngine's own way fails without a driver.)
+    """
+    if torch.cuda.is_available() or dist.is_initialized():
+        return
     names = {
         'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
         'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),

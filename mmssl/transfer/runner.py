@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -13,7 +12,7 @@ from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.runner import Runner
 from torch import nn
 
-from mmssl.engine.runner import init_gloo
+from mmssl.engine.runner import join_without_cuda
 from mmssl.transfer.pretrained import load_pretrained
 
 
@@ -27,8 +26,8 @@ class TransferRunner(Runner):
 
     def setup_env(self, env_cfg: dict) -> None:
         """Make the process group without CUDA where there is none, then go MMEngine's way."""
-        if self.distributed and not torch.cuda.is_available() and not dist.is_initialized():
-            init_gloo(self.launcher)
+        if self.distributed:
+            join_without_cuda(self.launcher)
         super().setup_env(env_cfg)
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
