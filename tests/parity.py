@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from mmssl.datasets import Batch
+from mmssl.functional import gather
 from mmssl.models import BaseAlgorithm
 
 STEPS, BATCH, SAMPLES = 5, 12, 30
@@ -33,6 +34,7 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
         boxes = make_boxes(step).split(sizes, dim=1)[rank]
         for memory in model.memories().values():
             memory.begin_epoch(step // 2)
+            memory.begin_step(0.5, 1.0)
         optimizer.zero_grad()
         found = wrapped(parts[2:], Batch(sample_idx=parts[0], draw=parts[1], boxes=boxes), mode='loss')
         loss = sum(value for name, value in found.items() if 'loss' in name)
@@ -43,7 +45,10 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
             memory.maintain(step + 1, 0)
         losses.append(loss.detach())
     agree = all(memory.ranks_agree() for memory in model.memories().values())
-    return torch.stack(losses), {name: value.clone() for name, value in model.state_dict().items()}, agree
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    for name, memory in model.memories().items():
+        state |= {f'{name}.{key}': gather(getattr(memory, key)) for key in memory.sharded}
+    return torch.stack(losses), state, agree
 
 
 def make_boxes(step: int) -> Tensor:
@@ -57,7 +62,8 @@ def prepare(model: BaseAlgorithm) -> None:
     for memory in model.memories().values():
         if memory.wants_preparation(0):
             generator = torch.Generator().manual_seed(3)
-            memory.prepare(torch.randn(SAMPLES, memory.dim or 6, generator=generator, dtype=torch.float64), 0)
+            features = torch.randn(SAMPLES, getattr(memory, 'dim', 6) or 6, generator=generator, dtype=torch.float64)
+            memory.prepare(features.split(7) if memory.prepares_in_batches else features, 0)
     model.after_preparation(0)
 
 

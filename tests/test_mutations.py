@@ -189,7 +189,7 @@ MUTATIONS = [
     Mutation(
         'the old checkpoint is not kept until the new one is whole',
         'mmssl/engine/checkpoint.py',
-        "temporary = path.with_name('.checkpoint.tmp')",
+        "temporary = path.with_name(f'.checkpoint{place}.tmp')",
         'temporary = path',
         'tests/engine/test_resume.py -k killed',
     ),

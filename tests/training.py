@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from mmssl.engine.checkpoint import read_parts
 from mmssl.models.algorithms.base import build
 
 ROOT = Path(__file__).parent.parent
@@ -92,9 +93,13 @@ def train(config: Path, work_dir: Path, *options: str, processes: int = 1) -> Pa
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What is not the same, bit for bit, in the two checkpoints: weights, memories, optimizer, schedules, losses."""
+    """What is not the same, bit for bit, in the two checkpoints: weights, memories with what is in parts beside the
+    file, optimizer, schedules, losses.
+    """
     first, second = (torch.load(path, weights_only=True) for path in (one, other))
-    parts = ('state_dict', 'optimizer', 'param_schedulers')
+    for checkpoint, path in ((first, one), (second, other)):
+        checkpoint['parts'] = read_parts(checkpoint, path)
+    parts = ('state_dict', 'parts', 'optimizer', 'param_schedulers')
     unequal = [place for part in parts for place in _unequal(first[part], second[part], part)]
     losses = [checkpoint['message_hub']['log_scalars']['train/loss'] for checkpoint in (first, second)]
     return (

@@ -20,7 +20,8 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
         path: Where the file shall stand.
     """
     path = Path(path)
-    temporary = path.with_name('.checkpoint.tmp')  # one name: what a killed run left behind is overwritten
+    place = '' if path.suffix == '.pth' else path.suffix  # parts of one checkpoint are written at the same time
+    temporary = path.with_name(f'.checkpoint{place}.tmp')  # few names: what a killed run left behind is overwritten
     with temporary.open('wb') as file:
         torch.save(checkpoint, file)
         file.flush()
@@ -28,11 +29,12 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
     temporary.replace(path)
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, mmap: bool = False) -> dict[str, Any]:
     """Read a checkpoint onto the CPU without running code that a file may hold.
 
     Args:
         path: A ``.pth`` file.
+        mmap: Read tensors when they are used.
 
     Returns:
         What was saved.
@@ -41,7 +43,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ValueError: The file is broken, or holds objects that only unpickling could make.
     """
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
+        return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f'{path} holds objects that need unpickling, which would run code from the file; it was not read. Save its '
@@ -49,6 +51,42 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise ValueError(f'{path} cannot be read as a checkpoint ({error}): give a whole .pth file.') from error
+
+
+def part_path(path: str | Path, place: int, parts: int) -> Path:
+    """Where a process but the first writes its part of a checkpoint: ``epoch_1.pth.2of3`` beside ``epoch_1.pth``."""
+    return Path(path).with_name(f'{Path(path).name}.{place}of{parts}')
+
+
+def delete_checkpoint(path: Path) -> None:
+    """Delete a checkpoint and its parts, as far as they are there."""
+    for file in (path, *path.parent.glob(f'{path.name}.*of*')):
+        file.unlink(missing_ok=True)
+
+
+def read_parts(checkpoint: dict[str, Any], path: str | Path) -> list[dict[str, Any]]:
+    """The parts of a checkpoint, in the order of the processes that wrote them; tensors are read when they are used.
+
+    Args:
+        checkpoint: From :func:`read_checkpoint`.
+        path: Where it was read; its parts stand beside it.
+
+    Returns:
+        Empty where nothing was cut over the processes.
+
+    Raises:
+        ValueError: A part is missing, broken, or of another checkpoint.
+    """
+    own = checkpoint.get('part')
+    if own is None:
+        return []
+    parts = [own]
+    for place in range(1, own['parts']):
+        file = part_path(path, place, own['parts'])
+        parts.append(read_checkpoint(file, mmap=True))
+        if parts[-1]['progress'] != own['progress']:
+            raise ValueError(f'{file} is a part of another checkpoint than {path}: copy both from the same run again.')
+    return parts
 
 
 def latest_checkpoint(folder: str | Path) -> tuple[Path, dict[str, Any]] | None:
@@ -63,7 +101,9 @@ def latest_checkpoint(folder: str | Path) -> tuple[Path, dict[str, Any]] | None:
     paths = [path for pattern in PATTERNS for path in Path(folder).glob(pattern)]
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
-            return path, read_checkpoint(path)
+            checkpoint = read_checkpoint(path)
+            read_parts(checkpoint, path)
+            return path, checkpoint
         except ValueError as error:
             print_log(f'Passed over: {error}', logger='current')
     return None

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import master_only
+from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.model.wrappers import MMDistributedDataParallel
@@ -27,6 +27,7 @@ from mmssl.engine.checkpoint import (
     unpack_message_hub,
     write_checkpoint,
 )
+from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.registry import PARAM_SCHEDULERS, RUNNERS
 from mmssl.version import __version__
 
@@ -83,7 +84,7 @@ class Runner(MMEngineRunner):
         model = model.to(get_device())
         if torch.cuda.is_available() and self.cfg.get('sync_bn'):
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        names = [f'{name}.{key}' for name, memory in model.memories().items() for key in memory.state_dict()]
+        names = [f'{name}.{key}' for name, memory in model.memories().items() for key in memory.state_names()]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
         devices = [int(os.environ['LOCAL_RANK'])] if torch.cuda.is_available() else None
         settings = {'broadcast_buffers': False, **(model_wrapper_cfg or {})}
@@ -149,7 +150,7 @@ class Runner(MMEngineRunner):
         if found is None:
             self.logger.info(f'No checkpoint in {self.work_dir}: training starts from the beginning.')
             return
-        self._restore(found[1])
+        self._restore(found[1], found[0])
         self.logger.info(f'Resumed from {found[0]}: epoch {self.epoch}, iteration {self.iter}.')
 
     def resume(self, filename: str, **_: Any) -> None:
@@ -161,9 +162,9 @@ class Runner(MMEngineRunner):
         Raises:
             ValueError: A key, a shape, the seed, the data or the global batch does not match.
         """
-        self._restore(read_checkpoint(filename))
+        self._restore(read_checkpoint(filename), filename)
 
-    def _restore(self, checkpoint: dict[str, Any]) -> None:
+    def _restore(self, checkpoint: dict[str, Any], path: str | Path) -> None:
         seed = checkpoint['meta']['seed']
         if seed != self.seed:
             raise ValueError(
@@ -171,6 +172,7 @@ class Runner(MMEngineRunner):
             )
         self.train_loop.restore(checkpoint['meta']['progress'])
         _load_strictly(self.algorithm, checkpoint['state_dict'])
+        restore_rows(self.algorithm, checkpoint, Path(path))
         self.message_hub.load_state_dict(unpack_message_hub(checkpoint['message_hub']))
         self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
         for scheduler, state in zip(self.param_schedulers or [], checkpoint['param_schedulers']):
@@ -193,19 +195,30 @@ class Runner(MMEngineRunner):
         checkpoint = read_checkpoint(filename)
         if strict:
             _load_strictly(self.algorithm, checkpoint['state_dict'])
+            restore_rows(self.algorithm, checkpoint, Path(filename))
         else:
             self.algorithm.load_state_dict(checkpoint['state_dict'], strict=False)
         self.logger.info(f'Loaded weights from {filename}.')
         return checkpoint
 
-    @master_only
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> None:
         """Write everything that a resumed run needs: the file is whole, or the old state stands.
 
+        Every process calls it. Where rows are cut over the processes, each writes its part first; the checkpoint that
+        names them comes last.
+
         Args:
-            out_dir: Folder.
+            out_dir: Folder, the same for all processes.
             filename: Name in it.
         """
+        path, part = Path(out_dir) / filename, own_part(self.algorithm, self.train_loop.progress())
+        if part:
+            write_part(part, path)
+            barrier()
+        if is_main_process():
+            write_checkpoint(self._checkpoint() | ({'part': part} if part else {}), path)
+
+    def _checkpoint(self) -> dict[str, Any]:
         checkpoint = {
             'meta': {
                 'progress': self.train_loop.progress(),
@@ -220,7 +233,7 @@ class Runner(MMEngineRunner):
             'message_hub': pack_message_hub(self.message_hub),
         }
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
-        write_checkpoint(checkpoint, Path(out_dir) / filename)
+        return checkpoint
 
 
 def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:

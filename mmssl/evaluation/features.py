@@ -1,9 +1,10 @@
 """Features of a data set, in its order, from a network or from the bare pixels."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,6 @@ def extract_features(
     batch_size: int = 256,
     num_workers: int = 0,
     forward: Callable[[Tensor], Tensor] | None = None,
-    after_batch: Callable[[], None] | None = None,
 ) -> Features:
     """Features of the first view of every sample.
 
@@ -75,7 +75,6 @@ def extract_features(
         batch_size: Pictures a step and rank.
         num_workers: Loading processes of each rank; 0 loads in this one.
         forward: Part of the model that gives other features of normalised pictures than ``extract_feat``.
-        after_batch: Called after every batch, for a progress bar; there are ``ceil(N / (batch_size * ranks))``.
 
     Returns:
         ``N`` rows in the order of the data set.
@@ -83,7 +82,7 @@ def extract_features(
     Raises:
         ValueError: The data set is empty.
     """
-    views, indices, *labels = _rows(model, dataset, 1, batch_size, num_workers, forward, after_batch)
+    views, indices, *labels = _rows(model, dataset, batch_size, num_workers, 1, forward)
     return Features(views[:, 0], labels[0] if labels else None, indices)
 
 
@@ -105,7 +104,7 @@ def extract_views(
     Raises:
         ValueError: The data set is empty.
     """
-    return _rows(model, dataset, views, batch_size, num_workers)[0].unbind(dim=1)
+    return _rows(model, dataset, batch_size, num_workers, views)[0].unbind(dim=1)
 
 
 def raw_pixel_features(dataset: Dataset, batch_size: int = 256, num_workers: int = 0) -> Features:
@@ -154,43 +153,84 @@ def share_statistics(model: nn.Module) -> None:
 
     Otherwise the ranks would extract features with networks that differ, and a resumed run others than the whole one.
     """
-    for module in model.modules() if world_size() > 1 else ():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            for statistic in module.buffers(recurse=False):
-                statistic.copy_(sum_over_ranks(statistic if rank() == 0 else torch.zeros_like(statistic)))
+    for module in _batch_norms(model) if world_size() > 1 else ():
+        for statistic in module.buffers(recurse=False):
+            statistic.copy_(sum_over_ranks(statistic if rank() == 0 else torch.zeros_like(statistic)))
 
 
-@torch.no_grad()
-def _rows(
-    model: nn.Module,
-    dataset: Dataset,
-    views: int,
-    batch_size: int,
-    num_workers: int,
-    forward: Callable[[Tensor], Tensor] | None = None,
-    after_batch: Callable[[], None] | None = None,
-) -> tuple[Tensor, ...]:
+def _rows(model: nn.Module, dataset: Dataset, *how: Any) -> tuple[Tensor, ...]:
     """``(N, V, D)`` features, sample numbers and, where there are any, labels; the same on every rank."""
-    if len(dataset) == 0:
-        raise ValueError('Features of a data set without samples: give one with at least one picture.')
+    return joined(feature_batches(model, dataset, *how), len(dataset))
+
+
+def joined(batches: Iterable[tuple[Tensor, ...]], length: int) -> tuple[Tensor, ...]:
+    """Tensors of many batches, one after the other, without ever being there twice.
+
+    Args:
+        batches: Of each, tensors of ``B`` rows.
+        length: Rows in all.
+
+    Returns:
+        As many tensors, of ``length`` rows.
+    """
     stores: list[Tensor] = []
     done = 0
+    for parts in batches:
+        stores = stores or [part.new_empty((length, *part.shape[1:])) for part in parts]
+        for store, part in zip(stores, parts):
+            store[done : done + len(part)] = part
+        done += len(parts[0])
+    return tuple(stores)
+
+
+def feature_batches(
+    model: nn.Module,
+    dataset: Dataset,
+    batch_size: int = 256,
+    num_workers: int = 0,
+    views: int = 1,
+    forward: Callable[[Tensor], Tensor] | None = None,
+    move_statistics: bool = False,
+) -> Iterator[tuple[Tensor, ...]]:
+    """Features batch by batch, of all ranks together, the same on every rank; otherwise as :func:`extract_views`.
+
+    Args:
+        model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
+        dataset: Its samples carry the views.
+        batch_size: Pictures a step and rank.
+        num_workers: Loading processes of each rank.
+        views: Number of views.
+        forward: Part of the model that gives other features of normalised pictures than ``extract_feat``.
+        move_statistics: Keep batch norm in training mode, so that its running statistics move while weights do not.
+
+    Yields:
+        On the CPU: features ``(B, V, D)``, sample numbers ``(B,)`` and, where there are any, labels ``(B,)``; in all,
+        ``N`` samples in the order of the data set, in ``ceil(N / (batch_size * ranks))`` batches.
+
+    Raises:
+        ValueError: The data set is empty.
+    """
+    if len(dataset) == 0:
+        raise ValueError('Features of a data set without samples: give one with at least one picture.')
+    left = len(dataset)
     forward = forward or model.extract_feat
     share_statistics(model)
     with random_state_kept(), eval_mode(model):
+        for module in _batch_norms(model) if move_statistics else ():
+            module.train()
         shares = _shares(len(dataset), batch_size)
         for batch in DataLoader(dataset, batch_sampler=shares, collate_fn=collate, num_workers=num_workers):
-            inputs = model.data_preprocessor({**batch, 'inputs': batch['inputs'][:views]}, training=False)['inputs']
-            rows = torch.stack([forward(view).float() for view in inputs], dim=1)
-            numbers = [batch[key].to(rows.device) for key in ('sample_idx', 'gt_label') if key in batch]
-            parts = [gather(part)[: len(dataset) - done] for part in (rows, *numbers)]
-            stores = stores or [part.new_empty((len(dataset), *part.shape[1:]), device='cpu') for part in parts]
-            for store, part in zip(stores, parts):
-                store[done : done + len(part)] = part.cpu()
-            done += len(parts[0])
-            if after_batch:
-                after_batch()
-    return tuple(stores)
+            with torch.no_grad():
+                inputs = model.data_preprocessor({**batch, 'inputs': batch['inputs'][:views]}, training=False)['inputs']
+                rows = torch.stack([forward(view).float() for view in inputs], dim=1)
+                numbers = [batch[key].to(rows.device) for key in ('sample_idx', 'gt_label') if key in batch]
+                parts = tuple(gather(part)[:left].cpu() for part in (rows, *numbers))
+            left -= len(parts[0])
+            yield parts
+
+
+def _batch_norms(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 def _shares(length: int, batch_size: int) -> list[list[int]]:

@@ -2,6 +2,7 @@
 
 from mmssl.functional.clusters import class_weights, cluster_members, label_change, weighted_cross_entropy
 from mmssl.functional.collectives import (
+    broadcast,
     gather,
     gather_with_gradient,
     lengths_on_ranks,
@@ -56,7 +57,7 @@ from mmssl.functional.randomness import hash_draws, hash_places, hash_seed, seed
 from mmssl.functional.shuffle import Shuffle
 from mmssl.functional.sinkhorn import sinkhorn
 from mmssl.functional.swapped_prediction import swapped_prediction
-from mmssl.functional.table import shard_of, table_cross_entropy
+from mmssl.functional.table import hardest_classes, look_up, shard_of, table_cross_entropy
 from mmssl.functional.unit import unit
 from mmssl.functional.whiten import whiten
 
@@ -65,6 +66,7 @@ __all__ = [
     'arc_margin',
     'averaged_slots',
     'bank_scores',
+    'broadcast',
     'chosen_scores',
     'class_weights',
     'cluster_means',
@@ -80,6 +82,7 @@ __all__ = [
     'dual_ascent',
     'gather',
     'gather_with_gradient',
+    'hardest_classes',
     'hardest_others',
     'hash_draws',
     'hash_places',
@@ -92,6 +95,7 @@ __all__ = [
     'label_change',
     'largest',
     'lengths_on_ranks',
+    'look_up',
     'match_pixels',
     'max_over_ranks',
     'mean_over_ranks',

@@ -78,6 +78,21 @@ def gather_with_gradient(rows: Tensor, group: ProcessGroup | None = None) -> tup
     return _Gather.apply(rows, lengths, group), sum(lengths[: rank(group)])
 
 
+def broadcast(tensor: Tensor, source: int, group: ProcessGroup | None = None) -> Tensor:
+    """A tensor of one rank, on every rank; no gradient.
+
+    Args:
+        tensor: What the source gives; elsewhere any tensor of the same shape and type, which stays as it is.
+        source: Its place in the group.
+        group: The processes that take part.
+    """
+    if world_size(group) == 1:
+        return tensor.detach()
+    received = tensor.detach() if rank(group) == source else torch.empty_like(tensor)
+    dist.broadcast(received, source if group is None else dist.get_global_rank(group, source), group=group)
+    return received
+
+
 def lengths_on_ranks(length: int, device: torch.device, group: ProcessGroup | None = None) -> list[int]:
     """A whole number of every rank, such as the size of its batch, in rank order."""
     if world_size(group) == 1:

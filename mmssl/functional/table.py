@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from mmssl.functional.collectives import (
+    broadcast,
     gather,
     gather_with_gradient,
     lengths_on_ranks,
@@ -17,8 +18,10 @@ from mmssl.functional.collectives import (
     world_size,
 )
 from mmssl.functional.precision import in_float32
+from mmssl.functional.unit import unit
 
 _LOGITS = 1 << 21  # of a piece: 8 MB in float32, which stay in the cache
+_COSINES = 1 << 24  # that exist at once where the hardest classes are looked for
 SoftTargets = tuple[Tensor, Tensor]
 
 
@@ -89,6 +92,62 @@ def table_cross_entropy(
     return losses[before : before + len(features)].mean()
 
 
+@torch.no_grad()
+@in_float32
+def hardest_classes(table: Tensor, count: int, group: ProcessGroup | None = None, bfloat16: bool = False) -> Tensor:
+    """For each row of this rank, the rows of the whole table that are most similar to it, without itself.
+
+    One shard after the other is sent to all ranks, and some rows at a time are compared with it.
+
+    Args:
+        table: This rank's rows, of any length, shape ``(N_r, D)``.
+        count: How many classes; fewer than the table has.
+        group: The processes that take part.
+        bfloat16: Take the products in bfloat16.
+
+    Returns:
+        Numbers of rows in the whole table, most similar first, int64, shape ``(N_r, count)``.
+
+    Source: hard-class smoothing in million-way instance classification (Liu et al., AAAI 2021).
+    """
+    own = unit(table)
+    cosines = own.new_full((len(own), count), -torch.inf)
+    classes = own.new_zeros((len(own), count), dtype=torch.long)
+    first = 0
+    for owner, length in enumerate(lengths_on_ranks(len(own), own.device, group)):
+        rows = broadcast(own if owner == rank(group) else own.new_empty(length, own.shape[1]), owner, group)
+        for some in torch.arange(len(own), device=own.device).split(max(_COSINES // max(length, 1), 1)):
+            found = _product(own[some], rows.T, bfloat16)
+            if owner == rank(group):
+                found[torch.arange(len(some)), some] = -torch.inf
+            cosines[some], places = torch.cat([cosines[some], found], dim=1).topk(count, dim=1)
+            before = classes[some].gather(1, places.clamp_max(count - 1))
+            classes[some] = torch.where(places < count, before, first + places - count)
+        first += length
+    return classes
+
+
+def look_up(part: Tensor, classes: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """Rows of a table that is cut over the ranks.
+
+    Args:
+        part: This rank's rows, shape ``(N_r, K)``.
+        classes: The rows that this rank wants, numbers in the whole table, int64, shape ``(B,)``; ``B`` may differ
+            between ranks.
+        group: The processes that take part.
+
+    Returns:
+        Shape ``(B, K)``.
+    """
+    wanted = gather(classes, group)
+    places = wanted - sum(lengths_on_ranks(len(part), part.device, group)[: rank(group)])
+    own = (places >= 0) & (places < len(part))
+    found = part.new_zeros(len(wanted), part.shape[1])
+    found[own] = part[places[own]]
+    before = sum(lengths_on_ranks(len(classes), classes.device, group)[: rank(group)])
+    return sum_over_ranks(found, group)[before : before + len(classes)]
+
+
 class _Wanted(NamedTuple):
     """Targets of all samples: classes and weights ``(G, K)``, and the first class of this rank's rows."""
 
@@ -149,12 +208,14 @@ class _TableCrossEntropy(torch.autograd.Function):
         wanted, temperature, group, bfloat16 = context.settings
         share = sum_over_ranks(gradient, group)  # each rank's loss knows its own samples only
         scaled, back = features / temperature, torch.zeros_like(features)
-        table_gradient = torch.empty_like(table)
+        table_gradient = torch.empty_like(table) if context.needs_input_grad[1] else None
         for piece in _pieces(table, wanted):
             error = _product(scaled, piece.rows.T, bfloat16, -total[:, None]).exp_()
             error.index_put_((piece.samples, piece.places), -wanted.weights.flatten()[piece.entries], accumulate=True)
             error.mul_(share[:, None])
             back += _product(error, piece.rows, bfloat16)
+            if table_gradient is None:
+                continue
             rows_gradient = _product(error.T, scaled, bfloat16)
             along = (rows_gradient * piece.rows).sum(dim=1, keepdim=True)
             where = slice(piece.start, piece.start + len(piece.rows))

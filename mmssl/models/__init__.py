@@ -7,6 +7,7 @@ from mmssl.models.algorithms import (
     CoKe,
     DeepCluster,
     DenseCL,
+    InstanceClassification,
     InterCLR,
     InterCLRSimCLR,
     InvP,
@@ -21,6 +22,7 @@ from mmssl.models.data_preprocessor import DataPreprocessor
 from mmssl.models.heads import ClusterHead, InterImageHead, PixelPropagation, Prototypes
 from mmssl.models.memories import (
     BaseMemory,
+    ClassTable,
     ClusterMemory,
     ConstrainedClusters,
     EMATeacher,
@@ -36,6 +38,7 @@ __all__ = [
     'ODC',
     'BaseAlgorithm',
     'BaseMemory',
+    'ClassTable',
     'ClusterHead',
     'ClusterMemory',
     'CoKe',
@@ -47,6 +50,7 @@ __all__ = [
     'EMATeacher',
     'FeatureBank',
     'FirstValue',
+    'InstanceClassification',
     'InterCLR',
     'InterCLRSimCLR',
     'InterImageHead',

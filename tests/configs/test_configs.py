@@ -137,6 +137,7 @@ ODC = {
     **{'jitter': ((0.4, 0.4, 1.0, 0.5), 1.0), 'gray_first': False},
 }
 SIMCLR = {**STRONGER, 'temperature': 0.1, 'jitter': ((0.8, 0.8, 0.8, 0.2), 0.8), 'crop': 0.08, 'decay': 1e-6}
+PIC = {**SIMCLR, 'views': [1], 'decay': 1e-4, 'epochs': 1955, 'temperature': 0.2}
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,13 @@ SIMCLR = {**STRONGER, 'temperature': 0.1, 'jitter': ((0.8, 0.8, 0.8, 0.2), 0.8),
         ('invp', 'invp_resnet50_1xb128_800e_imagenet', {'views': [1], 'batch': 128, 'epochs': 799}),
         ('invp', 'invp_resnet50_1xb128_mlp_800e_imagenet', {**STRONGER, 'views': [1], 'batch': 128, 'epochs': 799}),
         ('odc', 'odc_resnet50_8xb64_440e_imagenet', ODC),
+        (
+            'instance_classification',
+            'instance_classification_resnet50_64xb64_200e_imagenet',
+            {**SIMCLR, 'views': [1], 'decay': 1e-4, 'lr': 0.48, 'batch': 4096, 'temperature': 0.15},
+        ),
+        ('pic', 'pic_resnet50_4xb64_200e_imagenet', PIC),
+        ('pic', 'pic_resnet50_4xb64_multicrop_200e_imagenet', {**PIC, 'views': [1, 3], 'crop': 0.14}),
         ('deepcluster', 'deepcluster_resnet50_8xb64_200e_imagenet', {**ODC, 'lr': 0.1, 'epochs': 200}),
         ('interclr', 'interclr_resnet50_8xb32_200e_imagenet', STRONGER),
         ('interclr', 'interclr_simclr_resnet50_8xb32_200e_imagenet', {**SIMCLR, 'lr': 0.3}),
@@ -187,6 +195,23 @@ def test_clusters_of_odc_and_interclr_have_the_numbers_of_their_sources():
     assert inter.model.inter_weight == 0.25
     assert odc.train_dataloader.sampler.replacement and inter.train_dataloader.sampler.replacement
     assert odc.train_dataloader.dataset.views.views[0].rotate == 2.0
+
+
+def test_tables_of_classes_have_the_numbers_of_their_sources():
+    million = Config.fromfile(
+        ROOT / 'configs/instance_classification/instance_classification_resnet50_64xb64_200e_imagenet.py'
+    )
+    pic = Config.fromfile(ROOT / 'configs/pic/pic_resnet50_4xb64_multicrop_200e_imagenet.py')
+    assert million.model.smoothing == 0.2 and million.param_scheduler.warmup == 10
+    assert million.model.table == {'dim': 128, 'start': 'features', 'num_hard': 100}
+    assert pic.model.table == {'dim': 128, 'start': 'random', 'weight_decay': 1e-4}
+    assert pic.model.large_views == 1
+    assert [view.size for view in pic.train_dataloader.dataset.views.views] == [160, 96]
+    sampler = pic.train_dataloader.sampler
+    assert (sampler.window, sampler.stride) == (131072, 16384)
+    passes = pic.train_cfg.max_epochs * sampler.window / 1281167
+    assert passes == pytest.approx(200, rel=1e-3)
+    assert pic.param_scheduler.warmup * sampler.window / 1281167 == pytest.approx(200 / 40, rel=0.01)
 
 
 def test_the_rate_of_invp_is_that_of_the_released_code():

@@ -34,6 +34,7 @@ MORE = {  # what 112 pictures and two epochs need, and parts of a method that it
     'deepcluster': "model['clusters'].update(num_clusters=9, pca=12)",
     'coke': 'model.update(num_clusters=[6, 9])',
     'interclr': INTERCLR,
+    'pic': "train_dataloader['sampler'].update(window=112, stride=32)",
 }
 
 

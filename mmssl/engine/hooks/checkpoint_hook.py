@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
+from mmssl.engine.checkpoint import delete_checkpoint
 from mmssl.registry import HOOKS
 
 
@@ -44,7 +45,6 @@ class CheckpointHook(Hook):
             self._save(runner, f'iter_{runner.iter}.pth')
             runner.logger.info(f'Ended by a signal at iteration {runner.iter}: go on with --resume.')
 
-    @master_only
     def _save(self, runner: Any, name: str) -> None:
         folder = Path(runner.work_dir)
         kept = [old for old in runner.message_hub.get_info('kept_checkpoints', []) if old != name] + [name]
@@ -53,6 +53,7 @@ class CheckpointHook(Hook):
         )
         runner.message_hub.update_info('kept_checkpoints', kept)
         runner.save_checkpoint(str(folder), name)
-        (folder / 'last_checkpoint').write_text(str(folder / name))
-        for stale in old:
-            (folder / stale).unlink(missing_ok=True)
+        if is_main_process():
+            (folder / 'last_checkpoint').write_text(str(folder / name))
+            for stale in old:
+                delete_checkpoint(folder / stale)

@@ -1,8 +1,10 @@
 """Memories learn after the optimizer's step."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.hooks import Hook, SyncBuffersHook
+from torch import Tensor
 
 from mmssl.functional import world_size
 from mmssl.progress import Progress
@@ -44,29 +46,40 @@ class MemoryHook(Hook):
 
     def before_train_epoch(self, runner: Any) -> None:
         """Tell memories the epoch, and prepare those that want it."""
-        wanting = []
-        for memory in runner.algorithm.memories().values():
+        memories = runner.algorithm.memories().values()
+        for memory in memories:
             memory.begin_epoch(runner.epoch)
-            wanting += [memory] if memory.wants_preparation(runner.epoch) else []
+        wanting = [memory for memory in memories if memory.wants_preparation(runner.epoch)]
+        for memory in wanting:
+            memory.prepare(self._features(runner, memory.prepares_in_batches), runner.epoch)
         if wanting:
-            features = self._features(runner)
-            for memory in wanting:
-                memory.prepare(features, runner.epoch)
             runner.algorithm.after_preparation(runner.epoch)
 
-    def _features(self, runner: Any) -> Any:
-        """Features of the training set without augmentation, in its order: ``(N, D)``."""
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Tell memories what the optimizer does with this step."""
+        wrapper = runner.optim_wrapper
+        scaler = getattr(wrapper, 'loss_scaler', None)
+        for memory in runner.algorithm.memories().values():
+            memory.begin_step(wrapper.param_groups[0]['lr'], scaler.get_scale() if scaler else 1.0)
+
+    def _features(self, runner: Any, in_batches: bool) -> Tensor | Iterator[Tensor]:
+        """Features of the training set without augmentation, in its order, on the CPU: ``(N, D)``, or parts of that."""
         from mmssl.datasets import ImageDataset
-        from mmssl.evaluation import extract_features
+        from mmssl.evaluation import feature_batches, joined
 
         trained, model = runner.train_dataloader.dataset, runner.algorithm
         plain = ImageDataset(trained.source, runner.cfg.evaluation.gallery.views, channels=trained.channels)
-        workers = runner.train_dataloader.num_workers
-        batches = -(-len(plain) // (self.prepare_batch_size * world_size()))
-        with Progress(f'Features of {len(plain)} images for the memories', batches) as progress:
-            return extract_features(
-                model, plain, self.prepare_batch_size, workers, model.bank_features, progress.advance
-            ).features
+        steps = -(-len(plain) // (self.prepare_batch_size * world_size()))
+        batches = feature_batches(
+            model,
+            plain,
+            self.prepare_batch_size,
+            runner.train_dataloader.num_workers,
+            forward=model.bank_features,
+            move_statistics=model.preparation_moves_statistics,
+        )
+        parts = ((features[:, 0],) for features, *_ in _shown(batches, f'Features of {len(plain)} images', steps))
+        return (part for (part,) in parts) if in_batches else joined(parts, len(plain))[0]
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Commit what was staged since the last step, or discard it where the step was skipped.
@@ -88,3 +101,11 @@ class MemoryHook(Hook):
                     f'{name} holds other values on other ranks at step {step}: resume from the last checkpoint, with '
                     f'randomness.deterministic=True.'
                 )
+
+
+def _shown(batches: Iterator, title: str, steps: int) -> Iterator:
+    """The same, with a bar that advances."""
+    with Progress(f'{title} for the memories', steps) as progress:
+        for batch in batches:
+            progress.advance()
+            yield batch

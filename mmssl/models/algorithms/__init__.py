@@ -4,6 +4,7 @@ from mmssl.models.algorithms.base import BaseAlgorithm
 from mmssl.models.algorithms.coke import CoKe
 from mmssl.models.algorithms.deepcluster import DeepCluster
 from mmssl.models.algorithms.densecl import DenseCL
+from mmssl.models.algorithms.instance_classification import InstanceClassification
 from mmssl.models.algorithms.interclr import InterCLR, InterCLRSimCLR
 from mmssl.models.algorithms.invp import InvP
 from mmssl.models.algorithms.linear_classifier import LinearClassifier
@@ -21,6 +22,7 @@ __all__ = [
     'CoKe',
     'DeepCluster',
     'DenseCL',
+    'InstanceClassification',
     'InterCLR',
     'InterCLRSimCLR',
     'InvP',

@@ -24,10 +24,12 @@ class BaseAlgorithm(BaseModel):
     Attributes:
         seed: Of the run, for what a method draws by chance; set by MemoryHook.
         num_views: Views an image that ``loss`` takes; None for any number.
+        preparation_moves_statistics: Whether batch norm is in training mode where features for memories are made.
     """
 
     seed: int = 0
     num_views: int | None = None
+    preparation_moves_statistics: bool = False
 
     def __init__(
         self,

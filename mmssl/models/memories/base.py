@@ -1,5 +1,7 @@
 """What every memory has in common."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,8 @@ _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # 
 class BaseMemory(nn.Module):
     """State that lives across iterations outside the gradient.
 
-    All of it is held in buffers or frozen parameters, so a checkpoint has it. A forward pass *stages* what the memory
+    All of it is held in buffers or frozen parameters, so a checkpoint has it; buffers that are cut by rows over the
+    ranks are named in ``sharded``, are not persistent, and are saved in parts. A forward pass *stages* what the memory
     should learn; after the optimizer's step :class:`~mmssl.engine.hooks.MemoryHook` makes the memory *commit* it, or
     *discard* it where the step was skipped. Every rank commits the rows of all ranks, in the same order, so that the
     copies stay equal.
@@ -20,10 +23,14 @@ class BaseMemory(nn.Module):
     Attributes:
         seed: Of the run; set by MemoryHook before ``allocate``.
         epoch: Number of the running epoch, from 0.
+        sharded: Names of buffers of which every rank holds the rows that ``shard_of`` gives it.
+        prepares_in_batches: Whether :meth:`prepare` takes the features batch by batch, so that no process holds all.
     """
 
     seed: int = 0
     epoch: int = 0
+    sharded: tuple[str, ...] = ()
+    prepares_in_batches: bool = False
 
     def allocate(self, num_samples: int) -> None:
         """Make buffers whose size depends on the data; called once, before a checkpoint is loaded.
@@ -47,14 +54,23 @@ class BaseMemory(nn.Module):
         """Whether :meth:`prepare` has to run before this epoch. What has been prepared must be told from buffers."""
         return False
 
-    def prepare(self, features: Tensor, epoch: int) -> None:
+    def prepare(self, features: Tensor | Iterable[Tensor], epoch: int) -> None:
         """Start from the features of the whole training set.
 
         Args:
-            features: Shape ``(N, D)``, in the order of the data set, without augmentation.
+            features: Shape ``(N, D)``, in the order of the data set, without augmentation; or consecutive parts of
+                that, with ``prepares_in_batches``.
             epoch: The epoch that follows.
         """
         raise NotImplementedError(f'{type(self).__name__} asks for preparation but has no prepare().')
+
+    def begin_step(self, learning_rate: float, loss_scale: float) -> None:
+        """Runs before every forward pass; memories that hold what is trained take note.
+
+        Args:
+            learning_rate: Of the optimizer's first group in this step.
+            loss_scale: What the loss is multiplied by before the backward pass (mixed precision); else 1.
+        """
 
     def commit(self) -> None:
         """Learn what was staged since the last commit; runs on every rank after the optimizer's step."""
@@ -72,14 +88,18 @@ class BaseMemory(nn.Module):
             epoch: Number of the running epoch, from 0.
         """
 
+    def state_names(self) -> list[str]:
+        """Names of all that the memory holds, the sharded buffers too."""
+        return [name for name, _ in (*self.named_parameters(), *self.named_buffers())]
+
     def ranks_agree(self) -> bool:
         """Whether all ranks hold the same bits, by a checksum over what :meth:`compared` names."""
         sums = [_bit_sum(tensor) for tensor in self.compared()]
         return all(bool(max_over_ranks(total) == -max_over_ranks(-total)) for total in sums)
 
     def compared(self) -> list[Tensor]:
-        """What must be the same on all ranks: every buffer."""
-        return list(self.buffers())
+        """What must be the same on all ranks: every buffer but the sharded ones."""
+        return [buffer for name, buffer in self.named_buffers() if name not in self.sharded]
 
 
 def _bit_sum(buffer: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ model = dict(
         center_sampling=True,
         norm_on_bbox=True,
         centerness_on_reg=True,
-        norm_cfg=norm_cfg,
+        norm_cfg=dict(type='GN', num_groups=12, requires_grad=True),  # all levels share it: batch norm would mix them
         loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
         loss_bbox=dict(type='GIoULoss', loss_weight=1.0),
         loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
