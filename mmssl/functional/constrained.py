@@ -2,9 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.functional import embedding_bag
 
 from mmssl.functional.precision import in_float32
+from mmssl.functional.unit import unit
 
 
 @in_float32
@@ -59,16 +60,14 @@ def moved_centroids(
     Returns:
         The centroids and the counts after the batch.
     """
-    members = one_hot(labels, len(counts)).to(features)  # (B, K)
-    new = members.sum(dim=0)
-    moved = new > 0
-    total = counts + new
-    share = (new / total.clamp_min(1))[:, None]
-    means = members.T @ features / new.clamp_min(1)[:, None]
-    result = torch.where(moved[:, None], (1 - share) * centroids + share * means, centroids)
-    if unit_length:
-        result = torch.where(moved[:, None], result / result.norm(dim=1, keepdim=True).clamp_min(1e-12), result)
-    return result, total
+    ordered, order = labels.sort(stable=True)
+    moved, new = ordered.unique_consecutive(return_counts=True)  # at most B clusters of the K
+    means = embedding_bag(order, features, new.cumsum(dim=0) - new, mode='mean')  # the same bits on all ranks
+    total = counts.index_add(0, moved, new.to(counts))
+    share = (new / total[moved])[:, None]
+    result = torch.lerp(centroids[moved], means.to(centroids), share.to(centroids))
+    result = unit(result) if unit_length else result
+    return centroids.index_copy(0, moved, result), total
 
 
 def averaged_slots(classes: Tensor, values: Tensor, labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
