@@ -613,6 +613,62 @@ MUTATIONS = [
         'return super().forward(regions)',
         'tests/transfer/test_pretrained.py',
     ),
+    Mutation(
+        'the gradient of the class table keeps the scale of mixed precision',
+        'mmssl/models/memories/class_table.py',
+        'self._trained.grad.div_(self.loss_scale)',
+        'self._trained.grad',
+        'tests/models/test_class_table.py',
+    ),
+    Mutation(
+        'small views train the class table',
+        'mmssl/models/algorithms/instance_classification.py',
+        'batch.sample_idx, rows.detach())',
+        'batch.sample_idx, rows)',
+        'tests/models/test_instance_classification.py',
+    ),
+    Mutation(
+        'a class is among its own hard classes',
+        'mmssl/functional/table.py',
+        'found[torch.arange(len(some)), some] = -torch.inf',
+        'pass',
+        'tests/models/test_class_table.py',
+    ),
+    Mutation(
+        'the velocity of the class table is not saved',
+        'mmssl/models/memories/class_table.py',
+        "sharded = ('rows', 'velocity', 'hard')",
+        "sharded = ('rows', 'hard')",
+        'tests/engine/test_shards.py',
+    ),
+    Mutation(
+        'the first rows of the class table depend on the rank',
+        'mmssl/models/memories/class_table.py',
+        'hash_seed(self.seed, _START, block)',
+        'hash_seed(self.seed, _START, rank())',
+        'tests/models/test_class_table.py',
+    ),
+    Mutation(
+        'a checkpoint whose parts are missing counts as readable',
+        'mmssl/engine/checkpoint.py',
+        '            read_parts(checkpoint, path)\n            return path, checkpoint',
+        '            return path, checkpoint',
+        'tests/engine/test_shards.py',
+    ),
+    Mutation(
+        'the pass that starts the class table leaves the statistics of batch norm',
+        'mmssl/evaluation/features.py',
+        '            module.train()',
+        '            pass',
+        'tests/models/test_class_table.py',
+    ),
+    Mutation(
+        'resumed rows begin at the wrong class',
+        'mmssl/engine/shards.py',
+        'start += len(piece)',
+        'start += 1',
+        'tests/engine/test_shards.py',
+    ),
 ]
 
 
