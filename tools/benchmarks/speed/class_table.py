@@ -1,28 +1,44 @@
 """What the softmax over a table of a million classes costs, beside full logits.
 
     python tools/benchmarks/speed/class_table.py [--num 1281167] [--dim 128] [--batch 256] [--rounds 3] [--json FILE]
+    python tools/benchmarks/speed/class_table.py --scaling [--dim 128] [--rounds 3] [--json FILE]
 
 Forward and backward, in turns: the three products with the whole table that no form can do without (logits, and the
 gradients of features and table); ours, which makes the logits a second time, in pieces; and PyTorch's ``cross_entropy``
 on full logits. Memory is the most that a fresh process held above the table and its gradient.
+
+``--scaling`` takes whole steps of a :class:`~mmssl.models.ClassTable` instead, SGD included, for several numbers of classes,
+samples and processes (over gloo, which share the cores), and gives the seconds and what each process held.
 """
 
 import argparse
 import json
 import multiprocessing
+import os
+import statistics
+import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from memory import in_turns, resident
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from mmssl.functional import table_cross_entropy
+from mmssl.functional import shard_of, table_cross_entropy
+from mmssl.models import ClassTable
 
 TEMPERATURE = 0.15
+SCALES = [  # classes, samples, processes
+    *((128116, batch, 1) for batch in (64, 256, 1024)),
+    *((1281167, batch, processes) for batch in (64, 256, 1024) for processes in (1, 2, 4)),
+    (5000000, 256, 1),
+    (12000000, 256, 1),
+]
 
 
 def make(num: int, dim: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,6 +116,58 @@ def memory_of(name: str, num: int, dim: int, batch: int) -> float:
     return found
 
 
+def steps_of(
+    place: int, processes: int, shape: tuple[int, int, int], rounds: int, store: str, answer: Connection
+) -> None:
+    """One process of several: median seconds of a step, and the most it held above what an empty one holds."""
+    torch.set_num_threads(max(len(os.sched_getaffinity(0)) // processes, 1))
+    if processes > 1:
+        dist.init_process_group('gloo', init_method=f'file://{store}', rank=place, world_size=processes)
+    num, dim, batch = shape
+    before = resident('VmRSS')
+    memory = ClassTable(dim, start='random')
+    memory.allocate(num)
+    memory.begin_step(0.03, 1.0)
+    features = normalize(torch.randn(batch // processes, dim), dim=1).requires_grad_()
+    times = []
+    for _ in range(rounds + 1):
+        targets = torch.randint(num, (len(features),))
+        start = time.perf_counter()
+        table_cross_entropy(features, memory.trained_rows(), targets, TEMPERATURE).backward()
+        memory.commit()
+        times.append(time.perf_counter() - start)
+    answer.send((statistics.median(times[1:]), (resident('VmHWM') - before) / 1000))
+
+
+def scaling(num: int, dim: int, batch: int, processes: int, rounds: int) -> dict[str, float]:
+    """Seconds a step and megabytes a process, the largest of all processes."""
+    context, found = multiprocessing.get_context('spawn'), []
+    with tempfile.TemporaryDirectory() as folder:
+        pipes = [context.Pipe(duplex=False) for _ in range(processes)]
+        for place, (_, sender) in enumerate(pipes):
+            rest = (processes, (num, dim, batch), rounds, f'{folder}/store', sender)
+            context.Process(target=steps_of, args=(place, *rest)).start()
+            sender.close()
+        found = [receiver.recv() for receiver, _ in pipes]
+    return {'seconds': max(seconds for seconds, _ in found), 'megabytes': max(megabytes for _, megabytes in found)}
+
+
+def print_scaling(dim: int, rounds: int) -> list[dict[str, float]]:
+    """A table in Markdown."""
+    rows = []
+    print('| classes | samples | processes | s a step | MB a process | of which table, gradient, velocity |')
+    print('|---|---|---|---|---|---|')
+    for num, batch, processes in SCALES:
+        found = scaling(num, dim, batch, processes, rounds)
+        rows.append({'classes': num, 'samples': batch, 'processes': processes, **found})
+        state = 3 * shard_of(num, 0, processes)[1] * dim * 4 / 1e6
+        print(
+            f'| {num:,} | {batch} | {processes} | {found["seconds"]:.2f} | {found["megabytes"]:.0f} | {state:.0f} |',
+            flush=True,
+        )
+    return rows
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,8 +175,16 @@ def main() -> None:
     parser.add_argument('--dim', type=int, default=128)
     parser.add_argument('--batch', type=int, default=256)
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument(
+        '--scaling', action='store_true', help='whole steps, for several sizes and numbers of processes'
+    )
     parser.add_argument('--json', type=Path, help='also write the figures here')
     args = parser.parse_args()
+    if args.scaling:
+        rows = print_scaling(args.dim, args.rounds)
+        if args.json:
+            args.json.write_text(json.dumps(rows, indent=2) + '\n')
+        return
     shape = (args.num, args.dim, args.batch)
     found = {name: {'megabytes': memory_of(name, *shape)} for name in FORMS}
     seconds = seconds_of(*shape, args.rounds)

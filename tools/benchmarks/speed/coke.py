@@ -4,7 +4,8 @@
 
 Three clusterings (3,000, 4,000 and 5,000 clusters of 128 dimensions). In turns: the assignment's product and argmax,
 which no form can do without; and a whole step of the memories: reading the labels of the epoch before, assigning,
-prices, centroids, counts, storing the labels. In the first epochs labels are hard; with soft ones slots are averaged too.
+prices, centroids, counts, storing the labels. In the first epochs labels are hard; with soft labels, slots are
+averaged too.
 """
 
 import argparse
