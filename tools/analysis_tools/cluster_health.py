@@ -6,6 +6,7 @@ Each run is a work directory, with a name before it if you like. Prints the same
 """
 
 import argparse
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ PANELS = {'loss': 'loss', 'label_change': 'changed cluster (%)', 'largest_cluste
 
 
 def read_run(text: str) -> tuple[str, dict[str, tuple], np.ndarray]:
-    """Name, scalars, and sizes of the clusters of the newest checkpoint, largest first.
+    """Name, scalars, and sizes of the clusters of the newest checkpoint, largest first (of the first clustering, where
+    a method has several).
 
     Raises:
         ValueError: The folder has no checkpoint, or the method keeps no clusters.
@@ -27,12 +29,12 @@ def read_run(text: str) -> tuple[str, dict[str, tuple], np.ndarray]:
     name, _, folder = text.rpartition('=')
     found = latest_checkpoint(folder)
     state = found[1]['state_dict'] if found else {}
-    counts = [value for key, value in state.items() if key.endswith('clusters.counts')]
+    counts = [value for key, value in state.items() if re.search(r'clusters\.(\d+\.)?counts$', key)]
     if not counts:
         raise ValueError(
             f'{folder} has no checkpoint with clusters: give the work directory of DeepCluster, ODC or so.'
         )
-    return name or Path(folder).name, read_scalars(folder), np.sort(counts[0].numpy())[::-1]
+    return name or Path(folder).name, read_scalars(folder), np.sort(counts[0].long().numpy())[::-1]
 
 
 def draw(runs: list[tuple[str, dict[str, tuple], np.ndarray]]) -> Figure:
