@@ -53,22 +53,23 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
     temporary.replace(path)
 
 
-def read_checkpoint(path: str | Path, mmap: bool = False) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = False) -> dict[str, Any]:
     """Read a checkpoint onto the CPU without running code that a file may hold.
 
     Args:
         path: A ``.pth`` file.
         mmap: Read tensors when they are used.
+        tensors_only: Put a :class:`LeftOut` in the place of the options, log histories and numbers of NumPy that other
+            programs save beside their tensors, instead of refusing the file (torch 2.6 or newer).
 
     Returns:
-        What was saved; options, log histories and numbers of NumPy that other programs save are a :class:`LeftOut`
-        (with torch 2.6 or newer; an older one refuses such files).
+        What was saved.
 
     Raises:
         ValueError: The file is broken, or holds objects that only unpickling could make.
     """
     try:
-        with _stand_ins():
+        with _stand_ins() if tensors_only else nullcontext():
             return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise ValueError(

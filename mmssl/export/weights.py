@@ -65,7 +65,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f'No checkpoint at {path}: give the path of an existing file.')
     if path.suffix == '.safetensors':
         return _safetensors().load_file(path)
-    content = read_checkpoint(path)
+    content = read_checkpoint(path, tensors_only=True)
     if not isinstance(content, dict):
         raise ValueError(f'{path} holds a {type(content).__name__}, not a dict of tensors: give a checkpoint.')
     for key in ('state_dict', 'model', 'teacher'):
