@@ -48,7 +48,6 @@ def download(url: str, path: str | Path, checksum: str = '') -> Path:
         ValueError: The file is not the one that the checksum tells of; it was removed.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path.with_name(f'{path.name}.lock')):
         if not path.exists():
             part = path.with_name(f'{path.name}.part')
@@ -61,7 +60,12 @@ def download(url: str, path: str | Path, checksum: str = '') -> Path:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    with path.open('w') as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open('w')
+    except OSError as error:
+        raise _disk_error(error, path) from error
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -79,14 +83,10 @@ def file_hash(path: str | Path, kind: str = 'sha256') -> str:
         path: The file.
         kind: ``'sha256'`` or ``'md5'``.
     """
-    with Path(path).open('rb') as file:
-        return hashlib.file_digest(file, kind).hexdigest() if hasattr(hashlib, 'file_digest') else _digest(file, kind)
-
-
-def _digest(file: BinaryIO, kind: str) -> str:
     digest = hashlib.new(kind)
-    while block := file.read(_BLOCK):
-        digest.update(block)
+    with Path(path).open('rb') as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
     return digest.hexdigest()
 
 
@@ -161,14 +161,14 @@ def _fetch_once(url: str, part: Path) -> bool:
         part.unlink()  # longer than the server's file: of another version
         return False
     with response:
-        if response.status != 206 or not response.headers.get('Content-Range', '').startswith(f'bytes {done}-'):
-            if response.status == 206:
-                part.unlink()
-                return False
-            done = 0
-        version = response.headers.get('ETag') or response.headers.get('Last-Modified') or ''
-        _note(part).write_text(json.dumps({'url': url, 'version': '' if version.startswith('W/') else version}))
-        length = response.headers.get('Content-Length')
+        headers, resumed = response.headers, response.status == 206
+        sent = headers.get('ETag') or headers.get('Last-Modified') or ''
+        if resumed and (sent != version or not headers.get('Content-Range', '').startswith(f'bytes {done}-')):
+            part.unlink()  # the server did not look at If-Range, or sends another range
+            return False
+        done = done if resumed else 0
+        _note(part).write_text(json.dumps({'url': url, 'version': '' if sent.startswith('W/') else sent}))
+        length = headers.get('Content-Length')
         return _save(response, part, done, None if length is None else done + int(length))
 
 

@@ -68,16 +68,17 @@ def extract_features(
         ValueError: No pictures, or a tensor of another type or shape.
         UnreadablePictureError: A picture cannot be read; it is named.
     """
-    dataset = _EachAsGiven(_source(images), view or _view_of(model), channels=model.data_preprocessor.mean.numel())
+    channels = model.data_preprocessor.mean.numel()
+    dataset = _EachAsGiven(_source(images, channels), view or _view_of(model), channels)
     return evaluation.extract_features(model, dataset, batch_size, num_workers).features
 
 
-def _source(images: Picture | Sequence[Picture] | Tensor) -> ImageSource:
+def _source(images: Picture | Sequence[Picture] | Tensor, channels: int) -> ImageSource:
     if isinstance(images, Tensor):
-        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3, 4):
+        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3, 4, channels):
             raise ValueError(
                 f'A {images.dtype} tensor of shape {tuple(images.shape)}: give torch.uint8 of shape (B, C, H, W) with '
-                '1, 3 or 4 channels, not normalised (the model does that).'
+                f'{channels} channels, or gray, coloured or RGBA ones, not normalised (the model does that).'
             )
         return ArraySource(images.permute(0, 2, 3, 1).cpu().numpy())
     if isinstance(images, str | Path) and Path(images).is_dir():

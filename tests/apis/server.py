@@ -14,6 +14,7 @@ class FileServer(ThreadingHTTPServer):
         cuts: After how many bytes each of the next answers breaks off; none left: whole answers.
         ranges: Whether it answers ``Range``, as servers of weights do.
         version: Its ETag; '' for none.
+        careless: Whether it answers ``Range`` without looking at ``If-Range``.
         status: Answer with this error instead, 200 for none.
         requests: Path and ``Range`` of each request so far.
     """
@@ -22,7 +23,14 @@ class FileServer(ThreadingHTTPServer):
 
     def __init__(self, content: bytes) -> None:
         super().__init__(('127.0.0.1', 0), _Handler)
-        self.content, self.cuts, self.ranges, self.version, self.status = content, [], True, '"one"', 200
+        self.content, self.cuts, self.ranges, self.version, self.careless, self.status = (
+            content,
+            [],
+            True,
+            '"one"',
+            False,
+            200,
+        )
         self.requests: list[tuple[str, str | None]] = []
 
     @property
@@ -53,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: server.cuts.pop(0)] if server.cuts else body)
 
     def _start(self, wanted: str | None) -> int | None:
-        fits = self.headers.get('If-Range') in (None, self.server.version)
+        fits = self.server.careless or self.headers.get('If-Range') in (None, self.server.version)
         return int(wanted[len('bytes=') : -1]) if wanted and self.server.ranges and fits else None
 
     def log_message(self, *_: object) -> None:

@@ -73,9 +73,10 @@ def test_a_server_that_names_no_version_is_asked_for_all_of_it_again(server, tmp
     assert [wanted for _, wanted in server.requests] == [None, None]
 
 
+@pytest.mark.parametrize('careless', [False, True])
 @pytest.mark.parametrize('length', [300_000, 50_000])
-def test_a_file_that_changed_in_between_is_not_glued_to_its_old_start(server, tmp_path, monkeypatch, length):
-    server.cuts = [100_000]
+def test_a_file_that_changed_in_between_is_not_glued_to_its_old_start(server, tmp_path, monkeypatch, length, careless):
+    server.cuts, server.careless = [100_000], careless
     with monkeypatch.context() as patched:
         patched.setattr(module, '_TRIES', 1)
         server.cuts.append(0)
@@ -146,6 +147,12 @@ def test_a_disk_that_fills_up_leaves_no_broken_file_and_a_part_to_continue(serve
             fetch(server, tmp_path)
     assert 'weights.pth' not in names(tmp_path)
     assert fetch(server, tmp_path, f'sha256:{SHA256}').read_bytes() == CONTENT
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_variable_that_moves_it(server, tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(DownloadError, match=r'file cannot be written \(.*\): free some space or set MMSSL_CACHE'):
+        fetch(server, tmp_path / 'file')
 
 
 def test_of_two_processes_one_fetches_and_both_have_the_file(server, tmp_path):
