@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .features import extract_features
     from .models import get_model
     from .training import train_from_folder
-    from .weights import cached_weights, fetch_weights, verify_weights
+    from .weights import cache_folder, cached_weights, fetch_weights, verify_weights
     from .zoo import ZooEntry, find_entry, list_models, zoo_entries
 
 _MODULES = {
@@ -19,13 +19,14 @@ _MODULES = {
     'features': ('extract_features',),
     'models': ('get_model',),
     'training': ('train_from_folder',),
-    'weights': ('cached_weights', 'fetch_weights', 'verify_weights'),
+    'weights': ('cache_folder', 'cached_weights', 'fetch_weights', 'verify_weights'),
     'zoo': ('ZooEntry', 'find_entry', 'list_models', 'zoo_entries'),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     'DownloadError',
     'ZooEntry',
+    'cache_folder',
     'cached_weights',
     'extract_features',
     'fetch_weights',

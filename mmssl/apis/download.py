@@ -95,7 +95,7 @@ def check(path: Path, checksum: str, url: str) -> None:
 
     Args:
         path: The file.
-        checksum: As in :func:`download`.
+        checksum: As in ``download``.
         url: Where it came from.
 
     Raises:

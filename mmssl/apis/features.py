@@ -51,8 +51,8 @@ def extract_features(
     """Features of pictures, resized and normalised as the model's config says.
 
     Args:
-        model: From :func:`~mmssl.get_model`, or any :class:`~mmssl.models.BaseAlgorithm`; it runs where it is (move it
-            with ``model.cuda()``) and in eval mode.
+        model: From :func:`~mmssl.apis.get_model`, or any :class:`~mmssl.models.BaseAlgorithm`; it runs where it is
+            (``model.cuda()`` moves it) and in eval mode.
         images: A folder (searched below, too, and sorted), the path of a picture, a Pillow image, a list of paths and
             Pillow images, or a uint8 tensor of shape ``(B, C, H, W)``. Gray pictures are repeated to colours and
             colours mixed to gray where the network needs it.

@@ -16,13 +16,13 @@ def get_model(name: str, pretrained: bool = False) -> BaseAlgorithm:
     head and memories, which serve the pre-training only, are as its start would have them.
 
     Args:
-        name: As :func:`~mmssl.list_models` gives it.
+        name: As :func:`~mmssl.apis.list_models` gives it.
         pretrained: Whether to load weights; they are fetched into the cache once, see
             :func:`~mmssl.apis.fetch_weights`.
 
     Returns:
         The algorithm, on the CPU and in eval mode. ``model.backbone`` is the network, ``model.extract_feat`` gives its
-        averaged features, :func:`~mmssl.extract_features` those of files, and ``model.cfg`` is the config.
+        averaged features, :func:`~mmssl.apis.extract_features` those of files, and ``model.cfg`` is the config.
 
     Raises:
         ValueError: The zoo has no such name, no weights of it are published, they must be downloaded by hand, or they

@@ -31,7 +31,7 @@ def train_from_folder(
         seed: Of the run.
 
     Returns:
-        The trained algorithm, in eval mode, for :func:`~mmssl.extract_features`.
+        The trained algorithm, in eval mode, for :func:`~mmssl.apis.extract_features`.
 
     Raises:
         ValueError: There are too few images.

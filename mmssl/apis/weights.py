@@ -20,7 +20,7 @@ def cached_weights(entry: ZooEntry, folder: str | Path | None = None) -> Path | 
 
     Args:
         entry: Of the model zoo.
-        folder: Another folder than that of :func:`cache_folder`; each entry has its own folder in it.
+        folder: Another folder than that of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
     """
     own = _folder(entry, folder)
     files = sorted(path for path in own.glob('*') if path.suffix in _ENDINGS) if own.is_dir() else []
@@ -34,7 +34,7 @@ def fetch_weights(entry: ZooEntry, folder: str | Path | None = None) -> Path:
 
     Args:
         entry: Of the model zoo.
-        folder: Another folder than that of :func:`cache_folder`; each entry has its own folder in it.
+        folder: Another folder than that of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
 
     Returns:
         The file.
@@ -71,7 +71,7 @@ def verify_weights(entry: ZooEntry, folder: str | Path | None = None) -> str:
 
     Args:
         entry: Of the model zoo.
-        folder: Another folder than that of :func:`cache_folder`; each entry has its own folder in it.
+        folder: Another folder than that of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
 
     Returns:
         A sentence on what was compared; where the publisher gives no hash, it says ``unverified``.

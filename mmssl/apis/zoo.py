@@ -88,8 +88,8 @@ def list_models(pattern: str = '*', pretrained: bool = False) -> list[str]:
         pretrained: Only those with weights.
 
     Returns:
-        Names for :func:`~mmssl.get_model`. Those that end in ``_authors`` or a project's name stand for weights that
-        were neither trained nor checked here.
+        Names for :func:`~mmssl.apis.get_model`. Those that end in ``_authors`` or a project's name stand for weights
+        that were neither trained nor checked here.
     """
     entries = zoo_entries().values()
     return [entry.name for entry in entries if fnmatchcase(entry.name, pattern) and entry.has_weights >= pretrained]
@@ -99,7 +99,7 @@ def find_entry(name: str) -> ZooEntry:
     """An entry by its name.
 
     Args:
-        name: As :func:`list_models` gives it.
+        name: As :func:`~mmssl.apis.list_models` gives it.
 
     Returns:
         The entry.

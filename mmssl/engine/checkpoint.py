@@ -59,7 +59,7 @@ def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = F
     Args:
         path: A ``.pth`` file.
         mmap: Read tensors when they are used.
-        tensors_only: Put a :class:`LeftOut` in the place of the options, log histories and numbers of NumPy that other
+        tensors_only: Put a ``LeftOut`` in the place of the options, log histories and numbers of NumPy that other
             programs save beside their tensors, instead of refusing the file (torch 2.6 or newer).
 
     Returns:

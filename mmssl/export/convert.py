@@ -45,7 +45,7 @@ class Conversion:
 def convert_checkpoint(source: str | Path, target: str | Path) -> Conversion:
     """Write the ResNet of any checkpoint of this field under torchvision's keys, tensors alone.
 
-    The prefixes of the projects are in :data:`~mmssl.export.LAYOUTS`; others are found too. The network is rebuilt from
+    The prefixes of the projects are in ``mmssl.export.LAYOUTS``; others are found too. The network is rebuilt from
     the shapes and filled, every key of it, before anything is written.
 
     Args:

@@ -102,7 +102,7 @@ def match_keys(state_dict: Mapping[str, Tensor], network: nn.Module) -> Match:
         network: The network to fill.
 
     Returns:
-        The best match; of equals the one that :data:`LAYOUTS` names first, else the one with the shortest prefix.
+        The best match; of equals the one that ``LAYOUTS`` names first, else the one with the shortest prefix.
     """
     wanted = network.state_dict()
     prefixes = _prefixes(state_dict, next(iter(wanted))) or [_common_prefix(state_dict)]
@@ -117,7 +117,7 @@ def resnet_prefix(state_dict: Mapping[str, Tensor]) -> str | None:
         state_dict: Tensors by the file's keys.
 
     Returns:
-        The prefix; of several networks the one that :data:`LAYOUTS` names first, else the one with the shortest.
+        The prefix; of several networks the one that ``LAYOUTS`` names first, else the one with the shortest.
     """
     found = _prefixes(state_dict, 'layer4.0.conv1.weight')
     return next((prefix for prefix in found if f'{prefix}conv1.weight' in state_dict), None)
