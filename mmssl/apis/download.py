@@ -135,7 +135,8 @@ def _fetch(url: str, part: Path, path: Path) -> None:
         tries, most = (0, _size(part)) if _size(part) > most else (tries + 1, most)
         if tries == _TRIES:
             reason = getattr(problem, 'reason', problem)
-            raise DownloadError(f'{url} cannot be fetched ({reason}); what came is kept. {_by_hand(path)}') from problem
+            kept = '; what came is kept' if _size(part) else ''
+            raise DownloadError(f'{url} cannot be fetched ({reason}){kept}. {_by_hand(path)}') from problem
         time.sleep(_PAUSE)
 
 
