@@ -56,7 +56,7 @@ class BuildWithConfigs(build_py):
     """Adds the configs (``mmssl/configs``) and what mim runs (``mmssl/.mim``) to the built package.
 
     The configs are not repeated in ``mmssl/.mim``: mim searches the whole package for a config's file name and refuses
-    one that it finds twice.
+    one that it finds twice. Their metafiles are, since the index there names them.
     """
 
     def run(self) -> None:
@@ -68,6 +68,8 @@ class BuildWithConfigs(build_py):
         copy_tree(ROOT / 'configs', package / 'configs')
         for name in MIM_FILES:
             copy_tree(ROOT / name, package / '.mim' / name)
+        for metafile in ROOT.glob('configs/*/metafile.yml'):
+            copy_tree(metafile, package / '.mim' / metafile.relative_to(ROOT))
 
 
 class WheelForMim(bdist_wheel):

@@ -47,6 +47,7 @@ REQUIRED = (
     Dependency('cv2', ('opencv-python-headless',)),
     Dependency('numpy', ('numpy',)),
     Dependency('PIL', ('pillow',)),
+    Dependency('yaml', ('pyyaml',)),
     Dependency('sklearn', ('scikit-learn',)),
     Dependency('matplotlib', ('matplotlib',)),
     Dependency('rich', ('rich',)),

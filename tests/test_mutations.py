@@ -669,6 +669,34 @@ MUTATIONS = [
         'start += 1',
         'tests/engine/test_shards.py',
     ),
+    Mutation(
+        'a download is continued although the file on the server has changed',
+        'mmssl/apis/download.py',
+        'if resumed and (sent != version or not',
+        'if resumed and (not',
+        'tests/apis/test_download.py',
+    ),
+    Mutation(
+        'a file is kept although its hash is wrong',
+        'mmssl/apis/download.py',
+        '    if not found.startswith(wanted):\n        path.unlink()',
+        '    if not found.startswith(wanted):\n        pass',
+        'tests/apis/test_download.py',
+    ),
+    Mutation(
+        'of MoCo the momentum encoder is taken',
+        'mmssl/export/weights.py',
+        '    known = [prefix for prefix in LAYOUTS if prefix in found]',
+        '    known = []',
+        'tests/export/test_convert.py',
+    ),
+    Mutation(
+        'a picture that cannot be read is replaced by another in the features of a folder',
+        'mmssl/apis/features.py',
+        'dataset = _EachAsGiven(',
+        'dataset = ImageDataset(',
+        'tests/apis/test_features.py',
+    ),
 ]
 
 

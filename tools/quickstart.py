@@ -10,17 +10,13 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmssl.datasets import ImageFolder, Subset, fetch_fashion_mnist
-from mmssl.engine import Runner
-from mmssl.engine.optimizers import OptimWrapper
+from mmssl.apis.training import fit_to_time, folder_config, train
+from mmssl.datasets import fetch_fashion_mnist
 from mmssl.evaluation import compare_floors, format_results, verdict
 from mmssl.export import architecture_of, backbone_weights, export_backbone, loading_code, verify_export
-from mmssl.registry import DATASETS, MODELS, OPTIMIZERS
 from mmssl.visualization import describe_command, export_section, report_run
 
 ROOT = Path(__file__).resolve().parent.parent
-EPOCHS = 3  # at least so many, on fewer images where the time is short
-LEAST = 32  # images
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,56 +41,15 @@ def fashion_mnist() -> Config:
     return cfg
 
 
-def own_folder(folder: Path) -> Config:
-    """The config for the user's own images; where class sub-folders label them, a fifth of them tests the features."""
-    source = {'type': ImageFolder, 'root': str(folder.resolve())}
-    images = ImageFolder(folder)
-    if len(images) < LEAST:
-        raise ValueError(f'{len(images)} images in {folder}: pre-training needs {LEAST} or more, give a larger folder.')
-    cfg = Config.fromfile(ROOT / 'configs/swav/swav_resnet10_1xb128_cpu_10e_folder.py')
-    cfg.train_dataloader.dataset.source = source
-    cfg.train_dataloader.batch_size = min(cfg.train_dataloader.batch_size, len(images) // 2)
-    cfg.model.prototypes.num_prototypes = max(2, min(100, len(images) // 10))
-    gallery, query = min(len(images) * 4 // 5, 10000), min(len(images) // 5, 2000)
-    cfg.evaluation.gallery.source = {'type': Subset, 'source': source, 'num': gallery}
-    if images.labels is not None:
-        part = {'type': Subset, 'source': source, 'num': query, 'skip': gallery}
-        cfg.evaluation.query = {**cfg.evaluation.gallery, 'source': part}
-    return cfg
-
-
-def fit_to_time(cfg: Config, minutes: float) -> None:
-    """Choose epochs, and where the time is short the number of images, by timing some steps."""
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    loader = Runner.build_dataloader({**cfg.train_dataloader, 'dataset': dataset}, seed=0)
-    model = MODELS.build(cfg.model)
-    optimizer = OPTIMIZERS.build({**cfg.optim_wrapper.optimizer, 'params': list(model.parameters())})
-    wrapper, ends = OptimWrapper(optimizer=optimizer), []
-    for _, batch in zip(range(8), loader):
-        model.train_step(batch, wrapper)
-        ends.append(time.perf_counter())
-    seconds = (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else 1.0
-    batch_size = cfg.train_dataloader.batch_size
-    draws = max(int(minutes * 60 / seconds), EPOCHS) * batch_size
-    epochs = min(max(EPOCHS, draws // len(dataset)), 200)
-    images = max(min(len(dataset), draws // epochs), batch_size)
-    cfg.train_cfg.max_epochs = epochs
-    cfg.train_dataloader.dataset.source = {'type': Subset, 'source': cfg.train_dataloader.dataset.source, 'num': images}
-    cfg.default_hooks.online_knn.interval = cfg.default_hooks.checkpoint.interval = max(1, epochs // 10)
-
-
 def main() -> None:
     """Run all of it."""
     args = parse_args()
     start = time.perf_counter()
-    cfg = own_folder(args.data) if args.data else fashion_mnist()
+    cfg = folder_config(args.data) if args.data else fashion_mnist()
     cfg.update(work_dir=str(args.work_dir), randomness={'seed': args.seed}, log_level='WARNING')
     fit_to_time(cfg, args.minutes)
     print(f'Pre-training SwAV for about {args.minutes:g} minutes; logs and checkpoints are in {args.work_dir}.')
-    runner = Runner.from_cfg(cfg)
-    model = runner.train()
-    if runner.train_loop.interrupted:
-        raise RuntimeError('ended by a signal before the training was through; start again')
+    model = train(cfg)
     print('Measuring raw pixels, the untrained and the pre-trained network ...')
     rows = compare_floors(model, cfg)
     weights = export_backbone(model, args.work_dir / 'backbone_torchvision.pth')

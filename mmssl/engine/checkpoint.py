@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,30 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub, print_log
 
+from mmssl.dependencies import release
+
 PATTERNS = ('epoch_*.pth', 'iter_*.pth')
+# What the training scripts of this field save beside the tensors: options, log histories, numbers of NumPy. In their
+# place stands a LeftOut: nothing of these names is imported, built or called, so a file can do nothing through them.
+_LEFT_OUT = (
+    'argparse.Namespace',
+    'mmengine.logging.history_buffer.HistoryBuffer',
+    '__builtin__.getattr',
+    'builtins.getattr',
+    'numpy.dtype',
+    'numpy.ndarray',
+    *(f'numpy.{core}.multiarray.{name}' for core in ('core', '_core') for name in ('scalar', '_reconstruct')),
+)
+
+
+class LeftOut:
+    """Stands in a checkpoint from elsewhere for an object that is not a tensor and was not built."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
@@ -29,12 +53,14 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
     temporary.replace(path)
 
 
-def read_checkpoint(path: str | Path, mmap: bool = False) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = False) -> dict[str, Any]:
     """Read a checkpoint onto the CPU without running code that a file may hold.
 
     Args:
         path: A ``.pth`` file.
         mmap: Read tensors when they are used.
+        tensors_only: Put a ``LeftOut`` in the place of the options, log histories and numbers of NumPy that other
+            programs save beside their tensors, instead of refusing the file (torch 2.6 or newer).
 
     Returns:
         What was saved.
@@ -43,7 +69,8 @@ def read_checkpoint(path: str | Path, mmap: bool = False) -> dict[str, Any]:
         ValueError: The file is broken, or holds objects that only unpickling could make.
     """
     try:
-        return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
+        with _stand_ins() if tensors_only else nullcontext():
+            return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f'{path} holds objects that need unpickling, which would run code from the file; it was not read. Save its '
@@ -51,6 +78,12 @@ def read_checkpoint(path: str | Path, mmap: bool = False) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise ValueError(f'{path} cannot be read as a checkpoint ({error}): give a whole .pth file.') from error
+
+
+def _stand_ins() -> AbstractContextManager:
+    if release(torch.__version__) < (2, 6):  # it takes no other name than the class's own
+        return nullcontext()
+    return torch.serialization.safe_globals([(LeftOut, name) for name in _LEFT_OUT])
 
 
 def part_path(path: str | Path, place: int, parts: int) -> Path:

@@ -1,5 +1,6 @@
 """Weights that load elsewhere with nothing missing."""
 
+from mmssl.export.convert import Conversion, convert_checkpoint
 from mmssl.export.export import (
     ExportCheck,
     backbone_weights,
@@ -12,17 +13,29 @@ from mmssl.export.export import (
     verify_export,
 )
 from mmssl.export.plain import OPENMMLAB, TARGETS, Architecture, architecture_of, loading_code, plain_network
-from mmssl.export.weights import Match, behind, load_backbone, match_keys, read_weights, write_weights
+from mmssl.export.weights import (
+    LAYOUTS,
+    Match,
+    behind,
+    load_backbone,
+    match_keys,
+    read_weights,
+    resnet_prefix,
+    write_weights,
+)
 
 __all__ = [
+    'LAYOUTS',
     'OPENMMLAB',
     'TARGETS',
     'Architecture',
+    'Conversion',
     'ExportCheck',
     'Match',
     'architecture_of',
     'backbone_weights',
     'behind',
+    'convert_checkpoint',
     'export_backbone',
     'load_backbone',
     'loading_code',
@@ -34,6 +47,7 @@ __all__ = [
     'read_weights',
     'rebuilt_backbone',
     'rebuilt_pyramid',
+    'resnet_prefix',
     'verify_export',
     'write_weights',
 ]

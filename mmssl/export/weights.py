@@ -10,6 +10,18 @@ from torch import Tensor, nn
 from mmssl.engine.checkpoint import read_checkpoint
 
 _NOT_LEARNED = 'num_batches_tracked'  # a counter that older files lack
+# What stands before a backbone's keys in the files of this field, and whose files those are; of two networks in one
+# file the earlier counts: the student of MoCo and its kin, not the momentum encoder.
+LAYOUTS = {
+    '': 'torchvision, and backbones alone: Barlow Twins, VICReg, DINO',
+    'backbone.': 'mmssl, mmselfsup, mmpretrain, OpenSelfSup, DINO with its head',
+    'module.backbone.': 'Barlow Twins and VICReg with their projectors',
+    'module.encoder_q.': 'MoCo',
+    'module.encoder_q.0.': 'MoCo and DenseCL in OpenSelfSup',
+    'encoder_q.0.': 'MoCo and DenseCL in OpenSelfSup',
+    'module.encoder.': 'PixPro, PIC, CoKe',
+    'module.': 'SwAV, DeepCluster v2',
+}
 
 
 @dataclass(frozen=True)
@@ -20,11 +32,13 @@ class Match:
         prefix: What stands before the network's keys in the file, such as ``'backbone.'``.
         state_dict: The tensors that fit, under the network's keys.
         total: Keys the network has (counters of batch norm left out).
+        left_over: Keys of the file that the network does not take.
     """
 
     prefix: str
     state_dict: dict[str, Tensor]
     total: int
+    left_over: tuple[str, ...] = ()
 
     @property
     def matched(self) -> int:
@@ -51,7 +65,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f'No checkpoint at {path}: give the path of an existing file.')
     if path.suffix == '.safetensors':
         return _safetensors().load_file(path)
-    content = read_checkpoint(path)
+    content = read_checkpoint(path, tensors_only=True)
     if not isinstance(content, dict):
         raise ValueError(f'{path} holds a {type(content).__name__}, not a dict of tensors: give a checkpoint.')
     for key in ('state_dict', 'model', 'teacher'):
@@ -88,13 +102,25 @@ def match_keys(state_dict: Mapping[str, Tensor], network: nn.Module) -> Match:
         network: The network to fill.
 
     Returns:
-        The best match; of equals the one with the shortest prefix.
+        The best match; of equals the one that ``LAYOUTS`` names first, else the one with the shortest prefix.
     """
     wanted = network.state_dict()
-    first = next(iter(wanted))
-    prefixes = {key[: -len(first)] for key in state_dict if key.endswith(first)} or {_common_prefix(state_dict)}
-    matches = [_match(state_dict, wanted, prefix) for prefix in sorted(prefixes, key=len)]
+    prefixes = _prefixes(state_dict, next(iter(wanted))) or [_common_prefix(state_dict)]
+    matches = [_match(state_dict, wanted, prefix) for prefix in prefixes]
     return max(matches, key=lambda match: match.matched)
+
+
+def resnet_prefix(state_dict: Mapping[str, Tensor]) -> str | None:
+    """What stands before the keys of the ResNet in a file; None where there is no ResNet in it.
+
+    Args:
+        state_dict: Tensors by the file's keys.
+
+    Returns:
+        The prefix; of several networks the one that ``LAYOUTS`` names first, else the one with the shortest.
+    """
+    found = _prefixes(state_dict, 'layer4.0.conv1.weight')
+    return next((prefix for prefix in found if f'{prefix}conv1.weight' in state_dict), None)
 
 
 def load_backbone(checkpoint: str | Path | Mapping[str, Tensor], network: nn.Module) -> Match:
@@ -130,13 +156,20 @@ def behind(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 
+def _prefixes(state_dict: Mapping[str, Tensor], key: str) -> list[str]:
+    found = {name[: -len(key)] for name in state_dict if name.endswith(key)}
+    known = [prefix for prefix in LAYOUTS if prefix in found]
+    return known + sorted(found.difference(known), key=lambda prefix: (len(prefix), prefix))
+
+
 def _match(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor], prefix: str) -> Match:
     found = {
         key: state_dict[prefix + key]
         for key, tensor in wanted.items()
         if prefix + key in state_dict and state_dict[prefix + key].shape == tensor.shape
     }
-    return Match(prefix, found, sum(not key.endswith(_NOT_LEARNED) for key in wanted))
+    left_over = tuple(key for key in state_dict if key.removeprefix(prefix) not in found or not key.startswith(prefix))
+    return Match(prefix, found, sum(not key.endswith(_NOT_LEARNED) for key in wanted), left_over)
 
 
 def _common_prefix(state_dict: Mapping[str, Tensor]) -> str:

@@ -2,10 +2,12 @@
 
 import argparse
 
+import numpy as np
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 
-from mmssl.engine.checkpoint import latest_checkpoint, read_checkpoint, write_checkpoint
+from mmssl.engine.checkpoint import LeftOut, latest_checkpoint, read_checkpoint, write_checkpoint
 from tests.small import small_runner
 
 
@@ -36,6 +38,24 @@ def test_a_file_that_needs_unpickling_is_refused_and_not_run(tmp_path):
     torch.save({'state_dict': argparse.Namespace(a=1)}, tmp_path / 'foreign.pth')
     with pytest.raises(ValueError, match='unpickling.*not read'):
         read_checkpoint(tmp_path / 'foreign.pth')
+
+
+def test_what_other_programs_save_beside_their_tensors_is_left_out_without_being_built(tmp_path):
+    history = HistoryBuffer()
+    history.update(1.0)
+    beside = {'opt': argparse.Namespace(lr=0.1), 'best': np.float64(0.5), 'array': np.ones(3), 'history': history}
+    for zipped in (True, False):
+        path = tmp_path / f'{zipped}.pth'
+        torch.save({'model': {'a': torch.ones(2)}, **beside}, path, _use_new_zipfile_serialization=zipped)
+        read = read_checkpoint(path, tensors_only=True)
+        assert read['model']['a'].tolist() == [1, 1]
+        assert {type(read[name]) for name in beside} == {LeftOut}
+
+
+def test_an_unknown_object_beside_the_tensors_is_refused_too(tmp_path):
+    torch.save({'model': {'a': torch.ones(2)}, 'path': tmp_path}, tmp_path / 'foreign.pth')
+    with pytest.raises(ValueError, match='unpickling.*not read'):
+        read_checkpoint(tmp_path / 'foreign.pth', tensors_only=True)
 
 
 def test_a_checkpoint_of_a_training_holds_tensors_and_plain_values_only(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import setuptools
+import yaml
 
 from mmssl.dependencies import REQUIRED
 
@@ -65,6 +66,13 @@ def test_the_tools_and_the_index_ship_for_both_lines_of_mim(installed: Path, dis
     for root in (installed / 'mmssl', dist_info):
         assert files_below(ROOT / 'tools') == files_below(root / '.mim' / 'tools')
         assert (root / '.mim' / 'model-index.yml').read_text() == (ROOT / 'model-index.yml').read_text()
+
+
+def test_the_index_finds_its_metafiles_for_both_lines_of_mim(installed: Path, dist_info: Path) -> None:
+    listed = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+    assert len(listed) > 10
+    for root in (installed / 'mmssl', dist_info):
+        assert all((root / '.mim' / name).read_text() == (ROOT / name).read_text() for name in listed)
 
 
 def test_mim_finds_each_config_exactly_once(installed: Path, dist_info: Path) -> None:

@@ -1,0 +1,45 @@
+"""What ``import mmssl`` offers to scripts and notebooks: the model zoo, features of pictures, training on a folder.
+
+Each name is imported when it is asked for: what needs no torch, such as ``list_models``, does not wait for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .download import DownloadError
+    from .features import extract_features
+    from .models import get_model
+    from .training import train_from_folder
+    from .weights import cache_folder, cached_weights, fetch_weights, verify_weights
+    from .zoo import ZooEntry, find_entry, list_models, zoo_entries
+
+_MODULES = {
+    'download': ('DownloadError',),
+    'features': ('extract_features',),
+    'models': ('get_model',),
+    'training': ('train_from_folder',),
+    'weights': ('cache_folder', 'cached_weights', 'fetch_weights', 'verify_weights'),
+    'zoo': ('ZooEntry', 'find_entry', 'list_models', 'zoo_entries'),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+__all__ = [
+    'DownloadError',
+    'ZooEntry',
+    'cache_folder',
+    'cached_weights',
+    'extract_features',
+    'fetch_weights',
+    'find_entry',
+    'get_model',
+    'list_models',
+    'train_from_folder',
+    'verify_weights',
+    'zoo_entries',
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f'.{_HOMES[name]}', __name__), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

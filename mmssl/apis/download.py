@@ -1,0 +1,206 @@
+"""A file from a server, whole or not there: resumed where it was cut, checked, and fetched once for all processes."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import BinaryIO
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from mmssl.progress import Progress
+
+_BLOCK = 1 << 20
+_TIMEOUT = 30  # seconds without an answer
+_TRIES = 4  # in a row that bring nothing new
+_PAUSE = 1.0  # seconds before another try
+
+
+class DownloadError(OSError):
+    """A file could not be fetched; the message says what to do."""
+
+
+def download(url: str, path: str | Path, checksum: str = '') -> Path:
+    """Fetch a file, or find it where it is already.
+
+    What came before a connection was cut stays beside the file, as ``.part``, and is continued: now, for some tries,
+    and by a later call. It is thrown away where the server's file has changed since, or where the server sends whole
+    files only. Of several processes that ask for one file, one fetches it and the others wait.
+
+    Args:
+        url: Address. The environment variable ``MMSSL_MIRROR`` replaces its scheme and host.
+        path: Where the file shall stand.
+        checksum: ``'sha256:'`` or ``'md5:'`` and the hash or its start; without it, any content is taken.
+
+    Returns:
+        The file.
+
+    Raises:
+        DownloadError: The server cannot be reached or has no such file, or the disk is full.
+        ValueError: The file is not the one that the checksum tells of; it was removed.
+    """
+    path = Path(path)
+    with _lock(path.with_name(f'{path.name}.lock')):
+        if not path.exists():
+            part = path.with_name(f'{path.name}.part')
+            _fetch(mirrored(url), part, path)
+            check(part, checksum, url)
+            part.replace(path)
+            _note(part).unlink(missing_ok=True)
+    return path
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open('w')
+    except OSError as error:
+        raise _disk_error(error, path) from error
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def mirrored(url: str) -> str:
+    """An address with the scheme, host and folder of ``MMSSL_MIRROR`` in place of its own scheme and host."""
+    mirror = os.environ.get('MMSSL_MIRROR', '').rstrip('/')
+    return mirror + urlsplit(url).path if mirror else url
+
+
+def file_hash(path: str | Path, kind: str = 'sha256') -> str:
+    """The hash of a file, in hexadecimal digits.
+
+    Args:
+        path: The file.
+        kind: ``'sha256'`` or ``'md5'``.
+    """
+    digest = hashlib.new(kind)
+    with Path(path).open('rb') as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check(path: Path, checksum: str, url: str) -> None:
+    """Remove a file whose hash does not start as it should, and say so.
+
+    Args:
+        path: The file.
+        checksum: As in ``download``.
+        url: Where it came from.
+
+    Raises:
+        ValueError: Another content; the file is gone.
+    """
+    kind, _, wanted = checksum.partition(':')
+    found = file_hash(path, kind) if wanted else ''
+    if not found.startswith(wanted):
+        path.unlink()
+        raise ValueError(
+            f'{url} has the {kind} hash {found[: len(wanted)]}, expected was {wanted}: not the file that was '
+            'published, or damaged on the way. It was removed; try again, or from another network.'
+        )
+
+
+def _note(part: Path) -> Path:
+    """Where it is written down of which version of which file a part is."""
+    return part.with_name(f'{part.name}.json')
+
+
+def _fetch(url: str, part: Path, path: Path) -> None:
+    """Fill ``part`` with the whole file, going on after cuts."""
+    tries, most = 0, _size(part)
+    while True:
+        try:
+            if _fetch_once(url, part):
+                return
+            problem: Exception = ConnectionError('the connection was cut')
+        except HTTPError as error:
+            if error.code < 500:
+                raise DownloadError(f'{url} answers {error.code} ({error.reason}). {_by_hand(path)}') from error
+            problem = error
+        except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
+            problem = error
+        except OSError as error:
+            raise _disk_error(error, part) from error
+        tries, most = (0, _size(part)) if _size(part) > most else (tries + 1, most)
+        if tries == _TRIES:
+            reason = getattr(problem, 'reason', problem)
+            kept = '; what came is kept' if _size(part) else ''
+            raise DownloadError(f'{url} cannot be fetched ({reason}){kept}. {_by_hand(path)}') from problem
+        time.sleep(_PAUSE)
+
+
+def _by_hand(path: Path) -> str:
+    return (
+        f'Without a connection, put the file at {path} by hand; a mirror is named by MMSSL_MIRROR '
+        '(it replaces scheme and host).'
+    )
+
+
+def _fetch_once(url: str, part: Path) -> bool:
+    """One request; whether the file is whole now."""
+    done, version = _size(part), _version_of(part, url)
+    if done and not version:  # nothing tells whether the server's file is still the same
+        part.unlink()
+        done = 0
+    headers = {'Range': f'bytes={done}-', 'If-Range': version} if done else {}
+    try:
+        response = urlopen(Request(url, headers=headers), timeout=_TIMEOUT)
+    except HTTPError as error:
+        if error.code != 416:
+            raise
+        part.unlink()  # longer than the server's file: of another version
+        return False
+    with response:
+        headers, resumed = response.headers, response.status == 206
+        sent = headers.get('ETag') or headers.get('Last-Modified') or ''
+        if resumed and (sent != version or not headers.get('Content-Range', '').startswith(f'bytes {done}-')):
+            part.unlink()  # the server did not look at If-Range, or sends another range
+            return False
+        done = done if resumed else 0
+        _note(part).write_text(json.dumps({'url': url, 'version': '' if sent.startswith('W/') else sent}))
+        length = headers.get('Content-Length')
+        return _save(response, part, done, None if length is None else done + int(length))
+
+
+def _save(response: BinaryIO, part: Path, done: int, total: int | None) -> bool:
+    """Write what comes behind the first ``done`` bytes; whether all of it came."""
+    if total is not None and shutil.disk_usage(part.parent).free < total - done:
+        raise OSError(errno.ENOSPC, f'{(total - done) / 1e6:.0f} MB are needed')
+    with part.open('ab') as file, Progress(part.stem, total or 0, in_bytes=True) as progress:
+        file.truncate(done)
+        progress.advance(done)
+        while block := response.read(_BLOCK):
+            file.write(block)
+            progress.advance(len(block))
+        file.flush()
+        os.fsync(file.fileno())
+    return total is None or _size(part) == total
+
+
+def _version_of(part: Path, url: str) -> str:
+    """What the server called the version that a part is of; '' where unknown."""
+    try:
+        note = json.loads(_note(part).read_text())
+    except (OSError, ValueError):
+        return ''
+    return note['version'] if note['url'] == url else ''
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _disk_error(error: OSError, part: Path) -> DownloadError:
+    place = f'{part.parent} cannot be written ({error.strerror or error})'
+    return DownloadError(f'{place}: free some space or set MMSSL_CACHE to another folder; what came is kept.')

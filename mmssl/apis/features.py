@@ -1,0 +1,92 @@
+"""Features of pictures, wherever they are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from mmssl import evaluation
+from mmssl.datasets import ArraySource, EvalView, ImageDataset, ImageFolder, ImageSource
+from mmssl.datasets.pictures import picture_to_tensor, read_picture
+from mmssl.registry import TRANSFORMS
+
+Picture = str | Path | Image.Image
+
+
+class _Given(ImageSource):
+    """Paths and Pillow images, in the order in which they were given."""
+
+    fingerprint = ''
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def load(self, index: int) -> Tensor:
+        picture = self.pictures[index]
+        return picture_to_tensor(picture) if isinstance(picture, Image.Image) else read_picture(picture)
+
+    def name(self, index: int) -> str:
+        return str(self.pictures[index])
+
+
+class _EachAsGiven(ImageDataset):
+    """Does not replace a picture that cannot be read: its row would be another picture's."""
+
+    def _load(self, index: int, draw: int) -> tuple[Tensor, int]:
+        return self.source.load(index), index
+
+
+def extract_features(
+    model: nn.Module,
+    images: Picture | Sequence[Picture] | Tensor,
+    view: EvalView | None = None,
+    batch_size: int = 64,
+    num_workers: int = 0,
+) -> Tensor:
+    """Features of pictures, resized and normalised as the model's config says.
+
+    Args:
+        model: From :func:`~mmssl.apis.get_model`, or any :class:`~mmssl.models.BaseAlgorithm`; it runs where it is
+            (``model.cuda()`` moves it) and in eval mode.
+        images: A folder (searched below, too, and sorted), the path of a picture, a Pillow image, a list of paths and
+            Pillow images, or a uint8 tensor of shape ``(B, C, H, W)``. Gray pictures are repeated to colours and
+            colours mixed to gray where the network needs it.
+        view: How to resize and crop; by default as the ``evaluation`` section of ``model.cfg`` does, or to 256 and
+            224 pixels where the model has no config.
+        batch_size: Pictures a step.
+        num_workers: Loading processes; 0 loads in this one.
+
+    Returns:
+        float32 on the CPU, shape ``(N, D)``, one row a picture, in the order given (of a folder, sorted).
+
+    Raises:
+        ValueError: No pictures, or a tensor of another type or shape.
+        UnreadablePictureError: A picture cannot be read; it is named.
+    """
+    channels = model.data_preprocessor.mean.numel()
+    dataset = _EachAsGiven(_source(images, channels), view or _view_of(model), channels)
+    return evaluation.extract_features(model, dataset, batch_size, num_workers).features
+
+
+def _source(images: Picture | Sequence[Picture] | Tensor, channels: int) -> ImageSource:
+    if isinstance(images, Tensor):
+        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3, 4, channels):
+            raise ValueError(
+                f'A {images.dtype} tensor of shape {tuple(images.shape)}: give torch.uint8 of shape (B, C, H, W) with '
+                f'{channels} channels, or gray, coloured or RGBA ones, not normalised (the model does that).'
+            )
+        return ArraySource(images.permute(0, 2, 3, 1).cpu().numpy())
+    if isinstance(images, str | Path) and Path(images).is_dir():
+        return ImageFolder(images, labels=False)
+    return _Given([images] if isinstance(images, str | Path | Image.Image) else list(images))
+
+
+def _view_of(model: nn.Module) -> EvalView:
+    if not hasattr(model, 'cfg'):
+        return EvalView(256, 224)
+    return TRANSFORMS.build(model.cfg.evaluation.gallery.views)

@@ -1,0 +1,129 @@
+"""The weights that the model zoo names: fetched into a cache, remembered by their hash, read without unpickling."""
+
+import os
+from pathlib import Path
+
+from mmssl.apis.download import check, download, file_hash
+from mmssl.apis.zoo import ZooEntry, list_models, zoo_entries
+
+_ENDINGS = ('.pth', '.tar', '.pt', '.safetensors')
+
+
+def cache_folder() -> Path:
+    """Where weights are kept: ``MMSSL_CACHE``, else ``mmssl/weights`` in ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    own = os.environ.get('MMSSL_CACHE')
+    return Path(own) if own else Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'mmssl' / 'weights'
+
+
+def cached_weights(entry: ZooEntry, folder: str | Path | None = None) -> Path | None:
+    """The file of an entry's weights in the cache, fetched or put there by hand; None where there is none.
+
+    Args:
+        entry: Of the model zoo.
+        folder: Another folder than that of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
+    """
+    own = _folder(entry, folder)
+    files = sorted(path for path in own.glob('*') if path.suffix in _ENDINGS) if own.is_dir() else []
+    return files[0] if files else None
+
+
+def fetch_weights(entry: ZooEntry, folder: str | Path | None = None) -> Path:
+    """The file of an entry's weights, from the cache or from where they were published.
+
+    The hash of the first download is remembered beside the file (``.sha256``); a later one must have the same.
+
+    Args:
+        entry: Of the model zoo.
+        folder: Another folder than that of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: No weights of this entry are published, they must be downloaded by hand, or the file is another than
+            the published or the remembered one.
+        DownloadError: The server cannot be reached or has no such file, or the disk is full.
+    """
+    found = cached_weights(entry, folder)
+    if found:
+        return found
+    if not entry.has_weights:
+        raise ValueError(_no_weights(entry))
+    own = _folder(entry, folder)
+    if not entry.weights:
+        raise ValueError(
+            f'The weights of {entry.name} must be downloaded by hand: open {entry.page} in a browser and put the file '
+            f'into {own} (its name does not matter, but must end in {", ".join(_ENDINGS)}).'
+        )
+    path = own / entry.weights.rpartition('/')[2]
+    known = _remembered(path)
+    download(entry.weights, path, entry.checksum)
+    if known:
+        try:
+            check(path, f'sha256:{known}', entry.weights)
+        except ValueError as error:
+            raise ValueError(f'{error} If the change is known to be right, delete {_memory(path)} first.') from error
+    return _remember(path)
+
+
+def verify_weights(entry: ZooEntry, folder: str | Path | None = None) -> str:
+    """Compare the file of an entry's weights with its published and its remembered hash.
+
+    Args:
+        entry: Of the model zoo.
+        folder: Another folder than that of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
+
+    Returns:
+        A sentence on what was compared; where the publisher gives no hash, it says ``unverified``.
+
+    Raises:
+        ValueError: The file is another one. It stays where it is.
+        FileNotFoundError: There is no file.
+    """
+    path = cached_weights(entry, folder)
+    if path is None:
+        raise FileNotFoundError(f'No weights in {_folder(entry, folder)}: download {entry.name} first.')
+    kind, _, published = entry.checksum.partition(':')
+    known, found = _remembered(path), file_hash(path)
+    for name, wanted, hashed in (
+        ('published', published, file_hash(path, kind) if kind == 'md5' else found),
+        ('remembered', known, found),
+    ):
+        if not hashed.startswith(wanted):
+            raise ValueError(
+                f'{path} is another file than the {name} one (hash {hashed[: len(wanted)]}, expected was {wanted}): '
+                'delete it and download it again.'
+            )
+    _remember(path)
+    first = f'sha256 {found}, {"as at the first download" if known else "remembered from now on"}'
+    publisher = f'the {kind} hash starts with {published}, as published' if published else (
+        'unverified, since its publisher gives no hash'
+    )  # fmt: skip
+    return f'{path}: {publisher}; {first}.'
+
+
+def _folder(entry: ZooEntry, folder: str | Path | None) -> Path:
+    return (Path(folder) if folder else cache_folder()) / entry.name
+
+
+def _no_weights(entry: ZooEntry) -> str:
+    others = [name for name in list_models(pretrained=True) if zoo_entries()[name].config == entry.config]
+    instead = f'of others, trained with the same recipe, there are {", ".join(others)}' if others else (
+        'train it with tools/train.py, or choose one of mmssl.list_models(pretrained=True)'
+    )  # fmt: skip
+    return f'No weights of {entry.name} are published, it is a recipe: {instead}.'
+
+
+def _memory(path: Path) -> Path:
+    """Where a file's hash is remembered, also after the file is deleted."""
+    return path.with_name(f'{path.name}.sha256')
+
+
+def _remembered(path: Path) -> str:
+    return _memory(path).read_text().split()[0] if _memory(path).is_file() else ''
+
+
+def _remember(path: Path) -> Path:
+    if not _remembered(path):
+        _memory(path).write_text(f'{file_hash(path)}  {path.name}\n')  # as sha256sum -c reads it
+    return path

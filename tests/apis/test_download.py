@@ -1,0 +1,167 @@
+"""Downloads from a real server: cut, resumed, changed, wrong, missing, shared."""
+
+import errno
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mmssl.apis import download as module
+from mmssl.apis.download import DownloadError, download
+from tests.apis.server import FileServer, serving
+from tests.training import ROOT, environment
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+SHA256, MD5 = hashlib.sha256(CONTENT).hexdigest(), hashlib.md5(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    monkeypatch.setattr(module, '_PAUSE', 0.0)
+    monkeypatch.delenv('MMSSL_MIRROR', raising=False)
+    with serving(CONTENT) as started:
+        yield started
+
+
+def fetch(server: FileServer, folder: Path, checksum: str = '') -> Path:
+    return download(f'{server.url}/a/weights.pth', folder / 'weights.pth', checksum)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {'weights.pth.lock'}
+
+
+@pytest.mark.parametrize('checksum', ['', f'sha256:{SHA256}', f'sha256:{SHA256[:8]}', f'md5:{MD5[:8]}'])
+def test_a_file_comes_whole_and_a_second_call_asks_nobody(server, tmp_path, checksum):
+    for _ in range(2):
+        assert fetch(server, tmp_path / 'new', checksum).read_bytes() == CONTENT
+    assert server.requests == [('/a/weights.pth', None)]
+    assert names(tmp_path / 'new') == {'weights.pth'}
+
+
+def test_a_cut_connection_is_continued_where_it_broke_off(server, tmp_path):
+    server.cuts = [100_000, 50_000]
+    assert fetch(server, tmp_path, f'sha256:{SHA256}').read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.requests] == [None, 'bytes=100000-', 'bytes=150000-']
+
+
+def test_a_later_call_continues_what_an_earlier_one_left(server, tmp_path, monkeypatch):
+    server.cuts = [100_000, 0]
+    with monkeypatch.context() as patched:
+        patched.setattr(module, '_TRIES', 1)
+        with pytest.raises(DownloadError, match=r'connection was cut\); what came is kept'):
+            fetch(server, tmp_path)
+    assert names(tmp_path) == {'weights.pth.part', 'weights.pth.part.json'}
+    assert fetch(server, tmp_path).read_bytes() == CONTENT
+    assert server.requests[-1][1] == 'bytes=100000-'
+
+
+def test_a_server_without_ranges_sends_all_of_it_again(server, tmp_path):
+    server.cuts, server.ranges = [100_000], False
+    assert fetch(server, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_server_that_names_no_version_is_asked_for_all_of_it_again(server, tmp_path):
+    server.cuts, server.version = [100_000], ''
+    assert fetch(server, tmp_path).read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.requests] == [None, None]
+
+
+@pytest.mark.parametrize('careless', [False, True])
+@pytest.mark.parametrize('length', [300_000, 50_000])
+def test_a_file_that_changed_in_between_is_not_glued_to_its_old_start(server, tmp_path, monkeypatch, length, careless):
+    server.cuts, server.careless = [100_000], careless
+    with monkeypatch.context() as patched:
+        patched.setattr(module, '_TRIES', 1)
+        server.cuts.append(0)
+        with pytest.raises(DownloadError):
+            fetch(server, tmp_path)
+    server.content, server.version = CONTENT[::-1][:length], '"two"'
+    assert fetch(server, tmp_path).read_bytes() == server.content
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
+    server.content = CONTENT[:1000]
+    (tmp_path / 'weights.pth.part').write_bytes(CONTENT)
+    note = f'{{"url": "{server.url}/a/weights.pth", "version": "\\"one\\""}}'
+    (tmp_path / 'weights.pth.part.json').write_text(note)
+    assert fetch(server, tmp_path).read_bytes() == CONTENT[:1000]
+
+
+def test_a_wrong_hash_is_refused_and_the_file_removed(server, tmp_path):
+    with pytest.raises(ValueError, match=f'has the sha256 hash {SHA256[:8]}, expected was 0123abcd') as refused:
+        fetch(server, tmp_path, 'sha256:0123abcd')
+    assert 'It was removed' in str(refused.value)
+    assert not names(tmp_path) & {'weights.pth', 'weights.pth.part'}
+
+
+def test_a_missing_file_is_named_at_once_with_where_to_put_it_by_hand(server, tmp_path):
+    server.status = 404
+    with pytest.raises(DownloadError, match=f'/a/weights.pth answers 404 .* put the file at {tmp_path}/weights.pth'):
+        fetch(server, tmp_path)
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_is_down_for_a_moment_is_asked_again(server, tmp_path, monkeypatch):
+    server.status = 503
+    monkeypatch.setattr(module.time, 'sleep', lambda _: setattr(server, 'status', 200))
+    assert fetch(server, tmp_path).read_bytes() == CONTENT
+
+
+def test_without_a_connection_one_sentence_says_what_to_do(server, tmp_path):
+    with serving(b'') as gone:
+        url = gone.url
+    with pytest.raises(DownloadError, match=r'Connection refused.*MMSSL_MIRROR'):
+        download(f'{url}/weights.pth', tmp_path / 'weights.pth')
+    assert not names(tmp_path)
+
+
+def test_a_mirror_replaces_scheme_and_host(server, tmp_path, monkeypatch):
+    monkeypatch.setenv('MMSSL_MIRROR', f'{server.url}/mirrored/')
+    download('https://example.invalid/models/weights.pth', tmp_path / 'weights.pth', f'sha256:{SHA256}')
+    assert server.requests == [('/mirrored/models/weights.pth', None)]
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_written(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, 'disk_usage', lambda _: SimpleNamespace(free=200_000))
+    with pytest.raises(
+        DownloadError, match=r'cannot be written \(0 MB are needed\): free some space or set MMSSL_CACHE'
+    ):
+        fetch(server, tmp_path)
+    assert 'weights.pth' not in names(tmp_path)
+
+
+def test_a_disk_that_fills_up_leaves_no_broken_file_and_a_part_to_continue(server, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.os, 'fsync', full)
+        with pytest.raises(DownloadError, match='No space left on device'):
+            fetch(server, tmp_path)
+    assert 'weights.pth' not in names(tmp_path)
+    assert fetch(server, tmp_path, f'sha256:{SHA256}').read_bytes() == CONTENT
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_variable_that_moves_it(server, tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(DownloadError, match=r'file cannot be written \(.*\): free some space or set MMSSL_CACHE'):
+        fetch(server, tmp_path / 'file')
+
+
+def test_of_two_processes_one_fetches_and_both_have_the_file(server, tmp_path):
+    code = (
+        'import sys, hashlib; from mmssl.apis.download import download; '
+        'print(hashlib.sha256(download(sys.argv[1], sys.argv[2]).read_bytes()).hexdigest())'
+    )
+    command = [sys.executable, '-c', code, f'{server.url}/w.pth', str(tmp_path / 'w.pth')]
+    env = {**environment(), 'PYTHONPATH': str(ROOT)}
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) for _ in range(2)]
+    assert [run.communicate()[0].split()[-1] for run in runs] == [SHA256, SHA256]
+    assert len(server.requests) == 1
