@@ -64,7 +64,8 @@ class ApiDirective(SphinxDirective):
         package, where = import_module(self.arguments[0]), self.arguments[-1]
         entries = {name: getattr(package, name) for name in package.__all__}
         described = [name for name, entry in entries.items() if _is_described(entry)]
-        lines = ['.. autosummary::', '   :nosignatures:', '', *(f'   ~{where}.{name}' for name in described)]
+        lines = [inspect.getdoc(package), '', '.. autosummary::', '   :nosignatures:', '']
+        lines += [f'   ~{where}.{name}' for name in described]
         for title, names in _by_file(entries).items():
             lines += ['', title, '-' * len(title)]
             for name in names:
@@ -79,7 +80,11 @@ def _is_described(entry: object) -> bool:
 def _directive(name: str, entry: object) -> list[str]:
     if inspect.isclass(entry):
         return [f'.. auto{"exception" if issubclass(entry, BaseException) else "class"}:: {name}']
-    return [f'.. autofunction:: {name}'] if inspect.isfunction(entry) else [f'.. py:data:: {name}', f'   :value: {entry!r}']
+    return (
+        [f'.. autofunction:: {name}']
+        if inspect.isfunction(entry)
+        else [f'.. py:data:: {name}', f'   :value: {entry!r}']
+    )
 
 
 def _by_file(entries: Mapping[str, object]) -> dict[str, list[str]]:
