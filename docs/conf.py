@@ -40,15 +40,17 @@ python_use_unqualified_type_names = True
 autodoc_preserve_defaults = True
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
 napoleon_use_rtype = False  # the type stands in the text
+napoleon_use_ivar = True  # attributes in one list
 nitpicky = True  # a reference in a docstring that leads nowhere is a warning ...
 nitpick_ignore_regex = [(r'py:.*', r'(?!mmssl\.).*')]  # ... unless it leads out of mmssl
 
+smartquotes = False  # what was printed is quoted, and searched for, as it is
 html_theme = 'furo'
 html_title = f'mmssl {release}'
 templates_path, html_static_path = ['_templates'], ['_static']
 html_css_files = ['mmssl.css']
 html_additional_pages = {'index': 'to_front_page.html'}
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_show_copyright = html_show_sphinx = False
 
 
 class ApiDirective(SphinxDirective):
