@@ -106,14 +106,12 @@ def test_every_sentence_that_a_page_quotes_stands_in_the_code(page: Path) -> Non
 def public_names() -> dict[int, str]:
     """What packages of mmssl export, by identity; each under the first name found."""
     found = {}
-    for module in walk_packages(mmssl.__path__, 'mmssl.'):
-        if not module.ispkg or module.name.startswith('mmssl.configs'):
-            continue
-        package = import_module(module.name)
+    packages = [module.name for module in walk_packages(mmssl.__path__, 'mmssl.') if module.ispkg]
+    for package in map(import_module, ['mmssl', *packages]):
         for name in getattr(package, '__all__', []):
             entry = getattr(package, name)
             if callable(entry):
-                found.setdefault(id(entry), f'{module.name}.{name}')
+                found.setdefault(id(entry), f'{package.__name__}.{name}')
     return found
 
 
