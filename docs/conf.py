@@ -27,8 +27,8 @@ exclude_patterns = ['.*', 'data', 'work_dirs', 'build', 'dist', 'mmssl', 'tests'
 
 extensions = ['myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary', 'sphinx.ext.napoleon', 'sphinx_copybutton']
 myst_heading_anchors = 4  # links to headings, as a code host makes them
+smartquotes = False  # what was printed is quoted, and searched for, as it is
 nb_execution_mode = 'off'  # a test executes the notebook; the build shows what it printed
-copybutton_exclude = '.linenos, .gp, .go'
 
 autosummary_generate = False  # only its tables are used
 autodoc_default_options = {'members': True, 'show-inheritance': True}
@@ -44,7 +44,6 @@ napoleon_use_ivar = True  # attributes in one list
 nitpicky = True  # a reference in a docstring that leads nowhere is a warning ...
 nitpick_ignore_regex = [(r'py:.*', r'(?!mmssl\.).*')]  # ... unless it leads out of mmssl
 
-smartquotes = False  # what was printed is quoted, and searched for, as it is
 html_theme = 'furo'
 html_title = f'mmssl {release}'
 templates_path, html_static_path = ['_templates'], ['_static']
