@@ -696,6 +696,32 @@ MUTATIONS = [
         'dataset = _EachAsGiven(',
         'dataset = ImageDataset(',
         'tests/apis/test_features.py',
+        'an error sentence changes and the page that quotes it does not',
+        'mmssl/engine/loops.py',
+        'The loss is not finite at iteration',
+        'The loss became NaN at iteration',
+        'tests/test_documents.py',
+    ),
+    Mutation(
+        'the memories are left out of the reference',
+        'docs/api/memories.rst',
+        '.. api:: mmssl.models.memories mmssl.models',
+        '',
+        'tests/test_documents.py',
+    ),
+    Mutation(
+        'a page links to a heading that is not there',
+        'docs/own_folder.md',
+        '(troubleshooting.md#slow-data)',
+        '(troubleshooting.md#slow-loading)',
+        'tests/test_documents.py',
+    ),
+    Mutation(
+        'the page on own folders forgets one of the places where channels are said',
+        'docs/own_folder.md',
+        '    part.update(channels=1)\n',
+        '',
+        'tests/test_own_folder.py',
     ),
 ]
 

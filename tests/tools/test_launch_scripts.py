@@ -241,6 +241,14 @@ def test_what_the_tests_install_serves_the_quickstart_too(checkout: Path) -> Non
     assert not [line for line in commands_of(checkout) if 'pip install' in line]
 
 
+def test_the_documentation_is_built_with_what_it_needs_and_a_warning_is_an_error(checkout: Path) -> None:
+    put_on_path(checkout / 'bin', 'python', PYTHON)
+    assert launch(checkout, 'build_docs.sh', '-E', MMSSL_VENV=str(checkout)).returncode == 0
+    told = commands_of(checkout)
+    assert [line for line in told if line.endswith(f'--editable {checkout}[docs]')]
+    assert told[-1] == '-m sphinx --quiet --fail-on-warning --keep-going -c docs -E . docs/_build/html'
+
+
 @pytest.mark.parametrize(('version', 'linked'), [('2.3.1', False), ('2.4.0', True), ('2.10.0+cpu', True)])
 def test_an_active_environments_torch_is_used_from_2_4_on(checkout: Path, version: str, linked: bool) -> None:
     site = checkout / 'site-packages'

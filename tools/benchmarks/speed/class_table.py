@@ -7,8 +7,8 @@ Forward and backward, in turns: the three products with the whole table that no 
 gradients of features and table); ours, which makes the logits a second time, in pieces; and PyTorch's ``cross_entropy``
 on full logits. Memory is the most that a fresh process held above the table and its gradient.
 
-``--scaling`` takes whole steps of a :class:`~mmssl.models.ClassTable` instead, SGD included, for several numbers of classes,
-samples and processes (over gloo, which share the cores), and gives the seconds and what each process held.
+``--scaling`` takes whole steps of a :class:`~mmssl.models.ClassTable` instead, SGD included, for several numbers of
+classes, samples and processes (over gloo, which share the cores), and gives the seconds and what each process held.
 """
 
 import argparse
