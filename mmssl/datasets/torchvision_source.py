@@ -104,9 +104,10 @@ def _open(name: str, root: Path, arguments: Mapping[str, Any]) -> Dataset:
     try:
         return getattr(datasets, name)(root, **arguments)
     except (RuntimeError, OSError) as error:
+        command = f'python -c "from torchvision.datasets import {name}; {name}(\'{root}\', download=True)"'
         raise ValueError(
-            f'{name} is not in {root}, or not whole ({error}): type  python -c "from torchvision.datasets import {name}; '
-            f"{name}('{root}', download=True)\"  or unpack it there as torchvision's documentation of {name} says."
+            f'{name} is not in {root}, or not whole ({error}): type  {command}  or unpack it there, into the folders '
+            f"that torchvision's documentation of {name} gives."
         ) from error
 
 

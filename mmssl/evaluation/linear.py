@@ -228,8 +228,8 @@ def count_classes(training: ImageSource, test: ImageSource) -> int:
     if None not in names and names[0] != names[1]:
         alone = [sorted(set(names[place]) - set(names[1 - place])) for place in (0, 1)]
         raise ValueError(
-            f'The training set has {len(names[0])} classes and the test set {len(names[1])}, so their numbers would not '
-            f'agree: only in training {alone[0][:3]}, only in test {alone[1][:3]}. Give both the same class folders.'
+            f'The training set has {len(names[0])} classes and the test set {len(names[1])}, so their numbers differ: '
+            f'only in training {alone[0][:3]}, only in test {alone[1][:3]}. Give both the same class folders.'
         )
     return max(int(max(found.max() for found in labels)) + 1, len(names[0] or ()))
 

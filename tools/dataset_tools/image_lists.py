@@ -1,10 +1,10 @@
 """Write lists of labelled pictures that the benchmarks read.
 
-    python tools/dataset_tools/image_lists.py percent FOLDER 1 OUT        some of each class, for semi-supervised training
-    python tools/dataset_tools/image_lists.py inaturalist JSON OUT        train2018.json or val2018.json as a list
+    python tools/dataset_tools/image_lists.py percent FOLDER 1 OUT      a share of each class
+    python tools/dataset_tools/image_lists.py inaturalist JSON OUT      train2018.json or val2018.json
 
-``percent`` draws that share of every class folder, at least one picture, by chance but the same in every run, and
-writes paths below FOLDER. ``inaturalist`` writes paths and numbers of classes.
+``percent`` is for training with few labels: it draws that share of every class folder, at least one picture, by chance
+but the same in every run, and writes paths below FOLDER. ``inaturalist`` writes paths and numbers of classes.
 """
 
 import argparse

@@ -13,8 +13,8 @@ protocol = 'small set, linear: frozen backbone in eval mode, SGD, rate 30, steps
 data_root = 'data'
 train_dataloader.update(batch_size=256)
 # the set is chosen by --dataset
-train_dataloader['dataset'].update(source=dict(type=TorchvisionSource, name='cifar10', root='data', split='train'))
-evaluation['gallery'].update(source=dict(type=TorchvisionSource, name='cifar10', root='data', split='train'))
-evaluation['query'].update(source=dict(type=TorchvisionSource, name='cifar10', root='data', split='test'))
+train_dataloader['dataset']['source'] = dict(type=TorchvisionSource, name='cifar10', root='data', split='train')
+evaluation['gallery']['source'] = dict(type=TorchvisionSource, name='cifar10', root='data', split='train')
+evaluation['query']['source'] = dict(type=TorchvisionSource, name='cifar10', root='data', split='test')
 optim_wrapper['optimizer'].update(lr=30.0)
 param_scheduler = dict(type=MultiStepLR, milestones=[40, 60, 80], gamma=0.2)

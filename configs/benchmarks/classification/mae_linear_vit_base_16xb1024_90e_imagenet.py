@@ -13,7 +13,8 @@ protocol = (
     '10 epochs of warm-up, cosine by step, 90 epochs, batch 16384'
 )
 
-model.update(backbone=dict(type=TimmBackbone, name='vit_base_patch16_224'), batch_norm=True)
+model['backbone'] = dict(type=TimmBackbone, name='vit_base_patch16_224')
+model.update(batch_norm=True)
 train_dataloader.update(batch_size=1024)
 train_dataloader['dataset']['views']['views'][0].update(interpolation='bicubic')
 for part in ('gallery', 'query'):

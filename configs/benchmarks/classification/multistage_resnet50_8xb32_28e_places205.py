@@ -9,8 +9,8 @@ with read_base():
 protocol = 'OpenSelfSup multi-stage linear, Places205: stem and 4 stages, SGD, rate 0.01, steps of 0.1 at 7, 14 and 21'
 
 model.update(num_classes=205)
-train_dataloader['dataset'].update(source=places_train)
-evaluation['gallery'].update(source=places_train)
-evaluation['query'].update(source=places_val)
+train_dataloader['dataset']['source'] = places_train
+evaluation['gallery']['source'] = places_train
+evaluation['query']['source'] = places_val
 param_scheduler.update(milestones=[7, 14, 21])
 train_cfg.update(max_epochs=28)

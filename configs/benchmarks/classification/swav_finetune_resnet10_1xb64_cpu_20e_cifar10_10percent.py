@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 with read_base():
-    from .swav_finetune_resnet50_8xb32_20e_imagenet_10percent import *
+    from .swav_finetune_resnet50_8xb32_20e_imagenet_10percent import *  # noqa: I001 - the data last: it replaces the first's
     from ._base_.cifar10 import *
 
 protocol = (
@@ -19,6 +19,6 @@ listed = dict(
     source=dict(type=ImageFolder, root='data/cifar10/train'),
     file='data/cifar10/10percent.txt',  # tools/dataset_tools/image_lists.py makes it
 )
-train_dataloader['dataset'].update(source=listed)
-evaluation['gallery'].update(source=listed)
+train_dataloader['dataset']['source'] = listed
+evaluation['gallery']['source'] = listed
 auto_scale_lr.update(base_batch_size=64)

@@ -8,7 +8,7 @@ with read_base():
 protocol = '1 % of the labels, for two cores: SGD, rate 0.02, layer 5, steps of 0.2 at 12 and 16, 20 epochs, batch 64'
 
 listed.update(file='data/cifar10/1percent.txt')
-train_dataloader['dataset'].update(source=listed)
-evaluation['gallery'].update(source=listed)
+train_dataloader['dataset']['source'] = listed
+evaluation['gallery']['source'] = listed
 optim_wrapper['optimizer'].update(lr=0.02)
 optim_wrapper['paramwise_cfg']['custom_keys']['classifier'].update(lr_mult=250.0)

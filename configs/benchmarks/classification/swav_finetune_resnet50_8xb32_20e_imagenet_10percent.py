@@ -16,8 +16,8 @@ listed = dict(
     source=dict(type=ImageFolder, root='data/imagenet/train'),
     file='data/imagenet/10percent.txt',  # SimCLR's list
 )
-train_dataloader['dataset'].update(source=listed)
-evaluation['gallery'].update(source=listed)
+train_dataloader['dataset']['source'] = listed
+evaluation['gallery']['source'] = listed
 optim_wrapper['optimizer'].update(lr=0.01, weight_decay=0.0)
 optim_wrapper.update(paramwise_cfg=dict(custom_keys={'classifier': dict(lr_mult=20.0)}))
 param_scheduler = dict(type=MultiStepLR, milestones=[12, 16], gamma=0.2)

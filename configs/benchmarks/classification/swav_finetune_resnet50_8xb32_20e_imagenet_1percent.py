@@ -8,7 +8,7 @@ with read_base():
 protocol = 'SwAV semi-supervised, 1 % of the labels: SGD, rate 0.02, layer 5, steps of 0.2 at 12 and 16, 20 epochs'
 
 listed.update(file='data/imagenet/1percent.txt')
-train_dataloader['dataset'].update(source=listed)
-evaluation['gallery'].update(source=listed)
+train_dataloader['dataset']['source'] = listed
+evaluation['gallery']['source'] = listed
 optim_wrapper['optimizer'].update(lr=0.02)
 optim_wrapper['paramwise_cfg']['custom_keys']['classifier'].update(lr_mult=250.0)
