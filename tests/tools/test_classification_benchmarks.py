@@ -1,4 +1,4 @@
-"""Every protocol of configs/benchmarks/classification, by the commands a user types, on tiny data in the real layouts."""
+"""Every protocol of configs/benchmarks/classification by the commands a user types, on tiny data in real layouts."""
 
 import json
 import re
@@ -103,17 +103,13 @@ def options(path: Path, **more: object) -> list[str]:
         'train_cfg.max_epochs': 2,
         'default_hooks.checkpoint.interval': 1,
     }
-    small |= (
-        {'model.backbone.name': 'vit_tiny_patch16_224'}
-        if '_vit_' in path.stem
-        else {'model.backbone.base_channels': NARROW}
-    )
-    if '_vit_' not in path.stem and 'image_size' not in str(cfg.model) and 'pools' not in cfg.model:
-        small |= {
-            'train_dataloader.dataset.views.views.0.size': 32,
-            'evaluation.query.views.crop': 32,
-            'evaluation.query.views.resize': 32,
-        }
+    views, query = 'train_dataloader.dataset.views.views.0', 'evaluation.query.views'
+    if '_vit_' in path.stem:
+        small |= {'model.backbone.name': 'vit_tiny_patch16_224'}
+    else:
+        small |= {'model.backbone.base_channels': NARROW}
+        if 'pools' not in cfg.model:  # those windows are for whole pictures
+            small |= {f'{views}.size': 32, f'{query}.crop': 32, f'{query}.resize': 32}
     return ['--cfg-options', *(f'{key}={value}' for key, value in (small | more).items())]
 
 
