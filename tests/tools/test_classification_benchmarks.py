@@ -22,6 +22,7 @@ from tests.training import ROOT, differences
 
 FOLDER = ROOT / 'configs/benchmarks/classification'
 CONFIGS = sorted(FOLDER.glob('*.py'))
+SMALL = [path for path in CONFIGS if '_cpu_' in path.name]
 TOOLS = ROOT / 'tools/benchmarks/classification'
 SETS = ('cifar10', 'cifar100', 'flowers', 'pets', 'cars', 'aircraft', 'dtd')
 NARROW = 16  # stands for the real width, so that a ResNet-50 takes moments
@@ -123,8 +124,8 @@ def backbone_of(path: Path, backbones: dict[str, Path]) -> Path:
     return next(file for name, file in backbones.items() if name in path.name)
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_every_protocol_trains_from_an_exported_backbone(path, tmp_path, backbones, tool):
+def check(path: Path, tmp_path: Path, backbones: dict[str, Path], tool: Tool) -> None:
+    """Trains two epochs of a few iterations from an exported backbone, and leaves its figures."""
     script, backbone = script_of(path), backbone_of(path, backbones)
     where = prepare(path, tmp_path / 'data')
     status, text = tool(script, path, '--checkpoint', backbone, '--work-dir', tmp_path, *where, *options(path))
@@ -141,6 +142,17 @@ def test_every_protocol_trains_from_an_exported_backbone(path, tmp_path, backbon
     layers = [tensor for key, tensor in state.items() if re.fullmatch(r'classifier(\.\d)?\.weight', key)]
     assert {len(layer) for layer in layers} == {2}  # the classes of the data
     assert ('stages' in found) == (len(layers) == 5)
+
+
+@pytest.mark.parametrize('path', SMALL, ids=lambda path: path.stem)
+def test_small_protocols_train_from_an_exported_backbone(path, tmp_path, backbones, tool):
+    check(path, tmp_path, backbones, tool)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', [path for path in CONFIGS if path not in SMALL], ids=lambda path: path.stem)
+def test_papers_protocols_train_from_an_exported_backbone(path, tmp_path, backbones, tool):
+    check(path, tmp_path, backbones, tool)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -194,6 +206,7 @@ def test_layer_and_backbone_learn_at_the_rates_of_swavs_script(percent, rates):
         assert group['lr'] == pytest.approx(rates['classifier' in name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', SETS)
 @pytest.mark.parametrize('kind', ['linear', 'finetune'])
 def test_each_small_set_is_one_option(name, kind, tmp_path, backbones, tool):
