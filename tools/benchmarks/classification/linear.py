@@ -77,6 +77,8 @@ def sources(cfg: Config) -> Iterator[Any]:
 
 def move_data(cfg: Config, root: str) -> None:
     """Let every path of a config that lies under its ``data_root`` lie under another folder."""
+    if 'data_root' not in cfg:
+        raise ValueError('--data-root, but this config has no data_root: add data_root=..., the folder it is now in.')
     names = ('train_dataloader', 'evaluation')
     parts = {name: moved(cfg[name].to_dict(), cfg.data_root, root) for name in names}
     cfg.merge_from_dict(parts, allow_list_keys=False)
