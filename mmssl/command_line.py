@@ -6,6 +6,7 @@ Nothing heavy is imported, so that ``--help`` answers at once.
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
@@ -17,6 +18,12 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by torch.distributed.launch')
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--amp`` and ``--auto-scale-lr`` to the command line of a tool that trains."""
+    parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
 
 
 def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example one under configs/') -> Config:
@@ -41,3 +48,46 @@ def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     return cfg
+
+
+def use_training_options(cfg: Config, args: argparse.Namespace) -> None:
+    """Change a config as the options of :func:`add_training_options` say.
+
+    Args:
+        cfg: Changed in place.
+        args: Parsed.
+
+    Raises:
+        SystemExit: ``--auto-scale-lr``, but the config does not say which batch its rates are for.
+    """
+    if args.auto_scale_lr:
+        if 'auto_scale_lr' not in cfg:
+            raise SystemExit(
+                f'--auto-scale-lr, but {args.config} does not say which batch its rates are for: add '
+                f'auto_scale_lr=dict(base_batch_size=...).'
+            )
+        cfg.auto_scale_lr.enable = True
+    if args.amp:
+        from mmssl.engine.optimizers import AmpOptimWrapper
+
+        cfg.optim_wrapper.update(type=AmpOptimWrapper, loss_scale='dynamic')
+
+
+def moved(value: Any, old: str, new: str) -> Any:
+    """A config value in which every path below one folder lies below another.
+
+    Args:
+        value: A path, another plain value, or a dictionary or sequence of such.
+        old: The folder that paths start with.
+        new: The one they shall start with.
+
+    Returns:
+        A copy.
+    """
+    old, new = old.rstrip('/'), new.rstrip('/')
+    if isinstance(value, dict):
+        return {key: moved(inside, old, new) for key, inside in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(moved(inside, old, new) for inside in value)  # a size must stay a tuple
+    under = isinstance(value, str) and (value == old or value.startswith(f'{old}/'))
+    return new + value[len(old) :] if under else value

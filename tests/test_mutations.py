@@ -722,6 +722,32 @@ MUTATIONS = [
         '    part.update(channels=1)\n',
         '',
         'tests/test_own_folder.py',
+        'a frozen backbone is put into training mode',
+        'mmssl/models/algorithms/linear_classifier.py',
+        '        if self.frozen:\n            self.backbone.eval()',
+        '        pass',
+        'tests/models/test_linear_classifier.py',
+    ),
+    Mutation(
+        'the classifier on the stem sees it after max-pooling',
+        'mmssl/models/backbones/resnet.py',
+        'stages = [self.relu(self.bn1(self.conv1(images)))]',
+        'stages = [self.maxpool(self.relu(self.bn1(self.conv1(images))))]',
+        'tests/models/test_linear_classifier.py',
+    ),
+    Mutation(
+        'classes that only the folders name do not count',
+        'mmssl/evaluation/linear.py',
+        '(int(max(found.max() for found in labels)) + 1, len(names[0] or ()))',
+        '(int(max(found.max() for found in labels)) + 1, 0)',
+        'tests/evaluation/test_linear.py',
+    ),
+    Mutation(
+        'sets that number their classes differently are taken',
+        'mmssl/evaluation/linear.py',
+        'if None not in names and names[0] != names[1]:',
+        'if False:',
+        'tests/evaluation/test_linear.py',
     ),
 ]
 

@@ -4,7 +4,7 @@ import argparse
 
 from mmengine.config import Config
 
-from mmssl.command_line import add_common_options, read_config
+from mmssl.command_line import add_common_options, add_training_options, read_config, use_training_options
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,8 +21,7 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from CHECKPOINT, or without it from the newest readable one in the work directory',
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
-    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
+    add_training_options(parser)
     add_common_options(parser)
     return parser.parse_args()
 
@@ -32,12 +31,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args)
     if args.resume:
         cfg.resume, cfg.load_from = True, None if args.resume == 'auto' else args.resume
-    if args.auto_scale_lr:
-        cfg.auto_scale_lr.enable = True
-    if args.amp:
-        from mmssl.engine.optimizers import AmpOptimWrapper
-
-        cfg.optim_wrapper.update(type=AmpOptimWrapper, loss_scale='dynamic')
+    use_training_options(cfg, args)
     return cfg
 
 

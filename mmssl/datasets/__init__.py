@@ -4,8 +4,9 @@ from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.pictures import UnreadablePictureError, read_picture
 from mmssl.datasets.samplers import ClusterSampler, DrawSampler, RankBatchSampler, SlidingWindowSampler
-from mmssl.datasets.sources import ArraySource, ImageFolder, ImageList, ImageSource, Subset
+from mmssl.datasets.sources import ArraySource, ImageFolder, ImageList, ImageSource, ListedImages, Subset
 from mmssl.datasets.structures import Batch, DataSample, collate
+from mmssl.datasets.torchvision_source import TorchvisionSource
 from mmssl.datasets.transforms import EvalView, MultiView, View
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     'ImageFolder',
     'ImageList',
     'ImageSource',
+    'ListedImages',
     'MultiView',
     'RankBatchSampler',
     'SlidingWindowSampler',
     'Subset',
+    'TorchvisionSource',
     'UnreadablePictureError',
     'View',
     'collate',

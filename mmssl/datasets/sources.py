@@ -124,21 +124,24 @@ class ImageList(ImageSource):
         root: Folder the paths start from.
 
     Raises:
-        ValueError: The file names no pictures, or only some have a class.
+        ValueError: There is no such file, it names no pictures, only some have a class, or its first, middle and last
+            picture are not below the root. (All are not looked for: a single one that is missing is replaced later.)
     """
 
     def __init__(self, file: str | Path, root: str | Path = '.') -> None:
         self.root = Path(root)
-        lines = Path(file).read_text('utf-8').splitlines()
-        entries = [_path_and_label(line.strip()) for line in lines if line.strip()]
-        if not entries:
-            raise ValueError(f'{file} names no pictures: write one path a line.')
+        entries = [_path_and_label(line) for line in _read_list(file)]
         paths, labels = zip(*entries)
         unlabelled = [path for path, label in entries if label is None]
         if 0 < len(unlabelled) < len(entries):
             raise ValueError(f'{file} gives no class for {unlabelled[0]}: write a number on every line or on none.')
         self._paths = Paths.pack([path.encode('utf-8', 'surrogateescape') for path in paths])
         self.labels = None if unlabelled else torch.tensor(labels)
+        some = {paths[place]: None for place in (0, len(paths) // 2, -1)}
+        if not any((self.root / path).is_file() for path in some):
+            raise ValueError(
+                f'{file} names {", ".join(some)}, which are not in {root}: give the folder they start from.'
+            )
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -154,7 +157,7 @@ class ImageList(ImageSource):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the paths and the labels; not of the pixels."""
-        return _hash(self._paths.text, self._paths.ends, self.labels)
+        return hash_arrays(self._paths.text, self._paths.ends, self.labels)
 
 
 @DATASETS.register_module()
@@ -208,7 +211,7 @@ class ArraySource(ImageSource):
     def fingerprint(self) -> str:
         """Hash of the shape, of the labels, and of 64 pictures spread over the array."""
         some = np.linspace(0, len(self) - 1, 64).astype(np.int64)
-        return _hash(np.array(self.images.shape), self.images[some], self.labels)
+        return hash_arrays(np.array(self.images.shape), self.images[some], self.labels)
 
 
 @DATASETS.register_module()
@@ -275,12 +278,70 @@ class Subset(ImageSource):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the source's fingerprint and the chosen numbers."""
-        return _hash(np.frombuffer(self.source.fingerprint.encode(), np.uint8), self.indices)
+        return hash_arrays(np.frombuffer(self.source.fingerprint.encode(), np.uint8), self.indices)
+
+
+@DATASETS.register_module()
+class ListedImages(Subset):
+    """The pictures of class folders that a text file names, in the order of the file; the folders give the classes.
+
+    The classes and their numbers are those of all folders, also where the list names pictures of some only. For
+    SimCLR's lists of 1 % and 10 % of ImageNet, ``1percent.txt`` and ``10percent.txt``, which hold file names.
+
+    Args:
+        source: The folder (:class:`ImageFolder`) or its config.
+        file: The text file, UTF-8: on each line the name of a picture, or its path below the folder where the name
+            occurs in several classes. Empty lines do not count.
+
+    Raises:
+        ValueError: The folder has no classes, or the list is missing, empty, ambiguous, or names pictures that are not
+            there.
+    """
+
+    def __init__(self, source: ImageSource | dict, file: str | Path) -> None:
+        source, wanted = build_source(source), _read_list(file)
+        if source.labels is None:
+            raise ValueError(f'{file} is a list for pictures in one folder a class: give such a folder as root.')
+        super().__init__(source, indices=_places(source, wanted, file))
 
 
 def build_source(source: ImageSource | dict) -> ImageSource:
     """A source from its config; a source stays as it is."""
     return DATASETS.build(source) if isinstance(source, dict) else source
+
+
+def _read_list(file: str | Path) -> list[str]:
+    """The lines of a text file that are not empty, without blanks around them."""
+    if not Path(file).is_file():
+        raise ValueError(f'There is no list {file}: give a text file that names one picture a line.')
+    lines = [line.strip() for line in Path(file).read_text('utf-8').splitlines()]
+    entries = [line for line in lines if line]
+    if not entries:
+        raise ValueError(f'{file} names no pictures: write one path a line.')
+    return entries
+
+
+def _places(source: ImageSource, wanted: Sequence[str], file: str | Path) -> list[int]:
+    """Numbers of pictures by their names, or their paths, or refuse those that no or several pictures have."""
+    paths = [source.name(index) for index in range(len(source))]
+    by_path = {path: index for index, path in enumerate(paths)}
+    by_name: dict[str, list[int]] = {}
+    for index, path in enumerate(paths):
+        by_name.setdefault(path.rpartition('/')[2], []).append(index)
+    found = {name: [by_path[name]] if name in by_path else by_name.get(name, []) for name in dict.fromkeys(wanted)}
+    missing = [name for name in found if not found[name]]
+    several = [name for name in found if len(found[name]) > 1]
+    if missing:
+        raise ValueError(
+            f'{len(missing)} of the {len(wanted)} pictures of {file} are not in the folder, the first is {missing[0]}: '
+            f'give the folder that the list was made for.'
+        )
+    if several:
+        raise ValueError(
+            f'{file} names {several[0]}, which {len(found[several[0]])} classes have: write the path below the folder, '
+            f'as in {paths[found[several[0]][0]]}.'
+        )
+    return [found[name][0] for name in wanted]
 
 
 def _path_and_label(line: str) -> tuple[str, int | None]:
@@ -327,7 +388,15 @@ def _read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _hash(*arrays: np.ndarray | Tensor | None) -> str:
+def hash_arrays(*arrays: np.ndarray | Tensor | None) -> str:
+    """A short text that differs between different arrays.
+
+    Args:
+        arrays: NumPy arrays or tensors; None counts as empty.
+
+    Returns:
+        16 hexadecimal digits.
+    """
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(b'' if array is None else np.ascontiguousarray(array).data)

@@ -13,7 +13,15 @@ from mmssl.evaluation.features import (
     raw_pixel_features,
 )
 from mmssl.evaluation.knn import knn_accuracy, knn_predict, nearest_neighbors
-from mmssl.evaluation.linear import FAST_PROBE, fit_logistic, linear_probe, probe_with_views, top_k_accuracy
+from mmssl.evaluation.linear import (
+    FAST_PROBE,
+    count_classes,
+    fit_logistic,
+    linear_probe,
+    mean_class_accuracy,
+    probe_with_views,
+    top_k_accuracy,
+)
 from mmssl.evaluation.linear_hook import LinearAccuracyHook
 from mmssl.evaluation.measures import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
 from mmssl.evaluation.table import format_results, protocols, result_columns, verdict
@@ -28,6 +36,7 @@ __all__ = [
     'alignment',
     'build_dataset',
     'compare_floors',
+    'count_classes',
     'deviation',
     'effective_rank',
     'eval_mode',
@@ -42,6 +51,7 @@ __all__ = [
     'knn_accuracy',
     'knn_predict',
     'linear_probe',
+    'mean_class_accuracy',
     'nearest_neighbors',
     'probe_with_views',
     'protocols',

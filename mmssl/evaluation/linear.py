@@ -13,9 +13,10 @@ from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from mmssl.datasets import ImageDataset, MultiView
+from mmssl.datasets import ImageDataset, ImageSource, MultiView
 from mmssl.evaluation.features import extract_features, extract_views
 
+NEEDS_LABELS = 'Classification needs labels: give images in one folder a class, or with a list.'
 FAST_PROBE = 'fast probe: L-BFGS on cached features, L2 chosen on a held-out part of the training set'
 
 
@@ -190,6 +191,47 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
     """
     guesses = logits.topk(min(k, logits.shape[1]), dim=1).indices
     return 100 * int((guesses == labels[:, None]).sum()) / len(labels)
+
+
+def mean_class_accuracy(right: Tensor, labels: Tensor) -> float:
+    """Accuracy averaged over the classes that occur, in percent: rare classes count as much as frequent ones.
+
+    Args:
+        right: Whether each row was classified correctly, shape ``(N,)``.
+        labels: Shape ``(N,)``.
+
+    Returns:
+        0 to 100.
+    """
+    counts = labels.bincount()
+    shares = labels.bincount(weights=right.double(), minlength=len(counts)) / counts
+    return 100 * float(shares[counts > 0].mean())
+
+
+def count_classes(training: ImageSource, test: ImageSource) -> int:
+    """How many classes two sets have together, where both number them alike.
+
+    Args:
+        training: The labelled pictures that a classifier learns from.
+        test: Those it is measured on.
+
+    Returns:
+        The number of classes.
+
+    Raises:
+        ValueError: Pictures have no labels, or the two sets name other classes.
+    """
+    labels = [source.labels for source in (training, test)]
+    if any(found is None for found in labels):
+        raise ValueError(NEEDS_LABELS)
+    names = [source.classes for source in (training, test)]
+    if None not in names and names[0] != names[1]:
+        alone = [sorted(set(names[place]) - set(names[1 - place])) for place in (0, 1)]
+        raise ValueError(
+            f'The training set has {len(names[0])} classes and the test set {len(names[1])}, so their numbers differ: '
+            f'only in training {alone[0][:3]}, only in test {alone[1][:3]}. Give both the same class folders.'
+        )
+    return max(int(max(found.max() for found in labels)) + 1, len(names[0] or ()))
 
 
 def _path(

@@ -1,39 +1,73 @@
-"""How a linear classifier stands, while it is trained."""
+"""How a classifier stands, while it is trained."""
 
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from torch.nn.functional import linear
+from torch import Tensor, nn
 
-from mmssl.evaluation.features import extract_features
-from mmssl.evaluation.linear import top_k_accuracy
+from mmssl.evaluation.features import Features, eval_mode, extract_features, share_statistics
+from mmssl.evaluation.linear import count_classes, mean_class_accuracy
 from mmssl.registry import DATASETS, HOOKS
+
+_ROWS = 4096  # of cached features that are classified at once
 
 
 @HOOKS.register_module()
 class LinearAccuracyHook(Hook):
     """Accuracy of a :class:`~mmssl.models.LinearClassifier` on the query set after every epoch.
 
-    The backbone is frozen, so the features of the query set are computed once, before training. The accuracies go into
-    the message hub as ``val/linear_top1`` and ``val/linear_top5``, one entry an epoch.
+    Where the backbone is frozen and has one classifier, the features of the query set are computed once, before
+    training. The accuracies go into the message hub, one entry an epoch: ``val/linear_top1``, ``val/linear_top5`` and
+    ``val/linear_mean_class`` (averaged over the classes); of a classifier on each stage ``val/stem_top1`` and so on.
     """
 
     priority = 'BELOW_NORMAL'
 
     def before_train(self, runner: Any) -> None:
-        """Compute the features of the query set."""
-        evaluation = runner.cfg.evaluation
-        query = DATASETS.build(evaluation.query)
-        self.query = extract_features(runner.algorithm, query, evaluation.batch_size, evaluation.num_workers)
+        """Compute what stays the same.
+
+        Raises:
+            ValueError: Training and query set do not have the same classes, or more than the model.
+        """
+        model, evaluation = runner.algorithm, runner.cfg.evaluation
+        self.query = DATASETS.build(evaluation.query)
+        classes = count_classes(runner.train_loop.dataloader.dataset.source, self.query.source)
+        if classes > model.num_classes:
+            raise ValueError(f'The data has {classes} classes, but model.num_classes is {model.num_classes}.')
+        self.loading = {'batch_size': evaluation.batch_size, 'num_workers': evaluation.num_workers}
+        constant = model.frozen and len(model.heads) == 1
+        self.features = extract_features(model, self.query, **self.loading) if constant else None
 
     def after_train_epoch(self, runner: Any) -> None:
         """Classify the query set."""
-        classifier = runner.algorithm.classifier
-        with torch.no_grad():
-            logits = linear(self.query.features, classifier.weight.float().cpu(), classifier.bias.float().cpu())
-        accuracies = {f'linear_top{k}': top_k_accuracy(logits, self.query.labels, k) for k in (1, 5)}
+        model = runner.algorithm
+        guesses, labels = self._classify(model)
+        right = guesses == labels[:, None, None]  # (N, heads, 5)
+        accuracies: dict[str, float] = {}
+        for name, hits in zip(model.heads, right.unbind(dim=1)):
+            accuracies[f'{name}_top1'] = 100 * hits[:, 0].double().mean().item()
+            accuracies[f'{name}_top5'] = 100 * hits.any(dim=1).double().mean().item()
+            accuracies[f'{name}_mean_class'] = mean_class_accuracy(hits[:, 0], labels)
         for name, accuracy in accuracies.items():
             runner.message_hub.update_scalar(f'val/{name}', accuracy)
         runner.visualizer.add_scalars({**accuracies, 'epoch': runner.epoch + 1}, step=runner.iter)
-        runner.logger.info(f'Epoch {runner.epoch + 1}: linear top-1 {accuracies["linear_top1"]:.2f} %.')
+        shown = ', '.join(f'{name} {accuracies[f"{name}_top1"]:.2f} %' for name in model.heads)
+        runner.logger.info(f'Epoch {runner.epoch + 1}: top-1 of {shown}.')
+
+    def _classify(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """The five likeliest classes ``(N, heads, 5)``, and the labels."""
+        if self.features:
+            return _guesses(model, self.features), self.features.labels
+        whole = extract_features(
+            model, self.query, **self.loading, forward=lambda images: model.guesses(model.features(images))
+        )
+        return whole.features.long(), whole.labels
+
+
+@torch.no_grad()
+def _guesses(model: nn.Module, cached: Features) -> Tensor:
+    share_statistics(model)
+    device = next(model.parameters()).device
+    with eval_mode(model):
+        return torch.cat([model.guesses([part.to(device)]).cpu() for part in cached.features.split(_ROWS)])

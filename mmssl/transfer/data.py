@@ -6,6 +6,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmssl.command_line import moved
+
 # What tools/dataset_tools/prepare.py makes, by what stands in the paths of a data set.
 _PREPARED = {'VOC20': 'voc', 'SegmentationClass': 'voc', 'train2017': 'coco', 'val2017': 'coco', 'gtFine': 'cityscapes'}
 _TRAIN_IDS = '*_gtFine_labelTrainIds.png'
@@ -37,18 +39,9 @@ def move_data(cfg: Config, root: str) -> None:
         root: The folder.
     """
     dataset = next(_innermost(cfg.train_dataloader['dataset']))
-    old, new = dataset['data_root'].rstrip('/'), root.rstrip('/')
-
-    def moved(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: moved(inside) for key, inside in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(moved(inside) for inside in value)  # a size must stay a tuple
-        under = isinstance(value, str) and (value == old or value.startswith(f'{old}/'))
-        return new + value[len(old) :] if under else value
-
     names = [f'{split}_{kind}' for split in ('train', 'val', 'test') for kind in ('dataloader', 'evaluator')]
-    cfg.merge_from_dict({name: moved(cfg[name].to_dict()) for name in names if cfg.get(name)}, allow_list_keys=False)
+    parts = {name: moved(cfg[name].to_dict(), dataset['data_root'], root) for name in names if cfg.get(name)}
+    cfg.merge_from_dict(parts, allow_list_keys=False)
 
 
 def _innermost(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

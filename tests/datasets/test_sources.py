@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmssl.datasets import ArraySource, ImageFolder, ImageList, Subset
+from mmssl.datasets import ArraySource, ImageFolder, ImageList, ListedImages, Subset
 from mmssl.registry import DATASETS
 
 Make = Callable[..., Path]
@@ -55,6 +55,52 @@ def test_a_list_file_that_cannot_work_is_refused(tmp_path: Path, text: str, mess
     (tmp_path / 'list.txt').write_text(text)
     with pytest.raises(ValueError, match=message):
         ImageList(tmp_path / 'list.txt')
+
+
+def test_a_list_whose_pictures_are_elsewhere_is_refused(make_pictures: Make, tmp_path: Path) -> None:
+    root = make_pictures('a.png', 'b.png')
+    (tmp_path / 'list.txt').write_text('a.png 0\nb.png 1\n')
+    with pytest.raises(ValueError, match='names a.png, b.png, which are not in .*elsewhere'):
+        ImageList(tmp_path / 'list.txt', tmp_path / 'elsewhere')
+    (root / 'a.png').unlink()
+    assert len(ImageList(tmp_path / 'list.txt', root)) == 2  # a single one that is missing is replaced later
+
+
+CLASSES = ('n1/n1_0.png', 'n1/n1_1.png', 'n2/n2_0.png', 'n3/n3_0.png', 'n3/same.png', 'n1/same.png')
+
+
+def test_a_list_of_names_keeps_the_classes_of_all_folders(make_pictures: Make, tmp_path: Path) -> None:
+    root = make_pictures(*CLASSES)
+    (tmp_path / '1percent.txt').write_text('n3_0.png\n\nn1_1.png\nn1/same.png')
+    source = ListedImages({'type': 'ImageFolder', 'root': root}, tmp_path / '1percent.txt')
+    assert [source.name(index) for index in range(3)] == ['n3/n3_0.png', 'n1/n1_1.png', 'n1/same.png']
+    assert source.labels.tolist() == [2, 0, 0] and source.classes == ['n1', 'n2', 'n3']
+    assert source.load(0).shape == (3, 10, 12)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (None, 'There is no list'),
+        (' \n', 'names no pictures'),
+        ('n1_0.png\nn1_9.png\nn4_0.png', '2 of the 3 pictures .* not in the folder, the first is n1_9.png'),
+        ('same.png', 'which 2 classes have: write the path below the folder, as in n1/same.png'),
+    ],
+)
+def test_a_list_of_names_that_cannot_work_is_refused(
+    make_pictures: Make, tmp_path: Path, text: str | None, message: str
+) -> None:
+    root = make_pictures(*CLASSES)
+    if text is not None:
+        (tmp_path / 'list.txt').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        ListedImages(ImageFolder(root), tmp_path / 'list.txt')
+
+
+def test_a_list_for_a_folder_without_classes_is_refused(make_pictures: Make, tmp_path: Path) -> None:
+    (tmp_path / 'list.txt').write_text('a.png')
+    with pytest.raises(ValueError, match='one folder a class'):
+        ListedImages(ImageFolder(make_pictures('a.png')), tmp_path / 'list.txt')
 
 
 @pytest.mark.parametrize('suffix', ['idx', 'idx.gz', 'npy', 'npz', 'array', 'tensor'])

@@ -50,7 +50,7 @@ def test_every_algorithm_has_a_cpu_config():
         if isinstance(cls, type) and issubclass(cls, BaseAlgorithm) and cls.__module__.startswith(mmssl.models.__name__)
     }
     covered = {Config.fromfile(ROOT / 'configs' / path).model.type.__name__ for path in CPU_CONFIGS}
-    assert algorithms - covered == {'LinearClassifier'}
+    assert algorithms - covered == {'LinearClassifier', 'MultiStageClassifier'}  # tests/tools resumes those
 
 
 @pytest.mark.slow

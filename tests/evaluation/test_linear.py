@@ -4,8 +4,15 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import cross_entropy, linear
 
-from mmssl.datasets import ImageDataset, MultiView, View
-from mmssl.evaluation import fit_logistic, linear_probe, probe_with_views, top_k_accuracy
+from mmssl.datasets import ArraySource, ImageDataset, MultiView, View
+from mmssl.evaluation import (
+    count_classes,
+    fit_logistic,
+    linear_probe,
+    mean_class_accuracy,
+    probe_with_views,
+    top_k_accuracy,
+)
 from tests.evaluation.stand_ins import encoder, fixed, pictures
 from tests.evaluation.test_knn import blobs
 
@@ -122,3 +129,26 @@ def test_the_probe_in_the_place_of_a_protocol_draws_new_views_of_pictures_decode
 def test_training_images_other_than_the_gallerys_are_refused():
     with pytest.raises(ValueError, match='30 training images and a gallery of 29 others'):
         probe_with_views(encoder(), ImageDataset(pictures(30), View(16)), fixed(29), fixed(5))
+
+
+def test_rare_classes_count_as_much_as_frequent_ones():
+    right = torch.tensor([True, True, True, False, True, False])
+    labels = torch.tensor([0, 0, 0, 0, 2, 2])  # 3 of 4, and 1 of 2; nobody has class 1
+    assert mean_class_accuracy(right, labels) == pytest.approx((75 + 50) / 2)
+
+
+def named(labels: list[int] | None, classes: list[str] | None = None) -> ArraySource:
+    return ArraySource(np.zeros((3, 2, 2, 3), np.uint8), None if labels is None else np.array(labels), classes)
+
+
+def test_classes_are_those_of_both_sets():
+    assert count_classes(named([0, 1, 1]), named([0, 4, 1])) == 5
+    three = ['cat', 'dog', 'emu']
+    assert count_classes(named([0, 0, 1], three), named([0, 1, 0], three)) == 3  # a list may name none of the third
+
+
+def test_sets_that_number_their_classes_differently_are_refused():
+    with pytest.raises(ValueError, match=r"only in training \['emu'\], only in test \['eel'\]"):
+        count_classes(named([0, 1, 1], ['dog', 'emu']), named([0, 1, 1], ['dog', 'eel']))
+    with pytest.raises(ValueError, match='needs labels'):
+        count_classes(named([0, 1, 1]), named(None))

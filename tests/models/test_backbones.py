@@ -59,6 +59,15 @@ def test_a_timm_model_by_name_with_one_channel():
     assert backbone(torch.randn(2, 1, 64, 64))[0].shape == (2, backbone.out_channels, 2, 2)
 
 
+def test_a_transformer_is_pooled_by_its_class_token():
+    pytest.importorskip('timm')
+    backbone = TimmBackbone('vit_tiny_patch16_224').eval()
+    tokens = torch.randn(2, 197, backbone.out_channels)
+    assert torch.equal(backbone.pool(tokens), tokens[:, 0])
+    backbone.model.has_class_token = False
+    assert torch.equal(backbone.pool(tokens), tokens.mean(dim=1))
+
+
 def test_an_unknown_timm_model_is_refused_with_near_names():
     pytest.importorskip('timm')
     with pytest.raises(ValueError, match='resnet'):

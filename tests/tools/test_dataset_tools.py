@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmssl.datasets import ImageFolder, ListedImages
 from tests.training import ROOT, environment
 
 TOOLS = ROOT / 'tools/dataset_tools'
@@ -516,3 +517,40 @@ def test_the_commands_work_as_typed(own, tmp_path):
         )  # fmt: skip
         assert found.returncode == 0 and not found.stderr, found.stderr
     assert (tmp_path / 'out/instances_train.json').is_file()
+
+
+def test_a_share_of_every_class_is_drawn_the_same_in_every_run(tool: Tool, tmp_path: Path) -> None:
+    for name, size in (('cat', 20), ('dog', 40), ('emu', 3)):
+        for number in range(size):
+            (tmp_path / 'set' / name).mkdir(parents=True, exist_ok=True)
+            (tmp_path / 'set' / name / f'{number:02d}.jpg').write_bytes(picture())
+    lists = []
+    for out, seed in (('a', 0), ('b', 0), ('c', 1)):
+        arguments = (tmp_path / 'set', 10, tmp_path / out, '--seed', seed)
+        assert tool('image_lists.py', 'percent', *arguments) == (0, f'7 pictures in {tmp_path / out}\n')
+        lists.append((tmp_path / out).read_text().split())
+    assert lists[0] == lists[1] != lists[2]
+    assert [line.split('/')[0] for line in lists[0]] == ['cat'] * 2 + ['dog'] * 4 + ['emu']
+    source = ListedImages(ImageFolder(tmp_path / 'set'), tmp_path / 'a')
+    assert source.labels.tolist() == [0, 0, 1, 1, 1, 1, 2]
+
+
+def test_an_annotation_file_of_inaturalist_becomes_a_list(tool: Tool, tmp_path: Path) -> None:
+    images = [
+        {'id': 9, 'file_name': 'train_val2018/Aves/3/a.jpg'},
+        {'id': 2, 'file_name': 'train_val2018/Aves/1/b.jpg'},
+    ]
+    classes = [{'image_id': 2, 'category_id': 1}, {'image_id': 9, 'category_id': 3}]
+    (tmp_path / 'train2018.json').write_text(json.dumps({'images': images, 'annotations': classes}))
+    status, text = tool('image_lists.py', 'inaturalist', tmp_path / 'train2018.json', tmp_path / 'meta/train.txt')
+    assert status == 0, text
+    assert (tmp_path / 'meta/train.txt').read_text() == 'train_val2018/Aves/3/a.jpg 3\ntrain_val2018/Aves/1/b.jpg 1\n'
+
+
+def test_what_no_list_can_be_made_of_is_refused(tool: Tool, tmp_path: Path) -> None:
+    (tmp_path / 'a.jpg').write_bytes(picture())
+    (tmp_path / 'a.json').write_text('{}')
+    assert 'no classes' in tool('image_lists.py', 'percent', tmp_path, 1, tmp_path / 'out')[1]
+    assert 'above 0' in tool('image_lists.py', 'percent', tmp_path, 0, tmp_path / 'out')[1]
+    assert 'give train2018.json' in tool('image_lists.py', 'inaturalist', tmp_path / 'a.json', tmp_path / 'out')[1]
+    assert not (tmp_path / 'out').exists()

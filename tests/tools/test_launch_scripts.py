@@ -186,6 +186,26 @@ def test_scripts_for_other_packages_pass_on_config_and_checkpoint(checkout: Path
         assert f'tools/{call[0]}' in short.stderr
 
 
+@pytest.mark.parametrize('name', ['linear', 'finetune', 'knn'])
+def test_scripts_for_classification_pass_on_config_and_checkpoint(checkout: Path, name: str) -> None:
+    folder = 'benchmarks/classification'
+    (checkout / 'tools' / folder / f'{name}.py').write_text(NOTE)
+    path = put_on_path(checkout / 'bin', 'srun', f'#!{sys.executable}\n{SRUN}')
+    arguments = {
+        'pytorch': (f'{folder}/dist_{name}.sh', 'config.py', '1', 'the weights.pth', '--seed', '3'),
+        'slurm': (f'{folder}/slurm_{name}.sh', 'gpu', 'job', 'config.py', 'the weights.pth', '--seed', '3'),
+    }
+    checkpoint = ['the weights.pth'] if name == 'knn' else ['--checkpoint', 'the weights.pth']
+    for launcher, call in arguments.items():
+        result = launch(checkout, *call, PATH=path, GPUS='1')
+        assert result.returncode == 0, result.stderr
+        assert notes(checkout)['0']['argv'][1:] == ['config.py', *checkpoint, '--launcher', launcher, '--seed', '3']
+        (checkout / 'notes/0.json').unlink()
+        short = launch(checkout, *call[:3], PATH=path)
+        assert short.returncode == 2
+        assert f'tools/{call[0]}' in short.stderr
+
+
 @pytest.mark.slow
 def test_slurm_train_trains_on_two_tasks(tmp_path: Path) -> None:
     """The real training script, started by the stand-ins for srun and scontrol."""

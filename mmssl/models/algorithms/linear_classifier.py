@@ -1,12 +1,13 @@
-"""Linear classification on a frozen backbone: how the papers measure a representation."""
+"""Classification with the features of a backbone: how the papers measure a representation."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy
 
 from mmssl.datasets.structures import Batch, DataSample
+from mmssl.evaluation.linear import NEEDS_LABELS
 from mmssl.functional import in_float32
 from mmssl.models.algorithms.base import BaseAlgorithm
 from mmssl.registry import MODELS
@@ -14,33 +15,49 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class LinearClassifier(BaseAlgorithm):
-    """A linear layer on the averaged features of a backbone that learns nothing and stays in eval mode.
+    """A linear layer on the averaged features of a backbone that is frozen, or learns too (fine-tuning).
+
+    A frozen backbone learns nothing and stays in eval mode, so its batch norm uses and keeps its statistics.
 
     Args:
         backbone: Module or its config, with ``out_channels``.
         num_classes: Number of classes; ``tools/benchmarks/classification/linear.py`` sets it from the data.
+        frozen: Whether the layer alone learns.
+        batch_norm: Whether the features pass through batch norm without weight and bias before the layer (MAE).
         checkpoint: File with the backbone's weights, read when the weights are initialised; see
             :func:`~mmssl.export.load_backbone`.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
-    Source: facebookresearch/moco and facebookresearch/swav (weights of the layer N(0, 0.01), bias 0).
+    Attributes:
+        heads: What the classifiers are called in logs and results.
+
+    Source: facebookresearch/moco and facebookresearch/swav (weights of the layer N(0, 0.01), bias 0);
+    facebookresearch/mae for the batch norm.
     """
+
+    heads: tuple[str, ...] = ('linear',)
 
     def __init__(
         self,
         backbone: nn.Module | dict,
         num_classes: int,
+        frozen: bool = True,
+        batch_norm: bool = False,
         checkpoint: str | None = None,
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
-        self.backbone.requires_grad_(False)
-        self.checkpoint = checkpoint
-        self.classifier = nn.Linear(self.backbone.out_channels, num_classes)
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.zeros_(self.classifier.bias)
+        if frozen:
+            self.backbone.requires_grad_(False)
+        self.num_classes, self.frozen, self.checkpoint = num_classes, frozen, checkpoint
+        self._make_heads(batch_norm)
+
+    def _make_heads(self, batch_norm: bool) -> None:
+        channels = self.backbone.out_channels
+        self.norm = nn.BatchNorm1d(channels, eps=1e-6, affine=False) if batch_norm else nn.Identity()
+        self.classifier = _layer(channels, self.num_classes)
 
     def init_weights(self) -> None:
         """Load the backbone.
@@ -55,35 +72,57 @@ class LinearClassifier(BaseAlgorithm):
             load_backbone(self.checkpoint, self.backbone)
 
     def train(self, mode: bool = True) -> 'LinearClassifier':
-        """Switch the mode; the backbone stays in eval mode, so its batch norm uses and keeps its statistics."""
+        """Switch the mode; a frozen backbone stays in eval mode."""
         super().train(mode)
-        self.backbone.eval()
+        if self.frozen:
+            self.backbone.eval()
         return self
 
-    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Any]:
-        """Cross-entropy of the classes.
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What each of the ``heads`` classifies: normalised ``(B, C, H, W)`` pictures to tensors of ``B`` rows."""
+        return [self.extract_feat(images)]
+
+    def scores(self, features: list[Tensor]) -> Tensor:
+        """Scores of the classes by every head: from :meth:`features` to ``(heads, B, num_classes)`` in float32."""
+        return _scores(features[0], self.norm, self.classifier)[None]
+
+    def guesses(self, features: list[Tensor], k: int = 5) -> Tensor:
+        """The ``k`` likeliest classes by every head, likeliest first.
+
+        Args:
+            features: From :meth:`features`.
+            k: How many; all where there are fewer classes.
+
+        Returns:
+            Shape ``(B, heads, min(k, num_classes))``.
+        """
+        return self.scores(features).topk(min(k, self.num_classes), dim=2).indices.transpose(0, 1)
+
+    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropy of the classes, summed over the heads.
 
         Args:
             inputs: Normalised pictures, one view, ``(B, C, H, W)``.
             batch: With ``gt_label``.
 
         Returns:
-            ``loss``, and ``train_top1``, the share of the batch that was right, in percent.
+            ``loss``, and ``train_top1`` (with several heads one a head, ``train_stem_top1``), the share of the batch
+            that was right, in percent.
 
         Raises:
             ValueError: The pictures have no labels.
         """
         if batch.gt_label is None:
-            raise ValueError('Linear classification needs labels: give images in one folder a class, or with a list.')
-        logits = self.classify(inputs[0])
-        right = (logits.argmax(dim=1) == batch.gt_label).float().mean()
-        return {'loss': cross_entropy(logits, batch.gt_label), 'train_top1': 100 * right}
+            raise ValueError(NEEDS_LABELS)
+        scores = self.scores(self.features(inputs[0]))
+        right = 100 * (scores.argmax(dim=2) == batch.gt_label).float().mean(dim=1)
+        names = [f'train_{name}_top1' for name in self.heads] if len(self.heads) > 1 else ['train_top1']
+        loss = torch.stack([cross_entropy(logits, batch.gt_label) for logits in scores]).sum()
+        return {'loss': loss, **dict(zip(names, right))}
 
     def classify(self, images: Tensor) -> Tensor:
-        """Scores of the classes: normalised ``(B, C, H, W)`` pictures to ``(B, num_classes)`` in float32."""
-        with torch.no_grad():
-            features = self.extract_feat(images)
-        return _scores(features, self.classifier.weight, self.classifier.bias)
+        """Scores by the last head: normalised ``(B, C, H, W)`` pictures to ``(B, num_classes)`` in float32."""
+        return self.scores(self.features(images))[-1]
 
     def predict(self, inputs: list[Tensor], batch: Batch) -> list[DataSample]:
         """One DataSample an image with ``scores`` ``(num_classes,)``, ``label`` and ``sample_idx``."""
@@ -94,6 +133,71 @@ class LinearClassifier(BaseAlgorithm):
         ]
 
 
+@MODELS.register_module()
+class MultiStageClassifier(LinearClassifier):
+    """A linear layer on each stage of a frozen ResNet, all trained in one run.
+
+    Feature maps are averaged in windows until about 9,000 numbers are left, and pass through batch norm without weight
+    and bias.
+
+    Args:
+        pools: Window, stride and padding in pixels of the feature map, by stage: ``stem`` (before its max-pooling) and
+            ``stage1`` to ``stage4``; stages that are not named have no classifier.
+        image_size: Side of the pictures in pixels, which the widths of the layers follow from.
+        settings: As of :class:`LinearClassifier`; always frozen, always with batch norm.
+
+    Raises:
+        ValueError: The backbone has no stages, no such stage, or a window that does not fit its map.
+
+    Source: Goyal et al., "Scaling and Benchmarking Self-Supervised Visual Representation Learning" (ICCV 2019);
+    open-mmlab/mmselfsup, ``MultiClsHead``, and facebookresearch/vissl for the windows.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module | dict,
+        num_classes: int,
+        pools: Mapping[str, tuple[int, int, int]],
+        image_size: int = 224,
+        **settings: object,
+    ) -> None:
+        self.heads, self._image_size = tuple(pools), image_size
+        self._windows = {name: tuple(window) for name, window in pools.items()}
+        super().__init__(backbone, num_classes, frozen=True, batch_norm=True, **settings)
+
+    def _make_heads(self, batch_norm: bool) -> None:
+        stages = getattr(self.backbone, 'stage_names', ())
+        if not self.heads or not set(self.heads) <= set(stages):
+            raise ValueError(
+                f'model.pools names the stages {list(self.heads)}, but {type(self.backbone).__name__} has '
+                f'{list(stages)}: name some of these (a ResNet has stem and stage1 to stage4).'
+            )
+        self.pools = nn.ModuleList(nn.AvgPool2d(*self._windows[name]) for name in self.heads)
+        parameter = next(self.backbone.parameters())
+        picture = parameter.new_zeros(1, parameter.shape[1], self._image_size, self._image_size)
+        self.backbone.eval()
+        with torch.no_grad():
+            maps = self.features(picture)
+        self.norm = nn.ModuleList(nn.BatchNorm2d(part.shape[1], affine=False) for part in maps)
+        self.classifier = nn.ModuleList(_layer(part[0].numel(), self.num_classes) for part in maps)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Averaged feature maps of the named stages, ``(B, C, H', W')`` each."""
+        stages = dict(zip(self.backbone.stage_names, self.backbone.stages(images)))
+        return [pool(stages[name]) for name, pool in zip(self.heads, self.pools)]
+
+    def scores(self, features: list[Tensor]) -> Tensor:
+        """Scores of the classes by every stage: from :meth:`features` to ``(heads, B, num_classes)`` in float32."""
+        return torch.stack([_scores(*part) for part in zip(features, self.norm, self.classifier)])
+
+
+def _layer(channels: int, num_classes: int) -> nn.Linear:
+    layer = nn.Linear(channels, num_classes)
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 @in_float32
-def _scores(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return linear(features, weight, bias)
+def _scores(features: Tensor, norm: nn.Module, layer: nn.Linear) -> Tensor:
+    return layer(norm(features).flatten(1))

@@ -36,10 +36,13 @@ class ResNet(torchvision_resnet.ResNet):
 
     Attributes:
         out_channels: Channels of the last stage.
+        stage_names: What :meth:`stages` gives.
 
     Raises:
         ValueError: No such depth or stem.
     """
+
+    stage_names = ('stem', 'stage1', 'stage2', 'stage3', 'stage4')
 
     def __init__(
         self,
@@ -88,12 +91,24 @@ class ResNet(torchvision_resnet.ResNet):
         Returns:
             One ``(B, C, H', W')`` tensor for each of ``out_indices``.
         """
-        features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        stages = []
+        stages = self.stages(images)[1:]
+        return tuple(stages[index] for index in self.out_indices)
+
+    def stages(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of the stem, before its max-pooling, and of all four stages.
+
+        Args:
+            images: Normalised, shape ``(B, in_channels, H, W)``.
+
+        Returns:
+            Five ``(B, C, H', W')`` tensors, in the order of ``stage_names``.
+        """
+        stages = [self.relu(self.bn1(self.conv1(images)))]
+        features = self.maxpool(stages[0])
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             features = layer(features)
             stages.append(features)
-        return tuple(stages[index] for index in self.out_indices)
+        return tuple(stages)
 
     def train(self, mode: bool = True) -> 'ResNet':
         """Switch the mode; frozen stages stay in eval mode."""

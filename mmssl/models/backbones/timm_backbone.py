@@ -41,7 +41,7 @@ class TimmBackbone(nn.Module):
         return (self.model(images),)
 
     def pool(self, features: Tensor) -> Tensor:
-        """Timm's own pooling for this model (average or class token).
+        """The class token where the model has one, else the average.
 
         Args:
             features: What ``forward`` gave.
@@ -49,4 +49,6 @@ class TimmBackbone(nn.Module):
         Returns:
             Shape ``(B, C)``.
         """
-        return self.model.forward_head(features, pre_logits=True) if features.dim() == 3 else features.mean(dim=(2, 3))
+        if features.dim() == 4:
+            return features.mean(dim=(2, 3))
+        return features[:, 0] if getattr(self.model, 'has_class_token', False) else features.mean(dim=1)

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Fine-tunes a backbone with labels on several processes: one a GPU, or with gloo on CPUs where there is none.
+#
+#   bash tools/benchmarks/classification/dist_finetune.sh CONFIG PROCESSES CHECKPOINT [arguments of finetune.py]
+#
+# Several nodes: NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT (or PORT), set on each. On one node a free port is chosen.
+# PYTHON names the interpreter (default: the active environment's, else that of the quickstart).
+
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../common.sh"
+[ $# -ge 3 ] || { mmssl_usage "$0" >&2 && exit 2; }
+mmssl_torchrun "$2" "$here/finetune.py" "$1" --checkpoint "$3" --launcher pytorch "${@:4}"

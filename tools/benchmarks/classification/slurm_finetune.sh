@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Fine-tunes a backbone with labels under SLURM, one task a GPU.
+#
+#   bash tools/benchmarks/classification/slurm_finetune.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of finetune.py]
+#
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are those of tools/slurm_train.sh. A job that is cut off goes on with --resume.
+
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../common.sh"
+[ $# -ge 4 ] || { mmssl_usage "$0" >&2 && exit 2; }
+mmssl_srun "$1" "$2" "$here/finetune.py" "$3" --checkpoint "$4" --launcher slurm "${@:5}"
