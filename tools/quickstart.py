@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmssl.datasets import ImageFolder, Subset, fetch_fashion_mnist
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
-from mmssl.evaluation import compare_floors, format_results, verdict
+from mmssl.evaluation import compare_floors, fifth, format_results, verdict
 from mmssl.export import architecture_of, backbone_weights, export_backbone, loading_code, verify_export
 from mmssl.registry import DATASETS, MODELS, OPTIMIZERS
 from mmssl.visualization import describe_command, export_section, report_run
@@ -55,11 +55,13 @@ def own_folder(folder: Path) -> Config:
     cfg.train_dataloader.dataset.source = source
     cfg.train_dataloader.batch_size = min(cfg.train_dataloader.batch_size, len(images) // 2)
     cfg.model.prototypes.num_prototypes = max(2, min(100, len(images) // 10))
-    gallery, query = min(len(images) * 4 // 5, 10000), min(len(images) // 5, 2000)
-    cfg.evaluation.gallery.source = {'type': Subset, 'source': source, 'num': gallery}
+    parts = {
+        name: {'type': Subset, 'source': source, **part}
+        for name, part in fifth(len(images), most=(10000, 2000)).items()
+    }
+    cfg.evaluation.gallery.source = parts['gallery']
     if images.labels is not None:
-        part = {'type': Subset, 'source': source, 'num': query, 'skip': gallery}
-        cfg.evaluation.query = {**cfg.evaluation.gallery, 'source': part}
+        cfg.evaluation.query = {**cfg.evaluation.gallery, 'source': parts['query']}
     return cfg
 
 

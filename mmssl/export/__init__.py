@@ -3,6 +3,7 @@
 from mmssl.export.export import (
     ExportCheck,
     backbone_weights,
+    empty_backbone,
     export_backbone,
     map_keys,
     map_pyramid_keys,
@@ -23,6 +24,7 @@ __all__ = [
     'architecture_of',
     'backbone_weights',
     'behind',
+    'empty_backbone',
     'export_backbone',
     'load_backbone',
     'loading_code',
