@@ -39,7 +39,15 @@ from mmssl.evaluation.linear_hook import LinearAccuracyHook
 from mmssl.evaluation.measures import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
 from mmssl.evaluation.probe import ProbeData, fifth, probe_data, probe_features
 from mmssl.evaluation.svm import average_precision, low_shot_svm, voc07_low_shot, voc07_svm
-from mmssl.evaluation.table import format_results, protocols, result_columns, result_numbers, table_lines, verdict
+from mmssl.evaluation.table import (
+    format_results,
+    format_table,
+    protocols,
+    result_columns,
+    result_numbers,
+    table_lines,
+    verdict,
+)
 
 __all__ = [
     'FAST_PROBE',
@@ -70,6 +78,7 @@ __all__ = [
     'fit_logistic',
     'fit_sgd',
     'format_results',
+    'format_table',
     'headline',
     'joined',
     'knn_accuracy',

@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from mmssl.engine.checkpoint import read_checkpoint
 from mmssl.evaluation.features import RawPixels, eval_mode, random_state_kept
@@ -35,30 +36,42 @@ class ProbedNetwork(nn.Module):
         data_preprocessor: Normalises the pictures.
         size: Side of the pictures in pixels.
         stages: Whether the features are those of every stage.
+        grid: Side of the grid that a map is averaged to: 1 averages over the whole picture.
 
     Attributes:
         layers: Width of the features of each stage, by name.
     """
 
     def __init__(
-        self, name: str, backbone: nn.Module, data_preprocessor: DataPreprocessor, size: int, stages: bool = False
+        self,
+        name: str,
+        backbone: nn.Module,
+        data_preprocessor: DataPreprocessor,
+        size: int,
+        stages: bool = False,
+        grid: int = 1,
     ) -> None:
         super().__init__()
+        self.grid = grid
         self.name, self.backbone, self.data_preprocessor = name, backbone, data_preprocessor
         self.size, self.channels = size, data_preprocessor.mean.shape[1]
         self.first = 0
         with torch.no_grad(), eval_mode(self):
             rows = self._rows(torch.zeros(1, self.channels, size, size))
         self.first = 0 if stages else len(rows) - 1
-        self.layers = {f'stage{place}': row.shape[1] for place, row in enumerate(rows, 1) if place > self.first}
+        cells = f'_{grid}x{grid}' if grid > 1 else ''
+        self.layers = {f'stage{place}{cells}': row.shape[1] for place, row in enumerate(rows, 1) if place > self.first}
 
     def extract_feat(self, images: Tensor) -> Tensor:
-        """Features of the chosen stages, averaged over the picture: ``(B, C, H, W)`` to ``(B, sum of widths)``."""
+        """Features of the chosen stages: ``(B, C, H, W)`` to ``(B, sum of widths)``."""
         return torch.cat(self._rows(images), dim=1)
 
     def _rows(self, images: Tensor) -> list[Tensor]:
+        maps = self.backbone(images)[self.first :]
+        if self.grid > 1:
+            return [adaptive_avg_pool2d(features, self.grid).flatten(1) for features in maps]
         pool = getattr(self.backbone, 'pool', lambda features: features.mean(dim=(2, 3)))
-        return [pool(features) for features in self.backbone(images)[self.first :]]
+        return [pool(features) for features in maps]
 
 
 class ProbedPixels(RawPixels):
@@ -96,7 +109,9 @@ class Recipe:
     std: tuple[float, ...]
     source: str = field(compare=False)
 
-    def network(self, name: str, size: int | None = None, stages: bool = False, seed: int = 0) -> ProbedNetwork:
+    def network(
+        self, name: str, size: int | None = None, stages: bool = False, seed: int = 0, grid: int = 1
+    ) -> ProbedNetwork:
         """The network with the weights that a seed draws.
 
         Args:
@@ -104,15 +119,15 @@ class Recipe:
             size: Side of the pictures; by default 32 where the stem is one for small pictures, else 224.
             stages: Whether the features are those of every stage.
             seed: Of the weights.
+            grid: As in :class:`ProbedNetwork`.
         """
         with random_state_kept():
             seed_cpu(seed)
             backbone = self.build()
         backbone.to(memory_format=torch.channels_last)  # convolutions on CPUs run 1.4 to 2 times as fast
         small = isinstance(getattr(backbone, 'maxpool', None), nn.Identity)
-        return ProbedNetwork(
-            name, backbone, DataPreprocessor(self.mean, self.std), size or (_SMALL if small else _LARGE), stages
-        )
+        size = size or (_SMALL if small else _LARGE)
+        return ProbedNetwork(name, backbone, DataPreprocessor(self.mean, self.std), size, stages, grid)
 
 
 class Contestant(NamedTuple):
@@ -137,6 +152,7 @@ def contestants(
     size: int | None = None,
     stages: bool = False,
     seed: int = 0,
+    grid: int = 1,
 ) -> list[Contestant]:
     """The networks of checkpoints, each with its floors, which checkpoints of the same kind share.
 
@@ -146,6 +162,7 @@ def contestants(
         size: Side of the pictures in pixels; by default 32 or 224, by the stem.
         stages: Whether the features are those of every stage.
         seed: Of the untrained networks.
+        grid: As in :class:`ProbedNetwork`.
 
     Returns:
         One for each checkpoint, in order, on the device of the run.
@@ -160,7 +177,7 @@ def contestants(
     for path, name in zip(checkpoints, titles(checkpoints)):
         weights = backbone_weights(path)
         recipe = recipe_of(path, weights, config)
-        network = recipe.network(name, size, stages, seed).to(get_device())
+        network = recipe.network(name, size, stages, seed, grid).to(get_device())
         picture = (network.size, network.channels)
         kind = (repr(network.backbone), network.size, recipe.mean, recipe.std)
         if kind not in untrained:

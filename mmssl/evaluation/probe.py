@@ -91,14 +91,14 @@ class ProbeData:
         """The pictures as a network gets them.
 
         Args:
-            size: Side in pixels. Up to 64 the whole (shorter side) is shown, above it the middle seven eighths.
+            size: Side in pixels.
             channels: Of the network.
             seed: Of the random views.
 
         Returns:
             ``gallery`` and ``query`` in one view, ``views`` in two random ones: up to 2,048 pictures of the gallery.
         """
-        plain = EvalView(size if size <= 64 else size * 8 // 7, size)
+        plain = plain_view(size)
         several = Subset(self.gallery, indices=spread(len(self.gallery)))
         parts = {'gallery': (self.gallery, plain), 'query': (self.query, plain), 'views': (several, two_views(size))}
         return {
@@ -106,6 +106,11 @@ class ProbeData:
             for name, (source, view) in parts.items()
             if source is not None
         }
+
+
+def plain_view(size: int) -> EvalView:
+    """The middle of a picture; above 64 pixels seven eighths of the shorter side, as 224 of 256, else all of it."""
+    return EvalView(size if size <= 64 else size * 8 // 7, size)
 
 
 def two_views(size: int) -> MultiView:

@@ -61,11 +61,16 @@ def format_results(rows: Sequence[Mapping[str, Any]]) -> str:
     Returns:
         Lines of text.
     """
+    return '\n'.join([format_table(rows), '', *protocols(rows[-1])])
+
+
+def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table of :func:`format_results` alone."""
     lines = [['', *(str(row['name']) for row in rows)], *table_lines(rows)]
     widths = [max(map(len, entries)) for entries in zip(*lines)]
     table = ['  '.join(f'{entry:>{width}}' for entry, width in zip(line, widths)) for line in lines]
     table.insert(1, '-' * len(table[0]))
-    return '\n'.join([*table, '', *protocols(rows[-1])])
+    return '\n'.join(table)
 
 
 def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -89,14 +94,14 @@ def protocols(result: Mapping[str, Any]) -> list[str]:
     """
     if 'knn' not in result:
         return [result['note']]
-    sentences = [result['knn']['protocol'], f'linear: {result["linear"]["protocol"]}; L2 {result["linear"]["l2"]:g}']
+    sentences = [result['knn']['protocol'], f'linear: {result["linear"]["protocol"]}']
     if 'sgd' not in result:
-        return sentences
+        return [sentences[0], f'{sentences[1]}; L2 {result["linear"]["l2"]:g}']
     draws, clusters = len(next(iter(result['few_labels'].values()))['top1']), result['clusters']['clusters']
     counts = ', '.join(f'{part["images"]} pictures at {share}' for share, part in result['few_labels'].items())
     return [
         *sentences,
-        f'linear by SGD: {result["sgd"]["protocol"]}; rate {result["sgd"]["rate"]:g}',
+        f'linear by SGD: {result["sgd"]["protocol"]}',
         f'part of the labels: the same number of every class ({counts}), the linear probe on them; mean and deviation '
         f'of {draws} draws',
         f'SVM: so many labelled pictures of every class, one linear SVM a class; mean and deviation of {draws} draws; '

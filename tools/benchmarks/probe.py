@@ -74,7 +74,7 @@ def remarks_on(data: Any, found: Sequence[Any]) -> list[str]:
         mean, std = (', '.join(f'{value:g}' for value in part) for part in (one.recipe.mean, one.recipe.std))
         remarks.append(
             f'{one.network.name}: pictures of {one.network.size} x {one.network.size} pixels, mean ({mean}) and '
-            f'deviation ({std}) {one.recipe.source}.'
+            f'deviation ({std}), {one.recipe.source}.'
         )
     return remarks
 
@@ -143,12 +143,12 @@ def main() -> None:
     """Measure, print, write."""
     args = parse_args()
     rows, trios, remarks = measure(args)
-    from mmssl.evaluation import format_results
+    from mmssl.evaluation import format_table, protocols
 
     tables = by_layer(rows)
     for layer, some in tables.items():
-        print(f'\n{layer}\n\n{format_results(some)}' if len(tables) > 1 else f'\n{format_results(some)}')
-    print('\n' + '\n'.join([*remarks, *verdicts(next(iter(tables.values())), trios)]))
+        print(f'\n{layer}\n' if len(tables) > 1 else '', format_table(some), sep='\n')
+    print('', *protocols(rows[-1]), '', *remarks, '', *verdicts(next(iter(tables.values())), trios), sep='\n')
     print('\nWritten to ' + ', '.join(map(str, write(args, rows, trios, remarks))))
 
 
