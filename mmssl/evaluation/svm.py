@@ -277,11 +277,13 @@ def _top1(drawn: Labelled, others: Labelled, cost: float) -> float:
 
 
 def _check_targets(train_targets: Tensor, test_targets: Tensor, folds: int) -> None:
-    fewest, tested = int((train_targets == PRESENT).sum(0).min()), int((test_targets == PRESENT).sum(0).min())
-    if fewest < folds or tested < 1:
+    shown = train_targets == PRESENT
+    fewest, without = int(shown.sum(0).min()), int((~shown).sum(0).min())
+    tested = int((test_targets == PRESENT).sum(0).min())
+    if fewest < folds or without < 2 or tested < 1:
         raise ValueError(
-            f'A class has {fewest} pictures in the training set and {tested} in the test set that show it; needed are '
-            f'{folds} and 1. Give larger splits, or leave the class out.'
+            f'Of a class, {fewest} pictures of the training set and {tested} of the test set show it, and {without} of '
+            f'the training set do not; needed are {folds}, 1 and 2. Give larger splits, or leave the class out.'
         )
 
 
