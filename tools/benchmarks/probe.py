@@ -38,10 +38,12 @@ def parse_args() -> argparse.Namespace:
 def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[tuple[str, str, str]], list[str]]:
     """A row for every network and layer; the names of each checkpoint with its floors; remarks on what was done."""
     from mmengine.config import Config
+    from mmengine.logging import MMLogger
 
     from mmssl.evaluation import FeatureCache, probe_data, probe_features
     from mmssl.evaluation.networks import contestants, in_order
 
+    MMLogger.get_instance('probe', log_level='WARNING')  # what is done is printed here
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config file of the training.')
     config = Config.fromfile(args.config) if args.config else None

@@ -38,6 +38,7 @@ def parse_args() -> argparse.Namespace:
 def measure(args: argparse.Namespace) -> tuple[list[str], list[dict[str, Any]]]:
     """Names of the classes, and a row for every network."""
     from mmengine.config import Config
+    from mmengine.logging import MMLogger
 
     from mmssl.datasets import ImageDataset
     from mmssl.evaluation import FeatureCache
@@ -45,6 +46,7 @@ def measure(args: argparse.Namespace) -> tuple[list[str], list[dict[str, Any]]]:
     from mmssl.evaluation.probe import plain_view
     from mmssl.evaluation.voc import voc_pictures
 
+    MMLogger.get_instance('probe', log_level='WARNING')  # what is done is printed here
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config file of the training.')
     config = Config.fromfile(args.config) if args.config else None
