@@ -669,6 +669,34 @@ MUTATIONS = [
         'start += 1',
         'tests/engine/test_shards.py',
     ),
+    Mutation(
+        'cached features do not depend on the weights',
+        'mmssl/evaluation/cache.py',
+        '        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)\n',
+        '',
+        'tests/evaluation/test_cache.py',
+    ),
+    Mutation(
+        'cached features do not depend on the time of change of the pictures',
+        'mmssl/evaluation/cache.py',
+        'return stat.st_size, stat.st_mtime_ns',
+        'return stat.st_size, 0',
+        'tests/evaluation/test_cache.py',
+    ),
+    Mutation(
+        'candidates in float32 are taken for the nearest without proof',
+        'mmssl/evaluation/knn.py',
+        'unsure = cosines[:, -1] <= least.double() + rounding_bound(gallery.shape[1])',
+        'unsure = cosines[:, -1] < -1',
+        'tests/evaluation/test_knn.py',
+    ),
+    Mutation(
+        'the reference treats difficult pictures as negatives of the training, not of the test',
+        'mmssl/evaluation/svm.py',
+        'counted = targets != IGNORED',
+        'counted = targets != 2',
+        'tests/evaluation/test_svm.py',
+    ),
 ]
 
 

@@ -158,7 +158,7 @@ def main() -> None:
     megabytes = {name: memory_of(name, args) for name in seconds}
     print(
         f'\n{args.test:,} queries, {args.train:,} rows of {args.dim}, k={args.k}, {args.threads} threads: scaled '
-        f'from {args.slice} queries, median of {args.rounds}; memory with {args.memory_train:,} rows and as many queries'
+        f'from {args.slice} queries, median of {args.rounds}; memory with {args.memory_train:,} rows'
     )
     for name, value in seconds.items():
         whole = value * args.test / args.slice
