@@ -9,7 +9,7 @@ from mmssl.evaluation.voc import voc_pictures
 
 
 def make_voc(folder: Path, shown: dict[str, list[tuple[str, int]]], splits: dict[str, list[str]]) -> Path:
-    """Pictures with objects (class, difficult), whose brightness is the first class's."""
+    """Pictures with objects (class, difficult), whose colour is the first class's."""
     for part in ('Annotations', 'ImageSets/Main', 'JPEGImages'):
         (folder / part).mkdir(parents=True)
     for name, objects in shown.items():
@@ -17,8 +17,8 @@ def make_voc(folder: Path, shown: dict[str, list[tuple[str, int]]], splits: dict
             f'<object><name>{label}</name><difficult>{hard}</difficult></object>' for label, hard in objects
         )
         (folder / 'Annotations' / f'{name}.xml').write_text(f'<annotation>{entries}</annotation>')
-        light = 200 if objects and objects[0][0] == 'cat' else 20
-        pixels = np.random.default_rng(int(name)).integers(0, 50, (16, 16, 3)) + light
+        pixels = np.random.default_rng(int(name)).integers(0, 50, (16, 16, 3))
+        pixels[..., 0 if objects and objects[0][0] == 'cat' else 2] += 200
         Image.fromarray(pixels.astype(np.uint8)).save(folder / 'JPEGImages' / f'{name}.jpg')
     for split, names in splits.items():
         (folder / 'ImageSets' / 'Main' / f'{split}.txt').write_text('\n'.join(names) + '\n')

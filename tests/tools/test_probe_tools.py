@@ -96,7 +96,7 @@ def test_svm_py_prints_the_precision_that_it_writes(folder, tmp_path):
     text = run(SVM, folder / 'a.pth', *options, '--costs', 0.01, 1)
     found = json.loads((tmp_path / 'svm.json').read_text())
     assert found['classes'] == ['cat', 'dog']
-    assert found['results'][0]['mean_ap'] == 100  # brightness alone tells the classes apart
+    assert found['results'][0]['mean_ap'] == 100  # colour alone tells the classes apart
     assert found['results'][2]['dim'] == 4 * ResNet(10, 3, 'small', 4).out_channels
     assert f'a.pth: mAP {found["results"][2]["mean_ap"]:.2f}' in text
     text = run(SVM, folder / 'a.pth', *options, '--low-shot', '--shots', 1, 4, '--draws', 2, '--costs', 1)
