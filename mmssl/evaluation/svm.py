@@ -270,10 +270,19 @@ def _chosen_cost(drawn: Labelled, others: Labelled, costs: Sequence[float]) -> f
 
 
 def _top1(drawn: Labelled, others: Labelled, cost: float) -> float:
+    rows, tested = _in_span(drawn[0], others[0])
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', ConvergenceWarning)
-        machine = LinearSVC(C=cost, dual='auto', max_iter=2000, random_state=0).fit(*drawn)
-    return 100 * float((machine.predict(others[0]) == others[1]).mean())
+        machine = LinearSVC(C=cost, dual='auto', max_iter=2000, random_state=0).fit(rows, drawn[1])
+    return 100 * float((machine.predict(tested) == others[1]).mean())
+
+
+def _in_span(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both in the coordinates of what few rows span: a machine's weights never leave that, and it fits faster."""
+    if len(rows) >= rows.shape[1]:
+        return rows, others
+    basis = np.linalg.qr(rows.T)[0]
+    return rows @ basis, others @ basis
 
 
 def _check_targets(train_targets: Tensor, test_targets: Tensor, folds: int) -> None:

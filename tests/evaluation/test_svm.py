@@ -118,3 +118,11 @@ def test_with_every_picture_drawn_the_middle_cost_is_taken():
 def test_a_single_class_is_refused():
     with pytest.raises(ValueError, match='two or more classes'):
         low_shot_svm(torch.randn(5, 3), torch.zeros(5), torch.randn(5, 3), torch.zeros(5))
+
+
+def test_few_rows_in_many_dimensions_give_the_machine_of_all_dimensions():
+    (train, labels), (test, test_labels) = blobs(20, dim=50), blobs(80, dim=50, seed=1)
+    drawn, others = (train.double().numpy(), labels.numpy()), (test.double().numpy(), test_labels.numpy())
+    machine = LinearSVC(C=0.1, dual=True, tol=1e-8, max_iter=100000).fit(*drawn)
+    assert svm._in_span(drawn[0], others[0])[1].shape == (80, 20)
+    assert svm._top1(drawn, others, 0.1) == pytest.approx(100 * machine.score(*others))
