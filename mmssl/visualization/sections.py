@@ -52,7 +52,7 @@ def results_section(rows: Sequence[Mapping[str, Any]]) -> Section:
 def _results_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names = [str(row['name']) for row in rows]
     return [
-        table(['', *names], table_lines(rows), strong=True),
+        table(['', *names], table_lines(rows), strong=len(rows) <= 3),  # one network and its floors
         *(paragraph(sentence, muted=True) for sentence in protocols(rows[-1])),
     ]
 
