@@ -696,6 +696,8 @@ MUTATIONS = [
         'dataset = _EachAsGiven(',
         'dataset = ImageDataset(',
         'tests/apis/test_features.py',
+    ),
+    Mutation(
         'an error sentence changes and the page that quotes it does not',
         'mmssl/engine/loops.py',
         'The loss is not finite at iteration',
@@ -722,6 +724,8 @@ MUTATIONS = [
         '    part.update(channels=1)\n',
         '',
         'tests/test_own_folder.py',
+    ),
+    Mutation(
         'a frozen backbone is put into training mode',
         'mmssl/models/algorithms/linear_classifier.py',
         '        if self.frozen:\n            self.backbone.eval()',
@@ -748,6 +752,34 @@ MUTATIONS = [
         'if None not in names and names[0] != names[1]:',
         'if False:',
         'tests/evaluation/test_linear.py',
+    ),
+    Mutation(
+        'cached features do not depend on the weights',
+        'mmssl/evaluation/cache.py',
+        '        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)\n',
+        '',
+        'tests/evaluation/test_cache.py',
+    ),
+    Mutation(
+        'cached features do not depend on the time of change of the pictures',
+        'mmssl/evaluation/cache.py',
+        'return stat.st_size, stat.st_mtime_ns',
+        'return stat.st_size, 0',
+        'tests/evaluation/test_cache.py',
+    ),
+    Mutation(
+        'candidates in float32 are taken for the nearest without proof',
+        'mmssl/evaluation/knn.py',
+        'unsure = cosines[:, -1] <= least.double() + rounding_bound(gallery.shape[1])',
+        'unsure = cosines[:, -1] < -1',
+        'tests/evaluation/test_knn.py',
+    ),
+    Mutation(
+        'the reference treats difficult pictures as negatives of the training, not of the test',
+        'mmssl/evaluation/svm.py',
+        'counted = targets != IGNORED',
+        'counted = targets != 2',
+        'tests/evaluation/test_svm.py',
     ),
 ]
 

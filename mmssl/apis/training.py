@@ -9,6 +9,7 @@ from mmssl.apis.zoo import CONFIGS
 from mmssl.datasets import ImageFolder, Subset
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
+from mmssl.evaluation import fifth
 from mmssl.models import BaseAlgorithm
 from mmssl.registry import DATASETS, MODELS, OPTIMIZERS
 
@@ -86,11 +87,13 @@ def folder_config(folder: str | Path) -> Config:
     cfg.train_dataloader.dataset.source = source
     cfg.train_dataloader.batch_size = min(cfg.train_dataloader.batch_size, len(images) // 2)
     cfg.model.prototypes.num_prototypes = max(2, min(100, len(images) // 10))
-    gallery, query = min(len(images) * 4 // 5, 10000), min(len(images) // 5, 2000)
-    cfg.evaluation.gallery.source = {'type': Subset, 'source': source, 'num': gallery}
+    parts = {
+        name: {'type': Subset, 'source': source, **part}
+        for name, part in fifth(len(images), most=(10000, 2000)).items()
+    }
+    cfg.evaluation.gallery.source = parts['gallery']
     if images.labels is not None:
-        part = {'type': Subset, 'source': source, 'num': query, 'skip': gallery}
-        cfg.evaluation.query = {**cfg.evaluation.gallery, 'source': part}
+        cfg.evaluation.query = {**cfg.evaluation.gallery, 'source': parts['query']}
     return cfg
 
 

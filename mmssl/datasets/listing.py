@@ -96,7 +96,7 @@ def list_folder(root: Path) -> Listing:
     asked, cache = time.time_ns(), _cache_of(root)
     listing = _load(cache, root, asked)
     if listing is None:
-        with _lock(cache):
+        with file_lock(cache.with_suffix('.lock')):
             listing = _load(cache, root, asked) or _scan(root, cache)
     return listing
 
@@ -165,11 +165,17 @@ def _cache_of(root: Path) -> Path:
 
 
 @contextmanager
-def _lock(cache: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Iterator[None]:
+    """Let one process of a machine at a time into the block; a lock falls with the process that holds it.
+
+    Args:
+        path: File that stands for the lock; made where it is not there. Where that cannot be, or the file system knows
+            no locks, all processes go in.
+    """
     with ExitStack() as stack:
-        with suppress(OSError):  # a place that cannot be written, or without locks: every process scans
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            handle = stack.enter_context(cache.with_suffix('.lock').open('w'))
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = stack.enter_context(path.open('w'))
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
 from mmssl.evaluation.features import Features, RawPixels, extract_features, extract_views, random_state_kept
@@ -45,7 +45,8 @@ def evaluate(model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | d
     """
     loading = {'batch_size': evaluation.get('batch_size', 256), 'num_workers': evaluation.get('num_workers', 0)}
     gallery = extract_features(model, build_dataset(evaluation['gallery']), **loading)
-    result: dict[str, Any] = {'gallery': len(gallery), 'label_free': _label_free(model, gallery, pairs, loading)}
+    views = () if pairs is None else _two_views(model, build_dataset(pairs), loading)
+    result: dict[str, Any] = {'gallery': len(gallery), 'label_free': label_free_measures(gallery.features, *views)}
     if gallery.labels is None:
         return {**result, 'note': NO_LABELS}
     if 'query' not in evaluation:
@@ -53,7 +54,7 @@ def evaluate(model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | d
     query = extract_features(model, build_dataset(evaluation['query']), **loading)
     if query.labels is None:
         return {**result, 'note': NO_LABELS}
-    return {**result, 'query': len(query), **_supervised(gallery, query, evaluation)}
+    return {**result, 'query': len(query), **accuracies(gallery, query, evaluation)}
 
 
 def compare_floors(
@@ -120,34 +121,63 @@ def headline(result: Mapping[str, Any]) -> dict[str, float]:
     return {f'k-NN (k={k})': accuracies[k], 'linear': result['linear']['top1']}
 
 
-def _supervised(gallery: Features, query: Features, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+def accuracies(gallery: Features, query: Features, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """k-NN and the linear probe, trained on the gallery and measured on the query set.
+
+    Args:
+        gallery: With labels.
+        query: With labels.
+        settings: ``knn`` and ``linear`` as in :func:`evaluate`; both may be absent.
+
+    Returns:
+        ``knn`` (``protocol`` and ``top1`` by number of neighbours) and ``linear``.
+
+    Raises:
+        ValueError: The gallery has fewer images than neighbours are asked for.
+    """
     available = tuple(k for k in _NEIGHBORS if k <= len(gallery)) or (len(gallery),)
-    settings = {'k': available, 'temperature': 0.07, **evaluation.get('knn', {})}
-    tensors = (gallery.features, gallery.labels, query.features, query.labels)
-    sets = [tensor.to(get_device()) for tensor in tensors]
-    protocol = f'k-NN: cosine, votes exp(cosine / {settings["temperature"]}), {len(gallery)} images in the gallery'
+    knn = {'k': available, 'temperature': 0.07, **settings.get('knn', {})}
+    sets = on_device(gallery, query)
+    protocol = f'k-NN: cosine, votes exp(cosine / {knn["temperature"]}), {len(gallery)} images in the gallery'
     return {
-        'knn': {'protocol': protocol, 'top1': knn_accuracy(*sets, **settings)},
-        'linear': linear_probe(*sets, **evaluation.get('linear', {})),
+        'knn': {'protocol': protocol, 'top1': knn_accuracy(*sets, **knn)},
+        'linear': linear_probe(*sets, **settings.get('linear', {})),
     }
 
 
-def _label_free(model: nn.Module, gallery: Features, pairs: Any, loading: dict[str, int]) -> dict[str, float]:
-    some = gallery.features[_spread(len(gallery))]
+def on_device(gallery: Features, query: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Features and labels of the gallery, then of the query set, on the device of the run."""
+    tensors = (gallery.features, gallery.labels, query.features, query.labels)
+    return tuple(tensor.to(get_device()) for tensor in tensors)
+
+
+def label_free_measures(features: Tensor, *views: Tensor) -> dict[str, float]:
+    """The measures that need no labels, on up to 2,048 images spread evenly over their data set.
+
+    Args:
+        features: Shape ``(N, D)``.
+        views: None, or two views of some images, each ``(M, D)``: for retrieval of the other view and alignment.
+
+    Returns:
+        Numbers by name.
+    """
+    some = features[spread(len(features))]
     measures = {
         'effective_rank': effective_rank(some),
         'uniformity': uniformity(some),
         'deviation': deviation(some),
     }
-    if pairs is None:
-        return measures
-    dataset = build_dataset(pairs)
-    first, second = extract_views(model, Subset(dataset, _spread(len(dataset))), **loading)
-    return {'retrieval': retrieval_of_other_view(first, second), 'alignment': alignment(first, second), **measures}
+    of_views = {'retrieval': retrieval_of_other_view(*views), 'alignment': alignment(*views)} if views else {}
+    return {**of_views, **measures}
 
 
-def _spread(length: int) -> list[int]:
-    count = min(length, _MEASURED)
+def _two_views(model: nn.Module, dataset: Dataset, loading: dict[str, int]) -> tuple[Tensor, ...]:
+    return extract_views(model, Subset(dataset, spread(len(dataset))), **loading)
+
+
+def spread(length: int, most: int = _MEASURED) -> list[int]:
+    """Up to ``most`` places, spread evenly over ``length``."""
+    count = min(length, most)
     return [place * length // count for place in range(count)]
 
 

@@ -5,14 +5,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmssl.evaluation.similarity import grid_cosines, grid_rows, nearest
+from mmssl.evaluation.similarity import float32_rows, grid_cosines, grid_rows, nearest
 
 _VOTE_STEPS = 2.0**40  # votes are counted in whole numbers: a sum has no order, and a tie is a tie
+_SPARE = 32  # candidates beyond those that are asked for
+_VALUES = 2**19  # of candidates that are copied at once, in float64: they stay in the processor's cache
 
 
 @torch.no_grad()
 def nearest_neighbors(gallery: Tensor, query: Tensor, k: int, chunk: int = 4096) -> tuple[Tensor, Tensor]:
     """The most similar gallery rows of every query, by cosine.
+
+    Products in float32 choose some more rows than ``k``, and these are compared exactly. Where rounding could have
+    hidden one of the nearest, which its bound tells, all rows are.
 
     Args:
         gallery: Shape ``(N, D)``.
@@ -23,6 +28,59 @@ def nearest_neighbors(gallery: Tensor, query: Tensor, k: int, chunk: int = 4096)
     Returns:
         Cosines (float64) and gallery rows, both ``(M, k)``, nearest first; among equals the lower row.
     """
+    count = k + _SPARE
+    if len(gallery) <= 2 * count or torch.get_float32_matmul_precision() != 'highest':  # TF32 keeps no such bound
+        return _compare_all(gallery, query, k, chunk)
+    least, candidates = _candidates(gallery, query, count, chunk)
+    cosines, rows = _compare_some(gallery, query, candidates, k)
+    unsure = cosines[:, -1] <= least.double() + rounding_bound(gallery.shape[1])
+    if unsure.any():
+        cosines[unsure], rows[unsure] = _compare_all(gallery, query[unsure], k, chunk)
+    return cosines, rows
+
+
+def rounding_bound(dim: int) -> float:
+    """How far a float32 product of two unit rows can be from the exact one, in whatever order it is summed.
+
+    Each entry is rounded once to float32, each product and each sum once: ``(D + 2) u`` times the sum of the products'
+    magnitudes, which is at most 1 (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1; u is 2**-24).
+
+    Args:
+        dim: Number of features D.
+    """
+    return 1.01 * (dim + 4) * 2.0**-24
+
+
+def _candidates(gallery: Tensor, query: Tensor, count: int, chunk: int) -> tuple[Tensor, Tensor]:
+    """The nearest rows by float32 products: the least product among them, ``(M,)``, and the rows, ``(M, count)``."""
+    queries = float32_rows(query).split(chunk)
+    found = [(part.new_empty(len(part), 0), part.new_empty(len(part), 0, dtype=torch.long)) for part in queries]
+    with torch.autocast(query.device.type, enabled=False):
+        for first in range(0, len(gallery), chunk):
+            tile = float32_rows(gallery[first : first + chunk])
+            for place, part in enumerate(queries):
+                near = (part @ tile.T).topk(min(count, len(tile)), dim=1, sorted=False)
+                products = torch.cat([found[place][0], near.values], dim=1)
+                rows = torch.cat([found[place][1], near.indices + first], dim=1)
+                best = products.topk(min(count, products.shape[1]), dim=1, sorted=False)
+                found[place] = best.values, rows.gather(1, best.indices)
+    return torch.cat([products.amin(dim=1) for products, _ in found]), torch.cat([rows for _, rows in found])
+
+
+def _compare_some(gallery: Tensor, query: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The nearest of some rows a query, exactly."""
+    candidates, cosines, rows = candidates.sort(dim=1).values, [], []
+    size = max(_VALUES // (candidates.shape[1] * gallery.shape[1]), 1)
+    for part, some in zip(query.split(size), candidates.split(size)):
+        others = grid_rows(gallery[some.flatten()]).view(*some.shape, -1)
+        near, columns = nearest(grid_cosines(grid_rows(part)[:, None], others)[:, 0], k)
+        cosines.append(near)
+        rows.append(some.gather(1, columns))
+    return torch.cat(cosines), torch.cat(rows)
+
+
+def _compare_all(gallery: Tensor, query: Tensor, k: int, chunk: int) -> tuple[Tensor, Tensor]:
+    """The nearest of all rows, exactly."""
     grid_query = grid_rows(query)
     cosines = [grid_query.new_empty((len(part), 0)) for part in grid_query.split(chunk)]
     rows = [part.long() for part in cosines]

@@ -24,17 +24,22 @@ def grid_rows(rows: Tensor) -> Tensor:
     return normalize(rows.double(), dim=1).mul_(_STEPS).round_()
 
 
+def float32_rows(rows: Tensor) -> Tensor:
+    """Unit rows on the grid, each entry rounded to float32: shape ``(N, D)`` to ``(N, D)``."""
+    return grid_rows(rows).mul_(1 / _STEPS).float()
+
+
 def grid_cosines(rows: Tensor, others: Tensor) -> Tensor:
     """Cosines of all pairs, exact on the grid, so equal bit for bit whatever the number of rows.
 
     Args:
-        rows: From :func:`grid_rows`, shape ``(N, D)``.
-        others: From :func:`grid_rows`, shape ``(M, D)``.
+        rows: From :func:`grid_rows`, shape ``(..., N, D)``.
+        others: From :func:`grid_rows`, shape ``(..., M, D)``.
 
     Returns:
-        float64 in ``[-1, 1]`` (up to the grid's rounding, ``1e-8``), shape ``(N, M)``.
+        float64 in ``[-1, 1]`` (up to the grid's rounding, ``1e-8``), shape ``(..., N, M)``.
     """
-    return (rows @ others.T).mul_(_STEPS**-2)
+    return (rows @ others.mT).mul_(_STEPS**-2)
 
 
 def nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:

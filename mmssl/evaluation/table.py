@@ -12,55 +12,103 @@ _LABEL_FREE = {  # title and decimals
     'effective_rank': ('effective rank', 1),
     'deviation': ('deviation', 2),
 }
+_CLUSTERS = {'nmi': 'clusters, NMI (0-100)', 'ari': 'clusters, ARI (0-100)', 'accuracy': 'clusters, accuracy (%)'}
 
 
 def result_columns(result: Mapping[str, Any]) -> dict[str, str]:
     """The numbers of one result, by column title.
 
     Args:
-        result: From :func:`~mmssl.evaluation.evaluate`.
+        result: From :func:`~mmssl.evaluation.evaluate` or :func:`~mmssl.evaluation.probe_features`.
 
     Returns:
-        With labels k-NN top-1 for every number of neighbours, linear top-1 and top-5, then the label-free measures.
+        Texts with as many decimals as are read. With labels the accuracies come first, with the deviation over draws
+        where there are several; then the label-free measures.
     """
-    columns = {}
+    spreads = {title: spread for title, (_, _, spread) in result_numbers(result).items()}
+    return {
+        title: f'{value:.{digits}f}' + (f' ± {spreads[title]:.{digits}f}' if spreads[title] is not None else '')
+        for title, (value, digits, _) in result_numbers(result).items()
+    }
+
+
+def result_numbers(result: Mapping[str, Any]) -> dict[str, tuple[float, int, float | None]]:
+    """The numbers of one result, by column title: value, decimals worth reading, deviation over draws or None.
+
+    Args:
+        result: From :func:`~mmssl.evaluation.evaluate` or :func:`~mmssl.evaluation.probe_features`.
+    """
+    columns: dict[str, tuple[float, int, float | None]] = {}
     if 'knn' in result:
-        columns |= {f'k-NN k={k} (%)': f'{accuracy:.1f}' for k, accuracy in result['knn']['top1'].items()}
-        columns['linear (%)'] = f'{result["linear"]["top1"]:.1f}'
+        columns |= {f'k-NN k={k} (%)': (accuracy, 1, None) for k, accuracy in result['knn']['top1'].items()}
+        columns['linear (%)'] = (result['linear']['top1'], 1, None)
+    if 'sgd' in result:
+        columns['linear by SGD (%)'] = (result['sgd']['top1'], 1, None)
+        parts = {f'linear, {share} of the labels (%)': part for share, part in result['few_labels'].items()}
+        parts |= {f'SVM, {k} a class (%)': part for k, part in result['low_shot'].items()}
+        columns |= {title: (part['mean'], 1, part['std']) for title, part in parts.items()}
+        columns |= {title: (result['clusters'][key], 1, None) for key, title in _CLUSTERS.items()}
     free = result['label_free']
-    return columns | {title: f'{free[key]:.{digits}f}' for key, (title, digits) in _LABEL_FREE.items() if key in free}
+    return columns | {title: (free[key], digits, None) for key, (title, digits) in _LABEL_FREE.items() if key in free}
 
 
 def format_results(rows: Sequence[Mapping[str, Any]]) -> str:
     """A table with one line a measure and one column a result, then what the numbers are.
 
     Args:
-        rows: Each with ``name`` and what :func:`~mmssl.evaluation.evaluate` gives.
+        rows: Each with ``name`` and what :func:`result_columns` reads.
 
     Returns:
         Lines of text.
     """
-    columns = [result_columns(row) for row in rows]
-    lines = [['', *(str(row['name']) for row in rows)]]
-    lines += [[title, *(column.get(title, '-') for column in columns)] for title in columns[-1]]
+    return '\n'.join([format_table(rows), '', *protocols(rows[-1])])
+
+
+def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table of :func:`format_results` alone."""
+    lines = [['', *(str(row['name']) for row in rows)], *table_lines(rows)]
     widths = [max(map(len, entries)) for entries in zip(*lines)]
     table = ['  '.join(f'{entry:>{width}}' for entry, width in zip(line, widths)) for line in lines]
     table.insert(1, '-' * len(table[0]))
-    return '\n'.join([*table, '', *protocols(rows[-1])])
+    return '\n'.join(table)
+
+
+def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """A line a measure: its title, and an entry for every result.
+
+    Args:
+        rows: As in :func:`format_results`.
+    """
+    columns = [result_columns(row) for row in rows]
+    return [[title, *(column.get(title, '-') for column in columns)] for title in columns[-1]]
 
 
 def protocols(result: Mapping[str, Any]) -> list[str]:
     """What was measured, one sentence each.
 
     Args:
-        result: From :func:`~mmssl.evaluation.evaluate`.
+        result: As in :func:`result_columns`.
 
     Returns:
         The protocols of the accuracies, or the sentence that none was measured.
     """
     if 'knn' not in result:
         return [result['note']]
-    return [result['knn']['protocol'], f'linear: {result["linear"]["protocol"]}; L2 {result["linear"]["l2"]:g}']
+    sentences = [result['knn']['protocol'], f'linear: {result["linear"]["protocol"]}']
+    if 'sgd' not in result:
+        return [sentences[0], f'{sentences[1]}; L2 {result["linear"]["l2"]:g}']
+    draws, clusters = len(next(iter(result['few_labels'].values()))['top1']), result['clusters']['clusters']
+    counts = ', '.join(f'{part["images"]} pictures at {share}' for share, part in result['few_labels'].items())
+    return [
+        *sentences,
+        f'linear by SGD: {result["sgd"]["protocol"]}',
+        f'part of the labels: the same number of every class ({counts}), the linear probe on them; mean and deviation '
+        f'of {draws} draws',
+        f'SVM: so many labelled pictures of every class, one linear SVM a class; mean and deviation of {draws} draws; '
+        'the cost of each number chosen on training pictures in no draw',
+        f'clusters: k-means of the unit features of the test pictures into {clusters} clusters, as many as classes, '
+        'without labels; accuracy: with every cluster given the class that fits best',
+    ]
 
 
 def verdict(rows: Sequence[Mapping[str, Any]]) -> list[str]:

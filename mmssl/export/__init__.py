@@ -4,6 +4,7 @@ from mmssl.export.convert import Conversion, convert_checkpoint
 from mmssl.export.export import (
     ExportCheck,
     backbone_weights,
+    empty_backbone,
     export_backbone,
     map_keys,
     map_pyramid_keys,
@@ -36,6 +37,7 @@ __all__ = [
     'backbone_weights',
     'behind',
     'convert_checkpoint',
+    'empty_backbone',
     'export_backbone',
     'load_backbone',
     'loading_code',

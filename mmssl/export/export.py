@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
 from mmssl.evaluation.features import eval_mode
-from mmssl.export.plain import OPENMMLAB, Target, architecture_of, loading_code, plain_network
+from mmssl.export.plain import OPENMMLAB, Architecture, Target, architecture_of, loading_code, plain_network
 from mmssl.export.weights import behind, load_backbone, read_weights, write_weights
 from mmssl.version import __version__
 
@@ -189,17 +189,32 @@ def rebuilt_backbone(source: str | Path | Mapping[str, Tensor]) -> nn.Module:
     Raises:
         ValueError: The weights are not a ResNet's, or of a depth that mmssl does not build.
     """
+    weights = backbone_weights(source)
+    network = empty_backbone(architecture_of(weights))
+    load_backbone(weights, network)
+    return network
+
+
+def empty_backbone(architecture: Architecture) -> nn.Module:
+    """A backbone of an architecture with weights of its own, drawn from torch's generator.
+
+    Args:
+        architecture: From :func:`architecture_of`.
+
+    Returns:
+        A :class:`~mmssl.models.ResNet` that gives all four stages.
+
+    Raises:
+        ValueError: Of a depth that mmssl does not build.
+    """
     from mmssl.models.backbones.resnet import ARCHITECTURES, ResNet
 
-    weights = backbone_weights(source)
-    found = architecture_of(weights)
+    found = architecture
     depths = {(layers, block is Bottleneck): depth for depth, (block, layers) in ARCHITECTURES.items()}
     if (found.blocks, found.bottleneck) not in depths:
         raise ValueError(f'A ResNet with stages of {found.blocks} blocks: mmssl builds depths {sorted(ARCHITECTURES)}.')
     depth = depths[found.blocks, found.bottleneck]
-    network = ResNet(depth, found.in_channels, found.stem, found.base_channels, out_indices=(0, 1, 2, 3))
-    load_backbone(weights, network)
-    return network
+    return ResNet(depth, found.in_channels, found.stem, found.base_channels, out_indices=(0, 1, 2, 3))
 
 
 def rebuilt_pyramid(source: str | Path | Mapping[str, Tensor]) -> nn.Module | None:

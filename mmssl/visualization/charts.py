@@ -109,6 +109,31 @@ def marked_chart(curve: Curve, title: str, x_label: str) -> str:
     return svg(figure, f'{title}: {values[0]:.1f} at first, {values[-1]:.1f} at last, over {len(values)} measurements.')
 
 
+def lines_chart(curves: Mapping[str, Curve], title: str, x_label: str, doubling: bool = False) -> str:
+    """A quantity of several networks, one line each, with a legend.
+
+    Args:
+        curves: Places and values by name, at least one.
+        title: What is drawn; stands above the axis.
+        x_label: What the places are.
+        doubling: Whether the places double from one to the next: they then stand at equal distances.
+
+    Returns:
+        An SVG element.
+    """
+    with _axes((4.4, 2.7 + 0.2 * len(curves))) as (figure, axes):
+        for name, (places, values) in curves.items():
+            axes.plot(places, values, marker='o', markersize=4, label=name)
+        places = sorted({place for found, _ in curves.values() for place in found})
+        if doubling:
+            axes.set_xscale('log', base=2)
+        axes.set_xticks(places, [f'{place:g}' for place in places])
+        _finish(axes, title, x_label)
+        figure.legend(loc='outside lower left', handletextpad=0.5)
+    ends = [f'{name} from {values[0]:.1f} to {values[-1]:.1f}' for name, (_, values) in curves.items()]
+    return svg(figure, f'{title}: {"; ".join(ends)}.')
+
+
 def usage_chart(counts: Sequence[int], kind: str = 'prototype') -> str:
     """How many images belong to each prototype or cluster, sorted, beside equal use.
 

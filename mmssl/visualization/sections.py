@@ -13,13 +13,14 @@ from torch.utils.data import Dataset
 from mmssl.evaluation import (
     Features,
     eval_mode,
+    headline,
     nearest_neighbors,
     protocols,
     random_state_kept,
-    result_columns,
+    table_lines,
     verdict,
 )
-from mmssl.visualization.charts import Curve, curve_chart, map_chart, marked_chart, usage_chart
+from mmssl.visualization.charts import Curve, curve_chart, lines_chart, map_chart, marked_chart, usage_chart
 from mmssl.visualization.html import Section, Tile, charts, code, legend, paragraph, sheet, table
 from mmssl.visualization.pictures import to_picture
 from mmssl.visualization.records import environment
@@ -41,15 +42,65 @@ def results_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     Returns:
         The section.
     """
-    columns = [result_columns(row) for row in rows]
-    titles = list(columns[-1])
-    body = [[title, *(column.get(title, '-') for column in columns)] for title in titles]
     return Section('Results', [
         *map(paragraph, verdict(rows)),
-        table(['', *(str(row['name']) for row in rows)], body, strong=True),
-        *(paragraph(sentence, muted=True) for sentence in protocols(rows[-1])),
+        *_results_table(rows),
         paragraph(_MEASURES, muted=True),
     ])  # fmt: skip
+
+
+def _results_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = [str(row['name']) for row in rows]
+    return [
+        table(['', *names], table_lines(rows), strong=len(rows) <= 3),  # one network and its floors
+        *(paragraph(sentence, muted=True) for sentence in protocols(rows[-1])),
+    ]
+
+
+def probe_section(title: str, rows: Sequence[Mapping[str, Any]], sentences: Sequence[str] = ()) -> Section:
+    """The table of a probe, and low-shot accuracy over the number of pictures.
+
+    Args:
+        title: Of the section.
+        rows: The floors, then the networks, each with ``name`` and what
+            :func:`~mmssl.evaluation.probe_features` gives.
+        sentences: What it comes to.
+
+    Returns:
+        The section.
+    """
+    parts = [*map(paragraph, sentences), *_results_table(rows)]
+    shots = {row['name']: _low_shot_curve(row) for row in rows if len(row.get('low_shot', ())) > 1}
+    if shots:
+        drawing = lines_chart(shots, 'low-shot SVM, top-1 (%)', 'labelled pictures a class', doubling=True)
+        parts.insert(len(sentences) + 1, charts([drawing], ['Mean over the draws.']))
+    return Section(title, [*parts, paragraph(_MEASURES, muted=True)])
+
+
+def stages_section(rows: Sequence[Mapping[str, Any]]) -> Section:
+    """How the accuracies change from stage to stage of the networks.
+
+    Args:
+        rows: With labels, each with ``name`` and ``layer`` (``'stage1'``, ...) and what
+            :func:`~mmssl.evaluation.probe_features` gives; rows of other layers are left out.
+
+    Returns:
+        The section.
+    """
+    curves: dict[str, dict[str, tuple[list, list]]] = {}
+    for row in rows:
+        if row['layer'].startswith('stage'):
+            for measure, value in headline(row).items():
+                places, values = curves.setdefault(measure, {}).setdefault(row['name'], ([], []))
+                places.append(int(row['layer'].removeprefix('stage')))
+                values.append(value)
+    drawings = [lines_chart(found, f'{measure}, top-1 (%)', 'stage') for measure, found in curves.items()]
+    text = 'Features of each stage of the backbone, averaged over the picture.'
+    return Section('Stage by stage', [paragraph(text), charts(drawings)])
+
+
+def _low_shot_curve(row: Mapping[str, Any]) -> Curve:
+    return [int(k) for k in row['low_shot']], [found['mean'] for found in row['low_shot'].values()]
 
 
 def training_section(scalars: Mapping[str, Curve]) -> Section:

@@ -227,7 +227,7 @@ def test_of_several_processes_one_scans(make_pictures: Make, tmp_path: Path) -> 
 
 
 def _hold(cache: Path, held: object) -> None:
-    with listing._lock(cache):
+    with listing.file_lock(cache.with_suffix('.lock')):
         held.set()
         time.sleep(60)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from mmssl.evaluation import knn_accuracy, knn_predict, nearest_neighbors
+from mmssl.evaluation import knn, knn_accuracy, knn_predict, nearest_neighbors
 
 
 def blobs(count: int, dim: int = 8, classes: int = 4, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,6 +61,43 @@ def test_neighbours_are_the_same_bit_for_bit_whatever_the_chunk(chunk):
     parts = nearest_neighbors(gallery, query, 20, chunk=chunk)
     assert torch.equal(whole[0], parts[0])
     assert torch.equal(whole[1], parts[1])
+
+
+def near_ties(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows in many copies that differ below what float32 can tell, and queries among them."""
+    generator = torch.Generator().manual_seed(3)
+    gallery = torch.randn(20, 64, generator=generator).repeat(count // 20, 1)
+    gallery += 1e-7 * torch.randn(len(gallery), 64, generator=generator)
+    return gallery, gallery[:10] + torch.randn(10, 64, generator=generator)
+
+
+@pytest.mark.parametrize('data', ['noise', 'near ties'])
+def test_candidates_in_float32_lose_none_of_the_nearest(data, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1000, 64, generator=generator), torch.randn(30, 64, generator=generator)
+    gallery, query = noise if data == 'noise' else near_ties(2000)
+    searched, compare_all = [], knn._compare_all
+    expected = compare_all(gallery, query, 20, 4096)
+    monkeypatch.setattr(knn, '_compare_all', lambda *args: searched.append(len(args[1])) or compare_all(*args))
+    found = nearest_neighbors(gallery, query, 20, chunk=300)
+    assert torch.equal(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
+    assert sum(searched) == (0 if data == 'noise' else len(query))  # what float32 cannot tell apart is compared exactly
+
+
+def test_no_float32_product_is_further_off_than_the_bound():
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.rand(200, 2048, generator=generator)  # all positive: products do not cancel
+    exact = knn.grid_cosines(knn.grid_rows(rows), knn.grid_rows(rows))
+    single = knn.float32_rows(rows) @ knn.float32_rows(rows).T
+    assert (single.double() - exact).abs().max() < knn.rounding_bound(2048)
+
+
+def test_products_that_are_rounded_further_are_not_used(monkeypatch):
+    gallery, query = near_ties(400)
+    monkeypatch.setattr(torch, 'get_float32_matmul_precision', lambda: 'high')
+    monkeypatch.setattr(knn, '_candidates', None)
+    assert nearest_neighbors(gallery, query, 5)[1].shape == (10, 5)
 
 
 def test_a_query_gets_the_same_answer_alone_and_among_others():

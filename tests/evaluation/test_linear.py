@@ -8,9 +8,11 @@ from mmssl.datasets import ArraySource, ImageDataset, MultiView, View
 from mmssl.evaluation import (
     count_classes,
     fit_logistic,
+    fit_sgd,
     linear_probe,
     mean_class_accuracy,
     probe_with_views,
+    sgd_probe,
     top_k_accuracy,
 )
 from tests.evaluation.stand_ins import encoder, fixed, pictures
@@ -152,3 +154,41 @@ def test_sets_that_number_their_classes_differently_are_refused():
         count_classes(named([0, 1, 1], ['dog', 'emu']), named([0, 1, 1], ['dog', 'eel']))
     with pytest.raises(ValueError, match='needs labels'):
         count_classes(named([0, 1, 1]), named(None))
+
+
+def test_with_fewer_images_than_features_the_fit_is_still_sklearns():
+    (train, labels), (test, test_labels) = blobs(40, dim=100), blobs(200, dim=100, seed=1)
+    found = linear_probe(train, labels, test, test_labels)
+    mean, std = train.mean(dim=0), train.std(dim=0, correction=0)
+    peer = LogisticRegression(C=1 / (found['l2'] * 40), tol=1e-6, max_iter=5000)
+    peer.fit(((train - mean) / std).numpy(), labels.numpy())
+    assert found['top1'] == pytest.approx(100 * peer.score(((test - mean) / std).numpy(), test_labels.numpy()), abs=1.1)
+
+
+def test_rates_trained_together_give_what_torchs_sgd_gives_for_each_alone():
+    features, labels = blobs(50)
+    weights, biases = fit_sgd(features, labels, 4, (0.5, 0.05), epochs=3, batch_size=16)
+    for rate, weight, bias in zip((0.5, 0.05), weights, biases):
+        layer = torch.nn.Linear(8, 4)
+        torch.nn.init.zeros_(layer.weight), torch.nn.init.zeros_(layer.bias)
+        optimizer = torch.optim.SGD(layer.parameters(), lr=rate, momentum=0.9)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=12)
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(3):
+            for some in torch.randperm(50, generator=generator).split(16):
+                optimizer.zero_grad()
+                cross_entropy(layer(features[some]), labels[some]).backward()
+                optimizer.step()
+                schedule.step()
+        torch.testing.assert_close(weight, layer.weight.detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(bias, layer.bias.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_sgd_comes_near_the_optimum_with_a_rate_chosen_on_held_out_images():
+    (train, labels), (test, test_labels) = blobs(600, dim=30), blobs(300, dim=30, seed=1)
+    found = sgd_probe(train, labels, test, test_labels)
+    assert found['top1'] == pytest.approx(linear_probe(train, labels, test, test_labels)['top1'], abs=2)
+    assert found['held_out_loss'][found['rate']] == min(found['held_out_loss'].values())
+    turned = sgd_probe(train, labels, test, (test_labels + 1) % 4)
+    assert turned['held_out_loss'] == found['held_out_loss']
+    assert {**sgd_probe(train, labels, test, test_labels), 'seconds': 0} == {**found, 'seconds': 0}

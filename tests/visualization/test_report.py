@@ -19,18 +19,20 @@ from mmssl.visualization import (
     export_section,
     map_section,
     neighbors_section,
+    probe_section,
     project,
     prototype_counts,
     prototypes_section,
     read_scalars,
     report_run,
     results_section,
+    stages_section,
     to_picture,
     training_section,
     views_section,
     write_report,
 )
-from mmssl.visualization.charts import curve_chart, map_chart, marked_chart, usage_chart
+from mmssl.visualization.charts import curve_chart, lines_chart, map_chart, marked_chart, usage_chart
 from mmssl.visualization.html import Tile, paragraph, sheet
 from mmssl.visualization.run_report import thinned
 from tests.evaluation.stand_ins import encoder, fixed, pairs
@@ -294,6 +296,50 @@ def test_the_results_show_all_rows():
     page = Page(''.join(results_section(ROWS).parts))
     for number in ('80.0', '70.0', '81.5', '83.0', '84.0'):
         assert number in page.text
+
+
+def probed(name: str, knn: float, layer: str = 'stage4') -> dict:
+    """A result of the probe, as far as its sections read it."""
+    part = {'images': 10, 'top1': [knn, knn], 'mean': knn, 'std': 1.25}
+    more = {
+        'sgd': {'protocol': 'SGD', 'top1': knn, 'rate': 0.1}, 'low_shot': {1: part, 2: {**part, 'mean': knn + 5}},
+        'few_labels': {'1 %': part}, 'clusters': {'clusters': 3, 'nmi': 10.0, 'ari': 5.0, 'accuracy': 40.0},
+    }  # fmt: skip
+    return {**result(knn, knn + 1), **more, 'name': name, 'layer': layer}
+
+
+def test_the_probes_section_has_every_measure_its_spread_and_a_line_a_network():
+    rows = [probed('raw pixels', 30.0, 'pixels'), probed('a.pth', 45.0)]
+    section = probe_section('Results', rows, ['a.pth is above.'])
+    text = ''.join(section.parts)
+    assert 'a.pth is above.' in text
+    assert '45.0 ± 1.2' in text
+    assert 'clusters, NMI' in text
+    assert 'raw pixels from 30.0 to 35.0; a.pth from 45.0 to 50.0' in text
+    assert 'of 2 draws' in text
+
+
+def test_a_result_without_labels_has_no_chart_of_accuracies():
+    free = {'name': 'a', 'note': NO_LABELS, 'label_free': result(1, 1)['label_free']}
+    text = ''.join(probe_section('Results', [free]).parts)
+    assert 'svg' not in text
+    assert NO_LABELS in text
+
+
+def test_stages_are_drawn_in_their_order_and_pixels_left_out():
+    rows = [probed('raw pixels', 30.0, 'pixels'), *(probed('a.pth', 40.0 + n, f'stage{n}') for n in (1, 2, 3, 4))]
+    text = ''.join(stages_section(rows).parts)
+    assert 'a.pth from 41.0 to 44.0' in text
+    assert 'a.pth from 42.0 to 45.0' in text  # linear
+    assert 'raw pixels' not in text
+
+
+def test_places_that_double_stand_at_equal_distances():
+    drawings = [
+        lines_chart({'a': ([1, 2, 4], [1.0, 2.0, 3.0])}, 'title', 'shots', doubling) for doubling in (True, False)
+    ]
+    assert drawings[0] != drawings[1]
+    assert all('>4<' in drawing and 'a from 1.0 to 3.0' in drawing for drawing in drawings)
 
 
 def test_the_environment_names_versions_and_not_the_machine():

@@ -1,0 +1,194 @@
+"""Features on the disk: written once, mapped into memory, and tied to what they were made from.
+
+An entry is a folder whose name is the fingerprint of the network, the pictures and their views. Every file in it is
+written under another name and renamed when it is whole, so what can be read is complete.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmssl.datasets import ImageDataset, ImageSource, Subset, UnreadablePictureError
+from mmssl.datasets.listing import file_lock
+from mmssl.evaluation.features import Features, feature_batches
+from mmssl.progress import Progress
+
+Batch = tuple[Tensor, ...]
+_FORMAT = 'mmssl features 1'
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """A folder of features. One process at a time writes an entry; others of the machine wait and read it.
+
+    Attributes:
+        folder: Where the entries are.
+        tell: Called with a sentence on every entry that is read or written.
+    """
+
+    folder: Path
+    tell: Callable[[str], None] = lambda _: None
+
+    def features(
+        self, network: nn.Module, dataset: ImageDataset, views: int = 1, batch_size: int = 256, num_workers: int = 0
+    ) -> dict[str, Features]:
+        """Features of every layer of a network, from the disk where they are there, else by one pass over the pictures.
+
+        Args:
+            network: With ``data_preprocessor`` and ``extract_feat``, which gives the rows of all layers side by side,
+                and ``layers``, the width of each by name.
+            dataset: Pictures in one or more views.
+            views: How many of the views.
+            batch_size: Pictures a step.
+            num_workers: Loading processes; 0 loads in this one.
+
+        Returns:
+            By layer; ``features`` is mapped from the disk, shape ``(N, D)``, or ``(N, V, D)`` for several views.
+
+        Raises:
+            ValueError: The data set is empty, or nothing can be written in the folder.
+        """
+        key = cache_key(network, dataset, views)
+        name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+        entry, title = self.folder / name, f'{getattr(network, "name", "network")}, {len(dataset):,} pictures'
+        with file_lock(self.folder / f'{name}.lock'):
+            found = _read(entry, network.layers, len(dataset))
+            self.tell(f'{title}: {"features read from" if found else "one pass, features written to"} {entry}')
+            if found is None:
+                batches = feature_batches(network, dataset, batch_size, num_workers, views)
+                batches = _with_bar(batches, f'Features of {title}', -(-len(dataset) // batch_size))
+                try:
+                    _write(entry, key, network.layers, batches, len(dataset))
+                except UnreadablePictureError as error:
+                    raise ValueError(str(error)) from error
+                except OSError as error:
+                    raise ValueError(
+                        f'The features cannot be written to {self.folder} ({error}): give a folder with room in it as '
+                        '--cache.'
+                    ) from error
+                found = _read(entry, network.layers, len(dataset))
+        return found
+
+
+def cache_key(network: nn.Module, dataset: ImageDataset, views: int) -> dict[str, Any]:
+    """What features depend on, as plain values.
+
+    Args:
+        network: With its data preprocessor.
+        dataset: Pictures and their views.
+        views: How many of the views.
+
+    Returns:
+        Fingerprints of weights and normalisation and of the pictures; the channels, views and seed.
+    """
+    return {
+        'format': _FORMAT,
+        'network': weights_fingerprint(network),
+        'pictures': pictures_fingerprint(dataset.source),
+        'channels': dataset.channels,
+        'views': [views, _described(dataset.views)],
+        'seed': dataset.seed,
+    }
+
+
+def weights_fingerprint(network: nn.Module) -> str:
+    """Hash of all weights and statistics, normalisation included, and of how the modules are put together."""
+    digest = hashlib.sha256(repr(network).encode())
+    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def pictures_fingerprint(source: ImageSource) -> str:
+    """Hash of the names, labels, sizes and times of change of all pictures.
+
+    Args:
+        source: A folder, a list, or a part of one. Of arrays it is their own fingerprint.
+
+    Returns:
+        Another text whenever a file was added, removed, moved to another class, or written anew.
+    """
+    digest = hashlib.sha256(source.fingerprint.encode())
+    whole = source
+    while isinstance(whole, Subset):
+        whole = whole.source
+    if hasattr(whole, 'root'):
+        digest.update(np.array([_stamp(whole.root / source.name(index)) for index in range(len(source))]).data)
+    return digest.hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:  # loading it names it, and takes another
+        return -1, -1
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _described(thing: Any) -> Any:
+    """Views as plain values: class and attributes."""
+    if isinstance(thing, list | tuple):
+        return [_described(part) for part in thing]
+    if hasattr(thing, '__dict__'):
+        return [type(thing).__qualname__, {name: _described(value) for name, value in sorted(vars(thing).items())}]
+    return repr(thing)
+
+
+def _with_bar(batches: Iterable[Batch], title: str, total: int) -> Iterator[Batch]:
+    with Progress(title, total) as progress:
+        for batch in batches:
+            yield batch
+            progress.advance()
+
+
+def _write(entry: Path, key: Any, layers: Mapping[str, int], batches: Iterable[Batch], length: int) -> None:
+    """Fill files beside the entry, then rename them: features last, since an entry that has them counts as whole.
+
+    What a run that was killed left behind has the same name, and gives way.
+    """
+    temporary, stores, done = entry.with_suffix('.part'), {}, 0
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for rows, *numbers in batches:
+        rows = rows.squeeze(1) if rows.shape[1] == 1 else rows
+        parts = dict(zip(('indices', 'labels'), numbers)) | dict(zip(layers, rows.split([*layers.values()], dim=-1)))
+        stores = stores or {name: _store(temporary / f'{name}.npy', part, length) for name, part in parts.items()}
+        for name, part in parts.items():
+            stores[name][done : done + len(part)] = part.numpy()
+        done += len(rows)
+    for store in stores.values():
+        store.flush()
+    (temporary / 'key.json').write_text(json.dumps(key, indent=2) + '\n')
+    entry.mkdir(exist_ok=True)
+    for name in ('key.json', *(f'{name}.npy' for name in sorted(stores, key=lambda name: name in layers))):
+        (temporary / name).replace(entry / name)
+    temporary.rmdir()
+
+
+def _store(path: Path, part: Tensor, length: int) -> np.memmap:
+    shape = (length, *part.shape[1:])
+    return np.lib.format.open_memmap(path, 'w+', dtype=part.numpy().dtype, shape=shape)
+
+
+def _read(entry: Path, layers: Mapping[str, int], length: int) -> dict[str, Features] | None:
+    """What is in an entry; None where a file is missing, damaged, or of another size."""
+    try:
+        arrays = {path.stem: _mapped(path) for path in entry.glob('*.npy')}
+        found = {name: Features(arrays[name], arrays.get('labels'), arrays['indices']) for name in layers}
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    sizes = all(len(array) == length for array in arrays.values())
+    return found if sizes and all(found[name].features.shape[-1] == layers[name] for name in layers) else None
+
+
+def _mapped(path: Path) -> Tensor:
+    return torch.from_numpy(np.load(path, mmap_mode='c', allow_pickle=False))  # 'c': the disk never changes

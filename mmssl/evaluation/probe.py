@@ -1,0 +1,201 @@
+"""Everything that frozen features are measured by, on features that were computed once."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mmssl.datasets import EvalView, ImageDataset, ImageFolder, ImageSource, MultiView, Subset, View
+from mmssl.evaluation.clustering import cluster_classes
+from mmssl.evaluation.evaluate import NO_LABELS, accuracies, label_free_measures, on_device, spread
+from mmssl.evaluation.features import Features
+from mmssl.evaluation.few_labels import few_labels_probe
+from mmssl.evaluation.linear import sgd_probe
+from mmssl.evaluation.svm import low_shot_svm
+
+LEAST = 10  # pictures
+_GALLERY, _QUERY = ('train', 'training'), ('test', 'val', 'validation')
+
+
+def probe_features(
+    gallery: Features,
+    query: Features | None = None,
+    views: Tensor | None = None,
+    shots: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+    shares: Sequence[float] = (0.01, 0.1),
+    draws: int = 3,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Measure features with labels and without.
+
+    Args:
+        gallery: What classifiers are trained on.
+        query: What they are measured on; None without labels.
+        views: Features of two views of some pictures, shape ``(M, 2, D)``.
+        shots: Labelled pictures a class for the low-shot SVM.
+        shares: Of the labels for the linear probe with few.
+        draws: Of every number of shots and of every share.
+        seed: Of all that chance decides.
+
+    Returns:
+        What :func:`~mmssl.evaluation.evaluate` gives, and with labels ``sgd``, ``low_shot``, ``few_labels``,
+        ``clusters`` and ``seconds`` by measure.
+
+    Raises:
+        ValueError: There are fewer than two classes.
+    """
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, measure: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        start = time.perf_counter()
+        found = measure(*arguments, **options)
+        seconds[name] = time.perf_counter() - start
+        return found
+
+    pairs = () if views is None else views.unbind(dim=1)
+    label_free = timed('label_free', label_free_measures, gallery.features, *pairs)
+    result = {'gallery': len(gallery), 'dim': gallery.features.shape[1], 'label_free': label_free, 'seconds': seconds}
+    if query is None or gallery.labels is None or query.labels is None:
+        return {**result, 'note': NO_LABELS}
+    sets = on_device(gallery, query)
+    options = {'draws': draws, 'seed': seed}
+    return {
+        **result,
+        'query': len(query),
+        **timed('knn_and_linear', accuracies, gallery, query, {'linear': {'seed': seed}}),
+        'sgd': timed('sgd', sgd_probe, *sets, seed=seed),
+        'low_shot': timed('low_shot', low_shot_svm, *(part.cpu() for part in sets), shots=shots, **options),
+        'few_labels': timed('few_labels', few_labels_probe, *sets, shares=shares, **options),
+        'clusters': timed('clusters', cluster_classes, *sets[2:], seed=seed),
+    }
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """Pictures to measure on.
+
+    Attributes:
+        gallery: What classifiers are trained on.
+        query: What they are measured on; None where there are no labels.
+        remarks: What to know about the split, one sentence each.
+    """
+
+    gallery: ImageSource
+    query: ImageSource | None
+    remarks: tuple[str, ...]
+
+    def datasets(self, size: int, channels: int, seed: int = 0) -> dict[str, ImageDataset]:
+        """The pictures as a network gets them.
+
+        Args:
+            size: Side in pixels.
+            channels: Of the network.
+            seed: Of the random views.
+
+        Returns:
+            ``gallery`` and ``query`` in one view, ``views`` in two random ones: up to 2,048 pictures of the gallery.
+        """
+        plain = plain_view(size)
+        several = Subset(self.gallery, indices=spread(len(self.gallery)))
+        parts = {'gallery': (self.gallery, plain), 'query': (self.query, plain), 'views': (several, two_views(size))}
+        return {
+            name: ImageDataset(source, view, channels, seed)
+            for name, (source, view) in parts.items()
+            if source is not None
+        }
+
+
+def plain_view(size: int) -> EvalView:
+    """The middle of a picture; above 64 pixels seven eighths of the shorter side, as 224 of 256, else all of it."""
+    return EvalView(size if size <= 64 else size * 8 // 7, size)
+
+
+def two_views(size: int) -> MultiView:
+    """Two random views by SimCLR's augmentation without blur: crops of a fifth or more, flips, jitter, gray."""
+    view = View(size, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), jitter_prob=0.8, gray_prob=0.2)
+    return MultiView([2], [view])
+
+
+def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> ProbeData:
+    """The pictures of a folder, in the layout that it has.
+
+    Args:
+        folder: With ``train`` and ``test`` (``val``, ``validation``) of class folders in it; or of class folders, of
+            whose pictures a fifth, drawn by chance, is measured on; or without classes.
+        images: So many of the gallery and of the query set, drawn by chance, instead of all.
+
+    Returns:
+        The pictures.
+
+    Raises:
+        ValueError: No such folder, too few pictures, or the two parts have different classes.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f'There is no folder {folder}: give the folder that holds the pictures as --data.')
+    train, test = _below(folder, _GALLERY), _below(folder, _QUERY)
+    if train and test:
+        gallery, query = ImageFolder(train), ImageFolder(test)
+        _check_classes(gallery, query)
+    else:
+        gallery, query = _split(train or folder)
+    if gallery.labels is None:
+        query = None
+    if images:
+        gallery = Subset(gallery, min(images[0], len(gallery)))
+        query = query and Subset(query, min(images[1], len(query)))
+    if len(gallery) < LEAST:
+        raise ValueError(f'{len(gallery)} pictures to learn from in {folder}: give a folder with {LEAST} or more.')
+    return ProbeData(gallery, query, _remarks(gallery, query))
+
+
+def fifth(length: int, most: tuple[int, int] | None = None) -> dict[str, dict[str, int]]:
+    """Arguments of two subsets that share no picture: four fifths to learn from, one to measure on.
+
+    Args:
+        length: Number of pictures.
+        most: At most so many of each.
+
+    Returns:
+        ``num`` and ``skip`` for ``gallery`` and ``query``.
+    """
+    most = most or (length, length)
+    gallery, query = min(length * 4 // 5, most[0]), min(length // 5, most[1])
+    return {'gallery': {'num': gallery, 'skip': 0}, 'query': {'num': query, 'skip': gallery}}
+
+
+def _split(folder: Path) -> tuple[ImageSource, ImageSource | None]:
+    source = ImageFolder(folder)
+    if source.labels is None:
+        return source, None
+    if len(source) < LEAST + 3:  # four fifths of 13 are 10
+        raise ValueError(f'{len(source)} pictures in {folder}: give a folder with {LEAST + 3} or more.')
+    parts = fifth(len(source))
+    return Subset(source, **parts['gallery']), Subset(source, **parts['query'])
+
+
+def _below(folder: Path, names: Sequence[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
+
+
+def _check_classes(gallery: ImageFolder, query: ImageFolder) -> None:
+    if gallery.classes != query.classes:
+        odd = sorted(set(gallery.classes or []) ^ set(query.classes or []))
+        raise ValueError(
+            f'{gallery.root} and {query.root} have different classes ({", ".join(odd[:5])} in one of them only): give '
+            'both the same class folders.'
+        )
+
+
+def _remarks(gallery: ImageSource, query: ImageSource | None) -> tuple[str, ...]:
+    if query is None:
+        return (NO_LABELS,)
+    known = set(gallery.labels.tolist())
+    lacking = [gallery.classes[label] for label in sorted(set(query.labels.tolist()) - known)]
+    if not lacking:
+        return ()
+    names = ', '.join(lacking[:5]) + (' ...' if len(lacking) > 5 else '')
+    return (f'No picture to learn from, so always wrong: {names}.',)

@@ -1,0 +1,307 @@
+"""Linear support vector machines on frozen features: VOC07, VOC07 low-shot, and low-shot on class folders.
+
+The VOC07 protocols follow the code of Goyal et al. (ICCV 2019), facebookresearch/fair_self_supervision_benchmark,
+folders tools/svm and extra_scripts, which we read for this module; nothing here is from memory but one sentence: that
+the paper's grid of costs joins both of the ranges in :data:`COSTS` (the code has the powers of two built in and takes
+the powers of ten as an argument). What its numbers depend on:
+
+- features are divided by their length; one machine a class (liblinear's dual, squared hinge, at most 2,000 iterations),
+  positives weigh twice as much as negatives;
+- VOC07: the cost of each class has the best average precision (scikit-learn's) in 3-fold cross-validation. A picture in
+  which all objects of the class are difficult trains as a negative, and is left out of the test;
+- low-shot: 5 draws of k positives and ``(C - 1) k`` negatives a class. The cost, one for each k, is the one with the
+  best mean **on the test set**: that is what the published numbers are, and an optimistic choice;
+- average precision is the area under the precision-recall curve made monotonous, as VOC measures it since 2010. The
+  11-point mean of VOC 2007 itself is given beside it.
+"""
+
+import statistics
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
+from sklearn.svm import LinearSVC
+from torch import Tensor
+
+from mmssl.evaluation.few_labels import draw_per_class, mean_and_spread
+from mmssl.functional import hash_seed
+
+COSTS = (*(2.0**-power for power in range(19, 3, -1)), *(10.0**power for power in range(-7, 3)))
+SHOTS = (1, 2, 4, 8, 16, 32, 64, 96)
+LOW_SHOT_COSTS = (0.1, 1.0, 10.0)
+_CHOOSING = 1000  # pictures that the cost of a low-shot machine is chosen on
+PRESENT, ABSENT, IGNORED = 1, 0, -1
+
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+def average_precision(targets: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """Average precision of one class.
+
+    Args:
+        targets: Whether each picture shows the class; bool or 0 and 1, shape ``(N,)``.
+        scores: Higher for pictures that should show it, shape ``(N,)``.
+
+    Returns:
+        In percent: the area under the curve made monotonous, and the mean of that curve at recalls 0, 0.1, ..., 1. Both
+        NaN where no picture shows the class.
+    """
+    order = np.argsort(-scores, kind='stable')
+    hits = np.asarray(targets, dtype=bool)[order]
+    if not hits.any():
+        return float('nan'), float('nan')
+    found = hits.cumsum()
+    recall, precision = found / found[-1], found / np.arange(1, len(hits) + 1)
+    best = np.maximum.accumulate(precision[::-1])[::-1]  # the best precision at this recall or a higher one
+    area = (best[hits] / found[-1]).sum()
+    eleven = [best[np.searchsorted(recall, point - 1e-12)] for point in np.linspace(0, 1, 11)]
+    return 100 * float(area), 100 * statistics.fmean(eleven)
+
+
+def voc07_svm(
+    train: Tensor,
+    train_targets: Tensor,
+    test: Tensor,
+    test_targets: Tensor,
+    costs: Sequence[float] = COSTS,
+    folds: int = 3,
+    jobs: int = 1,
+) -> dict[str, Any]:
+    """Mean average precision of one machine a class, by the protocol that this module describes.
+
+    Args:
+        train: Shape ``(N, D)``.
+        train_targets: 1 (shows the class), 0 (does not) or -1 (only difficult objects), shape ``(N, C)``.
+        test: Shape ``(M, D)``.
+        test_targets: Likewise, shape ``(M, C)``.
+        costs: To choose from.
+        folds: Of the cross-validation.
+        jobs: Processes; -1 for one a core. Changes no result.
+
+    Returns:
+        ``mean_ap`` and ``mean_ap_11_point`` in percent; ``ap``, ``ap_11_point`` and ``cost``, a list with an entry a
+        class.
+
+    Raises:
+        ValueError: A class has fewer positives than folds in the training set, or none in the test set.
+    """
+    _check_targets(train_targets, test_targets, folds)
+    rows, others = _unit(train), _unit(test)
+    tasks = [
+        delayed(_fit_class)(rows, train_targets[:, place].numpy() == PRESENT, others, costs, folds)
+        for place in range(train_targets.shape[1])
+    ]
+    chosen, scores = zip(*Parallel(jobs)(tasks))
+    precisions = [_counted_precision(targets, score) for targets, score in zip(test_targets.T.numpy(), scores)]
+    area, eleven = map(list, zip(*precisions))
+    return {
+        'mean_ap': statistics.fmean(area), 'mean_ap_11_point': statistics.fmean(eleven),
+        'ap': area, 'ap_11_point': eleven, 'cost': list(chosen),
+    }  # fmt: skip
+
+
+def voc07_low_shot(
+    train: Tensor,
+    train_targets: Tensor,
+    test: Tensor,
+    test_targets: Tensor,
+    shots: Sequence[int] = SHOTS,
+    draws: int = 5,
+    costs: Sequence[float] = COSTS,
+    seed: int = 0,
+    jobs: int = 1,
+) -> dict[int, dict[str, Any]]:
+    """Mean average precision with k positives a class, by the protocol that this module describes.
+
+    Args:
+        train: Shape ``(N, D)``.
+        train_targets: 1 (shows the class), 0 (does not) or -1 (only difficult objects), shape ``(N, C)``.
+        test: Shape ``(M, D)``.
+        test_targets: Likewise, shape ``(M, C)``.
+        shots: Values of k.
+        draws: Of each k.
+        costs: To choose from; the choice is made on the test set, as in the reference.
+        seed: Of the draws.
+        jobs: Processes; -1 for one a core. Changes no result.
+
+    Returns:
+        For each k ``mean`` and ``std`` over the draws in percent (the population's deviation, as in the reference),
+        ``cost``, and ``mean_11_point``.
+
+    Raises:
+        ValueError: A class has fewer than ``max(shots)`` positives or ``(C - 1) max(shots)`` negatives to draw from, or
+            none in the test set.
+    """
+    _check_shots(train_targets, max(shots))
+    _check_targets(train_targets, test_targets, 1)
+    rows, others = _unit(train), _unit(test)
+    sets = (rows, train_targets.numpy(), others, test_targets.numpy())
+    tasks = [delayed(_low_shot_draw)(*sets, k, costs, hash_seed(seed, draw, k)) for k in shots for draw in range(draws)]
+    found = np.array(Parallel(jobs)(tasks)).reshape(len(shots), draws, len(costs), 2)
+    return {k: _best_cost(found[place], costs) for place, k in enumerate(shots)}
+
+
+def low_shot_svm(
+    train: Tensor,
+    train_labels: Tensor,
+    test: Tensor,
+    test_labels: Tensor,
+    shots: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+    draws: int = 5,
+    costs: Sequence[float] = LOW_SHOT_COSTS,
+    seed: int = 0,
+) -> dict[int, dict[str, Any]]:
+    """Accuracy with k labelled pictures a class: machines that each tell one class from the others, the highest wins.
+
+    Not the VOC07 protocol: pictures have one class each, and the cost of each k is chosen with the first draw on up to
+    1,000 training pictures that are in no draw, or, where there are none, is the middle one.
+
+    Args:
+        train: Shape ``(N, D)``.
+        train_labels: Shape ``(N,)``.
+        test: Shape ``(M, D)``.
+        test_labels: Shape ``(M,)``.
+        shots: Values of k; those beyond the smallest class are left out.
+        draws: Of each k.
+        costs: To choose from.
+        seed: Of the draws.
+
+    Returns:
+        For each k ``top1`` of every draw in percent, ``mean``, ``std``, ``cost``.
+
+    Raises:
+        ValueError: There is one class only.
+    """
+    classes, sizes = train_labels.unique(return_counts=True)
+    if len(classes) < 2:
+        raise ValueError('One class alone: a low-shot SVM needs pictures of two or more classes.')
+    wanted = [k for k in sorted(set(shots)) if k <= int(sizes.min())]
+    parts = {k: [draw_per_class(train_labels, k, seed + draw) for draw in range(draws)] for k in wanted}
+    spare = _spare(len(train), [part for several in parts.values() for part in several], seed)
+    validation, tested = ((_unit(train[spare]), train_labels[spare].numpy()), (_unit(test), test_labels.numpy()))
+    results = {}
+    for k, several in parts.items():
+        sets = [(_unit(train[part]), train_labels[part].numpy()) for part in several]
+        cost = _chosen_cost(sets[0], validation, costs)
+        top1 = [_top1(drawn, tested, cost) for drawn in sets]
+        results[k] = {'top1': top1, **mean_and_spread(top1), 'cost': cost}
+    return results
+
+
+def _unit(features: Tensor) -> np.ndarray:
+    rows = features.cpu().double()
+    return (rows / (rows.norm(dim=1, keepdim=True) + 1e-5)).numpy()
+
+
+def _machine(cost: float) -> LinearSVC:
+    return LinearSVC(C=cost, class_weight={True: 2, False: 1}, dual=True, max_iter=2000, random_state=0)
+
+
+def _fit_class(
+    rows: np.ndarray, present: np.ndarray, others: np.ndarray, costs: Sequence[float], folds: int
+) -> tuple[float, np.ndarray]:
+    """The cost of one class that cross-validation chooses, and the scores of the test pictures."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', ConvergenceWarning)
+        validated = [
+            cross_val_score(_machine(cost), rows, present, cv=folds, scoring='average_precision').mean()
+            for cost in costs
+        ]
+        cost = costs[int(np.argmax(validated))]
+        return cost, _machine(cost).fit(rows, present).decision_function(others)
+
+
+def _counted_precision(targets: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    counted = targets != IGNORED
+    return average_precision(targets[counted] == PRESENT, scores[counted])
+
+
+def _low_shot_draw(
+    rows: np.ndarray, targets: np.ndarray, others: np.ndarray, test_targets: np.ndarray, k: int,
+    costs: Sequence[float], seed: int,
+) -> list[list[float]]:  # fmt: skip
+    """Mean average precision of one draw for each cost, by area and by 11 points."""
+    generator = np.random.default_rng(seed)
+    drawn = [_draw_two_kinds(column, k, (targets.shape[1] - 1) * k, generator) for column in targets.T]
+    means = []
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', ConvergenceWarning)
+        for cost in costs:
+            found = []
+            for column, test_column, part in zip(targets.T, test_targets.T, drawn):
+                machine = _machine(cost).fit(rows[part], column[part] == PRESENT)
+                found.append(_counted_precision(test_column, machine.decision_function(others)))
+            means.append(np.mean(found, axis=0).tolist())
+    return means
+
+
+def _draw_two_kinds(column: np.ndarray, positives: int, negatives: int, generator: np.random.Generator) -> np.ndarray:
+    kinds = ((PRESENT, positives), (ABSENT, negatives))
+    return np.concatenate([generator.choice(np.flatnonzero(column == kind), num, replace=False) for kind, num in kinds])
+
+
+def _best_cost(found: np.ndarray, costs: Sequence[float]) -> dict[str, Any]:
+    """Of mean average precisions ``(draws, costs, 2)`` those of the best cost."""
+    best = int(found[:, :, 0].mean(axis=0).argmax())
+    area, eleven = found[:, best, 0], found[:, best, 1]
+    return {
+        'mean': float(area.mean()),
+        'std': float(area.std()),
+        'cost': costs[best],
+        'mean_11_point': float(eleven.mean()),
+    }
+
+
+def _spare(length: int, parts: Sequence[Tensor], seed: int) -> Tensor:
+    """Some samples that are in none of the parts."""
+    order = torch.randperm(length, generator=torch.Generator().manual_seed(hash_seed(seed, length)))
+    return order[~torch.isin(order, torch.cat([order[:0], *parts]))][:_CHOOSING]
+
+
+def _chosen_cost(drawn: Labelled, others: Labelled, costs: Sequence[float]) -> float:
+    if not len(others[1]):
+        return costs[len(costs) // 2]
+    return max(costs, key=lambda cost: _top1(drawn, others, cost))
+
+
+def _top1(drawn: Labelled, others: Labelled, cost: float) -> float:
+    rows, tested = _in_span(drawn[0], others[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', ConvergenceWarning)
+        machine = LinearSVC(C=cost, dual='auto', max_iter=2000, random_state=0).fit(rows, drawn[1])
+    return 100 * float((machine.predict(tested) == others[1]).mean())
+
+
+def _in_span(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both in the coordinates of what few rows span: a machine's weights never leave that, and it fits faster."""
+    if len(rows) >= rows.shape[1]:
+        return rows, others
+    basis = np.linalg.qr(rows.T)[0]
+    return rows @ basis, others @ basis
+
+
+def _check_targets(train_targets: Tensor, test_targets: Tensor, folds: int) -> None:
+    shown = train_targets == PRESENT
+    fewest, without = int(shown.sum(0).min()), int((~shown).sum(0).min())
+    tested = int((test_targets == PRESENT).sum(0).min())
+    if fewest < folds or without < 2 or tested < 1:
+        raise ValueError(
+            f'Of a class, {fewest} pictures of the training set and {tested} of the test set show it, and {without} of '
+            f'the training set do not; needed are {folds}, 1 and 2. Give larger splits, or leave the class out.'
+        )
+
+
+def _check_shots(targets: Tensor, most: int) -> None:
+    classes = targets.shape[1]
+    positives, negatives = ((targets == kind).sum(0).min() for kind in (PRESENT, ABSENT))
+    possible = min(int(positives), int(negatives) // max(classes - 1, 1))
+    if most > possible:
+        raise ValueError(
+            f'{most} positives and {(classes - 1) * most} negatives a class, but a class has no more than '
+            f'{int(positives)} and {int(negatives)}: name numbers of shots up to {possible}.'
+        )

@@ -1,0 +1,96 @@
+"""Pictures in the layout of PASCAL VOC, with what each of them shows."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from xml.etree import ElementTree
+
+import torch
+from torch import Tensor
+
+from mmssl.datasets import ImageSource, read_picture
+from mmssl.datasets.pictures import EXTENSIONS
+from mmssl.evaluation.svm import ABSENT, IGNORED, PRESENT
+
+
+class NamedPictures(ImageSource):
+    """Files of one folder, in a given order, without labels of their own.
+
+    Args:
+        root: The folder.
+        names: File names.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self.root, self.names = root, list(names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def load(self, index: int) -> Tensor:
+        """Decode a picture, uint8 or uint16, shape ``(C, H, W)``."""
+        return read_picture(self.root / self.names[index])
+
+    def name(self, index: int) -> str:
+        """Name of a file."""
+        return self.names[index]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the names."""
+        return hashlib.sha256('\n'.join(self.names).encode()).hexdigest()[:16]
+
+
+def voc_pictures(folder: str | Path, splits: Sequence[str]) -> tuple[list[str], list[tuple[NamedPictures, Tensor]]]:
+    """The pictures of splits, and which classes each of them shows.
+
+    Args:
+        folder: With ``Annotations``, ``ImageSets/Main`` and ``JPEGImages``.
+        splits: Names of text files in ``ImageSets/Main``.
+
+    Returns:
+        Names of the classes, sorted; for each split its pictures and their targets, int64, shape ``(N, C)``: 1 where an
+        object of the class is there, -1 where all of them are difficult, else 0, which is what the lists of VOC2007
+        for each class say as 1, 0 and -1.
+
+    Raises:
+        ValueError: A folder, split, picture or annotation is missing or cannot be read.
+    """
+    folder = Path(folder)
+    for part in ('Annotations', 'ImageSets/Main', 'JPEGImages'):
+        if not (folder / part).is_dir():
+            raise ValueError(f'No folder {folder / part}: give --data a folder in the layout of PASCAL VOC.')
+    files = {path.stem: path.name for path in (folder / 'JPEGImages').iterdir() if path.suffix.lower() in EXTENSIONS}
+    names = [_names(folder / 'ImageSets' / 'Main' / f'{split}.txt', files) for split in splits]
+    shown = [[_shown(folder / 'Annotations' / f'{name}.xml') for name in part] for part in names]
+    classes = sorted({label for part in shown for picture in part for label in picture})
+    targets = [torch.tensor([[picture.get(label, ABSENT) for label in classes] for picture in part]) for part in shown]
+    sources = [NamedPictures(folder / 'JPEGImages', [files[name] for name in part]) for part in names]
+    return classes, list(zip(sources, targets))
+
+
+def _names(path: Path, files: dict[str, str]) -> list[str]:
+    if not path.is_file():
+        found = ', '.join(sorted(file.stem for file in path.parent.glob('*.txt'))[:10]) or 'none'
+        raise ValueError(f'No split {path}: name one of {found} with --splits.')
+    names = [line.split()[0] for line in path.read_text('utf-8').splitlines() if line.strip()]
+    lacking = [name for name in names if name not in files]
+    if lacking or not names:
+        raise ValueError(
+            f'{path} names {len(names)} pictures, {len(lacking)} of which JPEGImages lacks: {lacking[:3]}.'
+        )
+    return names
+
+
+def _shown(path: Path) -> dict[str, int]:
+    """The classes of a picture: present, or ignored where all objects of the class are difficult."""
+    try:
+        objects = ElementTree.parse(path).getroot().findall('object')
+        pairs = [(entry.findtext('name').strip(), int(entry.findtext('difficult') or 0)) for entry in objects]
+    except (OSError, ElementTree.ParseError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f'{path} cannot be read as an annotation of PASCAL VOC ({error}): correct the file.'
+        ) from error
+    easy = {label for label, difficult in pairs if not difficult}
+    return {label: PRESENT if label in easy else IGNORED for label, _ in pairs}

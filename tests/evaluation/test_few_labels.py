@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from mmssl.evaluation import draw_per_class, few_labels_probe, linear_probe, mean_and_spread, per_class
+from tests.evaluation.test_knn import blobs
+
+
+def test_one_percent_of_a_balanced_set_is_balanced():
+    labels = torch.arange(1000) % 10
+    part = draw_per_class(labels, per_class(labels, 0.01), seed=0)
+    assert labels[part].bincount().tolist() == [1] * 10
+    part = draw_per_class(labels, per_class(labels, 0.1), seed=0)
+    assert labels[part].bincount().tolist() == [10] * 10
+
+
+def test_every_class_has_at_least_one_and_never_more_than_it_has():
+    labels = torch.tensor([0] * 50 + [1] * 50 + [2])
+    assert per_class(labels, 0.001) == 1
+    assert labels[draw_per_class(labels, 5, seed=1)].bincount().tolist() == [5, 5, 1]
+
+
+def test_a_draw_repeats_nothing_is_the_seeds_and_grows():
+    labels = torch.arange(100) % 4
+    small, large, again, other = (
+        draw_per_class(labels, count, seed) for count, seed in ((3, 0), (9, 0), (9, 0), (9, 1))
+    )
+    assert len(large.unique()) == 36
+    assert torch.equal(large, again)
+    assert not torch.equal(large, other)
+    assert set(small.tolist()) < set(large.tolist())
+
+
+def test_labels_that_are_not_numbered_without_gaps_are_drawn_too():
+    labels = torch.tensor([7, 7, 3, 3, 3])
+    assert sorted(labels[draw_per_class(labels, 2, seed=0)].tolist()) == [3, 3, 7, 7]
+
+
+def test_the_probe_with_all_labels_is_the_linear_probe():
+    (train, labels), (test, test_labels) = blobs(80), blobs(60, seed=1)
+    found = few_labels_probe(train, labels, test, test_labels, shares=(1.0,), draws=1)['100 %']
+    part = draw_per_class(labels, per_class(labels, 1.0), seed=0)
+    assert found['top1'] == [linear_probe(train[part], labels[part], test, test_labels)['top1']]
+    assert found['images'] == len(part)
+    assert found['std'] == 0
+
+
+def test_more_labels_help_and_draws_differ():
+    (train, labels), (test, test_labels) = blobs(1000, dim=20), blobs(300, dim=20, seed=1)
+    found = few_labels_probe(train, labels, test, test_labels)
+    assert found['1 %']['mean'] < found['10 %']['mean']
+    assert len(set(found['1 %']['top1'])) > 1
+    assert found == few_labels_probe(train, labels, test, test_labels)
+
+
+def test_mean_and_deviation_are_those_of_the_sample():
+    assert mean_and_spread([1.0, 3.0]) == {'mean': 2.0, 'std': pytest.approx(2**0.5)}

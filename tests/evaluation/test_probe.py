@@ -1,0 +1,131 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmssl.evaluation import NO_LABELS, Features, fifth, format_results, probe_data, probe_features, result_numbers
+from tests.evaluation.test_knn import blobs
+
+
+def make(folder: Path, counts: dict[str, int]) -> Path:
+    """Pictures by folder."""
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            Image.fromarray(np.full((8, 8, 3), index, np.uint8)).save(folder / name / f'{index}.png')
+    return folder
+
+
+def features(count: int, seed: int, labelled: bool = True) -> Features:
+    rows, labels = blobs(count, seed=seed)
+    return Features(rows, labels if labelled else None, torch.arange(count))
+
+
+def without_seconds(result: dict) -> dict:
+    return {
+        key: without_seconds(value) if isinstance(value, dict) else value
+        for key, value in result.items()
+        if key != 'seconds'
+    }
+
+
+def test_every_measure_is_there_and_the_same_for_the_same_seed():
+    gallery, query, views = features(120, 0), features(60, 1), torch.randn(50, 2, 8)
+    first, second = (probe_features(gallery, query, views, shots=(1, 4), draws=2) for _ in range(2))
+    assert without_seconds(first) == without_seconds(second)
+    assert set(first['label_free']) == {'retrieval', 'alignment', 'effective_rank', 'uniformity', 'deviation'}
+    assert set(first['low_shot']) == {1, 4}
+    assert set(first['few_labels']) == {'1 %', '10 %'}
+    assert first['clusters']['clusters'] == 4
+    assert all(value > 0 for value in first['seconds'].values())
+    assert without_seconds(probe_features(gallery, query, views, shots=(1, 4), draws=2, seed=1)) != without_seconds(
+        first
+    )
+
+
+def test_without_labels_only_the_measures_that_need_none_are_taken():
+    found = probe_features(features(30, 0, labelled=False), None, torch.randn(30, 2, 8))
+    assert found['note'] == NO_LABELS
+    assert set(result_numbers(found)) == {
+        'other view found (%)', 'alignment', 'uniformity', 'effective rank', 'deviation',
+    }  # fmt: skip
+    assert NO_LABELS in format_results([{'name': 'a', **found}])
+
+
+def test_the_table_shows_the_deviation_over_draws():
+    row = {'name': 'a', **probe_features(features(100, 0), features(50, 1), shots=(1,), draws=2)}
+    value, digits, spread = result_numbers(row)['SVM, 1 a class (%)']
+    assert f'{value:.{digits}f} ± {spread:.{digits}f}' in format_results([row])
+    assert 'of 2 draws' in format_results([row])
+
+
+@pytest.mark.parametrize('query', ['test', 'val', 'validation'])
+def test_two_parts_of_class_folders_are_taken_as_they_are(query, tmp_path):
+    make(tmp_path, {'train/a': 8, 'train/b': 6, f'{query}/a': 2, f'{query}/b': 3})
+    found = probe_data(tmp_path)
+    assert (len(found.gallery), len(found.query)) == (14, 5)
+    assert found.query.labels.tolist() == [0, 0, 1, 1, 1]
+    assert found.remarks == ()
+
+
+def test_class_folders_alone_are_split_without_overlap(tmp_path):
+    found = probe_data(make(tmp_path, {'a': 20, 'b': 30}))
+    parts = [{part.name(index) for index in range(len(part))} for part in (found.gallery, found.query)]
+    assert [len(part) for part in parts] == [40, 10]
+    assert not parts[0] & parts[1]
+
+
+def test_a_train_folder_alone_is_split_too(tmp_path):
+    assert len(probe_data(make(tmp_path, {'train/a': 20, 'train/b': 30})).query) == 10
+
+
+def test_a_folder_without_classes_has_no_query_set_and_says_so(tmp_path):
+    found = probe_data(make(tmp_path, {'only': 12}))
+    assert found.query is None
+    assert found.remarks == (NO_LABELS,)
+    assert set(found.datasets(8, 3)) == {'gallery', 'views'}
+
+
+def test_fewer_images_can_be_asked_for(tmp_path):
+    make(tmp_path, {'train/a': 20, 'train/b': 20, 'test/a': 5, 'test/b': 5})
+    found = probe_data(tmp_path, images=(15, 100))
+    assert (len(found.gallery), len(found.query)) == (15, 10)
+
+
+def test_a_class_with_nothing_to_learn_from_is_named(tmp_path):
+    make(tmp_path, {'a': 30, 'b': 30, 'rare': 1})
+    found = probe_data(tmp_path)
+    rare = 2
+    lacking = rare in found.query.labels and rare not in found.gallery.labels
+    assert (found.remarks == ('No picture to learn from, so always wrong: rare.',)) == lacking
+    found.query.indices = torch.tensor([60])
+    found.gallery.indices = torch.arange(40)
+    from mmssl.evaluation.probe import _remarks
+
+    assert _remarks(found.gallery, found.query) == ('No picture to learn from, so always wrong: rare.',)
+
+
+def test_folders_that_cannot_serve_are_refused_in_a_sentence(tmp_path):
+    with pytest.raises(ValueError, match='There is no folder'):
+        probe_data(tmp_path / 'nowhere')
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(ValueError, match='No pictures'):
+        probe_data(tmp_path / 'empty')
+    with pytest.raises(ValueError, match='give a folder with 13 or more'):
+        probe_data(make(tmp_path / 'few', {'a': 3, 'b': 3}))
+    with pytest.raises(ValueError, match='different classes \\(c in one'):
+        probe_data(make(tmp_path / 'odd', {'train/a': 8, 'train/b': 8, 'test/a': 2, 'test/b': 1, 'test/c': 1}))
+
+
+def test_views_of_a_large_picture_cut_its_border_and_of_a_small_one_nothing(tmp_path):
+    found = probe_data(make(tmp_path, {'a': 10, 'b': 10}))
+    large, small = found.datasets(224, 3)['gallery'].views, found.datasets(32, 3)['gallery'].views
+    assert (large.resize, large.crop, small.resize, small.crop) == (256, 224, 32, 32)
+    assert [view.shape for view in found.datasets(8, 3)['views'][0]['inputs']] == [(3, 8, 8)] * 2
+
+
+def test_a_fifth_is_measured_on_up_to_a_limit():
+    assert fifth(100) == {'gallery': {'num': 80, 'skip': 0}, 'query': {'num': 20, 'skip': 80}}
+    assert fifth(100, (50, 10)) == {'gallery': {'num': 50, 'skip': 0}, 'query': {'num': 10, 'skip': 50}}

@@ -1,0 +1,107 @@
+"""probe.py and svm.py by the commands a user types."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmssl.models import ResNet
+from tests.evaluation.test_networks import CONFIG, saved
+from tests.evaluation.test_voc import make_voc
+from tests.tools.test_evaluation_tools import run
+
+PROBE, SVM = 'tools/benchmarks/probe.py', 'tools/benchmarks/classification/svm.py'
+QUICK = ('--num-workers', 0, '--shots', 1, 2, '--draws', 2)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of three brightnesses, and checkpoints."""
+    folder = tmp_path_factory.mktemp('probe')
+    generator = np.random.default_rng(0)
+    for index in range(60):
+        path = folder / 'pictures' / ('train' if index < 42 else 'test') / f'class{index % 3}' / f'{index}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 60, (32, 32, 3)) + 90 * (index % 3)
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+    saved(folder / 'a.pth', seed=1, cfg=CONFIG)
+    saved(folder / 'b.pth', seed=2, cfg=CONFIG)
+    return folder
+
+
+def test_checkpoints_stand_side_by_side_with_their_floors_and_a_second_run_reads_the_features(folder, tmp_path):
+    options = ('--data', folder / 'pictures', '--cache', tmp_path / 'cache', '--work-dir', tmp_path, *QUICK)
+    text = run(PROBE, folder / 'a.pth', folder / 'b.pth', *options)
+    first = json.loads((tmp_path / 'probe.json').read_text())
+    assert [row['name'] for row in first['results']] == ['raw pixels', 'untrained', 'a.pth', 'b.pth']
+    heading = next(line for line in text.splitlines() if 'raw pixels' in line and 'b.pth' in line)
+    assert heading.split() == ['raw', 'pixels', 'untrained', 'a.pth', 'b.pth']
+    assert 'mean (1, 2, 3.5) and deviation (4, 5, 6), recorded in the checkpoint.' in text
+    assert 'In linear accuracy b.pth' in text
+    assert text.count('one pass') == 4 * 3
+    with (tmp_path / 'probe.csv').open() as file:
+        lines = list(csv.DictReader(file))
+    linear = {line['network']: float(line['value']) for line in lines if line['measure'] == 'linear (%)'}
+    assert linear == {row['name']: row['linear']['top1'] for row in first['results']}
+    page = (tmp_path / 'probe.html').read_text()
+    assert 'low-shot SVM' in page and '14' in page
+    again = run(PROBE, folder / 'a.pth', folder / 'b.pth', *options)
+    assert again.count('features read from') == 4 * 3
+    second = json.loads((tmp_path / 'probe.json').read_text())
+    for row, other in zip(first['results'], second['results']):
+        assert {key: row[key] for key in ('knn', 'low_shot', 'few_labels', 'clusters', 'label_free')} == {
+            key: other[key] for key in ('knn', 'low_shot', 'few_labels', 'clusters', 'label_free')
+        }
+
+
+def test_every_stage_has_its_table_and_unlabelled_pictures_no_accuracy(folder, tmp_path):
+    options = ('--cache', tmp_path / 'cache', '--work-dir', tmp_path, '--stages', *QUICK)
+    text = run(
+        PROBE, folder / 'a.pth', '--data', folder / 'pictures' / 'test' / 'class0', '--size', 16, *options, fails=True
+    )
+    assert 'give a folder with 10 or more' in text.splitlines()[-1]
+    text = run(PROBE, folder / 'a.pth', '--data', folder / 'pictures' / 'train' / 'class0', '--size', 16, *options)
+    assert 'no accuracy was measured' in text
+    rows = json.loads((tmp_path / 'probe.json').read_text())['results']
+    assert [row['layer'] for row in rows] == ['pixels', *(f'stage{n}' for n in (1, 2, 3, 4))] * 1 + [
+        f'stage{n}' for n in (1, 2, 3, 4)
+    ]
+    assert all('knn' not in row for row in rows)
+    assert 'Results of stage1' in (tmp_path / 'probe.html').read_text()
+
+
+def test_what_cannot_be_measured_is_refused_in_a_sentence(folder, tmp_path):
+    torch.save({'state_dict': {'backbone.weight': torch.zeros(3)}}, tmp_path / 'other.pth')
+    for arguments, message in (
+        ((tmp_path / 'other.pth', '--data', folder / 'pictures'), "not a ResNet's"),
+        ((tmp_path / 'none.pth', '--data', folder / 'pictures'), 'No checkpoint at'),
+        ((folder / 'a.pth', '--data', tmp_path / 'nowhere'), 'There is no folder'),
+        ((folder / 'a.pth', '--data', folder / 'pictures', '--config', 'none.py'), 'No config none.py'),
+    ):
+        text = run(PROBE, *arguments, '--work-dir', tmp_path, fails=True)
+        assert message in text.splitlines()[-1]
+        assert 'Traceback' not in text
+
+
+def test_svm_py_prints_the_precision_that_it_writes(folder, tmp_path):
+    kinds = ('cat', 'dog')
+    shown = {str(number): [(kinds[number % 2], 0)] for number in range(24)}
+    numbers = list(shown)
+    voc = make_voc(tmp_path / 'voc', shown, {'trainval': numbers[:14], 'test': numbers[14:]})
+    options = ('--data', voc, '--cache', tmp_path / 'cache', '--work-dir', tmp_path, '--num-workers', 0, '--jobs', 1)
+    text = run(SVM, folder / 'a.pth', *options, '--costs', 0.01, 1)
+    found = json.loads((tmp_path / 'svm.json').read_text())
+    assert found['classes'] == ['cat', 'dog']
+    assert found['results'][0]['mean_ap'] == 100  # colour alone tells the classes apart
+    assert found['results'][2]['dim'] == 4 * ResNet(10, 3, 'small', 4).out_channels
+    assert f'a.pth: mAP {found["results"][2]["mean_ap"]:.2f}' in text
+    text = run(SVM, folder / 'a.pth', *options, '--low-shot', '--shots', 1, 4, '--draws', 2, '--costs', 1)
+    found = json.loads((tmp_path / 'svm_low_shot.json').read_text())
+    assert set(found['results'][0]['low_shot']) == {'1', '4'}
+    assert 'features read from' in text
+    text = run(SVM, folder / 'a.pth', *options, '--low-shot', '--shots', 20, fails=True)
+    assert 'name numbers of shots up to 7' in text.splitlines()[-1]

@@ -1,0 +1,103 @@
+"""VOC07 by linear SVMs: svm.py CHECKPOINT [CHECKPOINT ...] --data VOCdevkit/VOC2007 [--low-shot] ...
+
+FOLDER has the layout of PASCAL VOC: Annotations, ImageSets/Main, JPEGImages. Trained on trainval, measured on test (or
+on val after train, with --splits). The protocol is that of Goyal et al. (ICCV 2019); mmssl/evaluation/svm.py says what
+it consists of. Raw pixels and the untrained network are measured along. Prints the mean average precision and writes
+svm.json into the work directory.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT', help='.pth or .safetensors')
+    parser.add_argument('--data', required=True, help='folder in the layout of PASCAL VOC')
+    parser.add_argument('--low-shot', action='store_true', help='k positives a class instead of all')
+    parser.add_argument('--shots', type=int, nargs='+', help='values of k; 1, 2, 4, 8, 16, 32, 64, 96')
+    parser.add_argument('--draws', type=int, default=5, help='of each k')
+    parser.add_argument('--costs', type=float, nargs='+', help='of the machines; 2^-19 to 2^-4 and 10^-7 to 10^2')
+    parser.add_argument('--splits', nargs=2, default=['trainval', 'test'], metavar=('TRAIN', 'TEST'))
+    parser.add_argument('--pool', type=int, default=2, help='side of the grid that the last map is averaged to')
+    parser.add_argument('--size', type=int, help='side of the pictures; 32 for stems for small pictures, else 224')
+    parser.add_argument('--config', help='of the training; needed for normalisations that a checkpoint does not record')
+    parser.add_argument('--seed', type=int, default=0, help='of the untrained network and of the draws')
+    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='machines that are trained at once')
+    parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='where features are kept')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/svm'), help='where svm.json goes')
+    parser.add_argument('--batch-size', type=int, default=64, help='pictures a step')
+    parser.add_argument('--num-workers', type=int, default=2, help='loading processes')
+    return parser.parse_args()
+
+
+def measure(args: argparse.Namespace) -> tuple[list[str], list[dict[str, Any]]]:
+    """Names of the classes, and a row for every network."""
+    from mmengine.config import Config
+    from mmengine.logging import MMLogger
+
+    from mmssl.datasets import ImageDataset
+    from mmssl.evaluation import FeatureCache
+    from mmssl.evaluation.networks import contestants, in_order
+    from mmssl.evaluation.probe import plain_view
+    from mmssl.evaluation.voc import voc_pictures
+
+    MMLogger.get_instance('probe', log_level='WARNING')  # what is done is printed here
+    if args.config and not Path(args.config).is_file():
+        raise FileNotFoundError(f'No config {args.config}: give the config file of the training.')
+    config = Config.fromfile(args.config) if args.config else None
+    classes, sets = voc_pictures(args.data, args.splits)
+    found = contestants(args.checkpoints, config, args.size, seed=args.seed, grid=args.pool)
+    cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))
+    rows = []
+    for network in in_order(found):
+        layer = next(iter(network.layers))
+        tensors = []
+        for source, targets in sets:
+            dataset = ImageDataset(source, plain_view(network.size), network.channels)
+            features = cache.features(network, dataset, batch_size=args.batch_size, num_workers=args.num_workers)
+            tensors += [features[layer].features, targets]
+        rows.append({'name': network.name, 'dim': network.layers[layer], **machines(args, tensors)})
+        print(describe(rows[-1]), flush=True)
+    return classes, rows
+
+
+def machines(args: argparse.Namespace, tensors: list) -> dict[str, Any]:
+    """The result of one network, by the protocol that is asked for."""
+    from mmssl.evaluation.svm import COSTS, SHOTS, voc07_low_shot, voc07_svm
+
+    costs = args.costs or COSTS
+    if not args.low_shot:
+        return voc07_svm(*tensors, costs=costs, jobs=args.jobs)
+    shots = args.shots or SHOTS
+    return {'low_shot': voc07_low_shot(*tensors, shots, args.draws, costs, args.seed, args.jobs)}
+
+
+def describe(row: dict[str, Any]) -> str:
+    """A line for people."""
+    if 'low_shot' not in row:
+        return f'{row["name"]}: mAP {row["mean_ap"]:.2f} (by 11 points {row["mean_ap_11_point"]:.2f})'
+    parts = [f'k={k} {found["mean"]:.2f} ± {found["std"]:.2f}' for k, found in row['low_shot'].items()]
+    return f'{row["name"]}: mAP at {", ".join(parts)}'
+
+
+def main() -> None:
+    """Measure, print, write."""
+    args = parse_args()
+    classes, rows = measure(args)
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    path = args.work_dir / ('svm_low_shot.json' if args.low_shot else 'svm.json')
+    report = {'data': args.data, 'splits': args.splits, 'classes': classes, 'pool': args.pool, 'results': rows}
+    path.write_text(json.dumps(report, indent=2) + '\n')
+    print(f'Written to {path}')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f'{type(error).__name__}: {error}') from error

@@ -1,0 +1,161 @@
+"""Measure checkpoints on a folder of pictures: probe.py CHECKPOINT [CHECKPOINT ...] --data FOLDER [--stages] ...
+
+One process and one pass over the pictures for each network; the features stay on the disk, and a second run reads them.
+FOLDER holds train/ and test/ (or val/, validation/) of class folders, or class folders alone (a fifth is then measured
+on), or pictures without classes (measured without labels). Raw pixels and the untrained network are always measured
+along. Prints a table and writes probe.json, probe.csv and probe.html into the work directory.
+"""
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT', help='.pth or .safetensors')
+    parser.add_argument('--data', required=True, help='folder of pictures')
+    parser.add_argument('--stages', action='store_true', help='measure every stage of the backbone, not the last alone')
+    parser.add_argument('--size', type=int, help='side of the pictures; 32 for stems for small pictures, else 224')
+    parser.add_argument('--config', help='of the training; needed for normalisations that a checkpoint does not record')
+    parser.add_argument('--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='so many of them, not all')
+    parser.add_argument('--shots', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32, 64], help='of the low-shot SVM')
+    parser.add_argument('--draws', type=int, default=3, help='of every number of shots and part of the labels')
+    parser.add_argument('--seed', type=int, default=0, help='of untrained networks, draws, k-means and orders')
+    parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='where features are kept')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/probe'), help='where the results go')
+    parser.add_argument('--batch-size', type=int, default=256, help='pictures a step')
+    parser.add_argument('--num-workers', type=int, default=2, help='loading processes')
+    return parser.parse_args()
+
+
+def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[tuple[str, str, str]], list[str]]:
+    """A row for every network and layer; the names of each checkpoint with its floors; remarks on what was done."""
+    from mmengine.config import Config
+    from mmengine.logging import MMLogger
+
+    from mmssl.evaluation import FeatureCache, probe_data, probe_features
+    from mmssl.evaluation.networks import contestants, in_order
+
+    MMLogger.get_instance('probe', log_level='WARNING')  # what is done is printed here
+    if args.config and not Path(args.config).is_file():
+        raise FileNotFoundError(f'No config {args.config}: give the config file of the training.')
+    config = Config.fromfile(args.config) if args.config else None
+    data = probe_data(args.data, args.images)
+    found = contestants(args.checkpoints, config, args.size, args.stages, args.seed)
+    cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))
+    loading = {'batch_size': args.batch_size, 'num_workers': args.num_workers}
+    rows = []
+    for network in in_order(found):
+        start = time.perf_counter()
+        datasets = data.datasets(network.size, network.channels, args.seed)
+        parts = {
+            name: cache.features(network, dataset, 1 + (name == 'views'), **loading)
+            for name, dataset in datasets.items()
+        }
+        seconds = time.perf_counter() - start
+        for layer in network.layers:
+            views, query = parts['views'][layer].features, parts['query'][layer] if 'query' in parts else None
+            options = {'shots': args.shots, 'draws': args.draws, 'seed': args.seed}
+            measured = probe_features(parts['gallery'][layer], query, views, **options)
+            measured['seconds']['features'] = seconds
+            rows.append({'name': network.name, 'layer': layer, **measured})
+    return rows, [(one.pixels.name, one.untrained.name, one.network.name) for one in found], remarks_on(data, found)
+
+
+def remarks_on(data: Any, found: Sequence[Any]) -> list[str]:
+    """What to know to read the numbers: the split, and sizes and normalisations."""
+    remarks = list(data.remarks)
+    for one in found:
+        mean, std = (', '.join(f'{value:g}' for value in part) for part in (one.recipe.mean, one.recipe.std))
+        remarks.append(
+            f'{one.network.name}: pictures of {one.network.size} x {one.network.size} pixels, mean ({mean}) and '
+            f'deviation ({std}), {one.recipe.source}.'
+        )
+    return remarks
+
+
+def by_layer(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each stage, those of raw pixels among all of them; the last stage comes first."""
+    pixels = [row for row in rows if row['layer'] == 'pixels']
+    layers = sorted({row['layer'] for row in rows} - {'pixels'}, reverse=True)
+    return {layer: [*pixels, *(row for row in rows if row['layer'] == layer)] for layer in layers}
+
+
+def verdicts(rows: Sequence[dict[str, Any]], trios: Sequence[tuple[str, str, str]]) -> list[str]:
+    """How each checkpoint stands against its floors; ``rows`` are those of one layer."""
+    from mmssl.evaluation import verdict
+
+    named = {row['name']: row for row in rows}
+    sentences = [
+        sentence.replace('the pre-trained network', trio[-1])
+        for trio in trios
+        for sentence in verdict([named[n] for n in trio])
+    ]
+    return list(dict.fromkeys(sentences))
+
+
+def write(args: argparse.Namespace, rows: list[dict[str, Any]], trios: Any, remarks: list[str]) -> list[Path]:
+    """The results as JSON, CSV and HTML."""
+    from mmssl.evaluation import result_numbers
+    from mmssl.visualization import (
+        describe_command,
+        probe_section,
+        reproduction_section,
+        stages_section,
+        write_report,
+    )
+
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    paths = [args.work_dir / f'probe.{kind}' for kind in ('json', 'csv', 'html')]
+    command = describe_command(sys.argv)
+    report = {'command': command, 'data': args.data, 'seed': args.seed, 'remarks': remarks, 'results': rows}
+    paths[0].write_text(json.dumps(report, indent=2) + '\n')
+    with paths[1].open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['network', 'layer', 'measure', 'value', 'deviation'])
+        for row in rows:
+            for measure, (value, _, spread) in result_numbers(row).items():
+                writer.writerow([row['name'], row['layer'], measure, value, '' if spread is None else spread])
+    tables = by_layer(rows)
+    last = next(iter(tables))
+    parts = [
+        probe_section(
+            'Results' if layer == last else f'Results of {layer}', some, verdicts(some, trios) if layer == last else ()
+        )
+        for layer, some in tables.items()
+    ]
+    if len(tables) > 1 and 'knn' in rows[-1]:
+        parts.insert(1, stages_section(rows))
+    extra = {
+        'data': args.data,
+        'pictures': f'{rows[0]["gallery"]:,} to learn from, {rows[0].get("query", 0):,} to measure on',
+    }
+    write_report(paths[2], 'Probe', [*parts, reproduction_section(command, extra=extra)], remarks)
+    return paths
+
+
+def main() -> None:
+    """Measure, print, write."""
+    args = parse_args()
+    rows, trios, remarks = measure(args)
+    from mmssl.evaluation import format_table, protocols
+
+    tables = by_layer(rows)
+    for layer, some in tables.items():
+        print(f'\n{layer}\n' if len(tables) > 1 else '', format_table(some), sep='\n')
+    print('', *protocols(rows[-1]), '', *remarks, '', *verdicts(next(iter(tables.values())), trios), sep='\n')
+    print('\nWritten to ' + ', '.join(map(str, write(args, rows, trios, remarks))))
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f'{type(error).__name__}: {error}') from error

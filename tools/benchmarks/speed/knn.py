@@ -1,0 +1,181 @@
+"""k-NN at ImageNet's size, beside faiss (IndexFlatIP) and lightly's knn_predict.
+
+    python tools/benchmarks/speed/knn.py [--train 1281167] [--test 50000] [--dim 2048] [--slice 2048] [--json FILE]
+
+Features by chance around the centres of 1,000 classes. A slice of the queries is timed and scaled to all of them, which
+the output says; contestants take turns on the same features in one process, and the medians are printed. Peak memory
+is taken in a fresh process each, above what it holds before the search (the features), for ``--memory-train`` rows:
+faiss keeps a copy of all rows, and lightly a similarity for every row and query, so both grow with the rows.
+
+mmssl prepares every row once, for however many queries: a small slice charges it too much for that.
+
+faiss and lightly compare in float32; mmssl's answer is exact, so that it is the same on every machine. pip install
+faiss-cpu; lightly comes with pip install 'mmssl[benchmarks]'.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import faiss
+import torch
+from lightly.utils.benchmarking import knn_predict as lightly_predict
+from memory import in_turns, resident
+from torch import Tensor
+
+from mmssl.evaluation import knn_predict
+from mmssl.functional import unit
+
+CLASSES, TEMPERATURE, BATCH = 1000, 0.07, 256
+Search = Callable[[Tensor], Tensor]
+
+
+def fill(rows: Tensor, labels: Tensor, seed: int) -> None:
+    """Write unit rows around the centres of their classes, a block at a time."""
+    centres = torch.randn(CLASSES, rows.shape[1], generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(seed)
+    for part, some in zip(rows.split(20000), labels.split(20000)):
+        part.copy_(unit(centres[some] + 2 * torch.randn(part.shape, generator=generator)))
+
+
+def labels_of(count: int) -> Tensor:
+    """Classes in turn."""
+    return torch.arange(count) % CLASSES
+
+
+def queries_of(count: int, dim: int) -> Tensor:
+    """Unit rows to classify."""
+    rows = torch.empty(count, dim)
+    fill(rows, labels_of(count), seed=2)
+    return rows
+
+
+def ours(gallery: Tensor, k: int) -> Search:
+    """Exact, in tiles."""
+    return lambda queries: knn_predict(gallery, labels_of(len(gallery)), queries, (k,), TEMPERATURE)[k]
+
+
+def by_faiss(gallery: Tensor, k: int, index: faiss.Index | None = None) -> Search:
+    """Search in a flat index, then the same votes."""
+    labels = labels_of(len(gallery))
+
+    def search(queries: Tensor) -> Tensor:
+        flat = index
+        if flat is None:
+            flat = faiss.IndexFlatIP(gallery.shape[1])
+            flat.add(gallery.numpy())
+        cosines, rows = map(torch.from_numpy, flat.search(queries.numpy(), k))
+        votes = torch.zeros(len(queries), CLASSES).scatter_add_(1, labels[rows], (cosines / TEMPERATURE).exp())
+        return votes.argmax(dim=1)
+
+    return search
+
+
+def by_lightly(gallery: Tensor, k: int) -> Search:
+    """Similarities of a batch of queries with all rows at once."""
+    labels = labels_of(len(gallery))
+
+    def search(queries: Tensor) -> Tensor:
+        parts = queries.split(BATCH)
+        return torch.cat([lightly_predict(part, gallery.T, labels, CLASSES, k, TEMPERATURE)[:, 0] for part in parts])
+
+    return search
+
+
+CONTESTANTS = {'mmssl': ours, 'faiss': by_faiss, 'lightly': by_lightly}
+
+
+def time_all(args: argparse.Namespace) -> dict[str, float]:
+    """Median seconds of each contestant for the slice."""
+    index = faiss.IndexFlatIP(args.dim)
+    rows = torch.empty(20000, args.dim)
+    for first in range(0, args.train, len(rows)):  # into the index alone: two copies need not be held
+        some = rows[: args.train - first]
+        fill(some, labels_of(args.train)[first : first + len(some)], seed=3 + first)
+        index.add(some.numpy())
+    stored = faiss.rev_swig_ptr(faiss.downcast_index(index).get_xb(), args.train * args.dim)
+    gallery, queries = torch.from_numpy(stored).view(args.train, args.dim), queries_of(args.slice, args.dim)
+    searches = {
+        'mmssl': ours(gallery, args.k),
+        'faiss': by_faiss(gallery, args.k, index),
+        'lightly': by_lightly(gallery, args.k),
+    }
+    answers: dict[str, Tensor] = {}
+    steps = {name: partial(answer_into, answers, name, search, queries) for name, search in searches.items()}
+    seconds = in_turns(steps, args.rounds)
+    for name, answer in answers.items():
+        print(f'{name}: {100 * (answer == answers["mmssl"]).double().mean():.2f} % of the answers are those of mmssl')
+    return seconds
+
+
+def answer_into(answers: dict[str, Tensor], name: str, search: Search, queries: Tensor) -> None:
+    """A search whose answers are kept."""
+    answers[name] = search(queries)
+
+
+def peak_megabytes(name: str, args: argparse.Namespace, answer: Connection) -> None:
+    """Send how far the process grows in one search."""
+    gallery, queries = torch.empty(args.memory_train, args.dim), queries_of(args.slice, args.dim)
+    fill(gallery, labels_of(args.memory_train), seed=1)
+    search = CONTESTANTS[name](gallery, args.k)
+    Path('/proc/self/clear_refs').write_text('5')  # the peak starts anew from what is held now
+    before = resident('VmRSS')
+    search(queries)
+    answer.send((resident('VmHWM') - before) / 1000)
+
+
+def memory_of(name: str, args: argparse.Namespace) -> float:
+    """Peak memory of a contestant in a process of its own, in MB."""
+    context = multiprocessing.get_context('spawn')
+    here, there = context.Pipe()
+    process = context.Process(target=peak_megabytes, args=(name, args, there))
+    process.start()
+    there.close()
+    megabytes = here.recv()
+    process.join()
+    return megabytes
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--train', type=int, default=1281167, help='rows to search')
+    parser.add_argument('--test', type=int, default=50000, help='queries')
+    parser.add_argument('--dim', type=int, default=2048, help='features of a row')
+    parser.add_argument('--slice', type=int, default=2048, help='queries that are timed')
+    parser.add_argument('--k', type=int, default=200, help='neighbours')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--memory-train', type=int, default=100000, help='rows while memory is measured')
+    parser.add_argument('--threads', type=int, default=os.cpu_count())
+    parser.add_argument('--json', type=Path, help='also write the figures here')
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    faiss.omp_set_num_threads(args.threads)
+    seconds = time_all(args)
+    megabytes = {name: memory_of(name, args) for name in seconds}
+    print(
+        f'\n{args.test:,} queries, {args.train:,} rows of {args.dim}, k={args.k}, {args.threads} threads: scaled '
+        f'from {args.slice} queries, median of {args.rounds}; memory with {args.memory_train:,} rows'
+    )
+    for name, value in seconds.items():
+        whole = value * args.test / args.slice
+        print(
+            f'  {name:8s} {whole:10.0f} s   {value / seconds["faiss"]:5.2f} x faiss   {megabytes[name]:7.0f} MB above '
+            'the features'
+        )
+    if args.json:
+        found = {
+            'arguments': {**vars(args), 'json': str(args.json)},
+            'seconds_of_slice': seconds,
+            'megabytes': megabytes,
+        }
+        args.json.write_text(json.dumps(found, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()
