@@ -91,3 +91,42 @@ def moved(value: Any, old: str, new: str) -> Any:
         return type(value)(moved(inside, old, new) for inside in value)  # a size must stay a tuple
     under = isinstance(value, str) and (value == old or value.startswith(f'{old}/'))
     return new + value[len(old) :] if under else value
+
+
+def add_trained_options(parser: argparse.ArgumentParser) -> None:
+    """Add what the tools share that look at a trained network: checkpoint, config, data."""
+    parser.add_argument('checkpoint', help='checkpoint, or the work directory of a run: its newest one')
+    parser.add_argument('--config', help='config of the training; by default the one that the checkpoint holds')
+    parser.add_argument('--data', help="folder of images to look at; by default the config's evaluation.gallery")
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
+    )
+
+
+def load_trained_options(args: argparse.Namespace) -> tuple[Any, Config]:
+    """The trained algorithm, and the config with what the options of :func:`add_trained_options` say.
+
+    Args:
+        args: Parsed.
+
+    Returns:
+        The algorithm, on the GPU where there is one; the config, whose ``evaluation.gallery`` has the images.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint, config or folder.
+        ValueError: They do not fit each other.
+    """
+    from mmengine.device import get_device
+
+    from mmssl.engine.trained import load_trained
+
+    if args.config and not Path(args.config).is_file():
+        raise FileNotFoundError(f'No config {args.config}: give that of the training, or leave --config out.')
+    model, cfg = load_trained(args.checkpoint, Config.fromfile(args.config) if args.config else None)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.data:
+        source = {'type': 'mmssl.ImageFolder', 'root': args.data}
+        cfg.evaluation = {**cfg.evaluation, 'gallery': {**cfg.evaluation.gallery, 'source': source}}
+        cfg.evaluation.pop('query', None)
+    return model.to(get_device()), cfg

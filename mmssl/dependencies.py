@@ -55,6 +55,7 @@ REQUIRED = (
 OPTIONAL = (
     Dependency('safetensors', ('safetensors',)),
     Dependency('timm', ('timm',), '1.0', extra='timm'),
+    Dependency('umap', ('umap-learn',)),
     Dependency('faiss', ('faiss-cpu', 'faiss-gpu', 'faiss-gpu-cu12')),
     Dependency('mmcv', ('onedl-mmcv', 'mmcv', 'mmcv-lite'), extra='transfer'),
     Dependency('mmdet', ('onedl-mmdetection', 'mmdet'), extra='transfer'),

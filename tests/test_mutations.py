@@ -781,6 +781,34 @@ MUTATIONS = [
         'counted = targets != 2',
         'tests/evaluation/test_svm.py',
     ),
+    Mutation(
+        'monitors look however long it takes',
+        'mmssl/engine/hooks/monitor_hook.py',
+        'self.seconds <= self.share * passed',
+        'self.seconds < float("inf")',
+        'tests/engine/test_monitors.py',
+    ),
+    Mutation(
+        'each process decides by its own clock whether a monitor looks',
+        'mmssl/engine/hooks/monitor_hook.py',
+        'bool(broadcast(cheap.int(), 0))',
+        'bool(cheap)',
+        'tests/engine/test_monitors.py',
+    ),
+    Mutation(
+        'monitors see the features of the first look for ever',
+        'mmssl/evaluation/fixed_part.py',
+        'if step != self._step:',
+        'if self._step is None:',
+        'tests/evaluation/test_fixed_part.py',
+    ),
+    Mutation(
+        'collapse is judged without the untrained network',
+        'mmssl/evaluation/collapse.py',
+        "_LEFT**2 * (1 - start['mean_cosine'])",
+        '0.1',
+        'tests/evaluation/test_collapse_and_usage.py',
+    ),
 ]
 
 

@@ -1,7 +1,15 @@
 """What every run has."""
 
 from mmssl.engine import Runner
-from mmssl.engine.hooks import CheckpointHook, MemoryHook, OnlineKNNHook, ParamSchedulerHook, ProgressHook
+from mmssl.engine.hooks import (
+    CheckpointHook,
+    ClusterHook,
+    CollapseHook,
+    MemoryHook,
+    OnlineKNNHook,
+    ParamSchedulerHook,
+    ProgressHook,
+)
 
 runner_type = Runner
 default_scope = 'mmssl'
@@ -11,6 +19,8 @@ default_hooks = dict(
     checkpoint=dict(type=CheckpointHook, interval=10, max_keep_ckpts=3),
     memory=dict(type=MemoryHook),
     online_knn=dict(type=OnlineKNNHook, interval=10),
+    collapse=dict(type=CollapseHook),
+    clusters=dict(type=ClusterHook),
     progress=dict(type=ProgressHook),
 )
 custom_hooks = []

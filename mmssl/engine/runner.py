@@ -1,8 +1,10 @@
 """MMEngine's Runner with what it lacks: processes without CUDA, whole checkpoints, strict and exact resume."""
 
 import copy
+import inspect
 import os
 import subprocess
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.model.wrappers import MMDistributedDataParallel
 from mmengine.runner import Runner as MMEngineRunner
+from mmengine.utils import get_object_from_string
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -28,7 +31,8 @@ from mmssl.engine.checkpoint import (
     write_checkpoint,
 )
 from mmssl.engine.shards import own_part, restore_rows, write_part
-from mmssl.registry import PARAM_SCHEDULERS, RUNNERS
+from mmssl.evaluation import FixedPart
+from mmssl.registry import DATASETS, PARAM_SCHEDULERS, RUNNERS
 from mmssl.version import __version__
 
 
@@ -43,8 +47,12 @@ class Runner(MMEngineRunner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'Runner':
-        """Build a runner from a config; components are looked up in mmssl first."""
+        """Build a runner from a config; components are looked up in mmssl first.
+
+        Classes in it are replaced by their names, so that its text, which logs and checkpoints hold, can be read again.
+        """
         cfg = copy.deepcopy(cfg)
+        _name_classes(cfg._cfg_dict)
         cfg.setdefault('default_scope', 'mmssl')
         cfg.setdefault('randomness', {'seed': 0})
         return super().from_cfg(cfg)
@@ -64,6 +72,25 @@ class Runner(MMEngineRunner):
     def algorithm(self) -> nn.Module:
         """The model without its wrapper for several processes."""
         return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def fixed_part(self, name: str) -> FixedPart | None:
+        """Pictures that the training is watched by, one object for all hooks that ask.
+
+        Args:
+            name: ``'gallery'`` or ``'query'`` of the config's ``evaluation`` section.
+
+        Returns:
+            None where the config has none.
+        """
+        evaluation = self.cfg.get('evaluation', {})
+        if name not in self._fixed_parts and name in evaluation:
+            loading = evaluation.get('batch_size', 256), evaluation.get('num_workers', 0)
+            self._fixed_parts[name] = FixedPart(DATASETS.build(evaluation[name]), *loading)
+        return self._fixed_parts.get(name)
+
+    @cached_property
+    def _fixed_parts(self) -> dict[str, FixedPart]:
+        return {}
 
     def setup_env(self, env_cfg: dict) -> None:
         """Make the process group without CUDA where there is none, then go MMEngine's way."""
@@ -234,6 +261,18 @@ class Runner(MMEngineRunner):
         }
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         return checkpoint
+
+
+def _name_classes(entries: dict | list) -> None:
+    """Put the dotted names of classes and functions in their place, as far as the names lead back to them."""
+    # dict.items: MMEngine's own would import what a lazy config has not yet
+    for key, value in list(dict.items(entries) if isinstance(entries, dict) else enumerate(entries)):
+        if isinstance(value, dict | list):
+            _name_classes(value)
+        elif inspect.isclass(value) or inspect.isfunction(value):
+            name = f'{value.__module__}.{value.__qualname__}'
+            if '<' not in name and get_object_from_string(name) is value:
+                dict.__setitem__(entries, key, name) if isinstance(entries, dict) else entries.__setitem__(key, name)
 
 
 def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:

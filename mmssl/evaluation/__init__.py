@@ -2,6 +2,7 @@
 
 from mmssl.evaluation.cache import FeatureCache, pictures_fingerprint, weights_fingerprint
 from mmssl.evaluation.clustering import cluster_agreement, cluster_classes
+from mmssl.evaluation.collapse import collapse_measures, collapse_warning, project_features
 from mmssl.evaluation.evaluate import (
     NO_LABELS,
     NO_QUERY,
@@ -25,6 +26,7 @@ from mmssl.evaluation.features import (
     raw_pixel_features,
 )
 from mmssl.evaluation.few_labels import draw_per_class, few_labels_probe, mean_and_spread, per_class
+from mmssl.evaluation.fixed_part import FixedPart
 from mmssl.evaluation.knn import knn_accuracy, knn_predict, nearest_neighbors
 from mmssl.evaluation.linear import (
     FAST_PROBE,
@@ -38,7 +40,14 @@ from mmssl.evaluation.linear import (
     top_k_accuracy,
 )
 from mmssl.evaluation.linear_hook import LinearAccuracyHook
-from mmssl.evaluation.measures import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
+from mmssl.evaluation.measures import (
+    alignment,
+    deviation,
+    effective_rank,
+    mean_cosine,
+    retrieval_of_other_view,
+    uniformity,
+)
 from mmssl.evaluation.probe import ProbeData, fifth, probe_data, probe_features
 from mmssl.evaluation.svm import average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
@@ -50,6 +59,7 @@ from mmssl.evaluation.table import (
     table_lines,
     verdict,
 )
+from mmssl.evaluation.usage import clusterings, prototype_choices, usage, usage_warning
 
 __all__ = [
     'FAST_PROBE',
@@ -57,6 +67,7 @@ __all__ = [
     'NO_QUERY',
     'FeatureCache',
     'Features',
+    'FixedPart',
     'LinearAccuracyHook',
     'ProbeData',
     'RawPixels',
@@ -66,6 +77,9 @@ __all__ = [
     'build_dataset',
     'cluster_agreement',
     'cluster_classes',
+    'clusterings',
+    'collapse_measures',
+    'collapse_warning',
     'compare_floors',
     'count_classes',
     'deviation',
@@ -91,13 +105,16 @@ __all__ = [
     'low_shot_svm',
     'mean_and_spread',
     'mean_class_accuracy',
+    'mean_cosine',
     'nearest_neighbors',
     'per_class',
     'pictures_fingerprint',
     'probe_data',
     'probe_features',
     'probe_with_views',
+    'project_features',
     'protocols',
+    'prototype_choices',
     'random_state_kept',
     'raw_pixel_features',
     'result_columns',
@@ -108,6 +125,8 @@ __all__ = [
     'top_k_accuracy',
     'uniformity',
     'untrained',
+    'usage',
+    'usage_warning',
     'verdict',
     'voc07_low_shot',
     'voc07_svm',

@@ -212,20 +212,44 @@ def feature_batches(
     """
     if len(dataset) == 0:
         raise ValueError('Features of a data set without samples: give one with at least one picture.')
-    left = len(dataset)
+    shares = [own_share(len(dataset), batch_size, place) for place in range(count_steps(len(dataset), batch_size))]
+    batches = DataLoader(dataset, batch_sampler=shares, collate_fn=collate, num_workers=num_workers)
+    yield from forward_batches(model, batches, len(dataset), views, forward, move_statistics)
+
+
+def forward_batches(
+    model: nn.Module,
+    batches: Iterable[dict],
+    length: int,
+    views: int = 1,
+    forward: Callable[[Tensor], Tensor] | None = None,
+    move_statistics: bool = False,
+) -> Iterator[tuple[Tensor, ...]]:
+    """Features of collated batches, this rank's share of each step; otherwise as :func:`feature_batches`.
+
+    Args:
+        model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
+        batches: Of :func:`own_share`, one a step.
+        length: Samples of all ranks together; what fills up the last step is cut off.
+        views: Number of views.
+        forward: As in :func:`feature_batches`.
+        move_statistics: As in :func:`feature_batches`.
+
+    Yields:
+        As :func:`feature_batches`.
+    """
     forward = forward or model.extract_feat
     share_statistics(model)
     with random_state_kept(), eval_mode(model):
         for module in _batch_norms(model) if move_statistics else ():
             module.train()
-        shares = _shares(len(dataset), batch_size)
-        for batch in DataLoader(dataset, batch_sampler=shares, collate_fn=collate, num_workers=num_workers):
+        for batch in batches:
             with torch.no_grad():
                 inputs = model.data_preprocessor({**batch, 'inputs': batch['inputs'][:views]}, training=False)['inputs']
                 rows = torch.stack([forward(view).float() for view in inputs], dim=1)
                 numbers = [batch[key].to(rows.device) for key in ('sample_idx', 'gt_label') if key in batch]
-                parts = tuple(gather(part)[:left].cpu() for part in (rows, *numbers))
-            left -= len(parts[0])
+                parts = tuple(gather(part)[:length].cpu() for part in (rows, *numbers))
+            length -= len(parts[0])
             yield parts
 
 
@@ -233,15 +257,23 @@ def _batch_norms(model: nn.Module) -> list[nn.Module]:
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
-def _shares(length: int, batch_size: int) -> list[list[int]]:
-    """This rank's batches. Every rank gets equally many, and gathered one by one they give the order of the data set.
+def count_steps(length: int, batch_size: int) -> int:
+    """Steps in which all ranks go through so many samples."""
+    return -(-length // (batch_size * world_size()))
+
+
+def own_share(length: int, batch_size: int, place: int) -> list[int]:
+    """This rank's samples of one step. Every rank gets equally many, and gathered they give the order of the data set.
 
     What the last step lacks for equal shares is filled by repeating the last sample; it is cut off after gathering.
+
+    Args:
+        length: Samples of the data set.
+        batch_size: Samples a step and rank.
+        place: Number of the step, from 0.
     """
-    ranks, step = world_size(), batch_size * world_size()
-    batches = []
-    for first in range(0, length, step):
-        share = -(-min(step, length - first) // ranks)
-        start = first + rank() * share
-        batches.append([min(index, length - 1) for index in range(start, start + share)])
-    return batches
+    step = batch_size * world_size()
+    first = place * step
+    share = -(-min(step, length - first) // world_size())
+    start = first + rank() * share
+    return [min(index, length - 1) for index in range(start, start + share)]

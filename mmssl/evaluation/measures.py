@@ -109,3 +109,18 @@ def deviation(features: Tensor) -> float:
     """
     rows = normalize(features.double(), dim=1)
     return math.sqrt(rows.shape[1]) * rows.std(dim=0, correction=0).mean().item()
+
+
+@torch.no_grad()
+def mean_cosine(features: Tensor) -> float:
+    """Mean cosine of two different pictures: ``(|sum_i z_i|^2 - N) / (N (N - 1))`` with unit ``z``.
+
+    Args:
+        features: Shape ``(N, D)`` with at least 2 rows.
+
+    Returns:
+        -1 to 1; near 0 where the features spread evenly. A collapsed network gives 1.
+    """
+    rows = normalize(features.double(), dim=1)
+    together = rows.sum(dim=0).square().sum() - rows.square().sum()
+    return together.item() / (len(rows) * (len(rows) - 1))

@@ -1,6 +1,13 @@
 """Pictures of a run, and one HTML file that holds them all."""
 
+from mmssl.visualization.charts import lines_figure, save_figure
 from mmssl.visualization.html import Section, Tile, write_report
+from mmssl.visualization.picture_sections import (
+    activation_section,
+    gallery_section,
+    neighbors_section,
+    views_section,
+)
 from mmssl.visualization.pictures import to_picture
 from mmssl.visualization.records import describe_command, environment, read_scalars
 from mmssl.visualization.run_report import report_run
@@ -8,35 +15,37 @@ from mmssl.visualization.sections import (
     clusters_section,
     export_section,
     map_section,
-    neighbors_section,
+    monitors_section,
     probe_section,
     project,
-    prototype_counts,
     prototypes_section,
     reproduction_section,
     results_section,
     stages_section,
     training_section,
-    views_section,
 )
 
 __all__ = [
     'Section',
     'Tile',
+    'activation_section',
     'clusters_section',
     'describe_command',
     'environment',
     'export_section',
+    'gallery_section',
+    'lines_figure',
     'map_section',
+    'monitors_section',
     'neighbors_section',
     'probe_section',
     'project',
-    'prototype_counts',
     'prototypes_section',
     'read_scalars',
     'report_run',
     'reproduction_section',
     'results_section',
+    'save_figure',
     'stages_section',
     'to_picture',
     'training_section',

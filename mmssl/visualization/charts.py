@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 _INK = '#010203'  # stands for the colour of the page's text
 _BLUE, _ORANGE = '#3b82c4', '#d9822b'
+_LONG = 50  # values: more are drawn without their points
 _SIZE = (4.4, 2.7)  # inches: read at the width of a phone, two beside each other on a desktop
 _STYLE = {
     'font.size': 9, 'svg.fonttype': 'none', 'svg.hashsalt': 'mmssl', 'text.color': _INK, 'axes.labelcolor': _INK,
@@ -86,6 +88,96 @@ def curve_chart(curve: Curve, title: str, smooth: bool = False, start: float | N
     return svg(figure, f'{title} over {len(steps)} logged steps, from {values[0]:.4g} to {values[-1]:.4g}.')
 
 
+def lines_chart(lines: Mapping[str, Curve], title: str, x_label: str = 'step', doubling: bool = False) -> str:
+    """One quantity of several runs or networks, or several of one run, over the steps.
+
+    Args:
+        lines: Steps and values by name; long ones pale, with their running mean on top.
+        title: What is drawn.
+        x_label: What the steps are.
+        doubling: Whether the steps double from one to the next: they then stand at equal distances.
+
+    Returns:
+        An SVG element.
+    """
+    with _axes() as (figure, axes):
+        draw_lines(axes, lines, title, x_label)
+        if doubling:
+            steps = sorted({step for found, _ in lines.values() for step in found})
+            axes.set_xscale('log', base=2)
+            axes.set_xticks(steps, [f'{step:g}' for step in steps])
+        if len(lines) > 1:
+            columns = 1 if max(map(len, lines)) > 24 else 2
+            figure.legend(loc='outside lower center', ncols=columns, fontsize=8)
+    ends = '; '.join(f'{name} from {values[0]:.4g} to {values[-1]:.4g}' for name, (_, values) in lines.items())
+    return svg(figure, f'{title}: {ends}.')
+
+
+def lines_figure(panels: Mapping[str, Mapping[str, Curve]], x_labels: Mapping[str, str] | None = None) -> Figure:
+    """The charts of :func:`lines_chart` beside and below each other, for a file.
+
+    Args:
+        panels: Lines by title.
+        x_labels: What the steps are, by title, where they are no steps.
+
+    Returns:
+        A figure for :func:`save_figure`.
+    """
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(3.6 * columns, 2.5 * rows + 0.3), layout='constrained')
+        grid = figure.subplots(rows, columns, squeeze=False).flatten()
+        for axes, (title, lines) in zip(grid, panels.items()):
+            draw_lines(axes, lines, title, (x_labels or {}).get(title, 'step'))
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        drawn = {name: line for axes in grid for line, name in zip(*axes.get_legend_handles_labels())}
+        if len(drawn) > 1:
+            figure.legend(drawn.values(), drawn.keys(), loc='outside lower center', ncols=min(len(drawn), 4))
+    return figure
+
+
+def draw_lines(axes: Axes, lines: Mapping[str, Curve], title: str, x_label: str = 'step') -> None:
+    """Draw curves into axes: short ones with their points, long ones pale under their running mean.
+
+    Args:
+        axes: Where to.
+        lines: Steps and values by name, for the legend. A name has one colour in all panels that have the same names.
+        title: What is drawn.
+        x_label: What the steps are.
+    """
+    for place, (name, (steps, values)) in enumerate(lines.items()):
+        values, colour = np.asarray(values, dtype=float), f'C{place % 10}'
+        if len(values) > _LONG:
+            axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
+            axes.plot(steps, _running_mean(values, len(values) // 20), color=colour, label=name)
+        else:
+            axes.plot(steps, values, color=colour, marker='o', markersize=3, label=name)
+    _finish(axes, title, x_label)
+    axes.ticklabel_format(axis='y', style='sci', scilimits=(-3, 4), useMathText=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure; the suffix of the file decides the format.
+
+    Args:
+        figure: From this module.
+        path: ``.svg``, ``.png`` or ``.pdf``; its folder is made.
+
+    Raises:
+        ValueError: Another suffix.
+    """
+    path = Path(path)
+    if path.suffix not in ('.svg', '.png', '.pdf'):
+        raise ValueError(f"{path} ends in '{path.suffix}': name a picture that ends in .svg, .png or .pdf.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dates = {'.svg': {'Date': None}, '.pdf': {'CreationDate': None}}.get(path.suffix)  # the same picture, the same file
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(path, dpi=160, facecolor='white', metadata=dates)
+
+
 def marked_chart(curve: Curve, title: str, x_label: str) -> str:
     """A quantity measured now and then; the first and the last value are written beside their points.
 
@@ -107,31 +199,6 @@ def marked_chart(curve: Curve, title: str, x_label: str) -> str:
         axes.margins(x=0.08, y=0.2)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return svg(figure, f'{title}: {values[0]:.1f} at first, {values[-1]:.1f} at last, over {len(values)} measurements.')
-
-
-def lines_chart(curves: Mapping[str, Curve], title: str, x_label: str, doubling: bool = False) -> str:
-    """A quantity of several networks, one line each, with a legend.
-
-    Args:
-        curves: Places and values by name, at least one.
-        title: What is drawn; stands above the axis.
-        x_label: What the places are.
-        doubling: Whether the places double from one to the next: they then stand at equal distances.
-
-    Returns:
-        An SVG element.
-    """
-    with _axes((4.4, 2.7 + 0.2 * len(curves))) as (figure, axes):
-        for name, (places, values) in curves.items():
-            axes.plot(places, values, marker='o', markersize=4, label=name)
-        places = sorted({place for found, _ in curves.values() for place in found})
-        if doubling:
-            axes.set_xscale('log', base=2)
-        axes.set_xticks(places, [f'{place:g}' for place in places])
-        _finish(axes, title, x_label)
-        figure.legend(loc='outside lower left', handletextpad=0.5)
-    ends = [f'{name} from {values[0]:.1f} to {values[-1]:.1f}' for name, (_, values) in curves.items()]
-    return svg(figure, f'{title}: {"; ".join(ends)}.')
 
 
 def usage_chart(counts: Sequence[int], kind: str = 'prototype') -> str:

@@ -45,6 +45,8 @@ pre { overflow-x: auto; padding: .9rem 1rem; background: var(--card); border: 1p
 .sheet img { display: block; width: 100%; image-rendering: pixelated; border-radius: .2rem; }
 .sheet .first { position: relative; margin-right: .1rem; }
 .sheet .first::after { content: ""; position: absolute; inset: 0 -.4rem 0 auto; border-right: 1px solid var(--line); }
+.sheet .edge { position: relative; }
+.sheet .edge::after { content: ""; position: absolute; inset: 0 -.37rem 0 auto; border-right: 2px solid var(--muted); }
 .right img { outline: 3px solid var(--right); } .wrong img { outline: 3px solid var(--wrong); }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: .15em; vertical-align: -.05em; }
 """
@@ -71,7 +73,7 @@ class Tile:
         picture: The picture.
         alt: What it is, for those who do not see it.
         caption: A word below it, or ''.
-        kind: ``'first'`` (set apart), ``'right'`` or ``'wrong'`` (framed), or ''.
+        kind: ``'first'`` (set apart), ``'edge'`` (a line follows), ``'right'`` or ``'wrong'`` (framed), or ''.
     """
 
     picture: Image.Image
@@ -153,20 +155,21 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], strong: bool = F
     return f'<div class="scroll"><table class="{kinds}">{head}<tbody>{body}</tbody></table></div>'
 
 
-def sheet(rows: Sequence[Sequence[Tile]], side: int = 64) -> str:
-    """Pictures in rows, one column a place.
+def sheet(rows: Sequence[Sequence[Tile]], side: int = 64, columns: int = 0) -> str:
+    """Pictures in rows.
 
     Args:
-        rows: Equally long.
+        rows: Equally long, unless ``columns`` is given.
         side: Least width of a picture on the screen, in pixels; a narrow screen scrolls sideways.
+        columns: Pictures a row; by default as many as the first of ``rows`` has.
 
     Returns:
         HTML.
     """
     tiles = ''.join(_tile(tile) for row in rows for tile in row)
-    count = len(rows[0])
-    columns = f'grid-template-columns: repeat({count}, minmax({side}px, 1fr)); max-width: {2 * side * count}px'
-    return f'<div class="scroll"><div class="sheet" style="{columns}">{tiles}</div></div>'
+    count = columns or len(rows[0])
+    style = f'grid-template-columns: repeat({count}, minmax({side}px, 1fr)); max-width: {2 * side * count}px'
+    return f'<div class="scroll"><div class="sheet" style="{style}">{tiles}</div></div>'
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:

@@ -9,8 +9,8 @@ from mmengine.config import Config
 from torch import nn
 
 from mmssl.datasets import ImageDataset, Subset
-from mmssl.evaluation import build_dataset, extract_features
-from mmssl.models import ClusterMemory
+from mmssl.evaluation import build_dataset, clusterings, extract_features
+from mmssl.visualization import picture_sections as pictures
 from mmssl.visualization import sections as part
 from mmssl.visualization.html import Section, write_report
 from mmssl.visualization.records import read_scalars
@@ -54,17 +54,15 @@ def report_run(
     parts = [
         part.results_section(rows),
         part.training_section(scalars),
-        part.views_section(build_dataset(config.train_dataloader.dataset)),
-        part.neighbors_section(gallery, gallery_data, query, query_data),
+        *([monitors] if (monitors := part.monitors_section(scalars)) else []),
+        pictures.views_section(build_dataset(config.train_dataloader.dataset)),
+        pictures.neighbors_section(gallery, gallery_data, query, query_data),
         part.map_section(gallery, gallery_data.source.classes),
     ]
-    if hasattr(model, 'prototypes') and hasattr(model, 'neck'):
-        parts.append(part.prototypes_section(part.prototype_counts(model, gallery.features)))
-    parts += [
-        part.clusters_section(memory.counts.cpu(), scalars)
-        for memory in model.memories().values()
-        if isinstance(memory, ClusterMemory)
-    ]
+    for name, (labels, count) in clusterings(model, lambda: gallery.features).items():
+        counts = labels[labels >= 0].bincount(minlength=count).cpu()
+        prototypes = name == 'prototypes'
+        parts.append(part.prototypes_section(counts) if prototypes else part.clusters_section(counts, scalars))
     if exported is not None:
         parts.append(exported)
     parts.append(part.reproduction_section(command, config.pretty_text, extra))

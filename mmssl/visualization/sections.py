@@ -5,32 +5,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
-from torch.utils.data import Dataset
 
+from mmssl.dependencies import require
 from mmssl.evaluation import (
     Features,
-    eval_mode,
     headline,
-    nearest_neighbors,
     protocols,
-    random_state_kept,
     table_lines,
     verdict,
 )
 from mmssl.visualization.charts import Curve, curve_chart, lines_chart, map_chart, marked_chart, usage_chart
-from mmssl.visualization.html import Section, Tile, charts, code, legend, paragraph, sheet, table
-from mmssl.visualization.pictures import to_picture
+from mmssl.visualization.html import Section, charts, code, paragraph, table
+from mmssl.visualization.picture_sections import class_name, spread
 from mmssl.visualization.records import environment
 
+_MONITORED = {
+    'deviation': 'deviation',
+    'effective_rank': 'effective rank',
+    'mean_cosine': 'mean cosine',
+    'entropy': 'entropy of the usage',
+    'largest': 'share of the largest',
+    'dead': 'share of dead ones',
+    'change': 'share that changed since the last look',
+}
 _MEASURES = (
     'Other view found: how often the nearest of all second views belongs to the same picture. Alignment: mean squared '
     'distance of two views of a picture (0 to 4). Uniformity: about -4 (evenly spread) to 0. Effective rank: '
     'directions in use. Deviation: 1 (evenly spread) to 0. A collapsed network has alignment, uniformity and deviation '
     '0, and effective rank 1. These measures tell a sound run from a collapsed one; they are no accuracy.'
 )
+
+
+_MAPS = {'tsne': 't-SNE', 'umap': 'UMAP', 'pca': 'PCA'}
 
 
 def results_section(rows: Sequence[Mapping[str, Any]]) -> Section:
@@ -126,66 +134,38 @@ def training_section(scalars: Mapping[str, Curve]) -> Section:
     return Section('Training', [charts(drawings, captions), *_timing(scalars)])
 
 
-def views_section(dataset: Dataset, count: int = 6) -> Section:
-    """Pictures, and the views of them that the network was trained on.
+def monitors_section(scalars: Mapping[str, Curve]) -> Section | None:
+    """What the monitors saw: how far the features spread, and how evenly clusters and prototypes are used.
 
     Args:
-        dataset: The training's :class:`~mmssl.datasets.ImageDataset`.
-        count: How many pictures, spread evenly over the data set.
+        scalars: From :func:`~mmssl.visualization.read_scalars`.
 
     Returns:
-        The section.
+        The section; None where nothing was logged.
     """
-    rows = []
-    with random_state_kept():
-        for index in _spread(len(dataset), count):
-            sample = dataset[index]
-            number = sample['sample_idx']
-            name = dataset.source.name(number)
-            original = Tile(to_picture(dataset.source.load(number)), f'original, {name}', 'original', 'first')
-            views = [
-                Tile(to_picture(view), f'view {place + 1} of {name}', f'{view.shape[-1]} px')
-                for place, view in enumerate(sample['inputs'])
-            ]
-            rows.append([original, *views])
-    text = 'Each row: a picture, and the views of it as the network gets them, all drawn at one size.'
-    return Section('What the network saw', [paragraph(text), sheet(rows)])
+    panels = monitor_panels(scalars)
+    titles = [f'{title} ({next(iter(lines))})' if len(lines) == 1 else title for title, lines in panels.items()]
+    drawings = [lines_chart(lines, title) for title, lines in zip(titles, panels.values())]
+    if not drawings:
+        return None
+    text = (
+        'Features: of the backbone; embedding: what the neck makes of them. Deviation is 1 where they spread evenly '
+        'and 0 where all pictures look the same; effective rank counts the directions in which they differ (the '
+        'results count the one that all share, too); the mean cosine of two pictures is 1 in a collapse. The first '
+        'point is the untrained network. Entropy is 1 where all clusters are used equally, 0 where one has everything; '
+        'dead ones have no picture.'
+    )
+    return Section('What the monitors saw', [paragraph(text), charts(drawings)])
 
 
-def neighbors_section(
-    gallery: Features, gallery_data: Dataset, query: Features, query_data: Dataset, count: int = 6, neighbors: int = 8
-) -> Section:
-    """Pictures of the query set with their nearest neighbours in the gallery.
-
-    Args:
-        gallery: Features of ``gallery_data``.
-        gallery_data: Pictures to find.
-        query: Features of ``query_data``; the same object as ``gallery`` where there is no query set.
-        query_data: Pictures to find others for.
-        count: How many pictures, spread evenly over the query set, not selected.
-        neighbors: How many neighbours of each.
-
-    Returns:
-        The section; where there are labels, frames tell right from wrong.
-    """
-    places = _spread(len(query), count)
-    itself = query is gallery
-    wanted = min(neighbors + itself, len(gallery))
-    cosines, found = nearest_neighbors(gallery.features, query.features[places], wanted)
-    rows = []
-    for place, near, similar in zip(places, found.tolist(), cosines.tolist()):
-        pairs = [(n, c) for n, c in zip(near, similar) if not (itself and n == place)][:neighbors]
-        label = _label(query, place)
-        name = _title(query_data, label)
-        tiles = [Tile(_view(query_data, place), f'query {name}', name, 'first')]
-        for number, cosine in pairs:
-            tiles.append(_neighbor(gallery, gallery_data, number, cosine, label))
-        rows.append(tiles)
-    text = 'First in each row: a picture of the query set, not selected. Then its nearest in the gallery, by cosine.'
-    parts = [paragraph(text), sheet(rows)]
-    if query.labels is not None and gallery.labels is not None:
-        parts.insert(1, legend([('right', 'same class'), ('wrong', 'other class')]))
-    return Section('Nearest neighbours', parts)
+def monitor_panels(scalars: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:
+    """What the monitors logged, as lines by the title of their panel; what was not logged is left out."""
+    panels: dict[str, dict[str, Curve]] = {}
+    for name, curve in scalars.items():
+        part, _, measure = name.rpartition('/')
+        if part and measure in _MONITORED:
+            panels.setdefault(_MONITORED[measure], {})[part] = curve
+    return {title: panels[title] for title in _MONITORED.values() if title in panels}
 
 
 def map_section(
@@ -197,15 +177,16 @@ def map_section(
         features: Of a data set.
         classes: Names of the classes.
         count: Most points that are drawn, spread evenly over the data set.
-        method: ``'tsne'`` or ``'pca'``.
+        method: ``'tsne'``, ``'umap'`` or ``'pca'``.
 
     Returns:
         The section.
 
     Raises:
         ValueError: No such method.
+        ImportError: UMAP is not installed.
     """
-    places = _spread(len(features), count)
+    places = spread(len(features), count)
     rows = normalize(features.features[places], dim=1).numpy()
     points = project(rows, method)
     if features.labels is None:
@@ -213,10 +194,10 @@ def map_section(
         names, colours = {int(group): f'cluster {group + 1}' for group in np.unique(groups)}, 'k-means clusters'
     else:
         groups = features.labels[places].numpy()
-        names, colours = {int(group): _class(classes, group) for group in np.unique(groups)}, 'classes'
-    title = f'{"t-SNE" if method == "tsne" else "PCA"} map of the features, coloured by {colours}'
-    text = f'{len(points)} pictures of the gallery, by {"t-SNE" if method == "tsne" else "PCA"} of the unit features; '
-    text += f'colours are {colours}. Distances between far groups mean little.'
+        names, colours = {int(group): class_name(classes, group) for group in np.unique(groups)}, 'classes'
+    title = f'{_MAPS[method]} map of the features, coloured by {colours}'
+    text = f'{len(points)} pictures of the gallery, by {_MAPS[method]} of the unit features; colours are {colours}.'
+    text += '' if method == 'pca' else ' Distances between far groups mean little.'
     return Section('Map of the features', [charts([map_chart(points, groups, names, title)], [text])])
 
 
@@ -225,48 +206,34 @@ def project(rows: np.ndarray, method: str = 'tsne') -> np.ndarray:
 
     Args:
         rows: Shape ``(N, D)``.
-        method: ``'tsne'`` (after PCA to 50 dimensions; PCA where there are fewer than 10 rows) or ``'pca'``.
+        method: ``'tsne'`` or ``'umap'`` (both after PCA to 50 dimensions; PCA where there are fewer than 10 rows) or
+            ``'pca'``.
 
     Returns:
         Shape ``(N, 2)``.
 
     Raises:
         ValueError: No such method.
+        ImportError: UMAP is not installed; the message has the command that installs it.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    if method not in ('tsne', 'pca'):
-        raise ValueError(f"A map by {method!r}: choose 'tsne' or 'pca'.")
+    if method not in _MAPS:
+        raise ValueError(f"A map by {method!r}: choose 'tsne', 'umap' or 'pca'.")
     if method == 'pca' or len(rows) < 10:
         return PCA(2, random_state=0).fit_transform(rows)
     reduced = PCA(min(50, *rows.shape), random_state=0).fit_transform(rows)
+    if method == 'umap':
+        return require('umap').UMAP(n_neighbors=min(15, len(rows) - 1), random_state=0).fit_transform(reduced)
     return TSNE(perplexity=min(30, (len(rows) - 1) / 3), init='pca', random_state=0).fit_transform(reduced)
-
-
-@torch.no_grad()
-def prototype_counts(model: nn.Module, features: Tensor) -> Tensor:
-    """How many pictures choose each prototype first.
-
-    Args:
-        model: An algorithm with ``neck`` and ``prototypes``.
-        features: What the backbone gives, shape ``(N, D)``.
-
-    Returns:
-        Whole numbers, shape ``(K,)``.
-    """
-    device = next(model.parameters()).device
-    with eval_mode(model):
-        scores = [model.prototypes(normalize(model.neck(part.to(device)), dim=1)) for part in features.split(4096)]
-    first = torch.cat([part.argmax(dim=1) for part in scores])
-    return torch.bincount(first, minlength=scores[0].shape[1]).cpu()
 
 
 def prototypes_section(counts: Tensor) -> Section:
     """How evenly the prototypes are used.
 
     Args:
-        counts: From :func:`prototype_counts`.
+        counts: How many pictures choose each prototype first, shape ``(K,)``.
 
     Returns:
         The section.
@@ -350,37 +317,7 @@ def _timing(scalars: Mapping[str, Curve]) -> list[str]:
     ]
 
 
-def _neighbor(gallery: Features, data: Dataset, number: int, cosine: float, label: int | None) -> Tile:
-    own = _label(gallery, number)
-    kind = '' if own is None or label is None else 'right' if own == label else 'wrong'
-    name = _title(data, own)
-    alt = f'{kind} neighbour {name}, cosine {cosine:.2f}'.strip()
-    return Tile(_view(data, number), alt, name or f'{cosine:.2f}', kind)
-
-
-def _view(dataset: Dataset, place: int) -> Any:
-    with random_state_kept():
-        return to_picture(dataset[place]['inputs'][0])
-
-
-def _label(features: Features, place: int) -> int | None:
-    return None if features.labels is None else int(features.labels[place])
-
-
-def _title(dataset: Dataset, label: int | None) -> str:
-    return '' if label is None else _class(dataset.source.classes, label)
-
-
-def _class(classes: Sequence[str] | None, label: int) -> str:
-    return classes[label] if classes else f'class {label}'
-
-
 def _clusters(rows: np.ndarray, most: int = 10) -> np.ndarray:
     from sklearn.cluster import KMeans
 
     return KMeans(min(most, len(rows)), n_init=3, random_state=0).fit_predict(rows)
-
-
-def _spread(length: int, count: int) -> list[int]:
-    count = min(length, count)
-    return [place * length // count for place in range(count)]

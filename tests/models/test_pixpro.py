@@ -130,3 +130,10 @@ def test_half_an_instance_branch_and_unknown_objectives_are_refused():
         PixPro(Smooth(), ConvMLPNeck(8, 4, 4), instance_weight=1.0)
     with pytest.raises(ValueError, match="objective='pixels'.*'contrast'"):
         PixPro(Smooth(), ConvMLPNeck(8, 4, 4), objective='pixels')
+
+
+def test_monitors_see_what_the_neck_makes_of_a_map_of_one_pixel_and_nothing_behind_a_pyramid():
+    features = torch.randn(5, 8, generator=torch.Generator().manual_seed(1))
+    model = _small()
+    torch.testing.assert_close(model.project(features), model.neck(features[..., None, None])[..., 0, 0])
+    assert _small(pyramid=Halves()).project(features) is None

@@ -1,6 +1,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,12 @@ from mmssl.visualization import (
     describe_command,
     environment,
     export_section,
+    gallery_section,
     map_section,
+    monitors_section,
     neighbors_section,
     probe_section,
     project,
-    prototype_counts,
     prototypes_section,
     read_scalars,
     report_run,
@@ -232,8 +234,8 @@ def test_maps_are_the_same_every_time_and_coloured_by_class_or_cluster():
     assert 'coloured by classes' in ''.join(map_section(features, ['a', 'b', 'c'], method='pca').parts)
     features.labels = None
     assert 'coloured by k-means clusters' in ''.join(map_section(features, method='pca').parts)
-    with pytest.raises(ValueError, match="choose 'tsne' or 'pca'"):
-        project(features.features.numpy(), 'umap')
+    with pytest.raises(ValueError, match="choose 'tsne', 'umap' or 'pca'"):
+        project(features.features.numpy(), 'mds')
 
 
 def test_a_map_of_many_classes_has_no_legend():
@@ -243,13 +245,37 @@ def test_a_map_of_many_classes_has_no_legend():
     assert 'name3' in map_chart(points, groups % 20, names, 'map')
 
 
+def test_a_map_by_umap_is_made_or_says_what_to_install():
+    rows = extract_features(encoder(), fixed(30)).features.numpy()
+    if find_spec('umap'):
+        assert project(rows, 'umap').shape == (30, 2)
+    else:
+        with pytest.raises(ImportError, match="pip install 'umap-learn'"):
+            project(rows, 'umap')
+
+
+def test_what_the_monitors_saw_is_drawn_a_panel_a_measure():
+    curve = ([0, 5], [0.2, 0.6])
+    seen = {'features/deviation': curve, 'embedding/deviation': curve, 'prototypes/dead': curve, 'loss': curve}
+    section = monitors_section(seen)
+    assert ''.join(section.parts).count('<svg') == 2
+    assert 'deviation: features from 0.2 to 0.6; embedding from 0.2' in ''.join(section.parts)
+    assert monitors_section({'loss': curve}) is None
+
+
+def test_clusters_of_pictures_show_the_nearest_and_others_of_each():
+    data = fixed(60)
+    features = extract_features(encoder(), data)
+    html = ''.join(gallery_section(features, data, clusters=3, shown=4).parts)
+    page, sizes = Page(html), [int(size) for size in re.findall(r'>(\d+) pictures, \d+% of them class', html)]
+    assert len(sizes) == 3 and sum(sizes) == 60 and sizes == sorted(sizes, reverse=True)
+    assert len(page.pictures) == sum(min(size, 8) for size in sizes)
+
+
 def test_prototypes_are_counted_by_the_first_choice():
-    model, features = swav(), torch.randn(50, 32, generator=torch.Generator().manual_seed(0))
-    counts = prototype_counts(model, features)
-    scores = model.eval().prototypes(torch.nn.functional.normalize(model.neck(features), dim=1))
-    assert counts.tolist() == torch.bincount(scores.argmax(dim=1), minlength=12).tolist()
+    counts = torch.tensor([3, 0, 9])
     text = ''.join(prototypes_section(counts).parts)
-    assert f'{int((counts == 0).sum())} prototype' in text
+    assert '3 prototypes, 12 pictures' in text and '1 prototype is the first choice of none' in text
 
 
 def test_clusters_are_shown_with_their_sizes_and_changes():
@@ -315,7 +341,7 @@ def test_the_probes_section_has_every_measure_its_spread_and_a_line_a_network():
     assert 'a.pth is above.' in text
     assert '45.0 ± 1.2' in text
     assert 'clusters, NMI' in text
-    assert 'raw pixels from 30.0 to 35.0; a.pth from 45.0 to 50.0' in text
+    assert 'raw pixels from 30 to 35; a.pth from 45 to 50' in text
     assert 'of 2 draws' in text
 
 
@@ -329,8 +355,8 @@ def test_a_result_without_labels_has_no_chart_of_accuracies():
 def test_stages_are_drawn_in_their_order_and_pixels_left_out():
     rows = [probed('raw pixels', 30.0, 'pixels'), *(probed('a.pth', 40.0 + n, f'stage{n}') for n in (1, 2, 3, 4))]
     text = ''.join(stages_section(rows).parts)
-    assert 'a.pth from 41.0 to 44.0' in text
-    assert 'a.pth from 42.0 to 45.0' in text  # linear
+    assert 'a.pth from 41 to 44' in text
+    assert 'a.pth from 42 to 45' in text  # linear
     assert 'raw pixels' not in text
 
 
@@ -339,7 +365,7 @@ def test_places_that_double_stand_at_equal_distances():
         lines_chart({'a': ([1, 2, 4], [1.0, 2.0, 3.0])}, 'title', 'shots', doubling) for doubling in (True, False)
     ]
     assert drawings[0] != drawings[1]
-    assert all('>4<' in drawing and 'a from 1.0 to 3.0' in drawing for drawing in drawings)
+    assert all('>4<' in drawing and 'a from 1 to 3' in drawing for drawing in drawings)
 
 
 def test_the_environment_names_versions_and_not_the_machine():

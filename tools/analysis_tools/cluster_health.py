@@ -7,16 +7,15 @@ Each run is a work directory, with a name before it if you like. Prints the same
 
 import argparse
 import re
-from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from mmssl.engine.checkpoint import latest_checkpoint
-from mmssl.visualization import read_scalars
+from mmssl.visualization import lines_figure, read_scalars, save_figure
+from mmssl.visualization.runs import named_folder
 
 PANELS = {'loss': 'loss', 'label_change': 'changed cluster (%)', 'largest_cluster': 'largest cluster (% of images)'}
+SIZES = 'images in each cluster'
 
 
 def read_run(text: str) -> tuple[str, dict[str, tuple], np.ndarray]:
@@ -26,7 +25,7 @@ def read_run(text: str) -> tuple[str, dict[str, tuple], np.ndarray]:
     Raises:
         ValueError: The folder has no checkpoint, or the method keeps no clusters.
     """
-    name, _, folder = text.rpartition('=')
+    name, folder = named_folder(text)
     found = latest_checkpoint(folder)
     state = found[1]['state_dict'] if found else {}
     counts = [value for key, value in state.items() if re.search(r'clusters\.(\d+\.)?counts$', key)]
@@ -34,34 +33,17 @@ def read_run(text: str) -> tuple[str, dict[str, tuple], np.ndarray]:
         raise ValueError(
             f'{folder} has no checkpoint with clusters: give the work directory of DeepCluster, ODC or so.'
         )
-    return name or Path(folder).name, read_scalars(folder), np.sort(counts[0].long().numpy())[::-1]
+    return name, read_scalars(folder), np.sort(counts[0].long().numpy())[::-1]
 
 
-def draw(runs: list[tuple[str, dict[str, tuple], np.ndarray]]) -> Figure:
-    """Four panels, a line a run."""
-    figure = Figure(figsize=(11, 2.6), layout='constrained')
-    panels = figure.subplots(1, 4)
-    for name, scalars, sizes in runs:
-        for axes, key in zip(panels, PANELS):
-            if key in scalars:
-                curve(axes, *scalars[key], scale=1 if key == 'loss' else 100, label=name)
-        panels[3].plot(np.linspace(0, 100, len(sizes)), sizes, label=name)
-    for axes, title in zip(panels, (*PANELS.values(), 'images in each cluster')):
-        axes.set_title(title, loc='left', fontsize=9)
-        axes.set_xlabel('step' if axes is not panels[3] else 'clusters, largest first (%)')
-        axes.set_ylim(bottom=0)
-        axes.spines[['top', 'right']].set_visible(False)
-    panels[3].legend(frameon=False, fontsize=8)
-    return figure
-
-
-def curve(axes: Axes, steps: list[float], values: list[float], scale: float, label: str) -> None:
-    """The values pale, and their running mean over a twentieth of them."""
-    values = scale * np.asarray(values)
-    reach = max(len(values) // 20, 1)
-    mean = [values[max(place - reach, 0) : place + reach + 1].mean() for place in range(len(values))]
-    (line,) = axes.plot(steps, mean, label=label)
-    axes.plot(steps, values, color=line.get_color(), alpha=0.25, linewidth=0.7)
+def panels_of(runs: list[tuple[str, dict[str, tuple], np.ndarray]]) -> dict[str, dict[str, tuple]]:
+    """A panel a quantity, a line a run; those of the sizes come last."""
+    panels = {}
+    for key, title in PANELS.items():
+        scale = 1 if key == 'loss' else 100
+        lines = {name: scalars[key] for name, scalars, _ in runs if key in scalars}
+        panels[title] = {name: (steps, scale * np.asarray(values)) for name, (steps, values) in lines.items()}
+    return {**panels, SIZES: {name: (np.linspace(0, 100, len(sizes)), sizes) for name, _, sizes in runs}}
 
 
 def row(name: str, scalars: dict[str, tuple], sizes: np.ndarray) -> str:
@@ -77,13 +59,13 @@ def main() -> None:
     """Read, draw, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('runs', nargs='+', metavar='[NAME=]WORK_DIR')
-    parser.add_argument('--out', default='cluster_health.svg', help='picture to write; its suffix decides the format')
+    parser.add_argument('--out', default='cluster_health.svg', help='.svg, .png or .pdf')
     args = parser.parse_args()
     try:
         runs = [read_run(text) for text in args.runs]
+        save_figure(lines_figure(panels_of(runs), {SIZES: 'clusters, largest first (%)'}), args.out)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
-    draw(runs).savefig(args.out)
     print('| run | loss at the end | changed cluster (%) | largest (%) | smallest / median / largest size |')
     print('|---|---|---|---|---|')
     print('\n'.join(row(*run) for run in runs))

@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 with read_base():
-    from ._base_.linear import *
+    from ._base_.classification_linear import *
 
 protocol = 'Barlow Twins linear: frozen backbone in eval mode, SGD, rate 0.3, cosine, 100 epochs, batch 256'
 

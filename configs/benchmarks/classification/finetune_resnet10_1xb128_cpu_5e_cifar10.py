@@ -6,7 +6,7 @@ from mmssl.engine import WarmupCosineLR
 
 with read_base():
     from .swav_finetune_resnet50_8xb32_20e_imagenet_10percent import *  # noqa: I001 - the data last: it replaces the first's
-    from ._base_.cifar10 import *
+    from ._base_.classification_cifar10 import *
 
 protocol = 'fine-tuning for two cores: SGD, rate 0.05, layer 0.5, cosine by step, 5 epochs, batch 128'
 

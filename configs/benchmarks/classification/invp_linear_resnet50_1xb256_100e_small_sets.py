@@ -6,7 +6,7 @@ from mmengine.optim import MultiStepLR
 from mmssl.datasets import TorchvisionSource
 
 with read_base():
-    from ._base_.linear import *
+    from ._base_.classification_linear import *
 
 protocol = 'small set, linear: frozen backbone in eval mode, SGD, rate 30, steps of 0.2 at 40, 60 and 80, 100 epochs'
 

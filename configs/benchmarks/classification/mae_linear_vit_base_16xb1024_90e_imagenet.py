@@ -6,7 +6,7 @@ from mmssl.engine.optimizers import FacebookLARS
 from mmssl.models import TimmBackbone
 
 with read_base():
-    from ._base_.linear import *
+    from ._base_.classification_linear import *
 
 protocol = (
     'MAE linear: frozen backbone in eval mode, batch norm without weight and bias before the layer, LARS, rate 6.4, '

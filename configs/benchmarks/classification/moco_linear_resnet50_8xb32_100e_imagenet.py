@@ -4,7 +4,7 @@ from mmengine.config import read_base
 from mmengine.optim import MultiStepLR
 
 with read_base():
-    from ._base_.linear import *
+    from ._base_.classification_linear import *
 
 protocol = 'MoCo linear: frozen backbone in eval mode, SGD, rate 30, steps of 0.1 at 60 and 80, 100 epochs, batch 256'
 

@@ -4,7 +4,7 @@ from mmengine.config import read_base
 
 with read_base():
     from .multistage_resnet50_8xb32_90e_imagenet import *  # noqa: I001 - the data last: it replaces the first's
-    from ._base_.cifar10 import *
+    from ._base_.classification_cifar10 import *
 
 protocol = 'multi-stage linear for two cores: stem and 4 stages, SGD, rate 0.01, steps of 0.1 at 4 and 8, 10 epochs'
 

@@ -5,7 +5,7 @@ from mmengine.config import read_base
 from mmssl.engine.optimizers import ApexLARC
 
 with read_base():
-    from ._base_.linear import *
+    from ._base_.classification_linear import *
 
 protocol = 'SimSiam linear: frozen backbone in eval mode, LARS, rate 1.6, cosine, 90 epochs, batch 4096'
 

@@ -4,7 +4,7 @@ from mmengine.config import read_base
 
 with read_base():
     from .swav_finetune_resnet50_8xb32_20e_imagenet_10percent import *  # noqa: I001 - the data last: it replaces the first's
-    from ._base_.cifar10 import *
+    from ._base_.classification_cifar10 import *
 
 protocol = (
     '10 % of the labels, for two cores: SGD, rate 0.01, layer 0.2, steps of 0.2 at 12 and 16, 20 epochs, batch 64'

@@ -4,7 +4,7 @@ from mmengine.config import read_base
 from mmengine.optim import MultiStepLR
 
 with read_base():
-    from ._base_.linear import *
+    from ._base_.classification_linear import *
     from ._base_.places205 import *
 
 protocol = 'VISSL settings, Places205, averaged features: SGD, rate 0.01, steps of 0.1 at 4, 8 and 12, 14 epochs'

@@ -1,8 +1,11 @@
 """Hooks without state and without a method's name."""
 
 from mmssl.engine.hooks.checkpoint_hook import CheckpointHook
+from mmssl.engine.hooks.cluster_hook import ClusterHook
+from mmssl.engine.hooks.collapse_hook import CollapseHook
 from mmssl.engine.hooks.gradient_drop_hook import GradientDropHook
 from mmssl.engine.hooks.memory_hook import MemoryHook
+from mmssl.engine.hooks.monitor_hook import MonitorHook
 from mmssl.engine.hooks.online_knn_hook import OnlineKNNHook
 from mmssl.engine.hooks.progress_hook import ProgressHook
 from mmssl.engine.hooks.schedule_hook import ScheduleHook
@@ -10,8 +13,11 @@ from mmssl.engine.hooks.scheduler_hook import ParamSchedulerHook
 
 __all__ = [
     'CheckpointHook',
+    'ClusterHook',
+    'CollapseHook',
     'GradientDropHook',
     'MemoryHook',
+    'MonitorHook',
     'OnlineKNNHook',
     'ParamSchedulerHook',
     'ProgressHook',

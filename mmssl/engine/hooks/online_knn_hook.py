@@ -2,72 +2,63 @@
 
 from typing import Any
 
-from mmengine.hooks import Hook
-
-from mmssl.registry import DATASETS, HOOKS
+from mmssl.engine.hooks.monitor_hook import MonitorHook
+from mmssl.registry import HOOKS
 
 
 @HOOKS.register_module()
-class OnlineKNNHook(Hook):
+class OnlineKNNHook(MonitorHook):
     """k-NN accuracy of the features on a part of the config's ``evaluation`` section, logged as ``knn_top1``.
 
     Without labels there it does nothing, and says so once.
 
     Args:
         interval: Epochs between two evaluations.
-        gallery: Labelled pictures that vote, drawn from the gallery.
-        query: Pictures that are classified, drawn from the query set.
+        share: Most of the time that they may take, 0 to 1; see :class:`MonitorHook`.
+        gallery: Labelled pictures that vote, from the gallery; by default a twentieth as many as are trained on, but
+            1,000 to 5,000.
+        query: Pictures that are classified, from the query set; by default a hundredth as many as are trained on, but
+            500 to 1,000.
         k: Neighbours that vote; fewer where the gallery is smaller.
         temperature: Of the votes.
     """
 
-    priority = 'BELOW_NORMAL'
+    name = 'knn'
 
     def __init__(
-        self, interval: int = 1, gallery: int = 5000, query: int = 1000, k: int = 20, temperature: float = 0.07
+        self,
+        interval: int = 1,
+        share: float = 0.02,
+        gallery: int | None = None,
+        query: int | None = None,
+        k: int = 20,
+        temperature: float = 0.07,
     ) -> None:
-        self.interval, self.sizes = interval, {'gallery': gallery, 'query': query}
-        self.k, self.temperature = k, temperature
+        super().__init__(interval, share)
+        self.gallery, self.query, self.k, self.temperature = gallery, query, k, temperature
 
-    def before_train(self, runner: Any) -> None:
-        """Load the two parts, and measure once before the first epoch."""
-        parts = {name: size for name, size in self.sizes.items() if name in runner.cfg.evaluation}
-        self.datasets = {name: _part(runner.cfg.evaluation[name], size) for name, size in parts.items()}
-        labelled = [dataset.source.labels is not None for dataset in self.datasets.values()]
-        self.labelled = len(labelled) == 2 and all(labelled)
-        if not self.labelled:
+    def prepare(self, runner: Any) -> bool:
+        """Whether there are labelled pictures on both sides."""
+        parts = [runner.fixed_part(name) for name in ('gallery', 'query')]
+        labelled = all(part is not None and part.labelled for part in parts)
+        if not labelled:
             runner.logger.info('Online k-NN: the pictures have no labels, so no accuracy is measured.')
-        elif runner.iter == 0:
-            self._measure(runner, epoch=0)
+        return labelled
 
-    def after_train_epoch(self, runner: Any) -> None:
-        """Measure after every ``interval``-th epoch and after the last."""
-        epoch = runner.epoch + 1
-        if self.labelled and (epoch % self.interval == 0 or epoch == runner.max_epochs):
-            self._measure(runner, epoch)
+    def look(self, runner: Any, epoch: int) -> dict[str, float]:
+        """Classify the queries."""
+        from mmssl.evaluation import knn_accuracy
 
-    def _measure(self, runner: Any, epoch: int) -> None:
-        from mmssl.evaluation import extract_features, knn_accuracy
-
-        settings = runner.cfg.evaluation
+        trained = len(runner.train_dataloader.dataset)
+        sizes = {
+            'gallery': self.gallery or min(max(trained // 20, 1000), 5000),
+            'query': self.query or min(max(trained // 100, 500), 1000),
+        }
         gallery, query = (
-            extract_features(runner.algorithm, self.datasets[name], settings.batch_size, settings.num_workers)
-            for name in ('gallery', 'query')
+            runner.fixed_part(name).features(runner.algorithm, size, runner.iter) for name, size in sizes.items()
         )
-        k = min(self.k, len(gallery.features))
-        accuracy = knn_accuracy(
-            gallery.features, gallery.labels, query.features, query.labels, k=(k,), temperature=self.temperature
-        )[k]
-        runner.message_hub.update_scalar('val/knn_top1', accuracy)
-        runner.visualizer.add_scalars({'knn_top1': accuracy, 'epoch': epoch}, step=runner.iter)
-        runner.logger.info(
-            f'Epoch {epoch}: k-NN top-1 {accuracy:.1f} % (k {k}, {len(gallery.features)} in the gallery).'
-        )
-
-
-def _part(config: Any, size: int) -> Any:
-    from mmssl.datasets import Subset
-
-    dataset = DATASETS.build(config)
-    dataset.source = Subset(dataset.source, num=min(size, len(dataset.source)))
-    return dataset
+        k = min(self.k, len(gallery))
+        sets = (gallery.features, gallery.labels, query.features, query.labels)
+        accuracy = knn_accuracy(*sets, k=(k,), temperature=self.temperature)[k]
+        runner.logger.info(f'Epoch {epoch}: k-NN top-1 {accuracy:.1f} % (k {k}, {len(gallery)} in the gallery).')
+        return {'knn_top1': accuracy}

@@ -74,6 +74,17 @@ class BaseAlgorithm(BaseModel):
         """
         return self.extract_feat(images)
 
+    def project(self, features: Tensor) -> Tensor | None:
+        """What the neck makes of features; monitors look at it, beside the features themselves.
+
+        Args:
+            features: From :meth:`extract_feat`, shape ``(B, D)``.
+
+        Returns:
+            Shape ``(B, E)``, not normalised; None where the method has no neck for them.
+        """
+        return self.neck(features) if hasattr(self, 'neck') else None
+
     def after_preparation(self, epoch: int) -> None:
         """Runs on every rank when memories have been prepared; methods that start anew from there do it here.
 

@@ -103,6 +103,10 @@ class PixPro(BaseAlgorithm):
             losses['loss_instance'] = self.instance_weight * both
         return losses
 
+    def project(self, features: Tensor) -> Tensor | None:
+        """The neck takes maps: features become one of a single pixel. None with a pyramid, which makes others."""
+        return self.neck(features[:, :, None, None]).flatten(1) if isinstance(self.pyramid, Last) else None
+
     @torch.no_grad()
     def teach(self, view: Tensor) -> tuple[list[Tensor], Tensor | None]:
         """The teacher's embeddings of every level, and of the whole image ``(B, D)`` where there is that branch."""

@@ -24,12 +24,15 @@ class BaseMemory(nn.Module):
         seed: Of the run; set by MemoryHook before ``allocate``.
         epoch: Number of the running epoch, from 0.
         sharded: Names of buffers of which every rank holds the rows that ``shard_of`` gives it.
+        num_clusters: Clusters that the samples belong to; where there are any, ``labels`` ``(N,)`` holds that of each
+            sample, -1 for none yet.
         prepares_in_batches: Whether :meth:`prepare` takes the features batch by batch, so that no process holds all.
     """
 
     seed: int = 0
     epoch: int = 0
     sharded: tuple[str, ...] = ()
+    num_clusters: int = 0
     prepares_in_batches: bool = False
 
     def allocate(self, num_samples: int) -> None:

@@ -35,11 +35,11 @@ class ClusterMemory(FeatureBank):
     are dissolved, and get a half of the largest one. Sums and counts are carried along: nothing is added up over all
     rows again. Every rank does the same work on the same rows.
 
-    Buffers: those of the bank; ``labels`` ``(N,)`` int64; ``counts`` ``(num_clusters,)`` int64; ``centroids``
-    ``(num_clusters, dim)``; ``sums`` of the members, whole numbers of ``2 ** -30`` (these have the same sum in
-    any order, on every rank and device); ``change_ratio``, the share of the last batch (online) or of all samples (at
-    the last k-means) that changed its cluster; ``prepared``, the last epoch before which k-means ran, -1 before the
-    first.
+    Buffers: those of the bank; ``labels`` ``(N,)`` int64, -1 before the first k-means; ``counts`` ``(num_clusters,)``
+    int64; ``centroids`` ``(num_clusters, dim)``; ``sums`` of the members, whole numbers of ``2 ** -30`` (these have the
+    same sum in any order, on every rank and device); ``change_ratio``, the share of the last batch (online) or of all
+    samples (at the last k-means) that changed its cluster; ``prepared``, the last epoch before which k-means ran, -1
+    before the first.
 
     Args:
         num_clusters: Number of clusters K.
@@ -116,7 +116,7 @@ class ClusterMemory(FeatureBank):
             )
         if self.dim:
             super().allocate(num_samples)
-        self.labels = self.labels.new_zeros(num_samples)
+        self.labels = self.labels.new_full((num_samples,), -1)
 
     def wants_preparation(self, epoch: int) -> bool:
         """Before the first epoch, and before every ``prepare_every``-th."""

@@ -67,6 +67,7 @@ class ConstrainedClusters(BaseMemory):
         super().__init__()
         if not 0 <= ratio <= 1:
             raise ValueError(f'ratio={ratio} of ConstrainedClusters: it is a share of N / K, from 0 to 1.')
+        self.num_clusters = num_clusters
         self.ratio, self.dual_rate, self.soft_from = ratio, dual_rate, soft_from
         self.num_slots, self.soft_temperature = num_slots if soft_from else 0, soft_temperature
         for name in ('targets', 'current'):
@@ -95,14 +96,13 @@ class ConstrainedClusters(BaseMemory):
         Raises:
             ValueError: More clusters than samples.
         """
-        num_clusters = len(self.counts)
-        if num_clusters > num_samples:
+        if self.num_clusters > num_samples:
             raise ValueError(
-                f'{num_clusters} clusters, but the data set has {num_samples} samples: set num_clusters to '
+                f'{self.num_clusters} clusters, but the data set has {num_samples} samples: set num_clusters to '
                 f'{max(num_samples // 20, 1)} or less.'
             )
-        generator = torch.Generator().manual_seed(hash_seed(self.seed, _START, num_clusters))
-        rows = torch.randn(num_clusters, self.targets.shape[1], generator=generator)
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, _START, self.num_clusters))
+        rows = torch.randn(self.num_clusters, self.targets.shape[1], generator=generator)
         self.targets.copy_(normalize(rows, dim=1))
         self.current.copy_(self.targets)
         self.labels = self.labels.new_full((num_samples,), -1)

@@ -8,7 +8,7 @@ from mmssl.engine.optimizers import OptimWrapper
 from mmssl.models import DataPreprocessor, MultiStageClassifier, ResNet
 
 with read_base():
-    from .imagenet import *
+    from .classification_imagenet import *
 
 model = dict(
     type=MultiStageClassifier,

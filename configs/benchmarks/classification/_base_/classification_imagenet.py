@@ -48,5 +48,6 @@ evaluation = dict(
 
 train_cfg = dict(type=EpochLoop, max_epochs=100)
 auto_scale_lr = dict(base_batch_size=256, enable=False)
-default_hooks.pop('online_knn')
+for _hook in ('online_knn', 'collapse', 'clusters'):  # they watch a backbone that is pre-trained
+    default_hooks.pop(_hook)
 custom_hooks = [dict(type=LinearAccuracyHook)]

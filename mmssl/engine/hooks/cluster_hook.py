@@ -1,0 +1,68 @@
+"""How evenly clusters and prototypes are used, and how fast they change."""
+
+from typing import Any
+
+from torch import Tensor
+
+from mmssl.engine.hooks.monitor_hook import MonitorHook
+from mmssl.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ClusterHook(MonitorHook):
+    """The histogram of the assignments to clusters and prototypes, its entropy, dead ones, the largest, and changes.
+
+    Logged as ``<clustering>/entropy``, ``/largest``, ``/dead``, ``/change`` (the share of pictures that left most of
+    their cluster since the last look) and the histogram of :func:`~mmssl.evaluation.usage`. Memories have the
+    assignments of the whole training set; prototypes are asked for pictures of the gallery. Where nearly everything is
+    in one, or many are dead, a warning says so, with remedies. A method without clusters and prototypes costs nothing.
+
+    Args:
+        interval: Epochs between two looks.
+        share: Most of the time that they may take, 0 to 1; see :class:`MonitorHook`.
+        pictures: Pictures of the gallery that choose prototypes.
+    """
+
+    name = 'cluster'
+
+    def __init__(self, interval: int = 1, share: float = 0.01, pictures: int = 1000) -> None:
+        super().__init__(interval, share)
+        self.pictures = pictures
+        self.before: dict[str, Tensor] = {}
+
+    def prepare(self, runner: Any) -> bool:
+        """Whether there is anything that could be a clustering."""
+        model = runner.algorithm
+        if hasattr(model, 'prototypes'):
+            return runner.fixed_part('gallery') is not None
+        return any(memory.num_clusters for memory in model.memories().values())
+
+    def look(self, runner: Any, epoch: int) -> dict[str, float]:
+        """Count, compare with the last look, warn."""
+        from mmssl.evaluation import clusterings, usage
+
+        def features() -> Tensor:
+            return runner.fixed_part('gallery').features(runner.algorithm, self.pictures, runner.iter).features
+
+        scalars = {}
+        for name, (labels, count) in clusterings(runner.algorithm, features).items():
+            found = usage(labels, count)
+            if epoch:
+                self._judge(runner, epoch, name, found, int((labels >= 0).sum()), count)
+            scalars |= {f'{name}/{key}': value for key, value in {**found, **self._change(name, labels)}.items()}
+        return scalars
+
+    def _change(self, name: str, labels: Tensor) -> dict[str, float]:
+        from mmssl.functional import label_change
+
+        before, self.before[name] = self.before.get(name), labels.clone()
+        if before is None:
+            return {}
+        both = (before >= 0) & (labels >= 0)
+        return {'change': float(label_change(before[both], labels[both]))} if bool(both.any()) else {}
+
+    def _judge(self, runner: Any, epoch: int, name: str, found: dict[str, float], pictures: int, count: int) -> None:
+        from mmssl.evaluation import usage_warning
+
+        warning = usage_warning(found, pictures, count, 'prototypes' if name == 'prototypes' else 'clusters')
+        self.warn(runner, epoch, name, warning)

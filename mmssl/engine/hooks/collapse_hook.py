@@ -1,0 +1,56 @@
+"""Whether different pictures still have different features."""
+
+from typing import Any
+
+from mmssl.engine.hooks.monitor_hook import MonitorHook
+from mmssl.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CollapseHook(MonitorHook):
+    """Deviation, effective rank and mean cosine of the features, and of what the neck makes of them.
+
+    Logged as ``features/deviation`` and so on, and ``embedding/deviation`` and so on. Where the deviation has fallen
+    below three tenths of that of the untrained network, or two directions hold nearly everything, a warning says so,
+    with remedies.
+
+    Args:
+        interval: Epochs between two looks.
+        share: Most of the time that they may take, 0 to 1; see :class:`MonitorHook`.
+        pictures: Pictures of the gallery that are looked at.
+    """
+
+    name = 'collapse'
+
+    def __init__(self, interval: int = 1, share: float = 0.01, pictures: int = 512) -> None:
+        super().__init__(interval, share)
+        self.pictures = pictures
+
+    def prepare(self, runner: Any) -> bool:
+        """Whether there are pictures to look at."""
+        return runner.fixed_part('gallery') is not None
+
+    def look(self, runner: Any, epoch: int) -> dict[str, float]:
+        """Measure, compare with the start, warn."""
+        from mmssl.evaluation import collapse_measures, project_features
+
+        features = runner.fixed_part('gallery').features(runner.algorithm, self.pictures, runner.iter).features
+        if len(features) < 2:
+            return {}
+        rows = {'features': features, 'embedding': project_features(runner.algorithm, features)}
+        found = {kind: collapse_measures(part) for kind, part in rows.items() if part is not None}
+        for kind, measures in found.items():
+            self._judge(runner, epoch, kind, measures)
+        return {f'{kind}/{name}': value for kind, measures in found.items() for name, value in measures.items()}
+
+    def _judge(self, runner: Any, epoch: int, kind: str, measures: dict[str, float]) -> None:
+        from mmssl.evaluation import collapse_warning
+
+        # The first entry of the run's history, which a checkpoint keeps: a resumed run knows how it began.
+        history = runner.message_hub.log_scalars
+        start = {
+            name: float(history[f'val/{kind}/{name}'].data[0][0]) if f'val/{kind}/{name}' in history else value
+            for name, value in measures.items()
+        }
+        warning = collapse_warning(measures, start, {'embedding': 'projected embeddings'}.get(kind, kind))
+        self.warn(runner, epoch, kind, warning)

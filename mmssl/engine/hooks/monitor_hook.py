@@ -1,0 +1,103 @@
+"""What all hooks have in common that look at the network now and then."""
+
+import time
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+
+from mmssl.functional import broadcast
+
+
+class MonitorHook(Hook):
+    """Looks at the network before the first epoch, after every ``interval``-th, and after the last.
+
+    A look takes at most ``share`` of the time since the one before: where it would take more, it is put off to a later
+    epoch, as the clock of the first process says, for all processes. The first look and the last are always taken. A
+    look changes nothing of the training, so a resumed run may look at other epochs, and still has the same bits.
+
+    Args:
+        interval: Epochs between two looks.
+        share: Most of the time that may go into looks, 0 to 1.
+
+    Attributes:
+        name: What the log calls it: ``<name>_seconds`` is the time a look took.
+    """
+
+    priority = 'BELOW_NORMAL'
+    name: str
+
+    def __init__(self, interval: int = 1, share: float = 0.02) -> None:
+        self.interval, self.share = interval, share
+
+    def before_train(self, runner: Any) -> None:
+        """Prepare, and look at the untrained network."""
+        self.active = self.prepare(runner)
+        self.alarms: dict[str, int] = {}
+        self.seconds, self.looked, self.told = 0.0, time.perf_counter(), False
+        if self.active and runner.iter == 0:
+            self._look(runner, 0)
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """Look where it is time to."""
+        epoch = runner.epoch + 1
+        if not self.active:
+            return
+        if epoch == runner.max_epochs or (epoch % self.interval == 0 and self._affordable(runner, epoch)):
+            self._look(runner, epoch)
+
+    @abstractmethod
+    def prepare(self, runner: Any) -> bool:
+        """Make ready; gives whether there is anything to look at, the same on every rank."""
+
+    @abstractmethod
+    def look(self, runner: Any, epoch: int) -> dict[str, float]:
+        """Measure, and say what a person should read; runs on every rank.
+
+        Args:
+            runner: The runner.
+            epoch: Epochs done.
+
+        Returns:
+            Scalars for the logs, the same on every rank.
+        """
+
+    def warn(self, runner: Any, epoch: int, subject: str, warning: str | None) -> None:
+        """Log what two looks in a row have seen, or the last one, once until it is over.
+
+        A single look may fall into a moment in which the running statistics of batch norm lag behind the weights.
+
+        Args:
+            runner: The runner.
+            epoch: Epochs done.
+            subject: Tells one alarm from another.
+            warning: Sentences; None where all is well.
+        """
+        seen = self.alarms.get(subject, 0) + 1 if warning else 0
+        self.alarms[subject] = seen
+        if seen == 2 or (seen == 1 and epoch == runner.max_epochs):
+            runner.logger.warning(f'Epoch {epoch}: {warning}')
+
+    def _affordable(self, runner: Any, epoch: int) -> bool:
+        passed = time.perf_counter() - self.looked
+        cheap = torch.tensor(self.seconds <= self.share * passed, device=next(runner.model.parameters()).device)
+        affordable = bool(broadcast(cheap.int(), 0))
+        if not affordable and not self.told:
+            self.told = True
+            runner.logger.info(
+                f'{type(self).__name__} waits at epoch {epoch}: a look took {self.seconds:.2g} s, more than '
+                f'{self.share:.1%} of the {passed:.2g} s since then. Raise its share, or give it fewer pictures, to '
+                'have it more often.'
+            )
+        return affordable
+
+    def _look(self, runner: Any, epoch: int) -> None:
+        start = time.perf_counter()
+        found = self.look(runner, epoch)
+        self.looked = time.perf_counter()
+        self.seconds = self.looked - start
+        for key, value in found.items():
+            runner.message_hub.update_scalar(f'val/{key}', value)
+        seconds = {f'{self.name}_seconds': round(self.seconds, 4)}
+        runner.visualizer.add_scalars({**found, **seconds, 'epoch': epoch}, step=runner.iter)

@@ -1,0 +1,84 @@
+"""The pictures that a running training is watched by."""
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from mmssl.datasets import ImageDataset, Subset, collate
+from mmssl.evaluation.features import Features, count_steps, forward_batches, own_share
+from mmssl.functional import hash_seed, world_size
+
+_HELD = 2**28  # bytes of pictures that a rank keeps in memory
+_ORDER = 0x0F1D  # tells the seed of the order from those of other draws
+
+
+class FixedPart:
+    """Pictures of a data set in a fixed order by chance; of the first so many, features by a network as it stands.
+
+    Features are extracted once a step, however many ask for them. The pictures are decoded once, as far as 256 MB a
+    rank hold them (5,000 of 128 pixels). Nothing is drawn from the random generators of a running training.
+
+    Args:
+        dataset: Stays as it is.
+        batch_size: Pictures a step and rank.
+        num_workers: Loading processes of each rank.
+    """
+
+    def __init__(self, dataset: ImageDataset, batch_size: int = 256, num_workers: int = 0) -> None:
+        generator = torch.Generator().manual_seed(hash_seed(_ORDER))
+        order = torch.randperm(len(dataset), generator=generator)
+        self.dataset = copy.copy(dataset)
+        self.dataset.source = Subset(dataset.source, indices=order)
+        self.batch_size, self.num_workers = batch_size, num_workers
+        self._held: dict[int, dict] = {}
+        self._bytes = 0
+        self._step: int | None = None
+        self._found: list[tuple[Tensor, ...]] = []
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the pictures have labels."""
+        return self.dataset.source.labels is not None
+
+    def features(self, model: nn.Module, count: int, step: int) -> Features:
+        """Features of the first pictures.
+
+        Args:
+            model: A :class:`~mmssl.models.BaseAlgorithm`.
+            count: Number of pictures; all where there are fewer.
+            step: Tells one state of the network from another.
+
+        Returns:
+            ``count`` rows, the same on every rank.
+        """
+        if step != self._step:
+            self._step, self._found = step, []
+        steps = count_steps(min(count, len(self.dataset)), self.batch_size)
+        done = len(self._found)
+        if done < steps:
+            left = len(self.dataset) - done * self.batch_size * world_size()
+            self._found += forward_batches(model, self._batches(done, steps), left)
+        views, indices, *labels = (torch.cat(parts)[:count] for parts in zip(*self._found))
+        return Features(views[:, 0], labels[0] if labels else None, indices)
+
+    def _batches(self, first: int, last: int) -> Iterator[dict]:
+        """This rank's share of some steps, from memory where it is held."""
+        missing = [place for place in range(first, last) if place not in self._held]
+        shares = [own_share(len(self.dataset), self.batch_size, place) for place in missing]
+        workers = self.num_workers if missing else 0
+        loaded = iter(DataLoader(self.dataset, batch_sampler=shares, collate_fn=collate, num_workers=workers))
+        for place in range(first, last):
+            if place not in missing:
+                yield self._held[place]
+                continue
+            batch = next(loaded)
+            self._hold(place, batch)
+            yield batch
+
+    def _hold(self, place: int, batch: dict) -> None:
+        size = sum(view.nbytes for view in batch['inputs'])
+        if self._bytes + size <= _HELD:
+            self._held[place], self._bytes = batch, self._bytes + size

@@ -1,0 +1,114 @@
+"""How evenly clusters and prototypes are used."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from mmssl.evaluation.collapse import project_features
+from mmssl.evaluation.features import eval_mode
+
+_SIZES = {'quarter': 0.25, 'half': 0.5, 'equal': 1.0, 'double': 2.0, 'fourfold': 4.0, 'more': math.inf}
+_CHUNK = 4096
+
+ONE = (
+    '{largest:.0%} of the pictures are in one of {count} {name}: a collapse. What usually helps: balance the '
+    'assignments (more Sinkhorn iterations, a smaller epsilon, a queue, a larger least size of clusters or its ratio); '
+    'a lower learning rate; keep the prototypes still for longer at the start; fewer clusters.'
+)
+DEAD = (
+    '{dead:.0%} of {count} {name} hold no picture. What usually helps: fewer of them ({fewer} would be in use); more '
+    'even assignments (more Sinkhorn iterations, a smaller epsilon, a longer queue); a larger least size of clusters, '
+    'so that empty ones get a part of the largest.'
+)
+
+
+@torch.no_grad()
+def prototype_choices(model: nn.Module, features: Tensor) -> tuple[Tensor, int]:
+    """Which prototype each picture chooses first.
+
+    Args:
+        model: An algorithm with ``neck`` and ``prototypes``; runs in eval mode.
+        features: What the backbone gives, shape ``(N, D)``.
+
+    Returns:
+        Prototypes, int64 on the CPU, shape ``(N,)``; how many there are.
+    """
+    device = next(model.parameters()).device
+    rows = normalize(project_features(model, features), dim=1)
+    with eval_mode(model):
+        scores = [model.prototypes(part.to(device)) for part in rows.split(_CHUNK)]
+    return torch.cat([part.argmax(dim=1) for part in scores]).cpu(), scores[0].shape[1]
+
+
+def clusterings(model: nn.Module, features: Callable[[], Tensor]) -> dict[str, tuple[Tensor, int]]:
+    """Where pictures belong, in every clustering that a method keeps.
+
+    Args:
+        model: A :class:`~mmssl.models.BaseAlgorithm`.
+        features: Gives what the backbone makes of some pictures, ``(N, D)``; only called where there are prototypes.
+
+    Returns:
+        By name, the cluster of each picture, int64, -1 for none yet, and the number of clusters: ``'prototypes'`` for
+        the pictures of ``features``; for the whole training set those of memories, by the names of these.
+    """
+    found = {
+        name: (memory.labels.long(), memory.num_clusters)
+        for name, memory in model.memories().items()
+        if memory.num_clusters and bool((memory.labels >= 0).any())
+    }
+    if hasattr(model, 'prototypes'):
+        found['prototypes'] = prototype_choices(model, features())
+    return found
+
+
+def usage(labels: Tensor, count: int) -> dict[str, float]:
+    """How evenly clusters are used.
+
+    Args:
+        labels: Cluster of each picture, int64, -1 for none, shape ``(N,)``; not all -1.
+        count: Number of clusters K.
+
+    Returns:
+        ``entropy`` of the shares, over ``log K``: 1 for equal use, 0 for one cluster with everything. ``largest``, its
+        share of the pictures. ``dead``, the share of the clusters without a picture. The histogram of the sizes: the
+        share of the clusters with up to a ``quarter``, a ``half``, once (``equal``), twice (``double``) and four times
+        (``fourfold``) as many pictures as equal use gives (each without those before), and with ``more``.
+    """
+    counts = labels[labels >= 0].bincount(minlength=count)
+    shares = counts.double() / counts.sum()
+    sizes, low, histogram = shares * count, 0.0, {}
+    for name, high in _SIZES.items():
+        histogram[name] = ((sizes > low) & (sizes <= high)).double().mean().item()
+        low = high
+    return {
+        'entropy': torch.special.entr(shares).sum().item() / math.log(count) if count > 1 else 1.0,
+        'largest': shares.max().item(),
+        'dead': (counts == 0).double().mean().item(),
+        **histogram,
+    }
+
+
+def usage_warning(found: dict[str, float], pictures: int, count: int, name: str = 'clusters') -> str | None:
+    """A warning in words where nearly everything is in one cluster, or many clusters are dead.
+
+    By chance some are empty: of K clusters ``exp(-N / K)`` where N pictures choose evenly. Of the others, three
+    quarters may be.
+
+    Args:
+        found: From :func:`usage`.
+        pictures: Number of pictures N.
+        count: Number of clusters K.
+        name: What they are called.
+
+    Returns:
+        Sentences with figures and remedies; None where all is well.
+    """
+    if count > 1 and found['largest'] > 0.5 + 0.5 / count:
+        return ONE.format(largest=found['largest'], count=count, name=name)
+    chance = math.exp(-pictures / count)
+    if found['dead'] > (3 + chance) / 4:
+        return DEAD.format(dead=found['dead'], count=count, name=name, fewer=round((1 - found['dead']) * count))
+    return None

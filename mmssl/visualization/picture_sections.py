@@ -1,0 +1,187 @@
+"""The parts of a report that show pictures."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from mmssl.evaluation import Features, nearest_neighbors, random_state_kept
+from mmssl.functional import kmeans, unit
+from mmssl.visualization.activations import activation_maps, heated
+from mmssl.visualization.html import Section, Tile, legend, paragraph, sheet
+from mmssl.visualization.pictures import to_picture
+
+
+def views_section(dataset: Dataset, count: int = 6) -> Section:
+    """Pictures, and the views of them that the network was trained on.
+
+    Args:
+        dataset: The training's :class:`~mmssl.datasets.ImageDataset`.
+        count: How many pictures, spread evenly over the data set.
+
+    Returns:
+        The section.
+    """
+    rows = []
+    with random_state_kept():
+        for index in spread(len(dataset), count):
+            sample = dataset[index]
+            number = sample['sample_idx']
+            name = dataset.source.name(number)
+            original = Tile(to_picture(dataset.source.load(number)), f'original, {name}', 'original', 'first')
+            views = [
+                Tile(to_picture(view), f'view {place + 1} of {name}', f'{view.shape[-1]} px')
+                for place, view in enumerate(sample['inputs'])
+            ]
+            rows.append([original, *views])
+    text = 'Each row: a picture, and the views of it as the network gets them, all drawn at one size.'
+    return Section('What the network saw', [paragraph(text), sheet(rows)])
+
+
+def neighbors_section(
+    gallery: Features, gallery_data: Dataset, query: Features, query_data: Dataset, count: int = 6, neighbors: int = 8
+) -> Section:
+    """Pictures of the query set with their nearest neighbours in the gallery.
+
+    Args:
+        gallery: Features of ``gallery_data``.
+        gallery_data: Pictures to find.
+        query: Features of ``query_data``; the same object as ``gallery`` where there is no query set.
+        query_data: Pictures to find others for.
+        count: How many pictures, spread evenly over the query set, not selected.
+        neighbors: How many neighbours of each.
+
+    Returns:
+        The section; where there are labels, frames tell right from wrong.
+    """
+    places = spread(len(query), count)
+    itself = query is gallery
+    wanted = min(neighbors + itself, len(gallery))
+    cosines, found = nearest_neighbors(gallery.features, query.features[places], wanted)
+    rows = []
+    for place, near, similar in zip(places, found.tolist(), cosines.tolist()):
+        pairs = [(n, c) for n, c in zip(near, similar) if not (itself and n == place)][:neighbors]
+        label = _label(query, place)
+        name = _title(query_data, label)
+        tiles = [Tile(_view(query_data, place), f'query {name}', name, 'first')]
+        for number, cosine in pairs:
+            tiles.append(_neighbor(gallery, gallery_data, number, cosine, label))
+        rows.append(tiles)
+    first, others = ('', 'others') if itself else (' of the query set', 'in the gallery')
+    text = f'First in each row: a picture{first}, not selected. Then its nearest {others}, by cosine.'
+    parts = [paragraph(text), sheet(rows)]
+    if query.labels is not None and gallery.labels is not None:
+        parts.insert(1, legend([('right', 'same class'), ('wrong', 'other class')]))
+    return Section('Nearest neighbours', parts)
+
+
+def gallery_section(features: Features, dataset: Dataset, clusters: int = 10, shown: int = 5) -> Section:
+    """Pictures of k-means clusters: those nearest to the centre, and others of the cluster by chance.
+
+    Args:
+        features: Of ``dataset``.
+        dataset: The pictures.
+        clusters: Number of clusters, one a row, largest first.
+        shown: So many of the nearest, and as many by chance.
+
+    Returns:
+        The section; where there are labels, each row says which class is the most frequent.
+
+    Raises:
+        ValueError: More clusters than pictures.
+    """
+    rows = unit(features.features)
+    centres, labels = kmeans(rows, clusters)
+    sizes = labels.bincount(minlength=clusters)
+    generator = torch.Generator().manual_seed(0)
+    text = (
+        f'{len(rows)} pictures in {clusters} k-means clusters of the unit features, largest first: left of the line '
+        'those nearest to the centre, right of it others of the cluster by chance.'
+    )
+    parts = [paragraph(text)]
+    for cluster in sizes.argsort(descending=True, stable=True).tolist():
+        members = (labels == cluster).nonzero()[:, 0]
+        members = members[(rows[members] @ centres[cluster]).argsort(descending=True, stable=True)]
+        rest = members[shown:]
+        others = rest[torch.randperm(len(rest), generator=generator)[:shown]]
+        tiles = [_member(features, dataset, number) for number in (*members[:shown].tolist(), *others.tolist())]
+        edge = min(shown, len(members)) - 1
+        tiles[edge] = replace(tiles[edge], kind='edge')
+        parts += [paragraph(_content(features, dataset, members), muted=True), sheet([tiles], columns=2 * shown)]
+    return Section('Clusters of pictures', parts)
+
+
+def activation_section(model: nn.Module, dataset: Dataset, count: int = 12) -> Section:
+    """Where the last feature map is strong, over the pictures.
+
+    Args:
+        model: An algorithm.
+        dataset: Pictures, of which some are shown, spread evenly.
+        count: How many.
+
+    Returns:
+        The section.
+
+    Raises:
+        ValueError: The backbone gives no map that can be laid over a picture.
+    """
+    with random_state_kept():
+        samples = [dataset[place] for place in spread(len(dataset), count)]
+    tiles = []
+    for sample, strength in zip(samples, activation_maps(model, samples)):
+        picture, name = to_picture(sample['inputs'][0]), dataset.source.name(sample['sample_idx'])
+        tiles += [Tile(picture, name), Tile(heated(picture, strength), f'activation over {name}')]
+    text = (
+        'Each picture, and beside it how long the vector of the last feature map is at each place (yellow: the longest '
+        'in this picture), enlarged to the picture. The map is coarse where the network has shrunk it to few places.'
+    )
+    return Section('Activation maps', [paragraph(text), sheet([tiles], columns=6)])
+
+
+def _neighbor(gallery: Features, data: Dataset, number: int, cosine: float, label: int | None) -> Tile:
+    own = _label(gallery, number)
+    kind = '' if own is None or label is None else 'right' if own == label else 'wrong'
+    name = _title(data, own)
+    alt = f'{kind} neighbour {name}, cosine {cosine:.2f}'.strip()
+    return Tile(_view(data, number), alt, name or f'{cosine:.2f}', kind)
+
+
+def _member(features: Features, dataset: Dataset, number: int) -> Tile:
+    title = _title(dataset, _label(features, number))
+    return Tile(_view(dataset, number), title or dataset.source.name(number), title)
+
+
+def _content(features: Features, dataset: Dataset, members: Tensor) -> str:
+    """How many pictures a cluster has, and which class most of them have."""
+    if features.labels is None:
+        return f'{len(members)} pictures'
+    classes = features.labels[members].bincount()
+    name = class_name(dataset.source.classes, int(classes.argmax()))
+    return f'{len(members)} pictures, {int(classes.max()) / len(members):.0%} of them {name}'
+
+
+def _view(dataset: Dataset, place: int) -> Any:
+    with random_state_kept():
+        return to_picture(dataset[place]['inputs'][0])
+
+
+def _label(features: Features, place: int) -> int | None:
+    return None if features.labels is None else int(features.labels[place])
+
+
+def _title(dataset: Dataset, label: int | None) -> str:
+    return '' if label is None else class_name(dataset.source.classes, label)
+
+
+def class_name(classes: Sequence[str] | None, label: int) -> str:
+    """The name of a class, or its number where it has none."""
+    return classes[label] if classes else f'class {label}'
+
+
+def spread(length: int, count: int) -> list[int]:
+    """So many places spread evenly over a length, or all where there are fewer."""
+    count = min(length, count)
+    return [place * length // count for place in range(count)]

@@ -1,0 +1,215 @@
+"""Hooks that look at the network while it is trained."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mmssl.engine import Runner
+from mmssl.engine.hooks import ClusterHook, CollapseHook, MonitorHook, OnlineKNNHook
+from mmssl.models import ODC, ODCNeck, SimCLR, SwAV
+from mmssl.visualization import read_scalars
+from tests.evaluation.stand_ins import Encoder
+from tests.small import small_config, small_runner
+
+NO_LIMIT = 1e9
+CLUSTERS = {'num_clusters': 4, 'dim': 8, 'min_cluster': 5, 'centroid_interval': 2}
+
+
+class Counter(MonitorHook):
+    """Looks at nothing, and says when."""
+
+    name = 'counter'
+
+    def __init__(self, seconds=0.0, active=True, **settings):
+        super().__init__(**settings)
+        self.duration, self.ready, self.epochs = seconds, active, []
+
+    def prepare(self, runner):
+        return self.ready
+
+    def look(self, runner, epoch):
+        self.epochs.append(epoch)
+        time.sleep(self.duration)
+        return {'counted': len(self.epochs)}
+
+
+class Collapsing(Encoder):
+    """Learns to say the same of every picture."""
+
+    def loss(self, inputs, batch):
+        features = torch.nn.functional.normalize(self.extract_feat(torch.cat(inputs)), dim=1)
+        return {'loss': 100 * features.var(dim=0).sum()}
+
+
+class Log(SimpleNamespace):
+    """What a monitor writes to, beside a loop without training."""
+
+    def __init__(self, max_epochs):
+        super().__init__(iter=0, epoch=0, max_epochs=max_epochs, model=torch.nn.Linear(1, 1), scalars=[], said=[])
+        self.message_hub = SimpleNamespace(update_scalar=lambda name, value: None)
+        self.visualizer = SimpleNamespace(add_scalars=lambda found, step: self.scalars.append((step, found)))
+        self.logger = SimpleNamespace(info=self.said.append, warning=self.said.append)
+
+
+def loop(*hooks, epochs=5):
+    """Epochs of five iterations in which nothing is trained."""
+    runner = Log(epochs)
+    for hook in hooks:
+        hook.before_train(runner)
+    for runner.epoch in range(epochs):
+        runner.iter += 5
+        for hook in hooks:
+            hook.after_train_epoch(runner)
+    return runner
+
+
+def run(tmp_path, *hooks, config=None, **overrides):
+    runner = Runner.from_cfg(config) if config else small_runner(tmp_path, **overrides)
+    runner.warnings = []
+    runner.logger.warning = runner.warnings.append
+    for hook in hooks:
+        runner.register_hook(hook)
+    runner.train()
+    return runner
+
+
+def config_of(tmp_path, model, **overrides):
+    config = small_config(tmp_path, **overrides)
+    kept = {key: config.model[key] for key in ('data_preprocessor', 'backbone')}
+    config.model = {**kept, **model}
+    return config
+
+
+def test_a_monitor_looks_before_the_first_epoch_and_where_its_interval_says_and_after_the_last():
+    hook = Counter(interval=2, share=NO_LIMIT)
+    loop(hook)
+    assert hook.epochs == [0, 2, 4, 5]
+
+
+def test_a_monitor_with_nothing_to_look_at_does_nothing():
+    hook = Counter(active=False)
+    assert loop(hook).scalars == [] and hook.epochs == []
+
+
+def test_looks_that_take_more_than_their_share_are_put_off_but_not_the_last():
+    dear, cheap = Counter(seconds=0.05, share=1e-6), Counter(share=NO_LIMIT)
+    runner = loop(dear, cheap, epochs=4)
+    assert dear.epochs == [0, 4] and cheap.epochs == [0, 1, 2, 3, 4]
+    (said,) = runner.said
+    assert 'Counter waits at epoch 1: a look took 0.0' in said and 'Raise its share' in said
+
+
+def test_a_look_is_taken_once_enough_time_has_passed_since_the_one_before():
+    runner = Log(10)
+    hook = Counter(share=0.5)
+    hook.told, hook.seconds = True, 2.0
+    hook.looked = time.perf_counter() - 3.9
+    assert not hook._affordable(runner, 1)
+    hook.looked = time.perf_counter() - 4.1
+    assert hook._affordable(runner, 2)
+
+
+def test_all_processes_do_what_the_clock_of_the_first_says(ranks):
+    assert ranks(2, _decides, [0.0, 1e6]) == [True, True]
+    assert ranks(2, _decides, [1e6, 0.0]) == [False, False]
+
+
+def _decides(seconds):
+    hook = Counter(share=0.5)
+    hook.told, hook.seconds, hook.looked = True, seconds[torch.distributed.get_rank()], 0.0
+    return hook._affordable(Log(10), 1)
+
+
+def test_the_time_of_every_look_is_in_the_log():
+    scalars = loop(Counter(seconds=0.02, share=NO_LIMIT), epochs=2).scalars
+    assert [step for step, _ in scalars] == [0, 5, 10]
+    assert all(found['counter_seconds'] >= 0.02 for _, found in scalars)
+    assert [(found['epoch'], found['counted']) for _, found in scalars] == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_a_warning_needs_two_looks_and_comes_once_until_it_is_over():
+    runner, hook = Log(10), Counter()
+    said, hook.alarms = runner.said, {}
+    for epoch, warning in enumerate(['bad', None, 'bad', 'bad', 'bad', None, 'bad', 'bad']):
+        hook.warn(runner, epoch, 'features', warning)
+    assert said == ['Epoch 3: bad', 'Epoch 7: bad']
+    hook.warn(runner, 10, 'embedding', 'bad at the end')
+    assert said[2:] == ['Epoch 10: bad at the end']
+
+
+def test_monitors_change_no_bit_of_the_training_and_log_what_they_see(tmp_path):
+    hooks = [OnlineKNNHook(share=NO_LIMIT, k=5), CollapseHook(share=NO_LIMIT), ClusterHook(share=NO_LIMIT)]
+    states = [run(tmp_path / str(len(some)), *some).algorithm.state_dict() for some in ([], hooks)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    scalars = read_scalars(tmp_path / '3')
+    for name in ('knn_top1', 'features/deviation', 'embedding/effective_rank', 'prototypes/entropy'):
+        assert len(scalars[name][1]) == 3
+    assert len(scalars['prototypes/change'][1]) == 2
+
+
+def test_pictures_go_through_the_network_once_for_all_monitors(tmp_path, monkeypatch):
+    rows, extract = [], SwAV.extract_feat
+
+    def counted(self, images):
+        rows.append(0 if self.training else len(images))
+        return extract(self, images)
+
+    monkeypatch.setattr(SwAV, 'extract_feat', counted)
+    knn = OnlineKNNHook(share=NO_LIMIT, gallery=30, query=10)
+    hooks = [knn, CollapseHook(share=NO_LIMIT, pictures=20), ClusterHook(share=NO_LIMIT, pictures=40)]
+    run(tmp_path, *hooks, train_cfg__max_epochs=1)
+    assert sum(rows) == 2 * (40 + 20)  # before and after: two batches of the gallery, one of the queries
+
+
+def test_a_network_that_collapses_is_noticed_and_remedies_are_named(tmp_path):
+    config = config_of(tmp_path, {'type': Collapsing}, train_cfg__max_epochs=4)
+    runner = run(tmp_path, CollapseHook(share=NO_LIMIT), config=config)
+    (warning,) = runner.warnings
+    assert 'Different pictures have nearly the same features: a collapse' in warning
+    assert 'lower learning rate' in warning and 'stop-gradient' in warning and 'at the start' in warning
+    scalars = read_scalars(tmp_path)
+    assert scalars['features/deviation'][1][-1] < 0.3 * scalars['features/deviation'][1][0]
+    assert scalars['features/mean_cosine'][1][-1] > scalars['features/mean_cosine'][1][0]
+    assert 'embedding/deviation' not in scalars  # there is no neck
+
+
+def test_a_sound_network_brings_no_warning(tmp_path):
+    assert run(tmp_path, CollapseHook(share=NO_LIMIT), optim_wrapper__optimizer__lr=0.01).warnings == []
+
+
+def test_a_resumed_run_still_knows_the_untrained_network(tmp_path):
+    first = run(tmp_path / 'one', CollapseHook(share=NO_LIMIT), train_cfg__max_epochs=1)
+    start = first.message_hub.get_scalar('val/features/deviation').data[0][0]
+    again = small_runner(
+        tmp_path / 'two', train_cfg__max_epochs=2, resume=True, load_from=str(tmp_path / 'one/epoch_1.pth')
+    )
+    again.register_hook(CollapseHook(share=NO_LIMIT))
+    again.train()
+    history = again.message_hub.get_scalar('val/features/deviation').data[0]
+    assert history[0] == start and len(history) == 3
+
+
+def test_clusters_of_a_memory_are_counted_and_their_changes(tmp_path):
+    model = {'type': ODC, 'neck': {'type': ODCNeck, 'in_channels': 32, 'hidden_channels': 16, 'out_channels': 8}}
+    config = config_of(tmp_path, {**model, 'clusters': CLUSTERS}, train_dataloader__dataset__views__counts=[1])
+    runner = run(tmp_path, ClusterHook(share=NO_LIMIT), config=config)
+    scalars, counts = read_scalars(tmp_path), runner.algorithm.clusters.counts
+    assert scalars['clusters/largest'][0] == [5, 10]  # none before the first k-means
+    assert scalars['clusters/largest'][1][-1] == pytest.approx(int(counts.max()) / 40)
+    assert scalars['clusters/change'][0] == [10] and 0 <= scalars['clusters/change'][1][0] < 1
+
+
+def test_a_method_without_clusters_is_left_alone(tmp_path):
+    neck = {'type': 'MLPNeck', 'in_channels': 32, 'hidden_channels': 16, 'out_channels': 8}
+    run(tmp_path, ClusterHook(share=NO_LIMIT), config=config_of(tmp_path, {'type': SimCLR, 'neck': neck}))
+    assert 'cluster_seconds' not in read_scalars(tmp_path)
+
+
+def test_without_an_evaluation_section_nothing_is_watched(tmp_path):
+    config = small_config(tmp_path)
+    config.pop('evaluation')
+    runner = run(tmp_path, OnlineKNNHook(), CollapseHook(), ClusterHook(), config=config)
+    assert runner.epoch == 2
+    assert not [name for name in read_scalars(tmp_path) if name.endswith('_seconds')]

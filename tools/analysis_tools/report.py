@@ -1,0 +1,44 @@
+"""Write the report of a run that has ended (HTML): results beside the floors, curves, pictures, maps, clusters.
+
+    python tools/analysis_tools/report.py work_dirs/swav
+
+The newest checkpoint of the work directory is measured, with its config; another one by its path.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmssl.command_line import add_trained_options, load_trained_options
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_trained_options(parser)
+    parser.add_argument('--out', type=Path, help='report.html in the work directory by default')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Load, measure, write."""
+    args = parse_args()
+    model, cfg = load_trained_options(args)
+    from mmssl.evaluation import compare_floors, format_results
+    from mmssl.visualization import describe_command, report_run
+
+    given = Path(args.checkpoint)
+    cfg.work_dir = str(given if given.is_dir() else given.parent)
+    rows = compare_floors(model, cfg)
+    title = f'{type(model).__name__} pre-training'
+    path = report_run(
+        args.out or Path(cfg.work_dir) / 'report.html', model, cfg, rows, describe_command(sys.argv), title
+    )
+    print(f'{format_results(rows)}\n\nWritten: {path}')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from error
