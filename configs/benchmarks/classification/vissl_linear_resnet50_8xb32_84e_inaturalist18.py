@@ -4,7 +4,7 @@ from mmengine.config import read_base
 from mmengine.optim import MultiStepLR
 
 with read_base():
-    from ._base_.classification_linear import *  # noqa: I001 - the data last: it replaces the first's
+    from ._base_.classification_linear import *
     from ._base_.inaturalist18 import *
 
 protocol = 'VISSL settings, iNaturalist 2018, averaged features: SGD, rate 0.01, steps at 24, 48 and 72, 84 epochs'
