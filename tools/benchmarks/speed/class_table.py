@@ -37,7 +37,6 @@ SCALES = [  # classes, samples, processes
     *((128116, batch, 1) for batch in (64, 256, 1024)),
     *((1281167, batch, processes) for batch in (64, 256, 1024) for processes in (1, 2, 4)),
     (5000000, 256, 1),
-    (10000000, 256, 1),
 ]
 
 
