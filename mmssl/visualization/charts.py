@@ -139,7 +139,7 @@ def lines_figure(panels: Mapping[str, Mapping[str, Curve]], x_labels: Mapping[st
 
 
 def draw_lines(axes: Axes, lines: Mapping[str, Curve], title: str, x_label: str = 'step') -> None:
-    """Draw curves into axes: short ones with their points, long ones pale under their running mean.
+    """Draw curves into axes: short ones with their points, long ones over steps pale under their running mean.
 
     Args:
         axes: Where to.
@@ -149,11 +149,13 @@ def draw_lines(axes: Axes, lines: Mapping[str, Curve], title: str, x_label: str 
     """
     for place, (name, (steps, values)) in enumerate(lines.items()):
         values, colour = np.asarray(values, dtype=float), f'C{place % 10}'
-        if len(values) > _LONG:
+        if len(values) <= _LONG:
+            axes.plot(steps, values, color=colour, marker='o', markersize=3, label=name)
+        elif x_label == 'step':
             axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
             axes.plot(steps, _running_mean(values, len(values) // 20), color=colour, label=name)
-        else:
-            axes.plot(steps, values, color=colour, marker='o', markersize=3, label=name)
+        else:  # no measurements in time: nothing to average
+            axes.plot(steps, values, color=colour, label=name)
     _finish(axes, title, x_label)
     axes.ticklabel_format(axis='y', style='sci', scilimits=(-3, 4), useMathText=True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

@@ -42,7 +42,8 @@ def panels_of(runs: list[tuple[str, dict[str, tuple], np.ndarray]]) -> dict[str,
     for key, title in PANELS.items():
         scale = 1 if key == 'loss' else 100
         lines = {name: scalars[key] for name, scalars, _ in runs if key in scalars}
-        panels[title] = {name: (steps, scale * np.asarray(values)) for name, (steps, values) in lines.items()}
+        if lines:
+            panels[title] = {name: (steps, scale * np.asarray(values)) for name, (steps, values) in lines.items()}
     return {**panels, SIZES: {name: (np.linspace(0, 100, len(sizes)), sizes) for name, _, sizes in runs}}
 
 
