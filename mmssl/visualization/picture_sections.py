@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmssl.evaluation import Features, nearest_neighbors, random_state_kept
+from mmssl.evaluation.evaluate import spread
 from mmssl.functional import kmeans, unit
 from mmssl.visualization.activations import activation_maps, heated
 from mmssl.visualization.html import Section, Tile, legend, paragraph, sheet
@@ -179,9 +180,3 @@ def _title(dataset: Dataset, label: int | None) -> str:
 def class_name(classes: Sequence[str] | None, label: int) -> str:
     """The name of a class, or its number where it has none."""
     return classes[label] if classes else f'class {label}'
-
-
-def spread(length: int, count: int) -> list[int]:
-    """So many places spread evenly over a length, or all where there are fewer."""
-    count = min(length, count)
-    return [place * length // count for place in range(count)]

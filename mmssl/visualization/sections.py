@@ -16,9 +16,10 @@ from mmssl.evaluation import (
     table_lines,
     verdict,
 )
+from mmssl.evaluation.evaluate import spread
 from mmssl.visualization.charts import Curve, curve_chart, lines_chart, map_chart, marked_chart, usage_chart
 from mmssl.visualization.html import Section, charts, code, paragraph, table
-from mmssl.visualization.picture_sections import class_name, spread
+from mmssl.visualization.picture_sections import class_name
 from mmssl.visualization.records import environment
 
 _MONITORED = {
