@@ -2,7 +2,7 @@
 
 from mmengine.config import read_base
 
-from mmssl.datasets import SlidingWindowSampler
+from mmssl.datasets import ImageFolder, SlidingWindowSampler, Subset
 from mmssl.models import DataPreprocessor, InstanceClassification, MLPNeck, ResNet
 
 with read_base():
@@ -18,6 +18,9 @@ model = dict(
     table=dict(dim=64, start='random'),
     temperature=0.2,
     large_views=1,
+)
+train_dataloader['dataset']['source'] = dict(
+    type=Subset, num=2500, source=dict(type=ImageFolder, root='data/cifar10/train')
 )
 train_dataloader.update(sampler=dict(type=SlidingWindowSampler, window=1280, stride=320))
 train_dataloader['dataset']['views'].update(counts=[1, 3])

@@ -53,18 +53,37 @@ def test_every_algorithm_has_a_cpu_config():
     assert algorithms - covered == {'LinearClassifier', 'MultiStageClassifier'}  # tests/tools resumes those
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('config', CPU_CONFIGS)
-@pytest.mark.parametrize('workers, processes', [(0, 1), (2, 1), (0, 2), (2, 2)])
-def test_resumed_inside_an_epoch_gives_the_bits_of_a_run_that_went_through(
-    config, workers, processes, pictures, tmp_path
-):
-    extra = f'train_dataloader.update(batch_size={BATCH // processes})\n' + MORE.get(config.split('/')[0], '')
-    file = make_config(tmp_path / 'config.py', config, pictures, workers, extra)
-    whole = train(file, tmp_path / 'whole', processes=processes)
-    half = train(file, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=processes)
+def _config(path: Path, config: str, pictures: Path, workers: int = 0, processes: int = 1) -> Path:
+    extra = f'train_dataloader.update(batch_size={BATCH // processes})\n{MORE.get(config.split("/")[0], "")}'
+    return make_config(path, config, pictures, workers, extra)
+
+
+def _check_resumed(whole: Path, half: Path) -> None:
     assert differences(whole / 'iter_9.pth', half / 'iter_9.pth') == []
     assert differences(whole / 'epoch_2.pth', half / 'epoch_2.pth') == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config', CPU_CONFIGS)
+def test_one_process_resumes_bit_for_bit_and_two_go_on_from_its_checkpoint(config, pictures, tmp_path):
+    file = _config(tmp_path / 'one.py', config, pictures)
+    whole = train(file, tmp_path / 'whole')
+    resume = ('--resume', str(whole / 'iter_6.pth'))
+    _check_resumed(whole, train(file, tmp_path / 'half', *resume))
+    two = _config(tmp_path / 'two.py', config, pictures, processes=2)
+    ended = [whole, train(two, tmp_path / 'two', *resume, processes=2)]
+    progress = [torch.load(run / 'epoch_2.pth', weights_only=True)['meta']['progress'] for run in ended]
+    assert progress[0] == progress[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'config, workers, processes', [(FIRST, 2, 1), (FIRST, 0, 2), *((config, 2, 2) for config in CPU_CONFIGS)]
+)
+def test_workers_and_processes_resume_bit_for_bit(config, workers, processes, pictures, tmp_path):
+    file = _config(tmp_path / 'config.py', config, pictures, workers, processes)
+    whole = train(file, tmp_path / 'whole', processes=processes)
+    _check_resumed(whole, train(file, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=processes))
 
 
 @pytest.mark.slow
@@ -91,20 +110,6 @@ def test_workers_change_nothing(pictures, tmp_path):
         for workers in (0, 2)
     ]
     assert differences(runs[0] / 'epoch_2.pth', runs[1] / 'epoch_2.pth') == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('config', CPU_CONFIGS)
-def test_a_run_goes_on_with_another_number_of_processes(config, pictures, tmp_path):
-    extra = MORE.get(config.split('/')[0], '')
-    one = make_config(tmp_path / 'one.py', config, pictures, extra=extra)
-    two = make_config(
-        tmp_path / 'two.py', config, pictures, extra=f'train_dataloader.update(batch_size={BATCH // 2})\n{extra}'
-    )
-    whole = train(one, tmp_path / 'whole')
-    half = train(two, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=2)
-    checkpoint = torch.load(half / 'epoch_2.pth', weights_only=True)
-    assert checkpoint['meta']['progress'] == torch.load(whole / 'epoch_2.pth', weights_only=True)['meta']['progress']
 
 
 @pytest.mark.slow
