@@ -19,7 +19,7 @@ def activation_maps(model: nn.Module, samples: Sequence[dict]) -> Tensor:
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`; runs in eval mode. Of a transformer, patches are places, and
-            class tokens are left out. (Its attention is not drawn: timm's fused attention does not give it away.)
+            class tokens are left out.
         samples: Of a data set, all of one size.
 
     Returns:
@@ -31,6 +31,53 @@ def activation_maps(model: nn.Module, samples: Sequence[dict]) -> Tensor:
     with eval_mode(model):
         data = model.data_preprocessor(collate(list(samples)), training=False)
         strength = last_map(model.backbone, data['inputs'][0]).float().norm(dim=1).cpu()
+    return _stretched(strength)
+
+
+@torch.no_grad()
+def attention_maps(model: nn.Module, samples: Sequence[dict]) -> Tensor:
+    """What the last block of a transformer attends to in the first view: the mean of its heads.
+
+    It is the attention of the class token (as DINO shows it, Caron et al., ICCV 2021, figure 1), or, without one, the
+    mean of all patches'.
+
+    Args:
+        model: A :class:`~mmssl.models.BaseAlgorithm` whose backbone has attention; runs in eval mode.
+        samples: Of a data set, all of one size, square.
+
+    Returns:
+        0 (least in the picture) to 1 (most), shape ``(B, H', W')``.
+
+    Raises:
+        ValueError: The backbone has no attention of all patches to all.
+    """
+    block, seen = attention_block(model.backbone), []
+    if block is None:
+        raise ValueError(
+            'The backbone has no attention: attention maps are for transformers such as vit_tiny_patch16_224.'
+        )
+    fused, block.fused_attn = block.fused_attn, False  # the fused form never has the weights in its hands
+    handle = block.attn_drop.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        with eval_mode(model):
+            data = model.data_preprocessor(collate(list(samples)), training=False)
+            model.backbone(data['inputs'][0])
+    finally:
+        handle.remove()
+        block.fused_attn = fused
+    weights, network = seen[0].float().mean(dim=1).cpu(), getattr(model.backbone, 'model', model.backbone)
+    prefix = getattr(network, 'num_prefix_tokens', 0)
+    given = weights[:, 0] if getattr(network, 'has_class_token', False) else weights[:, prefix:].mean(dim=1)
+    return _stretched(_square(given[:, prefix:, None])[:, 0])
+
+
+def attention_block(backbone: nn.Module) -> nn.Module | None:
+    """The last attention of a transformer of timm; None where the backbone is no transformer."""
+    blocks = [part for part in backbone.modules() if hasattr(part, 'attn_drop') and hasattr(part, 'fused_attn')]
+    return blocks[-1] if blocks else None
+
+
+def _stretched(strength: Tensor) -> Tensor:
     low, high = strength.amin(dim=(1, 2), keepdim=True), strength.amax(dim=(1, 2), keepdim=True)
     return (strength - low) / (high - low).clamp_min(1e-12)
 
@@ -45,13 +92,18 @@ def last_map(backbone: nn.Module, images: Tensor) -> Tensor:
     if features.dim() == 4:
         return features
     prefix = getattr(getattr(backbone, 'model', backbone), 'num_prefix_tokens', 0)
-    side = math.isqrt(features.shape[1] - prefix) if features.dim() == 3 else 0
-    if side == 0 or side * side != features.shape[1] - prefix:
+    return _square(features[:, prefix:] if features.dim() == 3 else features)
+
+
+def _square(tokens: Tensor) -> Tensor:
+    """Tokens of patches ``(B, side * side, C)`` as a map ``(B, C, side, side)``."""
+    side = math.isqrt(tokens.shape[1]) if tokens.dim() == 3 else 0
+    if side == 0 or side * side != tokens.shape[1]:
         raise ValueError(
-            f'The backbone gives features of shape {tuple(features.shape)}: activation maps need a map (B, C, H, W), '
-            'or tokens (B, N, C) of square pictures.'
+            f'The backbone gives features of shape {tuple(tokens.shape)}: a map over a picture needs (B, C, H, W), or '
+            'tokens (B, N, C) of square pictures.'
         )
-    return features[:, prefix:].transpose(1, 2).unflatten(2, (side, side))
+    return tokens.transpose(1, 2).unflatten(2, (side, side))
 
 
 def heated(picture: Image.Image, strength: Tensor) -> Image.Image:

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from mmssl.evaluation import Features, nearest_neighbors, random_state_kept
 from mmssl.evaluation.evaluate import spread
 from mmssl.functional import kmeans, unit
-from mmssl.visualization.activations import activation_maps, heated
+from mmssl.visualization.activations import activation_maps, attention_block, attention_maps, heated
 from mmssl.visualization.html import Section, Tile, legend, paragraph, sheet
 from mmssl.visualization.pictures import to_picture
 
@@ -116,7 +116,7 @@ def gallery_section(features: Features, dataset: Dataset, clusters: int = 10, sh
 
 
 def activation_section(model: nn.Module, dataset: Dataset, count: int = 12) -> Section:
-    """Where the last feature map is strong, over the pictures.
+    """Where the last feature map is strong, over the pictures; of a transformer also what it attends to.
 
     Args:
         model: An algorithm.
@@ -131,14 +131,19 @@ def activation_section(model: nn.Module, dataset: Dataset, count: int = 12) -> S
     """
     with random_state_kept():
         samples = [dataset[place] for place in spread(len(dataset), count)]
-    tiles = []
-    for sample, strength in zip(samples, activation_maps(model, samples)):
-        picture, name = to_picture(sample['inputs'][0]), dataset.source.name(sample['sample_idx'])
-        tiles += [Tile(picture, name), Tile(heated(picture, strength), f'activation over {name}')]
+    maps = {'activation': activation_maps(model, samples)}
     text = (
         'Each picture, and beside it how long the vector of the last feature map is at each place (yellow: the longest '
         'in this picture), enlarged to the picture. The map is coarse where the network has shrunk it to few places.'
     )
+    if attention_block(model.backbone) is not None:
+        maps['attention'] = attention_maps(model, samples)
+        text += ' Then what the last block attends to, the mean of its heads.'
+    tiles = []
+    for place, sample in enumerate(samples):
+        picture, name = to_picture(sample['inputs'][0]), dataset.source.name(sample['sample_idx'])
+        over = [Tile(heated(picture, strengths[place]), f'{kind} over {name}') for kind, strengths in maps.items()]
+        tiles += [Tile(picture, name), *over]
     return Section('Activation maps', [paragraph(text), sheet([tiles], columns=6)])
 
 

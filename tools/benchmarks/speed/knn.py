@@ -2,12 +2,11 @@
 
     python tools/benchmarks/speed/knn.py [--train 1281167] [--test 50000] [--dim 2048] [--slice 2048] [--json FILE]
 
-Features by chance around the centres of 1,000 classes. A slice of the queries is timed and scaled to all of them, which
-the output says; contestants take turns on the same features in one process, and the medians are printed. Peak memory
-is taken in a fresh process each, above what it holds before the search (the features), for ``--memory-train`` rows:
-faiss keeps a copy of all rows, and lightly a similarity for every row and query, so both grow with the rows.
-
-mmssl prepares every row once, for however many queries: a small slice charges it too much for that.
+Features by chance around the centres of 1,000 classes. A slice of the queries and a quarter of it are timed, and the
+line through both is followed to all queries, which the output says: mmssl prepares every row once, for however many
+queries. Contestants take turns on the same features in one process, and medians are taken. Peak memory is taken in a
+fresh process each, above what it holds before the search (the features), for ``--memory-train`` rows: faiss keeps a
+copy of all rows, and lightly a similarity for every row and query, so both grow with the rows.
 
 faiss and lightly compare in float32; mmssl's answer is exact, so that it is the same on every machine. pip install
 faiss-cpu; lightly comes with pip install 'mmssl[benchmarks]'.
@@ -90,8 +89,8 @@ def by_lightly(gallery: Tensor, k: int) -> Search:
 CONTESTANTS = {'mmssl': ours, 'faiss': by_faiss, 'lightly': by_lightly}
 
 
-def time_all(args: argparse.Namespace) -> dict[str, float]:
-    """Median seconds of each contestant for the slice."""
+def time_all(args: argparse.Namespace) -> dict[str, dict[int, float]]:
+    """Median seconds of each contestant by the number of queries: a quarter of the slice, and the slice."""
     index = faiss.IndexFlatIP(args.dim)
     rows = torch.empty(20000, args.dim)
     for first in range(0, args.train, len(rows)):  # into the index alone: two copies need not be held
@@ -106,11 +105,20 @@ def time_all(args: argparse.Namespace) -> dict[str, float]:
         'lightly': by_lightly(gallery, args.k),
     }
     answers: dict[str, Tensor] = {}
-    steps = {name: partial(answer_into, answers, name, search, queries) for name, search in searches.items()}
-    seconds = in_turns(steps, args.rounds)
+    seconds: dict[str, dict[int, float]] = {name: {} for name in searches}
+    for part in (queries[: args.slice // 4], queries):
+        steps = {name: partial(answer_into, answers, name, search, part) for name, search in searches.items()}
+        for name, value in in_turns(steps, args.rounds).items():
+            seconds[name][len(part)] = value
     for name, answer in answers.items():
         print(f'{name}: {100 * (answer == answers["mmssl"]).double().mean():.2f} % of the answers are those of mmssl')
     return seconds
+
+
+def extrapolated(seconds: dict[int, float], test: int) -> float:
+    """Seconds for all queries, on the line through the two that were timed."""
+    (few, short), (many, long) = sorted(seconds.items())
+    return long + (test - many) * (long - short) / (many - few)
 
 
 def answer_into(answers: dict[str, Tensor], name: str, search: Search, queries: Tensor) -> None:
@@ -159,19 +167,21 @@ def main() -> None:
     seconds = time_all(args)
     megabytes = {name: memory_of(name, args) for name in seconds}
     print(
-        f'\n{args.test:,} queries, {args.train:,} rows of {args.dim}, k={args.k}, {args.threads} threads: scaled '
-        f'from {args.slice} queries, median of {args.rounds}; memory with {args.memory_train:,} rows'
+        f'\n{args.test:,} queries, {args.train:,} rows of {args.dim}, k={args.k}, {args.threads} threads: extrapolated '
+        f'from {args.slice // 4} and {args.slice} queries, medians of {args.rounds}; memory with '
+        f'{args.memory_train:,} rows'
     )
-    for name, value in seconds.items():
-        whole = value * args.test / args.slice
+    whole = {name: extrapolated(values, args.test) for name, values in seconds.items()}
+    for name, value in whole.items():
         print(
-            f'  {name:8s} {whole:10.0f} s   {value / seconds["faiss"]:5.2f} x faiss   {megabytes[name]:7.0f} MB above '
+            f'  {name:8s} {value:10.0f} s   {value / whole["faiss"]:5.2f} x faiss   {megabytes[name]:7.0f} MB above '
             'the features'
         )
     if args.json:
         found = {
             'arguments': {**vars(args), 'json': str(args.json)},
-            'seconds_of_slice': seconds,
+            'seconds_of_slices': seconds,
+            'seconds_of_all': whole,
             'megabytes': megabytes,
         }
         args.json.write_text(json.dumps(found, indent=2) + '\n')
