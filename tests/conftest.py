@@ -46,7 +46,8 @@ class Ranks:
         return [answer for _, answer in answers]
 
     def _start(self, world_size: int) -> list:
-        context = multiprocessing.get_context('spawn')
+        context = multiprocessing.get_context('forkserver')
+        context.set_forkserver_preload(['tests.conftest', 'mmssl.models'])  # imported once for all ranks
         self.groups[world_size] = []
         for rank in range(world_size):
             ours, theirs = context.Pipe()

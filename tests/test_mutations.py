@@ -3,10 +3,12 @@
 A method adds its own to ``MUTATIONS``: the file, the line as it is, the fault, and the tests that must turn red.
 """
 
+import json
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -185,7 +187,7 @@ MUTATIONS = [
         'mmssl/engine/loops.py',
         'sampler.set_start(self.samples_seen)',
         'sampler.set_start(0)',
-        'tests/engine/test_resume.py -k "one_process and swav"',
+        'tests/engine/test_resume.py -k "by_one_process and swav"',
     ),
     Mutation(
         'the old checkpoint is not kept until the new one is whole',
@@ -824,18 +826,30 @@ def _mutated(mutation: Mutation, folder: Path) -> Path:
     return tree
 
 
+@pytest.fixture(scope='module')
+def pytest_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path, str], tuple[int, str]]]:
+    """Run tests of a copy of the tree; gives pytest's exit status and what it printed."""
+    log = tmp_path_factory.mktemp('forked') / 'log.txt'
+    program = [sys.executable, str(ROOT / 'tests/forked_pytest.py')]
+    with subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+    ) as server:
+
+        def run(tree: Path, tests: str) -> tuple[int, str]:
+            request = {'folder': str(tree), 'arguments': ['-x', '-q', *shlex.split(tests)], 'log': str(log)}
+            log.unlink(missing_ok=True)
+            server.stdin.write(json.dumps(request) + '\n')
+            server.stdin.flush()
+            return int(server.stdout.readline()), log.read_text()
+
+        yield run
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('mutation', MUTATIONS, ids=lambda mutation: mutation.fault.replace(' ', '_'))
-def test_the_suite_turns_red(mutation: Mutation, tmp_path: Path):
+def test_the_suite_turns_red(mutation: Mutation, tmp_path: Path, pytest_in: Callable):
     if mutation.tests.startswith('tests/transfer'):
         pytest.importorskip('mmcv._ext', reason='bash tools/install_transfer.sh installs what is missing')
-    tree = _mutated(mutation, tmp_path)
-    run = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-x', '-q', *shlex.split(mutation.tests)],
-        cwd=tree,
-        env={**environment(), 'PYTHONPATH': str(tree)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 1, f'not noticed: {mutation.fault}\n{run.stdout[-2000:]}{run.stderr[-2000:]}'
+    status, said = pytest_in(_mutated(mutation, tmp_path), mutation.tests)
+    assert status == 1, f'not noticed: {mutation.fault}\n{said[-4000:]}'
+    assert ' failed' in said, f'{mutation.fault}: the tests could not be run\n{said[-4000:]}'

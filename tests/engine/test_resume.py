@@ -58,32 +58,36 @@ def _config(path: Path, config: str, pictures: Path, workers: int = 0, processes
     return make_config(path, config, pictures, workers, extra)
 
 
-def _check_resumed(whole: Path, half: Path) -> None:
-    assert differences(whole / 'iter_9.pth', half / 'iter_9.pth') == []
-    assert differences(whole / 'epoch_2.pth', half / 'epoch_2.pth') == []
+def _same(whole: Path, half: Path, *names: str) -> None:
+    for name in names:
+        assert differences(whole / f'{name}.pth', half / f'{name}.pth') == []
+
+
+def _progress(run: Path) -> dict:
+    return torch.load(run / 'epoch_2.pth', weights_only=True)['meta']['progress']
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('config', CPU_CONFIGS)
-def test_one_process_resumes_bit_for_bit_and_two_go_on_from_its_checkpoint(config, pictures, tmp_path):
-    file = _config(tmp_path / 'one.py', config, pictures)
-    whole = train(file, tmp_path / 'whole')
-    resume = ('--resume', str(whole / 'iter_6.pth'))
-    _check_resumed(whole, train(file, tmp_path / 'half', *resume))
-    two = _config(tmp_path / 'two.py', config, pictures, processes=2)
-    ended = [whole, train(two, tmp_path / 'two', *resume, processes=2)]
-    progress = [torch.load(run / 'epoch_2.pth', weights_only=True)['meta']['progress'] for run in ended]
-    assert progress[0] == progress[1]
+def test_resumed_bit_for_bit_by_one_process_and_by_two_that_go_on_from_it(config, pictures, tmp_path):
+    one = _config(tmp_path / 'one.py', config, pictures)
+    whole = train(one, tmp_path / 'whole')
+    half = train(one, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'))
+    _same(whole, half, 'iter_9', 'epoch_2')
+    two = _config(tmp_path / 'two.py', config, pictures, workers=2, processes=2)
+    longer = train(two, tmp_path / 'longer', '--resume', str(whole / 'iter_6.pth'), processes=2)
+    shorter = train(two, tmp_path / 'shorter', '--resume', str(longer / 'iter_9.pth'), processes=2)
+    _same(longer, shorter, 'iter_12', 'epoch_2')
+    assert _progress(longer) == _progress(whole)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'config, workers, processes', [(FIRST, 2, 1), (FIRST, 0, 2), *((config, 2, 2) for config in CPU_CONFIGS)]
-)
-def test_workers_and_processes_resume_bit_for_bit(config, workers, processes, pictures, tmp_path):
-    file = _config(tmp_path / 'config.py', config, pictures, workers, processes)
+@pytest.mark.parametrize('workers, processes', [(2, 1), (0, 2)])
+def test_with_workers_or_processes_it_resumes_bit_for_bit(workers, processes, pictures, tmp_path):
+    file = _config(tmp_path / 'config.py', FIRST, pictures, workers, processes)
     whole = train(file, tmp_path / 'whole', processes=processes)
-    _check_resumed(whole, train(file, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=processes))
+    half = train(file, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=processes)
+    _same(whole, half, 'iter_9', 'epoch_2')
 
 
 @pytest.mark.slow
