@@ -183,10 +183,12 @@ def test_online_knn_without_labels_measures_nothing(tmp_path):
     assert 'val/knn_top1' not in runner.message_hub.log_scalars
 
 
-def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys):
-    runner = small_runner(tmp_path)
+def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys, monkeypatch):
+    runner, logged = small_runner(tmp_path), []
+    monkeypatch.setattr(runner.logger, 'info', logged.append)
     runner.register_hook(ProgressHook())
     runner.train()
+    assert '40 images, 2 epochs of 5 iterations: each image is seen 2 times.' in logged
     assert capsys.readouterr().err.count('images/s') == 10
     assert {'epoch 2/2', 'loss', 'waiting for data', 'left'} <= _words(runner)
 

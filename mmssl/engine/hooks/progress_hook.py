@@ -16,6 +16,7 @@ from mmssl.registry import HOOKS
 class ProgressHook(Hook):
     """A bar with epoch, loss, images a second, the share of time spent waiting for data, and the time left.
 
+    The log says at the start how often each image will be seen: what holds something for every image needs many visits.
     Where the output is no terminal, a line is printed for each twentieth of the run.
 
     Args:
@@ -28,7 +29,13 @@ class ProgressHook(Hook):
         self.smoothing = smoothing
 
     def before_train(self, runner: Any) -> None:
-        """Prepare the bar."""
+        """Prepare the bar, and log how long the run is."""
+        loop = runner.train_loop
+        images, drawn = len(loop.dataloader.dataset), loop.max_iters * loop.global_batch_size
+        runner.logger.info(
+            f'{images:,} images, {loop.max_epochs} epochs of {loop.iters_per_epoch} iterations: each image is seen '
+            f'{drawn / images:.3g} times.'
+        )
         self.console = Console(stderr=True)
         self.bar = Progress(
             TextColumn('{task.description}'),
