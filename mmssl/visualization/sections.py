@@ -226,7 +226,7 @@ def project(rows: np.ndarray, method: str = 'tsne') -> np.ndarray:
         return PCA(2, random_state=0).fit_transform(rows)
     reduced = PCA(min(50, *rows.shape), random_state=0).fit_transform(rows)
     if method == 'umap':
-        return require('umap').UMAP(n_neighbors=min(15, len(rows) - 1), random_state=0).fit_transform(reduced)
+        return require('umap').UMAP(n_neighbors=min(15, len(rows) - 1), random_state=0, n_jobs=1).fit_transform(reduced)
     return TSNE(perplexity=min(30, (len(rows) - 1) / 3), init='pca', random_state=0).fit_transform(reduced)
 
 
