@@ -214,6 +214,17 @@ def test_tables_of_classes_have_the_numbers_of_their_sources():
     assert pic.param_scheduler.warmup * sampler.window / 1281167 == pytest.approx(200 / 40, rel=0.01)
 
 
+ROWS = ('npid', 'invp', 'instance_classification', 'pic')
+
+
+@pytest.mark.parametrize('path', [path for path in CONFIGS if '_cpu_' in path.name and path.parent.name in ROWS])
+def test_where_every_picture_has_a_row_the_small_configs_see_each_forty_times(path):
+    cfg = Config.fromfile(path)
+    drawn = cfg.train_dataloader.sampler.get('window', cfg.train_dataloader.dataset.source.num)
+    visits = cfg.train_cfg.max_epochs * drawn / cfg.train_dataloader.dataset.source.num
+    assert visits == pytest.approx(40, abs=0.1)
+
+
 def test_the_rate_of_invp_is_that_of_the_released_code():
     config = Config.fromfile(ROOT / 'configs/invp/invp_resnet50_1xb128_mlp_800e_imagenet.py')
     parameter = torch.nn.Parameter(torch.zeros(1))
