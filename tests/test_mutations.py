@@ -812,6 +812,13 @@ MUTATIONS = [
         '0.1',
         'tests/evaluation/test_collapse_and_usage.py',
     ),
+    Mutation(
+        'of many candidates in one part the first are taken, not the nearest',
+        'mmssl/evaluation/knn.py',
+        'values[many], columns[many] =',
+        '_, _ =',
+        'tests/evaluation/test_knn.py',
+    ),
 ]
 
 

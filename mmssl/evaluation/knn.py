@@ -59,12 +59,37 @@ def _candidates(gallery: Tensor, query: Tensor, count: int, chunk: int) -> tuple
         for first in range(0, len(gallery), chunk):
             tile = float32_rows(gallery[first : first + chunk])
             for place, part in enumerate(queries):
-                near = (part @ tile.T).topk(min(count, len(tile)), dim=1, sorted=False)
-                products = torch.cat([found[place][0], near.values], dim=1)
-                rows = torch.cat([found[place][1], near.indices + first], dim=1)
-                best = products.topk(min(count, products.shape[1]), dim=1, sorted=False)
-                found[place] = best.values, rows.gather(1, best.indices)
+                found[place] = _largest(*found[place], part @ tile.T, first, count)
     return torch.cat([products.amin(dim=1) for products, _ in found]), torch.cat([rows for _, rows in found])
+
+
+def _largest(values: Tensor, rows: Tensor, products: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` largest of what was found before and of ``products (M, T)`` with the rows from ``first`` on."""
+    if values.shape[1] < count:
+        more, columns = products, torch.arange(products.shape[1], device=products.device).expand_as(products)
+    else:
+        more, columns = _above(products, values.amin(dim=1, keepdim=True), count)
+    values, rows = torch.cat([values, more], dim=1), torch.cat([rows, columns + first], dim=1)
+    best = values.topk(min(count, values.shape[1]), dim=1, sorted=False)
+    return best.values, rows.gather(1, best.indices)
+
+
+def _above(products: Tensor, least: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """At most the ``count`` largest of each row that are above ``least (M, 1)``: few, and so cheaper than a top-k.
+
+    Returns:
+        Products, filled up with -inf, and their columns.
+    """
+    row, column = (products > least).nonzero(as_tuple=True)
+    counts = row.bincount(minlength=len(products))
+    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    values = products.new_full((len(products), min(int(counts.max()), count)), float('-inf'))
+    columns = column.new_zeros(values.shape)
+    few = place < values.shape[1]
+    values[row[few], place[few]], columns[row[few], place[few]] = products[row[few], column[few]], column[few]
+    many = (counts > count).nonzero()[:, 0]
+    values[many], columns[many] = products[many].topk(values.shape[1], dim=1, sorted=False)
+    return values, columns
 
 
 def _compare_some(gallery: Tensor, query: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
