@@ -12,6 +12,7 @@ _LABEL_FREE = {  # title and decimals
     'effective_rank': ('effective rank', 1),
     'deviation': ('deviation', 2),
 }
+_WIDE = 100  # characters of names beside each other
 _CLUSTERS = {'nmi': 'clusters, NMI (0-100)', 'ari': 'clusters, ARI (0-100)', 'accuracy': 'clusters, accuracy (%)'}
 
 
@@ -65,12 +66,16 @@ def format_results(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table of :func:`format_results` alone."""
-    lines = [['', *(str(row['name']) for row in rows)], *table_lines(rows)]
+    """The table of :func:`format_results` alone; names that would make it very wide become numbers, told above it."""
+    names, legend = [str(row['name']) for row in rows], []
+    if sum(map(len, names)) > _WIDE:
+        legend = [*(f'{number}: {name}' for number, name in enumerate(names, 1)), '']
+        names = [str(number) for number, _ in enumerate(names, 1)]
+    lines = [['', *names], *table_lines(rows)]
     widths = [max(map(len, entries)) for entries in zip(*lines)]
     table = ['  '.join(f'{entry:>{width}}' for entry, width in zip(line, widths)) for line in lines]
     table.insert(1, '-' * len(table[0]))
-    return '\n'.join(table)
+    return '\n'.join([*legend, *table])
 
 
 def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:

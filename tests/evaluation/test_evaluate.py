@@ -11,6 +11,7 @@ from mmssl.evaluation import (
     compare_floors,
     evaluate,
     format_results,
+    format_table,
     headline,
     untrained,
     verdict,
@@ -132,3 +133,11 @@ def test_the_table_has_a_line_a_measure_and_the_protocols_below():
     assert any(line.split() == ['linear', '(%)', '83.0', '72.0'] for line in lines)
     assert lines[-1] == 'linear: fast; L2 0.1'
     assert len({len(line) for line in lines[:6]}) == 1  # columns stand under each other
+
+
+def test_names_that_would_make_the_table_very_wide_become_numbers():
+    rows = [{**result(80 - count, 83), 'name': f'work_dirs/a_long_name/{count}/epoch_200.pth'} for count in range(4)]
+    lines = format_table(rows).splitlines()
+    assert lines[3] == '4: work_dirs/a_long_name/3/epoch_200.pth'
+    assert lines[5].split() == ['1', '2', '3', '4']
+    assert any(line.split() == ['k-NN', 'k=20', '(%)', '80.0', '79.0', '78.0', '77.0'] for line in lines)
