@@ -32,8 +32,9 @@ svg { display: block; width: 100%; height: auto; } svg text { font-family: inher
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
 th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; }
-thead th { color: var(--muted); font-weight: 600; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 7rem; }
+thead th { color: var(--muted); font-weight: 600; vertical-align: bottom; white-space: normal;
+  overflow-wrap: anywhere; min-width: 5.5rem; max-width: 11rem; }
 table.plain td { text-align: left; white-space: normal; }
 table.plain td:first-child { white-space: nowrap; }
 table.strong td:last-child { font-weight: 700; }

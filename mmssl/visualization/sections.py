@@ -39,6 +39,7 @@ _MEASURES = (
 )
 
 
+_MOST_LINES = 8  # of a chart, as many as there are colours that can be told apart
 _MAPS = {'tsne': 't-SNE', 'umap': 'UMAP', 'pca': 'PCA'}
 
 
@@ -67,7 +68,7 @@ def _results_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def probe_section(title: str, rows: Sequence[Mapping[str, Any]], sentences: Sequence[str] = ()) -> Section:
-    """The table of a probe, and low-shot accuracy over the number of pictures.
+    """The table of a probe, and, where the lines can be told apart, low-shot accuracy over the number of pictures.
 
     Args:
         title: Of the section.
@@ -80,7 +81,7 @@ def probe_section(title: str, rows: Sequence[Mapping[str, Any]], sentences: Sequ
     """
     parts = [*map(paragraph, sentences), *_results_table(rows)]
     shots = {row['name']: _low_shot_curve(row) for row in rows if len(row.get('low_shot', ())) > 1}
-    if shots:
+    if 0 < len(shots) <= _MOST_LINES:
         drawing = lines_chart(shots, 'low-shot SVM, top-1 (%)', 'labelled pictures a class', doubling=True)
         parts.insert(len(sentences) + 1, charts([drawing], ['Mean over the draws.']))
     return Section(title, [*parts, paragraph(_MEASURES, muted=True)])

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+_MOST_SENTENCES = 4  # checkpoints that are told of one by one
+
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
@@ -71,13 +73,17 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[tuple[
 
 def remarks_on(data: Any, found: Sequence[Any]) -> list[str]:
     """What to know to read the numbers: the split, and sizes and normalisations."""
-    remarks = list(data.remarks)
+    remarks, names = list(data.remarks), {}
     for one in found:
         mean, std = (', '.join(f'{value:g}' for value in part) for part in (one.recipe.mean, one.recipe.std))
-        remarks.append(
-            f'{one.network.name}: pictures of {one.network.size} x {one.network.size} pixels, mean ({mean}) and '
-            f'deviation ({std}), {one.recipe.source}.'
+        remark = (
+            f'pictures of {one.network.size} x {one.network.size} pixels, mean ({mean}) and deviation ({std}), '
+            f'{one.recipe.source}.'
         )
+        names.setdefault(remark, []).append(one.network.name)
+    for remark, some in names.items():
+        subject = f'All {len(some)} networks' if len(some) == len(found) > 1 else ', '.join(some)
+        remarks.append(f'{subject}: {remark}')
     return remarks
 
 
@@ -89,9 +95,11 @@ def by_layer(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def verdicts(rows: Sequence[dict[str, Any]], trios: Sequence[tuple[str, str, str]]) -> list[str]:
-    """How each checkpoint stands against its floors; ``rows`` are those of one layer."""
+    """How each checkpoint stands against its floors; ``rows`` are those of one layer. Of many the table tells more."""
     from mmssl.evaluation import verdict
 
+    if len(trios) > _MOST_SENTENCES:
+        return []
     named = {row['name']: row for row in rows}
     sentences = [
         sentence.replace('the pre-trained network', trio[-1])
