@@ -116,8 +116,17 @@ def time_all(args: argparse.Namespace) -> dict[str, dict[int, float]]:
 
 
 def extrapolated(seconds: dict[int, float], test: int) -> float:
-    """Seconds for all queries, on the line through the two that were timed."""
+    """Seconds for all queries, on the line through the two that were timed.
+
+    Raises:
+        ValueError: More queries took less time, so the machine was busy with something else.
+    """
     (few, short), (many, long) = sorted(seconds.items())
+    if long <= short:
+        raise ValueError(
+            f'{many} queries took {long:.0f} s and {few} took {short:.0f} s: measure on a quiet machine, or with a '
+            'larger --slice and more --rounds.'
+        )
     return long + (test - many) * (long - short) / (many - few)
 
 
