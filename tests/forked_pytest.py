@@ -10,7 +10,6 @@ import os
 import sys
 from typing import NoReturn
 
-import mmcv  # noqa: F401
 import mmengine.runner  # noqa: F401
 import pytest
 import sklearn.svm  # noqa: F401
