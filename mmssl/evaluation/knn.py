@@ -82,13 +82,13 @@ def _above(products: Tensor, least: Tensor, count: int) -> tuple[Tensor, Tensor]
     """
     row, column = (products > least).nonzero(as_tuple=True)
     counts = row.bincount(minlength=len(products))
-    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
-    values = products.new_full((len(products), min(int(counts.max()), count)), float('-inf'))
+    width = min(int(counts.max()), count)
+    place = (torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]).clamp_(max=width - 1)
+    values = products.new_full((len(products), width), float('-inf'))
     columns = column.new_zeros(values.shape)
-    few = place < values.shape[1]
-    values[row[few], place[few]], columns[row[few], place[few]] = products[row[few], column[few]], column[few]
-    many = (counts > count).nonzero()[:, 0]
-    values[many], columns[many] = products[many].topk(values.shape[1], dim=1, sorted=False)
+    values[row, place], columns[row, place] = products[row, column], column
+    many = (counts > width).nonzero()[:, 0]  # these were written over each other in the last column
+    values[many], columns[many] = products[many].topk(width, dim=1, sorted=False)
     return values, columns
 
 

@@ -70,7 +70,7 @@ def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
     names, legend = [str(row['name']) for row in rows], []
     if sum(map(len, names)) > _WIDE:
         legend = [*(f'{number}: {name}' for number, name in enumerate(names, 1)), '']
-        names = [str(number) for number, _ in enumerate(names, 1)]
+        names = [str(number) for number in range(1, len(names) + 1)]
     lines = [['', *names], *table_lines(rows)]
     widths = [max(map(len, entries)) for entries in zip(*lines)]
     table = ['  '.join(f'{entry:>{width}}' for entry, width in zip(line, widths)) for line in lines]

@@ -110,6 +110,7 @@ def time_all(args: argparse.Namespace) -> dict[str, dict[int, float]]:
         steps = {name: partial(answer_into, answers, name, search, part) for name, search in searches.items()}
         for name, value in in_turns(steps, args.rounds).items():
             seconds[name][len(part)] = value
+            print(f'{name}: {len(part)} queries took {value:.1f} s', flush=True)
     for name, answer in answers.items():
         print(f'{name}: {100 * (answer == answers["mmssl"]).double().mean():.2f} % of the answers are those of mmssl')
     return seconds
