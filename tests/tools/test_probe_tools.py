@@ -2,7 +2,9 @@
 
 import csv
 import json
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from mmssl.models import ResNet
 from tests.evaluation.test_networks import CONFIG, saved
 from tests.evaluation.test_voc import make_voc
 from tests.tools.test_evaluation_tools import run
+from tests.training import ROOT
 
 PROBE, SVM = 'tools/benchmarks/probe.py', 'tools/benchmarks/classification/svm.py'
 QUICK = ('--num-workers', 0, '--shots', 1, 2, '--draws', 2)
@@ -105,3 +108,32 @@ def test_svm_py_prints_the_precision_that_it_writes(folder, tmp_path):
     assert 'features read from' in text
     text = run(SVM, folder / 'a.pth', *options, '--low-shot', '--shots', 20, fails=True)
     assert 'name numbers of shots up to 7' in text.splitlines()[-1]
+
+
+def contestant(name: str, mean: float) -> SimpleNamespace:
+    recipe = SimpleNamespace(mean=[mean] * 3, std=[64.0] * 3, source='recorded in the checkpoint')
+    return SimpleNamespace(network=SimpleNamespace(name=name, size=32), recipe=recipe)
+
+
+def test_what_holds_for_several_networks_is_said_once():
+    remarks_on = runpy.run_path(str(ROOT / PROBE))['remarks_on']
+    data, said = (
+        SimpleNamespace(remarks=['A fifth.']),
+        'pictures of 32 x 32 pixels, mean (1, 1, 1) and deviation (64, 64, 64)',
+    )
+    same = [contestant(name, 1.0) for name in 'abc']
+    assert remarks_on(data, same) == ['A fifth.', f'All 3 networks: {said}, recorded in the checkpoint.']
+    mixed = remarks_on(data, [*same, contestant('d', 2.0)])
+    assert mixed[1] == f'a, b, c: {said}, recorded in the checkpoint.'
+    assert mixed[2].startswith('d: pictures of 32 x 32 pixels, mean (2, 2, 2)')
+
+
+def test_of_many_checkpoints_the_table_tells_more_than_sentences():
+    verdicts = runpy.run_path(str(ROOT / PROBE))['verdicts']
+    trios = [('raw pixels', 'untrained', f'{number}.pth') for number in range(5)]
+    rows = [
+        {'name': name, 'knn': {'top1': {'20': 30.0 + number}}, 'linear': {'top1': 40.0}}
+        for number, name in enumerate(['raw pixels', 'untrained', *(trio[-1] for trio in trios)])
+    ]
+    assert any(sentence.startswith('In k-NN (k=20) accuracy 3.pth (35.0 %)') for sentence in verdicts(rows, trios[:4]))
+    assert verdicts(rows, trios) == []

@@ -345,6 +345,14 @@ def test_the_probes_section_has_every_measure_its_spread_and_a_line_a_network():
     assert 'of 2 draws' in text
 
 
+def test_more_networks_than_colours_have_a_table_and_no_chart():
+    eight = [probed(f'{number}.pth', 40.0 + number) for number in range(8)]
+    assert 'svg' in ''.join(probe_section('Results', eight).parts)
+    text = ''.join(probe_section('Results', [*eight, probed('last.pth', 61.5)]).parts)
+    assert 'svg' not in text
+    assert 'last.pth' in text and '61.5' in text
+
+
 def test_a_result_without_labels_has_no_chart_of_accuracies():
     free = {'name': 'a', 'note': NO_LABELS, 'label_free': result(1, 1)['label_free']}
     text = ''.join(probe_section('Results', [free]).parts)
