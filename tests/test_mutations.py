@@ -843,7 +843,9 @@ def pytest_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pa
     ) as server:
 
         def run(tree: Path, tests: str) -> tuple[int, str]:
-            request = {'folder': str(tree), 'arguments': ['-x', '-q', *shlex.split(tests)], 'log': str(log)}
+            # A hanging test turns red before this one does, or its answer would be taken for the next one's.
+            arguments = ['-x', '-q', '--timeout=300', *shlex.split(tests)]
+            request = {'folder': str(tree), 'arguments': arguments, 'log': str(log)}
             log.unlink(missing_ok=True)
             server.stdin.write(json.dumps(request) + '\n')
             server.stdin.flush()
