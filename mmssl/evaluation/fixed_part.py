@@ -43,6 +43,16 @@ class FixedPart:
         """Whether the pictures have labels."""
         return self.dataset.source.labels is not None
 
+    def load(self, count: int) -> None:
+        """Decode the first pictures, as far as they are held, so that the first call of ``features`` need not.
+
+        Args:
+            count: Number of pictures; all where there are fewer.
+        """
+        for place, _ in enumerate(self._batches(0, count_steps(min(count, len(self.dataset)), self.batch_size))):
+            if place not in self._held:
+                return
+
     def features(self, model: nn.Module, count: int, step: int) -> Features:
         """Features of the first pictures.
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmssl.engine import Runner
-from mmssl.engine.hooks import ClusterHook, CollapseHook, MonitorHook, OnlineKNNHook
+from mmssl.engine.hooks import ClusterHook, CollapseHook, MonitorHook, OnlineKNNHook, monitor_hook
 from mmssl.models import ODC, ODCNeck, SimCLR, SwAV
 from mmssl.visualization import read_scalars
 from tests.evaluation.stand_ins import Encoder
@@ -98,17 +98,33 @@ def test_looks_that_take_more_than_their_share_are_put_off_but_not_the_last():
     runner = loop(dear, cheap, epochs=4)
     assert dear.epochs == [0, 4] and cheap.epochs == [0, 1, 2, 3, 4]
     (said,) = runner.said
-    assert 'Counter waits at epoch 1: a look took 0.0' in said and 'Raise its share' in said
+    assert 'Counter waits at epoch 1: with a look now and one at the end its looks would take 0.1' in said
+    assert 'Raise its share' in said
 
 
-def test_a_look_is_taken_once_enough_time_has_passed_since_the_one_before():
+def test_a_look_is_taken_once_there_is_time_for_it_and_the_last_beside_those_before():
     runner = Log(10)
     hook = Counter(share=0.5)
-    hook.told, hook.seconds = True, 2.0
-    hook.looked = time.perf_counter() - 3.9
+    hook.told, hook.spent, hook.seconds = True, 3.0, 1.0
+    hook.started = time.perf_counter() - 9.9
     assert not hook._affordable(runner, 1)
-    hook.looked = time.perf_counter() - 4.1
+    hook.started = time.perf_counter() - 10.1
     assert hook._affordable(runner, 2)
+
+
+def test_all_looks_together_keep_to_their_share(monkeypatch):
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now, sleep=lambda seconds: pass_by(seconds))
+
+    def pass_by(seconds):
+        clock.now += seconds
+
+    monkeypatch.setattr(monitor_hook, 'time', clock)
+    monkeypatch.setattr('tests.engine.test_monitors.time', clock)
+    hook, training = Counter(seconds=1.0, share=0.25), SimpleNamespace(before_train=id)
+    training.after_train_epoch = lambda _: pass_by(2.0)
+    loop(training, hook, epochs=20)
+    assert hook.epochs[:2] == [0, 6] and hook.epochs[-1] == 20
+    assert 0.2 < len(hook.epochs) / clock.now <= 0.25
 
 
 def test_all_processes_do_what_the_clock_of_the_first_says(ranks):
@@ -118,7 +134,7 @@ def test_all_processes_do_what_the_clock_of_the_first_says(ranks):
 
 def _decides(seconds):
     hook = Counter(share=0.5)
-    hook.told, hook.seconds, hook.looked = True, seconds[torch.distributed.get_rank()], 0.0
+    hook.told, hook.spent, hook.seconds, hook.started = True, 0.0, seconds[torch.distributed.get_rank()], 0.0
     return hook._affordable(Log(10), 1)
 
 

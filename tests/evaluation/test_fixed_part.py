@@ -45,6 +45,20 @@ def test_pictures_are_decoded_once(loads):
     torch.testing.assert_close(rows[1], rows[2])
 
 
+def test_what_is_loaded_beforehand_is_not_decoded_by_the_first_look(loads):
+    part = FixedPart(fixed(30), batch_size=8)
+    part.load(10)
+    assert len(loads) == 16
+    assert len(part.features(encoder(), 10, 0)) == 10 and len(loads) == 16
+    assert len(part.features(encoder(), 30, 1)) == 30 and sorted(loads) == list(range(30))
+
+
+def test_loading_ends_where_the_memory_is_full(loads, monkeypatch):
+    monkeypatch.setattr(fixed_part, '_HELD', 8 * 3 * 16 * 16)  # one batch
+    FixedPart(fixed(30), batch_size=8).load(30)
+    assert len(loads) == 16
+
+
 def test_pictures_that_would_fill_the_memory_are_decoded_again(loads, monkeypatch):
     monkeypatch.setattr(fixed_part, '_HELD', 2 * 8 * 3 * 16 * 16)  # two batches
     model, part = encoder(), FixedPart(fixed(30), batch_size=8)

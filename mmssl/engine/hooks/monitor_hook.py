@@ -13,9 +13,10 @@ from mmssl.functional import broadcast
 class MonitorHook(Hook):
     """Looks at the network before the first epoch, after every ``interval``-th, and after the last.
 
-    A look takes at most ``share`` of the time since the one before: where it would take more, it is put off to a later
-    epoch, as the clock of the first process says, for all processes. The first look and the last are always taken. A
-    look changes nothing of the training, so a resumed run may look at other epochs, and still has the same bits.
+    All looks together, with their preparation and one for the end, take at most ``share`` of the time since the start:
+    where the next would take more, it is put off to a later epoch, as the clock of the first process says, for all
+    processes. The first look and the last are always taken. A look changes nothing of the training, so a resumed run
+    may look at other epochs, and still has the same bits.
 
     Args:
         interval: Epochs between two looks.
@@ -33,9 +34,10 @@ class MonitorHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Prepare, and look at the untrained network."""
+        self.started = time.perf_counter()
         self.active = self.prepare(runner)
         self.alarms: dict[str, int] = {}
-        self.seconds, self.looked, self.told = 0.0, time.perf_counter(), False
+        self.seconds, self.spent, self.told = 0.0, time.perf_counter() - self.started, False
         if self.active and runner.iter == 0:
             self._look(runner, 0)
 
@@ -80,23 +82,24 @@ class MonitorHook(Hook):
             runner.logger.warning(f'Epoch {epoch}: {warning}')
 
     def _affordable(self, runner: Any, epoch: int) -> bool:
-        passed = time.perf_counter() - self.looked
-        cheap = torch.tensor(self.seconds <= self.share * passed, device=next(runner.model.parameters()).device)
+        passed = time.perf_counter() - self.started
+        needed = self.spent + 2 * self.seconds  # this look and the last one
+        cheap = torch.tensor(needed <= self.share * passed, device=next(runner.model.parameters()).device)
         affordable = bool(broadcast(cheap.int(), 0))
         if not affordable and not self.told:
             self.told = True
             runner.logger.info(
-                f'{type(self).__name__} waits at epoch {epoch}: a look took {self.seconds:.2g} s, more than '
-                f'{self.share:.1%} of the {passed:.2g} s since then. Raise its share, or give it fewer pictures, to '
-                'have it more often.'
+                f'{type(self).__name__} waits at epoch {epoch}: with a look now and one at the end its looks would '
+                f'take {needed:.2g} s, more than {self.share:.1%} of the {passed:.2g} s since the start. Raise its '
+                'share, or give it fewer pictures, to have it more often.'
             )
         return affordable
 
     def _look(self, runner: Any, epoch: int) -> None:
         start = time.perf_counter()
         found = self.look(runner, epoch)
-        self.looked = time.perf_counter()
-        self.seconds = self.looked - start
+        self.seconds = time.perf_counter() - start
+        self.spent += self.seconds
         for key, value in found.items():
             runner.message_hub.update_scalar(f'val/{key}', value)
         seconds = {f'{self.name}_seconds': round(self.seconds, 4)}

@@ -38,25 +38,24 @@ class OnlineKNNHook(MonitorHook):
         self.gallery, self.query, self.k, self.temperature = gallery, query, k, temperature
 
     def prepare(self, runner: Any) -> bool:
-        """Whether there are labelled pictures on both sides."""
+        """Decode the pictures; gives whether there are labelled ones on both sides."""
         parts = [runner.fixed_part(name) for name in ('gallery', 'query')]
         labelled = all(part is not None and part.labelled for part in parts)
         if not labelled:
             runner.logger.info('Online k-NN: the pictures have no labels, so no accuracy is measured.')
-        return labelled
+            return False
+        trained = len(runner.train_dataloader.dataset)
+        sizes = (self.gallery or min(max(trained // 20, 1000), 5000), self.query or min(max(trained // 100, 500), 1000))
+        self.parts = list(zip(parts, sizes))
+        for part, size in self.parts:
+            part.load(size)
+        return True
 
     def look(self, runner: Any, epoch: int) -> dict[str, float]:
         """Classify the queries."""
         from mmssl.evaluation import knn_accuracy
 
-        trained = len(runner.train_dataloader.dataset)
-        sizes = {
-            'gallery': self.gallery or min(max(trained // 20, 1000), 5000),
-            'query': self.query or min(max(trained // 100, 500), 1000),
-        }
-        gallery, query = (
-            runner.fixed_part(name).features(runner.algorithm, size, runner.iter) for name, size in sizes.items()
-        )
+        gallery, query = (part.features(runner.algorithm, size, runner.iter) for part, size in self.parts)
         k = min(self.k, len(gallery))
         sets = (gallery.features, gallery.labels, query.features, query.labels)
         accuracy = knn_accuracy(*sets, k=(k,), temperature=self.temperature)[k]
