@@ -34,8 +34,9 @@ def evaluate(model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | d
             ``batch_size``, ``num_workers``, and optionally ``knn`` and ``linear``, the arguments of
             :func:`~mmssl.evaluation.knn_accuracy` and :func:`~mmssl.evaluation.linear_probe`. Unless ``knn`` names
             ``k``, it is those of 10, 20, 100 and 200 that the gallery is large enough for.
-        pairs: Data set with two or more views a sample, usually the training's; without it, retrieval of the other view
-            and alignment are left out.
+        pairs: Data set of random views, usually the training's; where a sample has one view, it is drawn twice, so an
+            :class:`~mmssl.datasets.ImageDataset` is needed. Without it, retrieval of the other view and alignment are
+            left out.
 
     Returns:
         ``gallery`` and ``query`` (numbers of images), ``label_free``, and either ``knn`` and ``linear`` or ``note``.
@@ -172,7 +173,12 @@ def label_free_measures(features: Tensor, *views: Tensor) -> dict[str, float]:
 
 
 def _two_views(model: nn.Module, dataset: Dataset, loading: dict[str, int]) -> tuple[Tensor, ...]:
-    return extract_views(model, Subset(dataset, spread(len(dataset))), **loading)
+    places = spread(len(dataset))
+    views = extract_views(model, Subset(dataset, places), **loading)
+    if len(views) > 1:
+        return views
+    again = Subset(dataset, [(place, place + len(dataset)) for place in places])  # the same pictures in another draw
+    return views + extract_views(model, again, views=1, **loading)
 
 
 def spread(length: int, most: int = _MEASURED) -> list[int]:

@@ -3,13 +3,16 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
+from mmssl.datasets import ImageDataset, View
 from mmssl.evaluation import (
     FAST_PROBE,
     NO_LABELS,
     NO_QUERY,
     RawPixels,
+    alignment,
     compare_floors,
     evaluate,
+    extract_views,
     format_results,
     format_table,
     headline,
@@ -17,7 +20,8 @@ from mmssl.evaluation import (
     verdict,
 )
 from mmssl.models import DataPreprocessor, ResNet
-from tests.evaluation.stand_ins import Encoder, encoder, fixed, pairs
+from tests.evaluation.stand_ins import Encoder, encoder, fixed, pairs, pictures
+from tests.training import ROOT
 
 
 def settings(**more: object) -> dict:
@@ -50,6 +54,23 @@ def test_without_labels_a_sentence_says_that_no_accuracy_was_measured():
 def test_without_pairs_what_needs_them_is_left_out():
     found = evaluate(encoder(), {'gallery': fixed(20, labelled=False)})
     assert set(found['label_free']) == {'effective_rank', 'uniformity', 'deviation'}
+
+
+def test_one_random_view_is_drawn_twice():
+    data = ImageDataset(pictures(40), View(16, scale=(0.5, 1.0)))
+    found = evaluate(encoder(), {'gallery': fixed(20, labelled=False)}, data)['label_free']
+    draws = [
+        extract_views(encoder(), [data[place, place + shift] for place in range(40)], views=1)[0] for shift in (0, 40)
+    ]
+    assert found['alignment'] == pytest.approx(alignment(*draws), rel=1e-4)
+    assert 0 < found['alignment'] < 4 and found['retrieval'] > 0
+
+
+@pytest.mark.parametrize('path', sorted(ROOT.glob('configs/*/*_cpu_*_cifar10.py')), ids=lambda path: path.parent.name)
+def test_the_views_of_every_method_can_be_measured(path):
+    views = Config.fromfile(path).train_dataloader.dataset.views
+    found = evaluate(encoder(), {'gallery': fixed(20, labelled=False)}, ImageDataset(pictures(20, 40), views))
+    assert 'alignment' in found['label_free']
 
 
 def test_the_config_decides_on_neighbours_temperature_and_penalties():
