@@ -7,11 +7,12 @@ finds them anew before every epoch.
 from mmengine.config import read_base
 
 from mmssl.engine.hooks import ScheduleHook
-from mmssl.models import DataPreprocessor, InterCLR, InterImageHead, MLPNeck, ResNet
+from mmssl.models import DataPreprocessor, InterCLR, MLPNeck, ResNet
 
 with read_base():
     from .._base_.datasets.cifar10_subset import *
     from .._base_.default_runtime import *
+    from .._base_.models.inter_image import *
     from .._base_.schedules.sgd_cosine import *
 
 model = dict(
@@ -22,17 +23,11 @@ model = dict(
     queue=dict(length=4096, dim=64),
     momentum=0.99,
     temperature=0.2,
-    inter_weight=0.25,
-    inter=dict(
-        type=InterImageHead,
-        clusters=dict(num_clusters=100, dim=64, momentum=0.0, min_cluster=20, centroid_interval=10, prepare_every=1),
-        num_negatives=512,
-        negatives='semihard',
-        pool_size=1000,
-        margin=-0.5,
-        temperature=0.2,
-    ),
 )
+model.update(**inter_image)
+model['inter'].update(num_negatives=512, pool_size=1000)
+model['inter']['clusters'].update(num_clusters=100, dim=64, prepare_every=1)
+del inter_image
 custom_hooks = [
     dict(type=ScheduleHook, attribute='inter_weight', start=0.0, end=0.25, curve='jump', until=1, by_epoch=True)
 ]

@@ -1,42 +1,17 @@
-"""InterCLR on SimCLR (our extension) for two cores: a narrow ResNet-10, 100 clusters of 10,000 pictures.
-
-In these minutes the network moves faster than clusters follow online: they count from the second epoch on, and k-means
-finds them anew before every epoch.
-"""
+"""InterCLR on SimCLR (our extension) for two cores, with the clusters of the one on MoCo v2."""
 
 from mmengine.config import read_base
 
-from mmssl.engine.hooks import ScheduleHook
-from mmssl.models import DataPreprocessor, InterCLRSimCLR, InterImageHead, MLPNeck, ResNet
+from mmssl.models import InterCLRSimCLR, MLPNeck
 
 with read_base():
-    from .._base_.datasets.cifar10_subset import *
-    from .._base_.default_runtime import *
-    from .._base_.schedules.sgd_cosine import *
+    from .interclr_resnet10_1xb128_cpu_10e_cifar10 import *
 
-model = dict(
-    type=InterCLRSimCLR,
-    data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
-    backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
-    neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, last_batch_norm=True, bias=False),
-    temperature=0.2,
-    inter_weight=0.25,
-    inter=dict(
-        type=InterImageHead,
-        clusters=dict(num_clusters=100, dim=64, momentum=0.0, min_cluster=20, centroid_interval=10, prepare_every=1),
-        num_negatives=512,
-        negatives='semihard',
-        pool_size=1000,
-        margin=-0.5,
-        temperature=0.2,
-    ),
+model.update(type=InterCLRSimCLR)
+model['neck'] = dict(
+    type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, last_batch_norm=True, bias=False
 )
+del model['queue'], model['momentum']
 train_dataloader.update(batch_size=256)
-custom_hooks = [
-    dict(type=ScheduleHook, attribute='inter_weight', start=0.0, end=0.25, curve='jump', until=1, by_epoch=True)
-]
-train_dataloader['sampler'].update(replacement=True)
 auto_scale_lr.update(base_batch_size=256)
-train_cfg.update(max_epochs=10)
-default_hooks['checkpoint'].update(interval=2)
-default_hooks['online_knn'].update(interval=2)
+optim_wrapper['optimizer'].update(lr=0.4)

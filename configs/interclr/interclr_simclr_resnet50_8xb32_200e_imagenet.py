@@ -2,22 +2,12 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import InterCLRSimCLR, InterImageHead
+from mmssl.models import InterCLRSimCLR
 
 with read_base():
+    from .._base_.models.inter_image import *
     from ..simclr.simclr_resnet50_8xb32_200e_imagenet import *
 
-model.update(
-    type=InterCLRSimCLR,
-    inter_weight=0.25,
-    inter=dict(
-        type=InterImageHead,
-        clusters=dict(num_clusters=10000, dim=128, momentum=0.0, min_cluster=20, centroid_interval=10),
-        num_negatives=16384,
-        negatives='semihard',
-        pool_size=128000,
-        margin=-0.5,
-        temperature=0.2,
-    ),
-)
+model.update(type=InterCLRSimCLR, **inter_image)
+del inter_image
 train_dataloader['sampler'].update(replacement=True)
