@@ -208,6 +208,8 @@ def _fit_class(
     """The cost of one class that cross-validation chooses, and the scores of the test pictures."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', ConvergenceWarning)
+        # A fold in which every picture shows the class has the same precision at every cost.
+        warnings.filterwarnings('ignore', 'The least populated class', UserWarning)
         validated = [
             cross_val_score(_machine(cost), rows, present, cv=folds, scoring='average_precision').mean()
             for cost in costs

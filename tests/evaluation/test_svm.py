@@ -93,6 +93,15 @@ def test_too_few_positives_are_refused_with_a_number_that_works():
         voc07_svm(train, targets_of(labels, 5), test, targets_of(test_labels, 5))
 
 
+@pytest.mark.filterwarnings('error')
+def test_a_class_that_nearly_every_picture_shows_is_measured_without_a_warning():
+    (train, labels), (test, test_labels) = blobs(60), blobs(60, seed=1)
+    targets = targets_of(labels)
+    targets[:, 0] = (torch.arange(60) > 1).long()
+    found = voc07_svm(train, targets, test, targets_of(test_labels), (0.1, 1.0))
+    assert found['ap'][0] > 0
+
+
 def test_low_shot_on_class_folders_draws_balanced_parts_and_chooses_a_cost_outside_them():
     (train, labels), (test, test_labels) = blobs(500), blobs(200, seed=1)
     found = low_shot_svm(train, labels, test, test_labels, shots=(1, 4, 32), draws=3)
