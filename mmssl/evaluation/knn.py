@@ -94,14 +94,15 @@ def _above(products: Tensor, least: Tensor, count: int) -> tuple[Tensor, Tensor]
 
 def _compare_some(gallery: Tensor, query: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The nearest of some rows a query, exactly."""
-    candidates, cosines, rows = candidates.sort(dim=1).values, [], []
+    candidates = candidates.sort(dim=1).values
+    cosines, rows = query.new_empty((len(query), k), dtype=torch.float64), candidates[:, :k].clone()
     size = max(_VALUES // (candidates.shape[1] * gallery.shape[1]), 1)
-    for part, some in zip(query.split(size), candidates.split(size)):
-        others = grid_rows(gallery[some.flatten()]).view(*some.shape, -1)
-        near, columns = nearest(grid_cosines(grid_rows(part)[:, None], others)[:, 0], k)
-        cosines.append(near)
-        rows.append(some.gather(1, columns))
-    return torch.cat(cosines), torch.cat(rows)
+    for place in range(0, len(query), size):
+        part = slice(place, place + size)
+        others = grid_rows(gallery[candidates[part].flatten()]).view(*candidates[part].shape, -1)
+        near, columns = nearest(grid_cosines(grid_rows(query[part])[:, None], others)[:, 0], k)
+        cosines[part], rows[part] = near, candidates[part].gather(1, columns)
+    return cosines, rows
 
 
 def _compare_all(gallery: Tensor, query: Tensor, k: int, chunk: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from mmssl.evaluation import knn, knn_accuracy, knn_predict, nearest_neighbors
+from tests.training import ROOT, environment
 
 
 def blobs(count: int, dim: int = 8, classes: int = 4, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -144,3 +147,22 @@ def test_no_neighbours_are_refused():
     gallery, labels = blobs(5)
     with pytest.raises(ValueError, match='at least one number of neighbours'):
         knn_predict(gallery, labels, gallery, k=())
+
+
+@pytest.mark.slow
+def test_comparing_wide_rows_leaves_no_holes_in_the_memory():
+    # In some of its layouts glibc's heap grew by 4 MB a query, pinned by small results between large temporaries.
+    code = (
+        'import resource, sys, torch; from mmssl.evaluation import knn\n'
+        'gallery, query = torch.rand(8192, 3072), torch.rand(200, 3072)\n'
+        'candidates = torch.randint(0, 8192, (200, 232))\n'
+        'layout = [torch.empty(1000 + size) for size in range(int(sys.argv[1]))]\n'
+        'peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
+        'start = peak()\n'
+        'knn._compare_some(gallery, query, candidates, 200)\n'
+        'print((peak() - start) / 1e3)'
+    )
+    for layout in range(0, 48, 7):
+        program = [sys.executable, '-c', code, str(layout)]
+        found = subprocess.run(program, env=environment(), cwd=ROOT, capture_output=True, check=True)
+        assert float(found.stdout) < 150
