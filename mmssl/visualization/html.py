@@ -35,6 +35,10 @@ th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid var(
 th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 7rem; }
 thead th { color: var(--muted); font-weight: 600; vertical-align: bottom; white-space: normal;
   overflow-wrap: anywhere; min-width: 5.5rem; max-width: 11rem; }
+@media (max-width: 40rem) {
+  table { font-size: .85rem; } th, td { padding: .35rem .25rem; } thead th { min-width: 0; overflow-wrap: normal; }
+  th:first-child, td:first-child { min-width: 4.5rem; }
+}
 table.plain td { text-align: left; white-space: normal; }
 table.plain td:first-child { white-space: nowrap; }
 table.strong td:last-child { font-weight: 700; }
