@@ -32,12 +32,11 @@ svg { display: block; width: 100%; height: auto; } svg text { font-family: inher
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
 th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 7rem; }
-thead th { color: var(--muted); font-weight: 600; vertical-align: bottom; white-space: normal;
-  overflow-wrap: anywhere; min-width: 5.5rem; max-width: 11rem; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 7rem;
+  position: sticky; left: 0; background: var(--ground); }
+thead th { color: var(--muted); font-weight: 600; vertical-align: bottom; white-space: normal; max-width: 11rem; }
 @media (max-width: 40rem) {
-  table { font-size: .85rem; } th, td { padding: .35rem .25rem; } thead th { min-width: 0; overflow-wrap: normal; }
-  th:first-child, td:first-child { min-width: 4.5rem; }
+  table { font-size: .85rem; } th, td { padding: .35rem .25rem; } th:first-child, td:first-child { min-width: 4.5rem; }
 }
 table.plain td { text-align: left; white-space: normal; }
 table.plain td:first-child { white-space: nowrap; }
@@ -153,7 +152,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], strong: bool = F
     Returns:
         HTML that scrolls sideways where the screen is too narrow.
     """
-    head = ''.join(f'<th scope="col">{_text(entry)}</th>' for entry in header)
+    head = ''.join(f'<th scope="col">{_text(entry).replace("_", "_<wbr>")}</th>' for entry in header)
     body = ''.join(f'<tr>{"".join(f"<td>{_text(entry)}</td>" for entry in row)}</tr>' for row in rows)
     kinds = ' '.join(['strong'] * strong + ['plain'] * (not header))
     head = f'<thead><tr>{head}</tr></thead>' if header else ''

@@ -35,7 +35,7 @@ from mmssl.visualization import (
     write_report,
 )
 from mmssl.visualization.charts import curve_chart, lines_chart, map_chart, marked_chart, usage_chart
-from mmssl.visualization.html import Tile, paragraph, sheet
+from mmssl.visualization.html import Tile, paragraph, sheet, table
 from mmssl.visualization.run_report import thinned
 from tests.evaluation.stand_ins import encoder, fixed, pairs
 from tests.evaluation.test_evaluate import result
@@ -390,3 +390,8 @@ def test_a_large_data_set_is_thinned_evenly_and_stays_as_it_is():
     assert [small.source.name(index) for index in range(len(small))] == [f'array[{place}]' for place in (0, 2, 5, 7)]
     assert len(data) == 10
     assert thinned(data, 10) is data
+
+
+def test_long_names_of_columns_may_break_behind_an_underscore_only():
+    assert '<th scope="col">swav_<wbr>epoch_<wbr>10.pth</th>' in table(['', 'swav_epoch_10.pth'], [['a_b', '1']])
+    assert '<td>a_b</td>' in table(['', 'x'], [['a_b', '1']])
