@@ -161,3 +161,14 @@ def test_export_backbone_py_shows_that_the_export_loads(target, folder, tmp_path
     assert 'keys matched; largest difference between the features of the same picture: 0' in text
     exec(text[text.index('import ') :], names := {})
     assert names['network'].layer1[0].conv1.weight.shape == (16, 16, 3, 3)
+
+
+def test_a_peer_that_is_not_installed_is_named_with_the_command_that_installs_it(tmp_path):
+    (tmp_path / 'lightly.py').write_text('raise ModuleNotFoundError("No module named \'lightly\'")')
+    config = ROOT / 'configs/simclr/simclr_resnet10_1xb256_cpu_2e_cifar10.py'
+    found = subprocess.run(
+        [sys.executable, ROOT / 'tools/benchmarks/learning.py', config, '--peer', 'lightly', '--work-dir', tmp_path],
+        env=environment(PYTHONPATH=f'{tmp_path}:{ROOT}'), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 1
+    assert found.stderr.splitlines()[-1].startswith("lightly is not installed (No module named 'lightly'): type pip")

@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,6 @@ from mmengine.config import Config, DictAction
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from peers import lightly_contrast, lightly_swav
 from speed import views
 
 from mmssl.datasets import Subset
@@ -32,7 +32,7 @@ from mmssl.engine.optimizers import OptimWrapper
 from mmssl.evaluation import RawPixels, evaluate, headline, untrained
 from mmssl.registry import MODELS, OPTIMIZERS
 
-PEERS = {'lightly': {'SwAV': lightly_swav.adapt, **dict.fromkeys(['SimCLR', 'MoCo'], lightly_contrast.adapt)}}
+PEERS = {'lightly': {'SwAV': 'lightly_swav', 'SimCLR': 'lightly_contrast', 'MoCo': 'lightly_contrast'}}
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,8 +56,16 @@ def variant(cfg: Config, name: str, seed: int, work_dir: Path) -> Config:
     cfg.randomness = {'seed': seed}
     cfg.work_dir = str(work_dir / f'{name.replace(" ", "_")}_{seed}')
     if name in PEERS:
-        PEERS[name][cfg.model.type.__name__](cfg)
+        adapter(name, cfg.model.type.__name__)(cfg)
     return cfg
+
+
+def adapter(peer: str, method: str) -> Callable[[Config], None]:
+    """What makes a config of ours train the peer's method; it needs the peer's package."""
+    try:
+        return import_module(f'peers.{PEERS[peer][method]}').adapt
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"{peer} is not installed ({error}): type pip install -e '.[benchmarks]'") from error
 
 
 def measure(cfg: Config, name: str) -> dict[str, Any]:
@@ -163,6 +171,8 @@ def main() -> None:
         raise SystemExit(
             f'{args.peer} has no {method}: leave --peer out, or choose a config of {list(PEERS[args.peer])}.'
         )
+    if args.peer:
+        adapter(args.peer, method)  # said before anything is trained
     cfg.evaluation.gallery.source = {'type': Subset, 'source': cfg.evaluation.gallery.source, 'num': args.gallery}
     work_dir = Path(args.work_dir) / Path(args.config).stem
     work_dir.mkdir(parents=True, exist_ok=True)
