@@ -95,13 +95,15 @@ def _above(products: Tensor, least: Tensor, count: int) -> tuple[Tensor, Tensor]
 def _compare_some(gallery: Tensor, query: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The nearest of some rows a query, exactly."""
     candidates = candidates.sort(dim=1).values
-    cosines, rows = query.new_empty((len(query), k), dtype=torch.float64), candidates[:, :k].clone()
+    # Written into place: small tensors kept between the large ones of each step would pin the heap, which then grows.
+    cosines, rows = query.new_empty((len(query), k), dtype=torch.float64), candidates.new_empty((len(query), k))
     size = max(_VALUES // (candidates.shape[1] * gallery.shape[1]), 1)
     for place in range(0, len(query), size):
         part = slice(place, place + size)
-        others = grid_rows(gallery[candidates[part].flatten()]).view(*candidates[part].shape, -1)
+        some = candidates[part]
+        others = grid_rows(gallery[some.flatten()]).view(*some.shape, -1)
         near, columns = nearest(grid_cosines(grid_rows(query[part])[:, None], others)[:, 0], k)
-        cosines[part], rows[part] = near, candidates[part].gather(1, columns)
+        cosines[part], rows[part] = near, some.gather(1, columns)
     return cosines, rows
 
 
