@@ -23,8 +23,8 @@ model = dict(
     queue=dict(length=4096, dim=64),
     momentum=0.99,
     temperature=0.2,
+    **inter_image,
 )
-model.update(**inter_image)
 model['inter'].update(num_negatives=512, pool_size=1000)
 model['inter']['clusters'].update(num_clusters=100, dim=64, prepare_every=1)
 del inter_image
