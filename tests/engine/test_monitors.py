@@ -102,26 +102,29 @@ def test_looks_that_take_more_than_their_share_are_put_off_but_not_the_last():
     assert 'Raise its share' in said
 
 
-def test_a_look_is_taken_once_there_is_time_for_it_and_the_last_beside_those_before():
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only ``sleep`` moves, for the hooks and for these tests."""
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    clock.sleep = lambda seconds: setattr(clock, 'now', clock.now + seconds)
+    monkeypatch.setattr(monitor_hook, 'time', clock)
+    monkeypatch.setattr('tests.engine.test_monitors.time', clock)
+    return clock
+
+
+def test_a_look_is_taken_once_there_is_time_for_it_and_the_last_beside_those_before(clock):
     runner = Log(10)
     hook = Counter(share=0.5)
-    hook.told, hook.spent, hook.seconds = True, 3.0, 1.0
-    hook.started = time.perf_counter() - 9.9
+    hook.told, hook.spent, hook.seconds, hook.started = True, 3.0, 1.0, 0.0
+    clock.sleep(9.9)
     assert not hook._affordable(runner, 1)
-    hook.started = time.perf_counter() - 10.1
+    clock.sleep(0.2)
     assert hook._affordable(runner, 2)
 
 
-def test_all_looks_together_keep_to_their_share(monkeypatch):
-    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now, sleep=lambda seconds: pass_by(seconds))
-
-    def pass_by(seconds):
-        clock.now += seconds
-
-    monkeypatch.setattr(monitor_hook, 'time', clock)
-    monkeypatch.setattr('tests.engine.test_monitors.time', clock)
+def test_all_looks_together_keep_to_their_share(clock):
     hook, training = Counter(seconds=1.0, share=0.25), SimpleNamespace(before_train=id)
-    training.after_train_epoch = lambda _: pass_by(2.0)
+    training.after_train_epoch = lambda _: clock.sleep(2.0)
     loop(training, hook, epochs=20)
     assert hook.epochs[:2] == [0, 6] and hook.epochs[-1] == 20
     assert 0.2 < len(hook.epochs) / clock.now <= 0.25
