@@ -73,26 +73,6 @@ def use_training_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.optim_wrapper.update(type=AmpOptimWrapper, loss_scale='dynamic')
 
 
-def moved(value: Any, old: str, new: str) -> Any:
-    """A config value in which every path below one folder lies below another.
-
-    Args:
-        value: A path, another plain value, or a dictionary or sequence of such.
-        old: The folder that paths start with.
-        new: The one they shall start with.
-
-    Returns:
-        A copy.
-    """
-    old, new = old.rstrip('/'), new.rstrip('/')
-    if isinstance(value, dict):
-        return {key: moved(inside, old, new) for key, inside in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(moved(inside, old, new) for inside in value)  # a size must stay a tuple
-    under = isinstance(value, str) and (value == old or value.startswith(f'{old}/'))
-    return new + value[len(old) :] if under else value
-
-
 def add_trained_options(parser: argparse.ArgumentParser) -> None:
     """Add what the tools share that look at a trained network: checkpoint, config, data."""
     parser.add_argument('checkpoint', help='checkpoint, or the work directory of a run: its newest one')
@@ -118,7 +98,7 @@ def load_trained_options(args: argparse.Namespace) -> tuple[Any, Config]:
     """
     from mmengine.device import get_device
 
-    from mmssl.engine.trained import load_trained
+    from mmssl.probe.trained import load_trained
 
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give that of the training, or leave --config out.')

@@ -1,4 +1,4 @@
-"""What mmssl needs installed, and one sentence with the command that mends it where something is missing.
+"""What mmssl needs installed, and one sentence with the command that fixes it where something is missing.
 
 Nothing is imported here: the check reads the metadata of installed packages, and takes milliseconds. Only lower bounds
 are checked, since a newer release is no reason to refuse.
@@ -113,7 +113,7 @@ def check_dependencies() -> None:
     """Refuse to go on where a package that every user needs is missing or too old.
 
     Raises:
-        ImportError: The first problem found, with the command that mends it.
+        ImportError: The first problem found, with the command that fixes it.
     """
     for dependency in REQUIRED:
         if problem := problem_of(dependency):

@@ -13,7 +13,7 @@ def _child(name: str, parent: Registry, *locations: str) -> Registry:
     return Registry(name, parent=parent, scope=SCOPE, locations=[f'mmssl.{place}' for place in locations])
 
 
-MODELS = _child('model', mmengine_registry.MODELS, 'models')
+MODELS = _child('model', mmengine_registry.MODELS, 'models', 'evaluation')
 MEMORIES = Registry('memory', scope=SCOPE, locations=['mmssl.models.memories'])
 DATASETS = _child('dataset', mmengine_registry.DATASETS, 'datasets')
 DATA_SAMPLERS = _child('data sampler', mmengine_registry.DATA_SAMPLERS, 'datasets')

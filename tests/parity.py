@@ -52,7 +52,7 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
 
 
 def make_boxes(step: int) -> Tensor:
-    """What two views of each picture show, ``(2, BATCH, 4)``; some flipped, some without a common place."""
+    """What two views of each image show, ``(2, BATCH, 4)``; some flipped, some without a common place."""
     corners = torch.rand(2, BATCH, 4, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
     return torch.cat([corners[..., :2], corners[..., :2] + 0.2 + corners[..., 2:]], dim=-1)[..., [2, 1, 0, 3]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training import ROOT, environment, make_pictures
+from tests.training import ROOT, environment, make_images
 
 PAGE = ROOT / 'docs' / 'add_a_method.md'
 
@@ -48,9 +48,9 @@ def test_the_memory_of_the_page_moves_with_the_rows_it_is_given(tree: Path) -> N
 
 @pytest.mark.slow
 def test_the_config_of_the_page_trains(tree: Path, tmp_path: Path) -> None:
-    pictures = make_pictures(tmp_path / 'pictures')
+    images = make_images(tmp_path / 'images')
     parts = ('train_dataloader.dataset', 'evaluation.gallery', 'evaluation.query')
-    options = [f'{part}.source.root={pictures}' for part in parts]
+    options = [f'{part}.source.root={images}' for part in parts]
     options += ['train_dataloader.batch_size=16', 'train_cfg.max_epochs=1']
     options += ['train_dataloader.num_workers=0', 'evaluation.num_workers=0']
     config = 'configs/simsiam/simsiam_resnet10_1xb256_cpu_3e_cifar10.py'

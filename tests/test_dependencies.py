@@ -1,4 +1,4 @@
-"""A missing or wrong dependency is one sentence with the command that mends it."""
+"""A missing or wrong dependency is one sentence with the command that fixes it."""
 
 import subprocess
 import sys

@@ -32,7 +32,7 @@ def text_of(page: Path) -> str:
 
 
 def links_of(page: Path) -> list[str]:
-    """Targets of the links and pictures of a page, those in code left out."""
+    """Targets of the links and images of a page, those in code left out."""
     return re.findall(r'\]\(([^)\s]+)\)', _CODE.sub('', text_of(page)))
 
 

@@ -191,7 +191,7 @@ MUTATIONS = [
     ),
     Mutation(
         'the old checkpoint is not kept until the new one is whole',
-        'mmssl/engine/checkpoint.py',
+        'mmssl/checkpoint.py',
         "temporary = path.with_name(f'.checkpoint{place}.tmp')",
         'temporary = path',
         'tests/engine/test_resume.py -k killed',
@@ -590,7 +590,7 @@ MUTATIONS = [
     ),
     Mutation(
         'a missing key is let pass',
-        'mmssl/export/weights.py',
+        'mmssl/weights.py',
         'if match.matched < match.total:',
         'if not match.matched:',
         'tests/export/test_export.py',
@@ -653,7 +653,7 @@ MUTATIONS = [
     ),
     Mutation(
         'a checkpoint whose parts are missing counts as readable',
-        'mmssl/engine/checkpoint.py',
+        'mmssl/checkpoint.py',
         '            read_parts(checkpoint, path)\n            return path, checkpoint',
         '            return path, checkpoint',
         'tests/engine/test_shards.py',
@@ -688,13 +688,13 @@ MUTATIONS = [
     ),
     Mutation(
         'of MoCo the momentum encoder is taken',
-        'mmssl/export/weights.py',
+        'mmssl/weights.py',
         '    known = [prefix for prefix in LAYOUTS if prefix in found]',
         '    known = []',
         'tests/export/test_convert.py',
     ),
     Mutation(
-        'a picture that cannot be read is replaced by another in the features of a folder',
+        'an image that cannot be read is replaced by another in the features of a folder',
         'mmssl/apis/features.py',
         'dataset = _EachAsGiven(',
         'dataset = ImageDataset(',
@@ -730,17 +730,17 @@ MUTATIONS = [
     ),
     Mutation(
         'a frozen backbone is put into training mode',
-        'mmssl/models/algorithms/linear_classifier.py',
+        'mmssl/evaluation/linear_classifier.py',
         '        if self.frozen:\n            self.backbone.eval()',
         '        pass',
-        'tests/models/test_linear_classifier.py',
+        'tests/evaluation/test_linear_classifier.py',
     ),
     Mutation(
         'the classifier on the stem sees it after max-pooling',
         'mmssl/models/backbones/resnet.py',
         'stages = [self.relu(self.bn1(self.conv1(images)))]',
         'stages = [self.maxpool(self.relu(self.bn1(self.conv1(images))))]',
-        'tests/models/test_linear_classifier.py',
+        'tests/evaluation/test_linear_classifier.py',
     ),
     Mutation(
         'classes that only the folders name do not count',
@@ -758,17 +758,17 @@ MUTATIONS = [
     ),
     Mutation(
         'cached features do not depend on the weights',
-        'mmssl/evaluation/cache.py',
+        'mmssl/probe/cache.py',
         '        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)\n',
         '',
-        'tests/evaluation/test_cache.py',
+        'tests/probe/test_cache.py',
     ),
     Mutation(
-        'cached features do not depend on the time of change of the pictures',
-        'mmssl/evaluation/cache.py',
+        'cached features do not depend on the time of change of the images',
+        'mmssl/probe/cache.py',
         'return stat.st_size, stat.st_mtime_ns',
         'return stat.st_size, 0',
-        'tests/evaluation/test_cache.py',
+        'tests/probe/test_cache.py',
     ),
     Mutation(
         'candidates in float32 are taken for the nearest without proof',
@@ -778,7 +778,7 @@ MUTATIONS = [
         'tests/evaluation/test_knn.py',
     ),
     Mutation(
-        'the reference treats difficult pictures as negatives of the training, not of the test',
+        'the reference treats difficult images as negatives of the training, not of the test',
         'mmssl/evaluation/svm.py',
         'counted = targets != IGNORED',
         'counted = targets != 2',

@@ -1,4 +1,4 @@
-"""The configs and the code of docs/own_folder.md, taken from the page, work on a folder of pictures."""
+"""The configs and the code of docs/own_folder.md, taken from the page, work on a folder of images."""
 
 import re
 from pathlib import Path
@@ -9,13 +9,13 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmssl.engine import Runner
-from tests.training import ROOT, make_pictures
+from tests.training import ROOT, make_images
 
 PAGE = (ROOT / 'docs' / 'own_folder.md').read_text()
 CODE = re.findall(r'```python\n(.*?)```', PAGE, flags=re.DOTALL)
 
 
-def gray_pictures(folder: Path, count: int = 200) -> Path:
+def gray_images(folder: Path, count: int = 200) -> Path:
     """Noise of one channel and 16 bits."""
     generator = np.random.default_rng(0)
     folder.mkdir()
@@ -24,12 +24,12 @@ def gray_pictures(folder: Path, count: int = 200) -> Path:
     return folder
 
 
-def config_of_the_page(name: str, pictures: Path, work_dir: Path) -> Config:
-    """A config of the page on these pictures, made small: one epoch of little views, loaded in this process."""
+def config_of_the_page(name: str, images: Path, work_dir: Path) -> Config:
+    """A config of the page on these images, made small: one epoch of little views, loaded in this process."""
     text = next(code for code in CODE if code.startswith(f'# my_configs/{name}'))
     work_dir.mkdir()
     path = work_dir / name
-    path.write_text(text.replace('path/to/images', str(pictures)))
+    path.write_text(text.replace('path/to/images', str(images)))
     cfg = Config.fromfile(path)
     for view in cfg.train_dataloader.dataset.views['views']:
         view['size'] = 16
@@ -41,16 +41,16 @@ def config_of_the_page(name: str, pictures: Path, work_dir: Path) -> Config:
 
 @pytest.mark.slow
 def test_the_config_for_a_labelled_folder_trains_and_measures_accuracy(tmp_path: Path) -> None:
-    cfg = config_of_the_page('pictures.py', make_pictures(tmp_path / 'pictures', 100), tmp_path / 'work')
+    cfg = config_of_the_page('images.py', make_images(tmp_path / 'images', 100), tmp_path / 'work')
     runner = Runner.from_cfg(cfg)
     runner.train()
-    assert runner.iter == 3  # 100 pictures, 32 a batch
+    assert runner.iter == 3  # 100 images, 32 a batch
     assert len(runner.message_hub.get_scalar('val/knn_top1').data[0]) == 2  # before the first epoch and after it
 
 
 @pytest.mark.slow
 def test_the_config_for_one_channel_of_16_bits_trains(tmp_path: Path) -> None:
-    cfg = config_of_the_page('gray16.py', gray_pictures(tmp_path / 'gray'), tmp_path / 'work')
+    cfg = config_of_the_page('gray16.py', gray_images(tmp_path / 'gray'), tmp_path / 'work')
     runner = Runner.from_cfg(cfg)
     assert next(iter(runner.train_dataloader))['inputs'][0].dtype.itemsize == 2
     runner.train()
@@ -58,9 +58,9 @@ def test_the_config_for_one_channel_of_16_bits_trains(tmp_path: Path) -> None:
 
 
 def test_the_code_for_mean_and_deviation_gives_them(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    pictures = gray_pictures(tmp_path / 'gray', 8)
+    images = gray_images(tmp_path / 'gray', 8)
     code = next(code for code in CODE if 'pixels.std' in code)
-    exec(code.replace('path/to/images', str(pictures)), {})
-    pixels = np.concatenate([np.asarray(Image.open(path)).ravel() for path in sorted(pictures.iterdir())])
+    exec(code.replace('path/to/images', str(images)), {})
+    pixels = np.concatenate([np.asarray(Image.open(path)).ravel() for path in sorted(images.iterdir())])
     printed = [float(number) for number in re.findall(r'[\d.]+', capsys.readouterr().out)]
     np.testing.assert_allclose(printed, [pixels.mean(), pixels.std(ddof=1)], rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Short real trainings: the CPU config of a method, on pictures made here, by the commands a user types."""
+"""Short real trainings: the CPU config of a method, on images made here, by the commands a user types."""
 
 import os
 import subprocess
@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mmssl.engine.checkpoint import read_parts
+from mmssl.checkpoint import read_parts
 from mmssl.models.algorithms.base import build
 
 ROOT = Path(__file__).parent.parent
-NUM_PICTURES, BATCH = 112, 16  # seven iterations an epoch
+NUM_IMAGES, BATCH = 112, 16  # seven iterations an epoch
 
 
 class WithDropout(nn.Module):
@@ -29,7 +29,7 @@ class WithDropout(nn.Module):
         return self.neck(self.dropout(features))
 
 
-def make_pictures(folder: Path, count: int = NUM_PICTURES) -> Path:
+def make_images(folder: Path, count: int = NUM_IMAGES) -> Path:
     """Noise in colours, in two class folders; the same on every call."""
     generator = np.random.default_rng(0)
     for index in range(count):
@@ -39,8 +39,8 @@ def make_pictures(folder: Path, count: int = NUM_PICTURES) -> Path:
     return folder
 
 
-def make_config(path: Path, base: str, pictures: Path, workers: int = 0, extra: str = '') -> Path:
-    """A config that inherits ``base`` (below configs/) and trains two epochs on ``pictures``."""
+def make_config(path: Path, base: str, images: Path, workers: int = 0, extra: str = '') -> Path:
+    """A config that inherits ``base`` (below configs/) and trains two epochs on ``images``."""
     module = base.removesuffix('.py').replace('/', '.')
     path.write_text(
         f"""
@@ -51,7 +51,7 @@ with read_base():
 model['neck'] = dict(type=WithDropout, neck=model['neck'])
 train_dataloader.update(batch_size={BATCH}, num_workers={workers})
 for part in ('gallery', 'query'):
-    evaluation[part]['source'].update(root={str(pictures)!r})
+    evaluation[part]['source'].update(root={str(images)!r})
 del part
 train_dataloader['dataset']['source'] = dict(evaluation['gallery']['source'])
 evaluation.update(num_workers=0)

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from mmssl.apis.training import fit_to_time, folder_config, train
 from mmssl.datasets import fetch_fashion_mnist
-from mmssl.evaluation import compare_floors, format_results, verdict
+from mmssl.evaluation import compare_baselines, format_results, verdict
 from mmssl.export import architecture_of, backbone_weights, export_backbone, loading_code, verify_export
 from mmssl.visualization import describe_command, export_section, report_run
 
@@ -51,7 +51,7 @@ def main() -> None:
     print(f'Pre-training SwAV for about {args.minutes:g} minutes; logs and checkpoints are in {args.work_dir}.')
     model = train(cfg)
     print('Measuring raw pixels, the untrained and the pre-trained network ...')
-    rows = compare_floors(model, cfg)
+    rows = compare_baselines(model, cfg)
     weights = export_backbone(model, args.work_dir / 'backbone_torchvision.pth')
     check = verify_export(weights, model.backbone)
     loading = loading_code(architecture_of(backbone_weights(model)), 'torchvision', weights.name)

@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file of the training')
     parser.add_argument('checkpoint', help='checkpoint, .pth or .safetensors')
     parser.add_argument('--work-dir', help='where evaluation.json goes; work_dirs/<name of the config> by default')
-    parser.add_argument('--floors', action='store_true', help='measure raw pixels and the untrained network, too')
+    parser.add_argument('--baselines', action='store_true', help='measure raw pixels and the untrained network, too')
     add_common_options(parser)
     return parser.parse_args()
 
@@ -34,18 +34,18 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def measure(cfg: Config, checkpoint: str, floors: bool) -> list[dict[str, Any]]:
+def measure(cfg: Config, checkpoint: str, baselines: bool) -> list[dict[str, Any]]:
     """Rows of results, the checkpoint's last."""
     from mmssl.engine import Runner
-    from mmssl.evaluation import compare_floors, evaluate
+    from mmssl.evaluation import compare_baselines, evaluate
     from mmssl.export import load_backbone
 
     runner = Runner.from_cfg(cfg)  # joins the other processes, chooses the device
     match = load_backbone(checkpoint, runner.algorithm.backbone)
     runner.logger.info(f'{checkpoint}: {match.matched} of {match.total} keys of the backbone.')
     name = Path(checkpoint).name
-    if floors:
-        return compare_floors(runner.algorithm, cfg, name)
+    if baselines:
+        return compare_baselines(runner.algorithm, cfg, name)
     return [{'name': name, **evaluate(runner.algorithm, cfg.evaluation, cfg.train_dataloader.dataset)}]
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     """Measure, print, write."""
     args = parse_args()
     cfg = load_config(args)
-    rows = measure(cfg, args.checkpoint, args.floors)
+    rows = measure(cfg, args.checkpoint, args.baselines)
     if not is_main_process():
         return
     from mmssl.evaluation import format_results

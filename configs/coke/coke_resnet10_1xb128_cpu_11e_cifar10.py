@@ -1,4 +1,4 @@
-"""CoKe with one view for two cores: a narrow ResNet-10, 10,000 pictures, ten epochs after one that only clusters."""
+"""CoKe with one view for two cores: a narrow ResNet-10, 10,000 images, ten epochs after one that only clusters."""
 
 from mmengine.config import read_base
 

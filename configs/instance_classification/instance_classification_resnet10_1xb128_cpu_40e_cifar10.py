@@ -1,4 +1,4 @@
-"""Million-way instance classification for two cores: a narrow ResNet-10, a table of 2,500 pictures."""
+"""Million-way instance classification for two cores: a narrow ResNet-10, a table of 2,500 images."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""InterCLR on MoCo v2 for two cores: a narrow ResNet-10, 100 clusters of 10,000 pictures.
+"""InterCLR on MoCo v2 for two cores: a narrow ResNet-10, 100 clusters of 10,000 images.
 
 In these minutes the network moves faster than clusters follow online: they count from the second epoch on, and k-means
 finds them anew before every epoch.

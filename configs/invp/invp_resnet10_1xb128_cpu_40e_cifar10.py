@@ -1,4 +1,4 @@
-"""InvP for two cores: a narrow ResNet-10; neighbours count from the 17th of 40 epochs on, 2,500 pictures."""
+"""InvP for two cores: a narrow ResNet-10; neighbours count from the 17th of 40 epochs on, 2,500 images."""
 
 from mmengine.config import read_base
 

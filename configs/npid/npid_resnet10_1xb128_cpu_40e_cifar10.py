@@ -1,4 +1,4 @@
-"""NPID for two cores: a narrow ResNet-10, a softmax over the rows of 2,500 pictures."""
+"""NPID for two cores: a narrow ResNet-10, a softmax over the rows of 2,500 images."""
 
 from mmengine.config import read_base
 

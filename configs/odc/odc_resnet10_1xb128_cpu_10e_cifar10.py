@@ -1,4 +1,4 @@
-"""ODC for two cores: a narrow ResNet-10, 100 clusters of 10,000 pictures."""
+"""ODC for two cores: a narrow ResNet-10, 100 clusters of 10,000 images."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""PIC for two cores: a narrow ResNet-10, a table of 2,500 pictures that starts from features, windows of 1,280 of them."""
+"""PIC for two cores: a narrow ResNet-10, a table of 2,500 images that starts from features, windows of 1,280 of them."""
 
 from mmengine.config import read_base
 
@@ -15,7 +15,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
     neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, batch_norm=False),
-    table=dict(dim=64, start='features'),  # by chance, as in the paper, rows take off too late for 40 visits
+    table=dict(dim=64, start='features'),  # at random, as in the paper, rows take off too late for 40 visits
     temperature=0.2,
     large_views=1,
 )

@@ -1,4 +1,4 @@
-"""SwAV on a folder of your own pictures, within minutes on two cores: a plain ResNet-10 at 64 pixels."""
+"""SwAV on a folder of your own images, within minutes on two cores: a plain ResNet-10 at 64 pixels."""
 
 from mmengine.config import read_base
 

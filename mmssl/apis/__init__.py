@@ -1,4 +1,4 @@
-"""What ``import mmssl`` offers to scripts and notebooks: the model zoo, features of pictures, training on a folder.
+"""What ``import mmssl`` offers to scripts and notebooks: the model zoo, features of images, training on a folder.
 
 Each name is imported when it is asked for: what needs no torch, such as ``list_models``, does not wait for it.
 """

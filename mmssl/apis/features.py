@@ -1,4 +1,4 @@
-"""Features of pictures, wherever they are."""
+"""Features of images, wherever they are."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from mmssl import evaluation
 from mmssl.datasets import ArraySource, EvalView, ImageDataset, ImageFolder, ImageSource
-from mmssl.datasets.pictures import picture_to_tensor, read_picture
+from mmssl.datasets.images import image_to_tensor, read_image
 from mmssl.registry import TRANSFORMS
 
-Picture = str | Path | Image.Image
+ImageInput = str | Path | Image.Image
 
 
 class _Given(ImageSource):
@@ -20,22 +20,22 @@ class _Given(ImageSource):
 
     fingerprint = ''
 
-    def __init__(self, pictures: Sequence[Picture]) -> None:
-        self.pictures = pictures
+    def __init__(self, images: Sequence[ImageInput]) -> None:
+        self.images = images
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def load(self, index: int) -> Tensor:
-        picture = self.pictures[index]
-        return picture_to_tensor(picture) if isinstance(picture, Image.Image) else read_picture(picture)
+        image = self.images[index]
+        return image_to_tensor(image) if isinstance(image, Image.Image) else read_image(image)
 
     def name(self, index: int) -> str:
-        return str(self.pictures[index])
+        return str(self.images[index])
 
 
 class _EachAsGiven(ImageDataset):
-    """Does not replace a picture that cannot be read: its row would be another picture's."""
+    """Does not replace an image that cannot be read: its row would be another image's."""
 
     def _load(self, index: int, draw: int) -> tuple[Tensor, int]:
         return self.source.load(index), index
@@ -43,37 +43,37 @@ class _EachAsGiven(ImageDataset):
 
 def extract_features(
     model: nn.Module,
-    images: Picture | Sequence[Picture] | Tensor,
+    images: ImageInput | Sequence[ImageInput] | Tensor,
     view: EvalView | None = None,
     batch_size: int = 64,
     num_workers: int = 0,
 ) -> Tensor:
-    """Features of pictures, resized and normalised as the model's config says.
+    """Features of images, resized and normalised as the model's config says.
 
     Args:
         model: From :func:`~mmssl.apis.get_model`, or any :class:`~mmssl.models.BaseAlgorithm`; it runs where it is
             (``model.cuda()`` moves it) and in eval mode.
-        images: A folder (searched below, too, and sorted), the path of a picture, a Pillow image, a list of paths and
-            Pillow images, or a uint8 tensor of shape ``(B, C, H, W)``. Gray pictures are repeated to colours and
+        images: A folder (searched below, too, and sorted), the path of an image, a Pillow image, a list of paths and
+            Pillow images, or a uint8 tensor of shape ``(B, C, H, W)``. Gray images are repeated to colours and
             colours mixed to gray where the network needs it.
         view: How to resize and crop; by default as the ``evaluation`` section of ``model.cfg`` does, or to 256 and
             224 pixels where the model has no config.
-        batch_size: Pictures a step.
+        batch_size: Images a step.
         num_workers: Loading processes; 0 loads in this one.
 
     Returns:
-        float32 on the CPU, shape ``(N, D)``, one row a picture, in the order given (of a folder, sorted).
+        float32 on the CPU, shape ``(N, D)``, one row an image, in the order given (of a folder, sorted).
 
     Raises:
-        ValueError: No pictures, or a tensor of another type or shape.
-        UnreadablePictureError: A picture cannot be read; it is named.
+        ValueError: No images, or a tensor of another type or shape.
+        UnreadableImageError: An image cannot be read; it is named.
     """
     channels = model.data_preprocessor.mean.numel()
     dataset = _EachAsGiven(_source(images, channels), view or _view_of(model), channels)
     return evaluation.extract_features(model, dataset, batch_size, num_workers).features
 
 
-def _source(images: Picture | Sequence[Picture] | Tensor, channels: int) -> ImageSource:
+def _source(images: ImageInput | Sequence[ImageInput] | Tensor, channels: int) -> ImageSource:
     if isinstance(images, Tensor):
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3, 4, channels):
             raise ValueError(

@@ -9,8 +9,8 @@ from mmssl.apis.zoo import CONFIGS
 from mmssl.datasets import ImageFolder, Subset
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
-from mmssl.evaluation import fifth
 from mmssl.models import BaseAlgorithm
+from mmssl.probe import fifth
 from mmssl.registry import DATASETS, MODELS, OPTIMIZERS
 
 _EPOCHS = 3  # at least so many, on fewer images where the time is short

@@ -1,8 +1,8 @@
-"""From pictures on a disk to batches of views: sources, views, samplers, and the structures in between."""
+"""From images on a disk to batches of views: sources, views, samplers, and the structures in between."""
 
 from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
-from mmssl.datasets.pictures import UnreadablePictureError, read_picture
+from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.samplers import ClusterSampler, DrawSampler, RankBatchSampler, SlidingWindowSampler
 from mmssl.datasets.sources import ArraySource, ImageFolder, ImageList, ImageSource, ListedImages, Subset
 from mmssl.datasets.structures import Batch, DataSample, collate
@@ -26,9 +26,9 @@ __all__ = [
     'SlidingWindowSampler',
     'Subset',
     'TorchvisionSource',
-    'UnreadablePictureError',
+    'UnreadableImageError',
     'View',
     'collate',
     'fetch_fashion_mnist',
-    'read_picture',
+    'read_image',
 ]

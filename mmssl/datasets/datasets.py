@@ -1,11 +1,11 @@
-"""The data set: a draw in, views of one picture out."""
+"""The data set: a draw in, views of one image out."""
 
 from collections.abc import Callable
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mmssl.datasets.pictures import UnreadablePictureError, as_channels
+from mmssl.datasets.images import UnreadableImageError, as_channels
 from mmssl.datasets.sources import ImageSource, build_source
 from mmssl.functional import hash_seed, seed_cpu
 from mmssl.registry import DATASETS, TRANSFORMS
@@ -15,20 +15,20 @@ _TRIES = 10
 
 @DATASETS.register_module()
 class ImageDataset(Dataset):
-    """Views of the pictures of a source, a function of ``(seed, draw)`` only: not of workers, ranks or batches.
+    """Views of the images of a source, a function of ``(seed, draw)`` only: not of workers, ranks or batches.
 
-    Each access seeds the CPU generators of torch, NumPy and ``random`` (of the process that loads), decodes the picture
-    once, and makes all views of it. A picture that cannot be read is replaced by another, chosen by hash.
+    Each access seeds the CPU generators of torch, NumPy and ``random`` (of the process that loads), decodes the image
+    once, and makes all views of it. An image that cannot be read is replaced by another, chosen by hash.
 
     Args:
-        source: Where the pictures come from, or its config.
+        source: Where the images come from, or its config.
         views: ``(C, H, W)`` tensor in; out come one view, a list of views, or a dictionary of ``inputs`` and more; or
             its config.
-        channels: What the network takes; gray pictures are repeated to 3, colours mixed to 1, alpha dropped for 3.
+        channels: What the network takes; gray images are repeated to 3, colours mixed to 1, alpha dropped for 3.
         seed: Of the run; the Runner sets it.
 
     Attributes:
-        source: The pictures.
+        source: The images.
     """
 
     def __init__(
@@ -54,20 +54,20 @@ class ImageDataset(Dataset):
             key: ``(index, draw)`` from the sampler, or an index alone, which then is the draw too.
 
         Returns:
-            ``inputs``, a list of ``(C, H, W)`` views; ``sample_idx``, the picture they show; ``draw``; ``unreadable``,
-            -1 or the index of the picture that was replaced; ``gt_label`` where the source has labels; what else the
+            ``inputs``, a list of ``(C, H, W)`` views; ``sample_idx``, the image they show; ``draw``; ``unreadable``,
+            -1 or the index of the image that was replaced; ``gt_label`` where the source has labels; what else the
             views give (``boxes``).
 
         Raises:
-            IndexError: No such picture.
-            UnreadablePictureError: Ten pictures in a row cannot be read.
+            IndexError: No such image.
+            UnreadableImageError: Ten images in a row cannot be read.
         """
         index, draw = key if isinstance(key, tuple | list) else (key, key)
         if not 0 <= index < len(self):
-            raise IndexError(f'Picture {index} of {len(self)} does not exist.')
-        picture, shown = self._load(int(index), int(draw))
+            raise IndexError(f'Image {index} of {len(self)} does not exist.')
+        image, shown = self._load(int(index), int(draw))
         seed_cpu(hash_seed(self.seed, draw))
-        views = self.views(as_channels(picture, self.channels))
+        views = self.views(as_channels(image, self.channels))
         made = views if isinstance(views, dict) else {'inputs': [views] if isinstance(views, Tensor) else list(views)}
         sample = {
             **made,
@@ -79,11 +79,11 @@ class ImageDataset(Dataset):
         return sample if label is None else {**sample, 'gt_label': label}
 
     def _load(self, index: int, draw: int) -> tuple[Tensor, int]:
-        """A picture and its number: the one asked for, or the first of some chosen by hash that can be read."""
+        """An image and its number: the one asked for, or the first of some chosen by hash that can be read."""
         for attempt in range(_TRIES):
             try:
                 return self.source.load(index), index
-            except UnreadablePictureError as error:
+            except UnreadableImageError as error:
                 last = error
                 index = hash_seed(self.seed, draw, attempt) % len(self)
-        raise UnreadablePictureError(f'{_TRIES} pictures in a row cannot be read; the last: {last}')
+        raise UnreadableImageError(f'{_TRIES} images in a row cannot be read; the last: {last}')

@@ -1,4 +1,4 @@
-"""The first-run data: Fashion-MNIST, 70,000 gray pictures of 28 x 28 pixels in ten classes (MIT licence)."""
+"""The first-run data: Fashion-MNIST, 70,000 gray images of 28 x 28 pixels in ten classes (MIT licence)."""
 
 import shutil
 import socket

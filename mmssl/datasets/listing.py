@@ -1,4 +1,4 @@
-"""The list of a folder's pictures: scanned once, cached, and shared by all processes of a machine.
+"""The list of a folder's images: scanned once, cached, and shared by all processes of a machine.
 
 The cache is one buffer of paths, mapped into memory: 1.28 million of them take a rank or a worker no memory of its own,
 while as many Python strings would be copied into every worker, page by page, as their reference counts move.
@@ -18,7 +18,7 @@ from tempfile import NamedTemporaryFile
 import numpy as np
 from mmengine.logging import print_log
 
-from mmssl.datasets.pictures import EXTENSIONS
+from mmssl.datasets.images import EXTENSIONS
 
 _FORMAT = 'mmssl folder 1'
 _YOUNG = 2_000_000_000  # nanoseconds: the coarsest clock of a file system in use
@@ -53,7 +53,7 @@ class Paths:
 
 @dataclass
 class Listing:
-    """The pictures of a folder.
+    """The images of a folder.
 
     Attributes:
         paths: Relative to the folder, sorted component by component.
@@ -76,7 +76,7 @@ class Listing:
 
 
 def list_folder(root: Path) -> Listing:
-    """The pictures of a folder, from the cache where nothing has changed.
+    """The images of a folder, from the cache where nothing has changed.
 
     Every process may call this. A file lock lets one of a machine scan; the others find its cache. (A lock and not a
     barrier: it falls with the process that holds it, so nobody waits for a dead rank.)
@@ -91,7 +91,7 @@ def list_folder(root: Path) -> Listing:
         root: Folder to search, through links too; names that begin with a dot are left out.
 
     Returns:
-        The sorted list; empty if there are no pictures.
+        The sorted list; empty if there are no images.
     """
     asked, cache = time.time_ns(), _cache_of(root)
     listing = _load(cache, root, asked)
@@ -102,7 +102,7 @@ def list_folder(root: Path) -> Listing:
 
 
 def _scan(root: Path, cache: Path) -> Listing:
-    print_log(f'Looking for pictures in {root} ...', logger='current')
+    print_log(f'Looking for images in {root} ...', logger='current')
     started = time.time_ns()
     scan = _Scan()
     scan.visit(os.fsencode(root), b'', ())
@@ -116,12 +116,12 @@ def _scan(root: Path, cache: Path) -> Listing:
     try:
         return _store(listing, header, cache)
     except OSError as error:
-        print_log(f'The list of pictures is not cached ({error}): set XDG_CACHE_HOME to a place to write.', 'current')
+        print_log(f'The list of images is not cached ({error}): set XDG_CACHE_HOME to a place to write.', 'current')
         return listing
 
 
 class _Scan:
-    """A walk through a folder: the pictures, the stamp of each folder, and how many pictures each first folder has."""
+    """A walk through a folder: the images, the stamp of each folder, and how many images each first folder has."""
 
     def __init__(self) -> None:
         self.found: list[bytes] = []
@@ -147,7 +147,7 @@ class _Scan:
                 self.found.append(prefix + name)
 
     def classes(self) -> tuple[np.ndarray, list[str]]:
-        """First folders as classes, where every picture lies in one and there are two or more."""
+        """First folders as classes, where every image lies in one and there are two or more."""
         counts = [count for _, count in self.tops]
         if len(counts) < 2 or sum(counts) < len(self.found):
             return np.empty(0, np.int32), []
@@ -233,5 +233,5 @@ def _load(cache: Path, root: Path, asked: int) -> Listing | None:
 def _reopen(cache: Path, fingerprint: str) -> Listing:
     listing = _read(cache)[0]
     if listing.fingerprint != fingerprint:
-        raise RuntimeError('The folder of pictures changed while workers were started: start again.')
+        raise RuntimeError('The folder of images changed while workers were started: start again.')
     return listing

@@ -1,4 +1,4 @@
-"""Which pictures, in which order, on which rank."""
+"""Which images, in which order, on which rank."""
 
 from collections.abc import Iterator, Mapping, Sized
 from typing import Any
@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 from mmssl.functional import hash_seed
 from mmssl.registry import DATA_SAMPLERS
 
-Key = tuple[int, int]  # index of the picture, number of the draw
+Key = tuple[int, int]  # index of the image, number of the draw
 _ORDER = 0x0EDE2  # tells the seeds of orders from those of views
 _SWEEP = 0x53EE9  # and that of the order that windows slide over
 
@@ -26,7 +26,7 @@ class DrawSampler(Sampler):
     Args:
         dataset: Its length counts.
         shuffle: Whether the order is a permutation, new in every epoch; else that of the data set.
-        replacement: Whether every place draws anew from all pictures; an epoch still has N places.
+        replacement: Whether every place draws anew from all images; an epoch still has N places.
         seed: Of the run; the Runner gives it.
     """
 
@@ -114,15 +114,15 @@ class ClusterSampler(DrawSampler):
 
 @DATA_SAMPLERS.register_module()
 class SlidingWindowSampler(DrawSampler):
-    """An epoch is a window over one order of the pictures, and the next one lies a stride further.
+    """An epoch is a window over one order of the images, and the next one lies a stride further.
 
-    Pictures come back in the next epochs and then rest, so their rows of a table of classes learn in bursts. At its
-    end the order goes on from its beginning: every picture is in ``window / stride`` epochs of a sweep. The order and
+    Images come back in the next epochs and then rest, so their rows of a table of classes learn in bursts. At its
+    end the order goes on from its beginning: every image is in ``window / stride`` epochs of a sweep. The order and
     the windows follow from seed and epoch, so a resumed run needs nothing saved.
 
     Args:
         dataset: Its length counts.
-        window: Pictures an epoch.
+        window: Images an epoch.
         stride: Places between the beginnings of two windows.
         seed: Of the run; the Runner gives it.
 
@@ -137,7 +137,7 @@ class SlidingWindowSampler(DrawSampler):
         super().__init__(dataset, seed=seed)
         if not 1 <= stride <= window <= len(dataset):
             raise ValueError(
-                f'A window of {window} pictures and a stride of {stride} over {len(dataset)} pictures: set '
+                f'A window of {window} images and a stride of {stride} over {len(dataset)} images: set '
                 f'train_dataloader.sampler.window to {len(dataset)} or less, and stride to the window or less.'
             )
         self.total, self.num_samples, self.stride = len(dataset), window, stride
@@ -192,10 +192,10 @@ class RankBatchSampler(Sampler):
         samples = len(sampler)
         if drop_last and samples < self._global_size:
             works = samples // self.world_size
-            mend = f'train_dataloader.batch_size={works} or less' if works else f'{samples} processes or fewer'
+            fix = f'train_dataloader.batch_size={works} or less' if works else f'{samples} processes or fewer'
             raise ValueError(
                 f'{samples} samples do not fill one batch of {batch_size} on each of {self.world_size} processes: use '
-                f'{mend}, or train_dataloader.batch_sampler.drop_last=False.'
+                f'{fix}, or train_dataloader.batch_sampler.drop_last=False.'
             )
 
     @property

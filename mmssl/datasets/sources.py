@@ -1,4 +1,4 @@
-"""Where pictures come from: a folder, a list file, an array, or a part of one of these."""
+"""Where images come from: a folder, a list file, an array, or a part of one of these."""
 
 import gzip
 import hashlib
@@ -14,21 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmssl.datasets.images import EXTENSIONS, read_image
 from mmssl.datasets.listing import Paths, list_folder
-from mmssl.datasets.pictures import EXTENSIONS, read_picture
 from mmssl.functional import hash_seed
 from mmssl.registry import DATASETS
 
 Array = str | Path | np.ndarray | Tensor
-_PICTURE_TYPES = (np.uint8, np.uint16)
+_IMAGE_TYPES = (np.uint8, np.uint16)
 _NEEDED = 'uint8 or uint16 of shape (N, H, W) or (N, H, W, C)'
 
 
 class ImageSource(ABC):
-    """Numbered pictures, with or without labels.
+    """Numbered images, with or without labels.
 
     Attributes:
-        labels: Class of every picture, int64, shape ``(N,)``, or None.
+        labels: Class of every image, int64, shape ``(N,)``, or None.
         classes: Names of the classes, or None.
         fingerprint: A short text that differs between different data.
     """
@@ -42,29 +42,29 @@ class ImageSource(ABC):
 
     @abstractmethod
     def load(self, index: int) -> Tensor:
-        """A picture, uint8 or uint16, shape ``(C, H, W)``.
+        """An image, uint8 or uint16, shape ``(C, H, W)``.
 
         Args:
             index: From 0 to ``len(self) - 1``.
 
         Raises:
-            UnreadablePictureError: It cannot be decoded.
+            UnreadableImageError: It cannot be decoded.
         """
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """What to call a picture in a message."""
+        """What to call an image in a message."""
 
     def label(self, index: int) -> int | None:
-        """Class of a picture, or None."""
+        """Class of an image, or None."""
         return None if self.labels is None else int(self.labels[index])
 
 
 @DATASETS.register_module()
 class ImageFolder(ImageSource):
-    """All pictures in a folder and the folders below it, sorted.
+    """All images in a folder and the folders below it, sorted.
 
-    The first folder on the way to a picture is its class, where every picture lies in one and there are at least two.
+    The first folder on the way to an image is its class, where every image lies in one and there are at least two.
     The numbering is then torchvision's. Searched once; see :func:`~mmssl.datasets.listing.list_folder` for the cache.
 
     Args:
@@ -72,36 +72,36 @@ class ImageFolder(ImageSource):
         labels: Whether to take the folders for classes.
 
     Raises:
-        ValueError: No folder there, or no pictures in it.
+        ValueError: No folder there, or no images in it.
     """
 
     def __init__(self, root: str | Path, labels: bool = True) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise ValueError(f'There is no folder {root}: give the folder that holds the pictures as root.')
+            raise ValueError(f'There is no folder {root}: give the folder that holds the images as root.')
         self._listing = list_folder(self.root)
         if len(self) == 0:
-            raise ValueError(f'No pictures ({", ".join(EXTENSIONS)}) in {root} or below: give their folder as root.')
+            raise ValueError(f'No images ({", ".join(EXTENSIONS)}) in {root} or below: give their folder as root.')
         self._labelled = labels and bool(self._listing.classes)
 
     def __len__(self) -> int:
         return len(self._listing.paths)
 
     def load(self, index: int) -> Tensor:
-        """Decode a picture, uint8 or uint16, shape ``(C, H, W)``; see :func:`~mmssl.datasets.pictures.read_picture`."""
-        return read_picture(self.root / self.name(index))
+        """Decode an image, uint8 or uint16, shape ``(C, H, W)``; see :func:`~mmssl.datasets.images.read_image`."""
+        return read_image(self.root / self.name(index))
 
     def name(self, index: int) -> str:
-        """Path of a picture below the root."""
+        """Path of an image below the root."""
         return self._listing.paths[index]
 
     def label(self, index: int) -> int | None:
-        """Number of a picture's class, or None."""
+        """Number of an image's class, or None."""
         return int(self._listing.labels[index]) if self._labelled else None
 
     @property
     def labels(self) -> Tensor | None:
-        """Class of every picture, int64, shape ``(N,)``, or None."""
+        """Class of every image, int64, shape ``(N,)``, or None."""
         return torch.from_numpy(self._listing.labels.astype(np.int64)) if self._labelled else None
 
     @property
@@ -117,15 +117,15 @@ class ImageFolder(ImageSource):
 
 @DATASETS.register_module()
 class ImageList(ImageSource):
-    """Pictures named by a text file: a path a line, and after a space its class as a number, on all lines or on none.
+    """Images named by a text file: a path a line, and after a space its class as a number, on all lines or on none.
 
     Args:
         file: The text file, UTF-8. Empty lines do not count, and paths may contain spaces.
         root: Folder the paths start from.
 
     Raises:
-        ValueError: There is no such file, it names no pictures, only some have a class, or its first, middle and last
-            picture are not below the root. (All are not looked for: a single one that is missing is replaced later.)
+        ValueError: There is no such file, it names no images, only some have a class, or its first, middle and last
+            image are not below the root. (All are not looked for: a single one that is missing is replaced later.)
     """
 
     def __init__(self, file: str | Path, root: str | Path = '.') -> None:
@@ -147,8 +147,8 @@ class ImageList(ImageSource):
         return len(self._paths)
 
     def load(self, index: int) -> Tensor:
-        """Decode a picture, uint8 or uint16, shape ``(C, H, W)``; see :func:`~mmssl.datasets.pictures.read_picture`."""
-        return read_picture(self.root / self.name(index))
+        """Decode an image, uint8 or uint16, shape ``(C, H, W)``; see :func:`~mmssl.datasets.images.read_image`."""
+        return read_image(self.root / self.name(index))
 
     def name(self, index: int) -> str:
         """The path as it stands in the file."""
@@ -162,13 +162,13 @@ class ImageList(ImageSource):
 
 @DATASETS.register_module()
 class ArraySource(ImageSource):
-    """Pictures in one array.
+    """Images in one array.
 
     Args:
         images: uint8 or uint16, shape ``(N, H, W)`` or ``(N, H, W, C)``: an array, or a file: ``.npy`` (mapped, not
             loaded), ``.npz`` (its ``images``, or the only array in it) or MNIST's idx format, also gzipped.
         labels: Whole numbers from 0, shape ``(N,)``: an array or a file. Without them, the ``labels`` of a ``.npz`` of
-            pictures are taken.
+            images are taken.
         classes: Names of the classes, in the order of their numbers.
 
     Raises:
@@ -178,7 +178,7 @@ class ArraySource(ImageSource):
     def __init__(self, images: Array, labels: Array | None = None, classes: Sequence[str] | None = None) -> None:
         self._title = Path(images).name if isinstance(images, str | Path) else 'array'
         self.images = _read_array(images, 'images')
-        if self.images.ndim not in (3, 4) or self.images.dtype not in _PICTURE_TYPES or not len(self.images):
+        if self.images.ndim not in (3, 4) or self.images.dtype not in _IMAGE_TYPES or not len(self.images):
             raise ValueError(f'{self._title} is {self.images.dtype} of shape {self.images.shape}; needed is {_NEEDED}.')
         if labels is None and _has_labels(images):
             labels = images
@@ -186,7 +186,7 @@ class ArraySource(ImageSource):
             self.labels = torch.from_numpy(_read_array(labels, 'labels').astype(np.int64))
             if self.labels.shape != (len(self),):
                 given = tuple(self.labels.shape)
-                raise ValueError(f'{len(self)} pictures, but labels of shape {given}: give one label a picture.')
+                raise ValueError(f'{len(self)} images, but labels of shape {given}: give one label an image.')
         self._name_classes(classes)
 
     def _name_classes(self, classes: Sequence[str] | None) -> None:
@@ -199,9 +199,9 @@ class ArraySource(ImageSource):
         return len(self.images)
 
     def load(self, index: int) -> Tensor:
-        """A copy of a picture, uint8 or uint16, shape ``(C, H, W)``."""
-        picture = np.array(self.images[index], self.images.dtype.newbyteorder('='))
-        return torch.from_numpy(picture.reshape(*picture.shape[:2], -1)).permute(2, 0, 1)
+        """A copy of an image, uint8 or uint16, shape ``(C, H, W)``."""
+        image = np.array(self.images[index], self.images.dtype.newbyteorder('='))
+        return torch.from_numpy(image.reshape(*image.shape[:2], -1)).permute(2, 0, 1)
 
     def name(self, index: int) -> str:
         """File and number."""
@@ -209,7 +209,7 @@ class ArraySource(ImageSource):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the shape, of the labels, and of 64 pictures spread over the array."""
+        """Hash of the shape, of the labels, and of 64 images spread over the array."""
         some = np.linspace(0, len(self) - 1, 64).astype(np.int64)
         return hash_arrays(np.array(self.images.shape), self.images[some], self.labels)
 
@@ -220,8 +220,8 @@ class Subset(ImageSource):
 
     Args:
         source: Source or its config.
-        num: How many pictures, drawn by chance without replacement.
-        indices: Which pictures, instead of ``num``.
+        num: How many images, drawn at random without replacement.
+        indices: Which images, instead of ``num``.
         skip: So many of those drawn first are left to another subset of the same seed.
         seed: Of the draw.
 
@@ -239,7 +239,7 @@ class Subset(ImageSource):
     ) -> None:
         self.source = build_source(source)
         if (num is None) == (indices is None):
-            raise ValueError('A subset needs either num, how many pictures, or indices, which ones.')
+            raise ValueError('A subset needs either num, how many images, or indices, which ones.')
         if indices is None:
             generator = torch.Generator().manual_seed(hash_seed(seed))
             indices = torch.randperm(len(self.source), generator=generator)[skip : skip + num].sort().values
@@ -248,26 +248,26 @@ class Subset(ImageSource):
         wanted = max(numbers, default=-1) + 1 if num is None else skip + num
         if wanted > len(self.source) or min(numbers, default=-1) < 0:
             given = len(self.source)
-            raise ValueError(f'{wanted} pictures asked for, but the source has {given}: ask for 1 to {given}.')
+            raise ValueError(f'{wanted} images asked for, but the source has {given}: ask for 1 to {given}.')
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def load(self, index: int) -> Tensor:
-        """A picture of the source, uint8 or uint16, shape ``(C, H, W)``."""
+        """An image of the source, uint8 or uint16, shape ``(C, H, W)``."""
         return self.source.load(int(self.indices[index]))
 
     def name(self, index: int) -> str:
-        """What the source calls the picture."""
+        """What the source calls the image."""
         return self.source.name(int(self.indices[index]))
 
     def label(self, index: int) -> int | None:
-        """Class of a picture, or None."""
+        """Class of an image, or None."""
         return self.source.label(int(self.indices[index]))
 
     @property
     def labels(self) -> Tensor | None:
-        """Class of every picture, int64, shape ``(N,)``, or None."""
+        """Class of every image, int64, shape ``(N,)``, or None."""
         return None if self.source.labels is None else self.source.labels[self.indices]
 
     @property
@@ -283,25 +283,25 @@ class Subset(ImageSource):
 
 @DATASETS.register_module()
 class ListedImages(Subset):
-    """The pictures of class folders that a text file names, in the order of the file; the folders give the classes.
+    """The images of class folders that a text file names, in the order of the file; the folders give the classes.
 
-    The classes and their numbers are those of all folders, also where the list names pictures of some only. For
+    The classes and their numbers are those of all folders, also where the list names images of some only. For
     SimCLR's lists of 1 % and 10 % of ImageNet, ``1percent.txt`` and ``10percent.txt``, which hold file names.
 
     Args:
         source: The folder (:class:`ImageFolder`) or its config.
-        file: The text file, UTF-8: on each line the name of a picture, or its path below the folder where the name
+        file: The text file, UTF-8: on each line the name of an image, or its path below the folder where the name
             occurs in several classes. Empty lines do not count.
 
     Raises:
-        ValueError: The folder has no classes, or the list is missing, empty, ambiguous, or names pictures that are not
+        ValueError: The folder has no classes, or the list is missing, empty, ambiguous, or names images that are not
             there.
     """
 
     def __init__(self, source: ImageSource | dict, file: str | Path) -> None:
         source, wanted = build_source(source), _read_list(file)
         if source.labels is None:
-            raise ValueError(f'{file} is a list for pictures in one folder a class: give such a folder as root.')
+            raise ValueError(f'{file} is a list for images in one folder a class: give such a folder as root.')
         super().__init__(source, indices=_places(source, wanted, file))
 
 
@@ -313,16 +313,16 @@ def build_source(source: ImageSource | dict) -> ImageSource:
 def _read_list(file: str | Path) -> list[str]:
     """The lines of a text file that are not empty, without blanks around them."""
     if not Path(file).is_file():
-        raise ValueError(f'There is no list {file}: give a text file that names one picture a line.')
+        raise ValueError(f'There is no list {file}: give a text file that names one image a line.')
     lines = [line.strip() for line in Path(file).read_text('utf-8').splitlines()]
     entries = [line for line in lines if line]
     if not entries:
-        raise ValueError(f'{file} names no pictures: write one path a line.')
+        raise ValueError(f'{file} names no images: write one path a line.')
     return entries
 
 
 def _places(source: ImageSource, wanted: Sequence[str], file: str | Path) -> list[int]:
-    """Numbers of pictures by their names, or their paths, or refuse those that no or several pictures have."""
+    """Numbers of images by their names, or their paths, or refuse those that no or several images have."""
     paths = [source.name(index) for index in range(len(source))]
     by_path = {path: index for index, path in enumerate(paths)}
     by_name: dict[str, list[int]] = {}
@@ -333,7 +333,7 @@ def _places(source: ImageSource, wanted: Sequence[str], file: str | Path) -> lis
     several = [name for name in found if len(found[name]) > 1]
     if missing:
         raise ValueError(
-            f'{len(missing)} of the {len(wanted)} pictures of {file} are not in the folder, the first is {missing[0]}: '
+            f'{len(missing)} of the {len(wanted)} images of {file} are not in the folder, the first is {missing[0]}: '
             f'give the folder that the list was made for.'
         )
     if several:

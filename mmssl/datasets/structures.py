@@ -18,7 +18,7 @@ class Batch:
         sample_idx: Index of each sample in the data set, int64, shape ``(B,)``.
         draw: Number of this visit in the whole run, int64, shape ``(B,)``.
         gt_label: Class of each sample, int64, shape ``(B,)``; None without labels.
-        boxes: What each view shows of its picture, float, shape ``(V, B, 4)``; None unless a method asks for it.
+        boxes: What each view shows of its image, float, shape ``(V, B, 4)``; None unless a method asks for it.
     """
 
     sample_idx: Tensor
@@ -51,11 +51,11 @@ def collate(samples: list[dict]) -> dict:
         entry as an int64 tensor ``(B,)``.
 
     Raises:
-        ValueError: 8-bit and 16-bit pictures in one batch.
+        ValueError: 8-bit and 16-bit images in one batch.
     """
     views = list(zip(*(sample['inputs'] for sample in samples)))
     if len({view.dtype for view in views[0]}) > 1:
-        raise ValueError('Pictures of 8 and of 16 bits in one batch: convert the data set to one of them.')
+        raise ValueError('Images of 8 and of 16 bits in one batch: convert the data set to one of them.')
     # default_collate stacks into shared memory, where this is a worker
     batch: dict = {'inputs': [default_collate(list(view)) for view in views]}
     if 'boxes' in samples[0]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mmssl.datasets.pictures import UnreadablePictureError, picture_to_tensor
+from mmssl.datasets.images import UnreadableImageError, image_to_tensor
 from mmssl.datasets.sources import ImageSource, hash_arrays
 from mmssl.registry import DATASETS
 
@@ -80,13 +80,13 @@ class TorchvisionSource(ImageSource):
         return self._ends[-1]
 
     def load(self, index: int) -> Tensor:
-        """Decode a picture, uint8, shape ``(3, H, W)``."""
+        """Decode an image, uint8, shape ``(3, H, W)``."""
         place = next(place for place, end in enumerate(self._ends) if index < end)
         part = self.parts[place]
         try:
-            return picture_to_tensor(part[index - (self._ends[place] - len(part))][0])
+            return image_to_tensor(part[index - (self._ends[place] - len(part))][0])
         except (OSError, ValueError, SyntaxError) as error:
-            raise UnreadablePictureError(f'{self.name(index)} cannot be read: {error}') from error
+            raise UnreadableImageError(f'{self.name(index)} cannot be read: {error}') from error
 
     def name(self, index: int) -> str:
         """Set, split and number."""
@@ -112,7 +112,7 @@ def _open(name: str, root: Path, arguments: Mapping[str, Any]) -> Dataset:
 
 
 def _labels(part: Any) -> Sequence[int]:
-    """Class of every picture, without decoding any (torchvision has no common name for them)."""
+    """Class of every image, without decoding any (torchvision has no common name for them)."""
     for place in ('targets', '_labels'):
         if hasattr(part, place):
             return getattr(part, place)

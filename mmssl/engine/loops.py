@@ -26,7 +26,7 @@ class EpochLoop(BaseLoop):
         runner: The runner.
         dataloader: Data loader or its config; with :class:`~mmssl.datasets.RankBatchSampler`.
         max_epochs: Length of the run.
-        max_unreadable: Share of the pictures seen by all ranks that may be unreadable, 0 to 1.
+        max_unreadable: Share of the images seen by all ranks that may be unreadable, 0 to 1.
 
     Attributes:
         stop_training: Set it to end the run after the current iteration.
@@ -150,11 +150,11 @@ class EpochLoop(BaseLoop):
         self._iter += 1
 
     def _agree(self, data_batch: dict) -> None:
-        """Sum over all ranks what each has noticed: unreadable pictures, and signals to stop."""
+        """Sum over all ranks what each has noticed: unreadable images, and signals to stop."""
         bad = data_batch['unreadable']
         for index in bad[bad >= 0].tolist():
             name = self.dataloader.dataset.source.name(index)
-            print_log(f'{name} cannot be read; another picture took its place.', 'current', logging.WARNING)
+            print_log(f'{name} cannot be read; another image took its place.', 'current', logging.WARNING)
         noticed = torch.tensor([len(bad), int((bad >= 0).sum()), int(self._interrupted)])
         seen, unreadable, interrupted = sum_over_ranks(noticed.to(_device(self.runner.model))).tolist()
         self._seen, self._unreadable = self._seen + seen, self._unreadable + unreadable
@@ -163,11 +163,11 @@ class EpochLoop(BaseLoop):
             self._interrupted = self.stop_training = True
 
     def _refuse_too_many_unreadable(self) -> None:
-        # The first 1,000 pictures may hold a few bad ones by chance; one is never a share.
+        # The first 1,000 images may hold a few bad ones at random; one is never a share.
         if self._unreadable > max(self.max_unreadable * max(self._seen, 1000), 1):
             raise ValueError(
-                f'{self._unreadable} of {self._seen} pictures could not be read, more than {self.max_unreadable:.0%}: '
-                f'mend or remove the files named in the log, or set train_cfg.max_unreadable.'
+                f'{self._unreadable} of {self._seen} images could not be read, more than {self.max_unreadable:.0%}: '
+                f'fix or remove the files named in the log, or set train_cfg.max_unreadable.'
             )
 
     def _describe(self, data_batch: dict) -> str:

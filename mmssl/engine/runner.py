@@ -22,14 +22,14 @@ from mmengine.utils import get_object_from_string
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mmssl.datasets import collate
-from mmssl.engine.checkpoint import (
+from mmssl.checkpoint import (
     latest_checkpoint,
     pack_message_hub,
     read_checkpoint,
     unpack_message_hub,
     write_checkpoint,
 )
+from mmssl.datasets import collate
 from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.evaluation import FixedPart
 from mmssl.registry import DATASETS, PARAM_SCHEDULERS, RUNNERS
@@ -74,7 +74,7 @@ class Runner(MMEngineRunner):
         return self.model.module if is_model_wrapper(self.model) else self.model
 
     def fixed_part(self, name: str) -> FixedPart | None:
-        """Pictures that the training is watched by, one object for all hooks that ask.
+        """Images that the training is watched by, one object for all hooks that ask.
 
         Args:
             name: ``'gallery'`` or ``'query'`` of the config's ``evaluation`` section.

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmssl.engine.checkpoint import part_path, read_parts, write_checkpoint
+from mmssl.checkpoint import part_path, read_parts, write_checkpoint
 from mmssl.functional import lengths_on_ranks, rank, shard_of, world_size
 
 
@@ -35,7 +35,7 @@ def restore_rows(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> No
 
     Args:
         model: An algorithm, allocated.
-        checkpoint: From :func:`~mmssl.engine.checkpoint.read_checkpoint`.
+        checkpoint: From :func:`~mmssl.checkpoint.read_checkpoint`.
         path: Where it was read; its parts stand beside it.
 
     Raises:

@@ -1,6 +1,5 @@
 """What a representation is worth, with labels and without."""
 
-from mmssl.evaluation.cache import FeatureCache, pictures_fingerprint, weights_fingerprint
 from mmssl.evaluation.clustering import cluster_agreement, cluster_classes
 from mmssl.evaluation.collapse import collapse_measures, collapse_warning, project_features
 from mmssl.evaluation.evaluate import (
@@ -8,7 +7,7 @@ from mmssl.evaluation.evaluate import (
     NO_QUERY,
     accuracies,
     build_dataset,
-    compare_floors,
+    compare_baselines,
     evaluate,
     headline,
     label_free_measures,
@@ -17,12 +16,10 @@ from mmssl.evaluation.evaluate import (
 from mmssl.evaluation.features import (
     Features,
     RawPixels,
-    eval_mode,
     extract_features,
     extract_views,
     feature_batches,
     joined,
-    random_state_kept,
     raw_pixel_features,
 )
 from mmssl.evaluation.few_labels import draw_per_class, few_labels_probe, mean_and_spread, per_class
@@ -39,6 +36,7 @@ from mmssl.evaluation.linear import (
     sgd_probe,
     top_k_accuracy,
 )
+from mmssl.evaluation.linear_classifier import LinearClassifier, MultiStageClassifier
 from mmssl.evaluation.linear_hook import LinearAccuracyHook
 from mmssl.evaluation.measures import (
     alignment,
@@ -48,7 +46,6 @@ from mmssl.evaluation.measures import (
     retrieval_of_other_view,
     uniformity,
 )
-from mmssl.evaluation.probe import ProbeData, fifth, probe_data, probe_features
 from mmssl.evaluation.svm import average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
     format_results,
@@ -65,11 +62,11 @@ __all__ = [
     'FAST_PROBE',
     'NO_LABELS',
     'NO_QUERY',
-    'FeatureCache',
     'Features',
     'FixedPart',
     'LinearAccuracyHook',
-    'ProbeData',
+    'LinearClassifier',
+    'MultiStageClassifier',
     'RawPixels',
     'accuracies',
     'alignment',
@@ -80,18 +77,16 @@ __all__ = [
     'clusterings',
     'collapse_measures',
     'collapse_warning',
-    'compare_floors',
+    'compare_baselines',
     'count_classes',
     'deviation',
     'draw_per_class',
     'effective_rank',
-    'eval_mode',
     'evaluate',
     'extract_features',
     'extract_views',
     'feature_batches',
     'few_labels_probe',
-    'fifth',
     'fit_logistic',
     'fit_sgd',
     'format_results',
@@ -108,14 +103,10 @@ __all__ = [
     'mean_cosine',
     'nearest_neighbors',
     'per_class',
-    'pictures_fingerprint',
-    'probe_data',
-    'probe_features',
     'probe_with_views',
     'project_features',
     'protocols',
     'prototype_choices',
-    'random_state_kept',
     'raw_pixel_features',
     'result_columns',
     'result_numbers',
@@ -130,5 +121,4 @@ __all__ = [
     'verdict',
     'voc07_low_shot',
     'voc07_svm',
-    'weights_fingerprint',
 ]

@@ -41,7 +41,7 @@ def cluster_agreement(labels: Tensor, clusters: Tensor) -> dict[str, float]:
 
     Returns:
         ``nmi``: normalised mutual information, 0 to 100, over the arithmetic mean of the entropies. ``ari``: adjusted
-        Rand index, 100 for the same partition, about 0 by chance. ``accuracy``: percent of the samples that are right
+        Rand index, 100 for the same partition, about 0 at random. ``accuracy``: percent of the samples that are right
         where every cluster is given a class of its own in the best way.
     """
     truth, found = labels.cpu().numpy(), clusters.cpu().numpy()

@@ -1,24 +1,24 @@
-"""Whether a network has come to say the same of every picture, or uses few directions only."""
+"""Whether a network has come to say the same of every image, or uses few directions only."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from mmssl.evaluation.features import eval_mode
 from mmssl.evaluation.measures import deviation, effective_rank, mean_cosine
 from mmssl.functional import unit
+from mmssl.models.modes import eval_mode
 
 _LEFT = 0.3  # of the spread at the start: sound runs stayed above 0.8 of it, or rose
 _DIRECTIONS = 2.5  # a sound embedding of 30 prototypes came down to 5.5, from 40 in the untrained network
 _CHUNK = 4096
 
 SAME = (
-    'Different pictures have nearly the same {what}: a collapse. What usually helps: a lower learning rate or a longer '
+    'Different images have nearly the same {what}: a collapse. What usually helps: a lower learning rate or a longer '
     'warm-up; where a view is predicted from another, make sure that no gradient reaches the target (stop-gradient, or '
     'a teacher whose momentum is near 1) and that a predictor stands on the other side; where codes or clusters are '
     'learned, balance or centre them (more Sinkhorn iterations, a smaller epsilon, a least cluster size); where '
-    'pictures are contrasted, more negatives or a lower temperature; a weaker weight decay.'
+    'images are contrasted, more negatives or a lower temperature; a weaker weight decay.'
 )
 FEW = (
     'The {what} use few directions only: a collapse of dimensions. What usually helps: stronger augmentation, so that '
@@ -45,14 +45,14 @@ def project_features(model: nn.Module, features: Tensor) -> Tensor | None:
 
 
 def collapse_measures(features: Tensor) -> dict[str, float]:
-    """How far the features of different pictures lie apart.
+    """How far the features of different images lie apart.
 
     Args:
         features: Shape ``(N, D)`` with at least 2 rows.
 
     Returns:
         ``deviation`` and ``mean_cosine`` as in :mod:`mmssl.evaluation.measures`; ``effective_rank`` of the unit
-        features less their mean: of the directions in which pictures differ. RankMe itself also counts the one that
+        features less their mean: of the directions in which images differ. RankMe itself also counts the one that
         all share, which drowns the others in a young network.
     """
     rows = unit(features.double())
@@ -67,12 +67,12 @@ def collapse_warning(now: Mapping[str, float], start: Mapping[str, float], what:
     """A warning in words where features have collapsed.
 
     Untrained networks differ: after a ReLU, all cosines are near 0.9 and the deviation is below 0.3. So both are held
-    against those of the same network at the start; of two pictures, ``1 - cosine`` is half their squared distance. The
-    effective rank is not: it falls in sound runs too, where a method draws pictures together.
+    against those of the same network at the start; of two images, ``1 - cosine`` is half their squared distance. The
+    effective rank is not: it falls in sound runs too, where a method draws images together.
 
     Args:
         now: From :func:`collapse_measures`.
-        start: Of the untrained network, on the same pictures.
+        start: Of the untrained network, on the same images.
         what: What was measured, as the warning calls it.
 
     Returns:
@@ -85,7 +85,7 @@ def collapse_warning(now: Mapping[str, float], start: Mapping[str, float], what:
         return None
     figures = (
         f'Deviation {now["deviation"]:.3f} ({start["deviation"]:.3f} at the start), effective rank '
-        f'{now["effective_rank"]:.1f} ({start["effective_rank"]:.1f}), mean cosine of two pictures '
+        f'{now["effective_rank"]:.1f} ({start["effective_rank"]:.1f}), mean cosine of two images '
         f'{now["mean_cosine"]:.3f} ({start["mean_cosine"]:.3f}).'
     )
     return f'{(SAME if same else FEW).format(what=what)} {figures}'

@@ -1,4 +1,4 @@
-"""Everything an ``evaluation`` section asks for, and the floors to read it against."""
+"""Everything an ``evaluation`` section asks for, and the baselines to read it against."""
 
 import time
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
-from mmssl.evaluation.features import Features, RawPixels, extract_features, extract_views, random_state_kept
+from mmssl.evaluation.features import Features, RawPixels, extract_features, extract_views
 from mmssl.evaluation.knn import knn_accuracy
 from mmssl.evaluation.linear import linear_probe
 from mmssl.evaluation.measures import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
-from mmssl.functional import seed_cpu
+from mmssl.functional import random_state_kept, seed_cpu
 from mmssl.registry import DATASETS, MODELS
 
 NO_LABELS = 'These images have no labels, so no accuracy was measured.'
@@ -58,7 +58,7 @@ def evaluate(model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | d
     return {**result, 'query': len(query), **accuracies(gallery, query, evaluation)}
 
 
-def compare_floors(
+def compare_baselines(
     model: nn.Module, config: Config, name: str = 'pre-trained', pairs: Dataset | dict | None = None
 ) -> list[dict[str, Any]]:
     """Measure a model, the same network untrained, and the bare pixels, all in the same way.
@@ -177,7 +177,7 @@ def _two_views(model: nn.Module, dataset: Dataset, loading: dict[str, int]) -> t
     views = extract_views(model, Subset(dataset, places), **loading)
     if len(views) > 1:
         return views
-    again = Subset(dataset, [(place, place + len(dataset)) for place in places])  # the same pictures in another draw
+    again = Subset(dataset, [(place, place + len(dataset)) for place in places])  # the same images in another draw
     return views + extract_views(model, again, views=1, **loading)
 
 

@@ -1,12 +1,9 @@
 """Features of a data set, in its order, from a network or from the bare pixels."""
 
-import random
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.device import get_device
 from torch import Tensor, nn
@@ -14,7 +11,8 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
 from mmssl.datasets import collate
-from mmssl.functional import gather, rank, sum_over_ranks, world_size
+from mmssl.functional import gather, random_state_kept, rank, sum_over_ranks, world_size
+from mmssl.models.modes import eval_mode
 
 
 @dataclass
@@ -24,7 +22,7 @@ class Features:
     Attributes:
         features: float32 on the CPU, shape ``(N, D)``.
         labels: Classes, shape ``(N,)``; None where the data set has none.
-        indices: Numbers of the samples; the replacement's where a picture could not be read. Shape ``(N,)``.
+        indices: Numbers of the samples; the replacement's where an image could not be read. Shape ``(N,)``.
     """
 
     features: Tensor
@@ -36,9 +34,9 @@ class Features:
 
 
 class RawPixels(nn.Module):
-    """The floor below every network: pixels in a row, from 0 to 1, in the place of an algorithm.
+    """The baseline for every network: pixels in a row, from 0 to 1, in the place of an algorithm.
 
-    Pictures with a side longer than 32 pixels are shrunk to 32 x 32 (with antialiasing), so that a row stays as short
+    Images with a side longer than 32 pixels are shrunk to 32 x 32 (with antialiasing), so that a row stays as short
     as 3,072 numbers for three channels; smaller ones stay as they are.
     """
 
@@ -51,7 +49,7 @@ class RawPixels(nn.Module):
         return {'inputs': [view.to(get_device()) for view in views]}
 
     def extract_feat(self, images: Tensor) -> Tensor:
-        """Flatten pictures of shape ``(B, C, H, W)`` to ``(B, C * H * W)``."""
+        """Flatten images of shape ``(B, C, H, W)`` to ``(B, C * H * W)``."""
         if max(images.shape[-2:]) > self.side:
             images = interpolate(images, size=(self.side, self.side), mode='bilinear', antialias=True)
         return images.flatten(1)
@@ -72,9 +70,9 @@ def extract_features(
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
         dataset: Its samples carry uint8 or uint16 views.
-        batch_size: Pictures a step and rank.
+        batch_size: Images a step and rank.
         num_workers: Loading processes of each rank; 0 loads in this one.
-        forward: Part of the model that gives other features of normalised pictures than ``extract_feat``.
+        forward: Part of the model that gives other features of normalised images than ``extract_feat``.
 
     Returns:
         ``N`` rows in the order of the data set.
@@ -112,39 +110,13 @@ def raw_pixel_features(dataset: Dataset, batch_size: int = 256, num_workers: int
 
     Args:
         dataset: Its samples carry uint8 or uint16 views, all of one size.
-        batch_size: Pictures a step and rank.
+        batch_size: Images a step and rank.
         num_workers: Loading processes of each rank.
 
     Returns:
         ``N`` rows in the order of the data set.
     """
     return extract_features(RawPixels(), dataset, batch_size, num_workers)
-
-
-@contextmanager
-def random_state_kept() -> Iterator[None]:
-    """Leave the CPU generators of torch, NumPy and ``random`` as they were found: loading pictures seeds them, and a
-    data loader draws from them.
-    """
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(states[0])
-        np.random.set_state(states[1])
-        random.setstate(states[2])
-
-
-@contextmanager
-def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Switch to eval mode, and every module back to its own mode afterwards (frozen stages stay in eval mode)."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @torch.no_grad()
@@ -197,10 +169,10 @@ def feature_batches(
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
         dataset: Its samples carry the views.
-        batch_size: Pictures a step and rank.
+        batch_size: Images a step and rank.
         num_workers: Loading processes of each rank.
         views: Number of views.
-        forward: Part of the model that gives other features of normalised pictures than ``extract_feat``.
+        forward: Part of the model that gives other features of normalised images than ``extract_feat``.
         move_statistics: Keep batch norm in training mode, so that its running statistics move while weights do not.
 
     Yields:
@@ -211,7 +183,7 @@ def feature_batches(
         ValueError: The data set is empty.
     """
     if len(dataset) == 0:
-        raise ValueError('Features of a data set without samples: give one with at least one picture.')
+        raise ValueError('Features of a data set without samples: give one with at least one image.')
     shares = [own_share(len(dataset), batch_size, place) for place in range(count_steps(len(dataset), batch_size))]
     batches = DataLoader(dataset, batch_sampler=shares, collate_fn=collate, num_workers=num_workers)
     yield from forward_batches(model, batches, len(dataset), views, forward, move_statistics)

@@ -12,7 +12,7 @@ from mmssl.functional import hash_seed
 
 
 def per_class(labels: Tensor, share: float) -> int:
-    """How many pictures a class make a share of the labels, the same for every class; at least one.
+    """How many images a class make a share of the labels, the same for every class; at least one.
 
     Args:
         labels: Shape ``(N,)``.
@@ -22,7 +22,7 @@ def per_class(labels: Tensor, share: float) -> int:
 
 
 def draw_per_class(labels: Tensor, count: int, seed: int) -> Tensor:
-    """So many samples of every class, drawn by chance without replacement.
+    """So many samples of every class, drawn at random without replacement.
 
     Args:
         labels: Shape ``(N,)``.

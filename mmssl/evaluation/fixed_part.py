@@ -1,4 +1,4 @@
-"""The pictures that a running training is watched by."""
+"""The images that a running training is watched by."""
 
 import copy
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from mmssl.datasets import ImageDataset, Subset, collate
 from mmssl.evaluation.features import Features, count_steps, forward_batches, own_share
 from mmssl.functional import hash_seed, world_size
 
-_HELD = 2**28  # bytes of pictures that a rank keeps in memory
+_HELD = 2**28  # bytes of images that a rank keeps in memory
 _ORDER = 0x0F1D  # tells the seed of the order from those of other draws
 
 
 class FixedPart:
-    """Pictures of a data set in a fixed order by chance; of the first so many, features by a network as it stands.
+    """Images of a data set in a fixed order at random; of the first so many, features by a network as it stands.
 
-    Features are extracted once a step, however many ask for them. The pictures are decoded once, as far as 256 MB a
+    Features are extracted once a step, however many ask for them. The images are decoded once, as far as 256 MB a
     rank hold them (5,000 of 128 pixels). Nothing is drawn from the random generators of a running training.
 
     Args:
         dataset: Stays as it is.
-        batch_size: Pictures a step and rank.
+        batch_size: Images a step and rank.
         num_workers: Loading processes of each rank.
     """
 
@@ -40,25 +40,25 @@ class FixedPart:
 
     @property
     def labelled(self) -> bool:
-        """Whether the pictures have labels."""
+        """Whether the images have labels."""
         return self.dataset.source.labels is not None
 
     def load(self, count: int) -> None:
-        """Decode the first pictures, as far as they are held, so that the first call of ``features`` need not.
+        """Decode the first images, as far as they are held, so that the first call of ``features`` need not.
 
         Args:
-            count: Number of pictures; all where there are fewer.
+            count: Number of images; all where there are fewer.
         """
         for place, _ in enumerate(self._batches(0, count_steps(min(count, len(self.dataset)), self.batch_size))):
             if place not in self._held:
                 return
 
     def features(self, model: nn.Module, count: int, step: int) -> Features:
-        """Features of the first pictures.
+        """Features of the first images.
 
         Args:
             model: A :class:`~mmssl.models.BaseAlgorithm`.
-            count: Number of pictures; all where there are fewer.
+            count: Number of images; all where there are fewer.
             step: Tells one state of the network from another.
 
         Returns:

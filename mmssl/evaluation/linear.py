@@ -1,7 +1,8 @@
 """Linear classification of frozen features: the fast probe.
 
-The papers' protocol, a classifier trained for 90 to 100 epochs of augmented pictures, is
-:class:`~mmssl.models.LinearClassifier` with the configs in ``configs/benchmarks/classification``. Results name theirs.
+The papers' protocol, a classifier trained for 90 to 100 epochs of augmented images, is
+:class:`~mmssl.evaluation.LinearClassifier` with the configs in ``configs/benchmarks/classification``.
+Results name theirs.
 """
 
 import math
@@ -148,7 +149,7 @@ def probe_with_views(
 ) -> dict[str, Any]:
     """The fast probe in the place of a paper's protocol: trained on random views, as that is, but on a few, cached.
 
-    Small pictures lose much to random crops: a classifier trained on plain features is then better than the papers'
+    Small images lose much to random crops: a classifier trained on plain features is then better than the papers'
     protocol, and no measure of it.
 
     Args:
@@ -158,7 +159,7 @@ def probe_with_views(
         gallery: The same images in their evaluation view, in the same order.
         query: The test set in its evaluation view.
         views: Random views an image; the features of all of them are kept in memory.
-        batch_size: Pictures a step and rank.
+        batch_size: Images a step and rank.
         num_workers: Loading processes of each rank.
 
     Returns:
@@ -319,14 +320,14 @@ def count_classes(training: ImageSource, test: ImageSource) -> int:
     """How many classes two sets have together, where both number them alike.
 
     Args:
-        training: The labelled pictures that a classifier learns from.
+        training: The labelled images that a classifier learns from.
         test: Those it is measured on.
 
     Returns:
         The number of classes.
 
     Raises:
-        ValueError: Pictures have no labels, or the two sets name other classes.
+        ValueError: Images have no labels, or the two sets name other classes.
     """
     labels = [source.labels for source in (training, test)]
     if any(found is None for found in labels):

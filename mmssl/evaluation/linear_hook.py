@@ -6,8 +6,9 @@ import torch
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
-from mmssl.evaluation.features import Features, eval_mode, extract_features, share_statistics
+from mmssl.evaluation.features import Features, extract_features, share_statistics
 from mmssl.evaluation.linear import count_classes, mean_class_accuracy
+from mmssl.models.modes import eval_mode
 from mmssl.registry import DATASETS, HOOKS
 
 _ROWS = 4096  # of cached features that are classified at once
@@ -15,7 +16,7 @@ _ROWS = 4096  # of cached features that are classified at once
 
 @HOOKS.register_module()
 class LinearAccuracyHook(Hook):
-    """Accuracy of a :class:`~mmssl.models.LinearClassifier` on the query set after every epoch.
+    """Accuracy of a :class:`~mmssl.evaluation.LinearClassifier` on the query set after every epoch.
 
     Where the backbone is frozen and has one classifier, the features of the query set are computed once, before
     training. The accuracies go into the message hub, one entry an epoch: ``val/linear_top1``, ``val/linear_top5`` and

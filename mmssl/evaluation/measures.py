@@ -1,6 +1,6 @@
 """Measures of a representation that need no labels.
 
-None of them is an accuracy. Read them together, and against the untrained network: a network that maps every picture to
+None of them is an accuracy. Read them together, and against the untrained network: a network that maps every image to
 the same point has a perfect alignment.
 """
 
@@ -15,7 +15,7 @@ from mmssl.evaluation.similarity import grid_cosines, grid_rows
 
 @torch.no_grad()
 def retrieval_of_other_view(first: Tensor, second: Tensor, chunk: int = 4096) -> float:
-    """How often the nearest of all second views (by cosine) belongs to the same picture, in percent.
+    """How often the nearest of all second views (by cosine) belongs to the same image, in percent.
 
     ``100 / N * sum_i [z2_i is nearest to z1_i]``; among ``m`` equally near views the right one counts ``1 / m``.
 
@@ -59,7 +59,7 @@ def effective_rank(features: Tensor) -> float:
 
 @torch.no_grad()
 def alignment(first: Tensor, second: Tensor) -> float:
-    """Mean squared distance between the unit features of two views of a picture: ``mean_i |z1_i - z2_i|^2``.
+    """Mean squared distance between the unit features of two views of an image: ``mean_i |z1_i - z2_i|^2``.
 
     Args:
         first: One view of every sample, shape ``(N, D)``.
@@ -113,7 +113,7 @@ def deviation(features: Tensor) -> float:
 
 @torch.no_grad()
 def mean_cosine(features: Tensor) -> float:
-    """Mean cosine of two different pictures: ``(|sum_i z_i|^2 - N) / (N (N - 1))`` with unit ``z``.
+    """Mean cosine of two different images: ``(|sum_i z_i|^2 - N) / (N (N - 1))`` with unit ``z``.
 
     Args:
         features: Shape ``(N, D)`` with at least 2 rows.

@@ -7,7 +7,7 @@ the powers of ten as an argument). What its numbers depend on:
 
 - features are divided by their length; one machine a class (liblinear's dual, squared hinge, at most 2,000 iterations),
   positives weigh twice as much as negatives;
-- VOC07: the cost of each class has the best average precision (scikit-learn's) in 3-fold cross-validation. A picture in
+- VOC07: the cost of each class has the best average precision (scikit-learn's) in 3-fold cross-validation. An image in
   which all objects of the class are difficult trains as a negative, and is left out of the test;
 - low-shot: 5 draws of k positives and ``(C - 1) k`` negatives a class. The cost, one for each k, is the one with the
   best mean **on the test set**: that is what the published numbers are, and an optimistic choice;
@@ -34,7 +34,7 @@ from mmssl.functional import hash_seed
 COSTS = (*(2.0**-power for power in range(19, 3, -1)), *(10.0**power for power in range(-7, 3)))
 SHOTS = (1, 2, 4, 8, 16, 32, 64, 96)
 LOW_SHOT_COSTS = (0.1, 1.0, 10.0)
-_CHOOSING = 1000  # pictures that the cost of a low-shot machine is chosen on
+_CHOOSING = 1000  # images that the cost of a low-shot machine is chosen on
 PRESENT, ABSENT, IGNORED = 1, 0, -1
 
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -44,12 +44,12 @@ def average_precision(targets: np.ndarray, scores: np.ndarray) -> tuple[float, f
     """Average precision of one class.
 
     Args:
-        targets: Whether each picture shows the class; bool or 0 and 1, shape ``(N,)``.
-        scores: Higher for pictures that should show it, shape ``(N,)``.
+        targets: Whether each image shows the class; bool or 0 and 1, shape ``(N,)``.
+        scores: Higher for images that should show it, shape ``(N,)``.
 
     Returns:
         In percent: the area under the curve made monotonous, and the mean of that curve at recalls 0, 0.1, ..., 1. Both
-        NaN where no picture shows the class.
+        NaN where no image shows the class.
     """
     order = np.argsort(-scores, kind='stable')
     hits = np.asarray(targets, dtype=bool)[order]
@@ -156,10 +156,10 @@ def low_shot_svm(
     costs: Sequence[float] = LOW_SHOT_COSTS,
     seed: int = 0,
 ) -> dict[int, dict[str, Any]]:
-    """Accuracy with k labelled pictures a class: machines that each tell one class from the others, the highest wins.
+    """Accuracy with k labelled images a class: machines that each tell one class from the others, the highest wins.
 
-    Not the VOC07 protocol: pictures have one class each, and the cost of each k is chosen with the first draw on up to
-    1,000 training pictures that are in no draw, or, where there are none, is the middle one.
+    Not the VOC07 protocol: images have one class each, and the cost of each k is chosen with the first draw on up to
+    1,000 training images that are in no draw, or, where there are none, is the middle one.
 
     Args:
         train: Shape ``(N, D)``.
@@ -179,7 +179,7 @@ def low_shot_svm(
     """
     classes, sizes = train_labels.unique(return_counts=True)
     if len(classes) < 2:
-        raise ValueError('One class alone: a low-shot SVM needs pictures of two or more classes.')
+        raise ValueError('One class alone: a low-shot SVM needs images of two or more classes.')
     wanted = [k for k in sorted(set(shots)) if k <= int(sizes.min())]
     parts = {k: [draw_per_class(train_labels, k, seed + draw) for draw in range(draws)] for k in wanted}
     spare = _spare(len(train), [part for several in parts.values() for part in several], seed)
@@ -205,10 +205,10 @@ def _machine(cost: float) -> LinearSVC:
 def _fit_class(
     rows: np.ndarray, present: np.ndarray, others: np.ndarray, costs: Sequence[float], folds: int
 ) -> tuple[float, np.ndarray]:
-    """The cost of one class that cross-validation chooses, and the scores of the test pictures."""
+    """The cost of one class that cross-validation chooses, and the scores of the test images."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', ConvergenceWarning)
-        # A fold in which every picture shows the class has the same precision at every cost.
+        # A fold in which every image shows the class has the same precision at every cost.
         warnings.filterwarnings('ignore', 'The least populated class', UserWarning)
         validated = [
             cross_val_score(_machine(cost), rows, present, cv=folds, scoring='average_precision').mean()
@@ -293,7 +293,7 @@ def _check_targets(train_targets: Tensor, test_targets: Tensor, folds: int) -> N
     tested = int((test_targets == PRESENT).sum(0).min())
     if fewest < folds or without < 2 or tested < 1:
         raise ValueError(
-            f'Of a class, {fewest} pictures of the training set and {tested} of the test set show it, and {without} of '
+            f'Of a class, {fewest} images of the training set and {tested} of the test set show it, and {without} of '
             f'the training set do not; needed are {folds}, 1 and 2. Give larger splits, or leave the class out.'
         )
 

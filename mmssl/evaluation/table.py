@@ -103,24 +103,24 @@ def protocols(result: Mapping[str, Any]) -> list[str]:
     if 'sgd' not in result:
         return [sentences[0], f'{sentences[1]}; L2 {result["linear"]["l2"]:g}']
     draws, clusters = len(next(iter(result['few_labels'].values()))['top1']), result['clusters']['clusters']
-    counts = ', '.join(f'{part["images"]} pictures at {share}' for share, part in result['few_labels'].items())
+    counts = ', '.join(f'{part["images"]} images at {share}' for share, part in result['few_labels'].items())
     return [
         *sentences,
         f'linear by SGD: {result["sgd"]["protocol"]}',
         f'part of the labels: the same number of every class ({counts}), the linear probe on them; mean and deviation '
         f'of {draws} draws',
-        f'SVM: so many labelled pictures of every class, one linear SVM a class; mean and deviation of {draws} draws; '
-        'the cost of each number chosen on training pictures in no draw',
-        f'clusters: k-means of the unit features of the test pictures into {clusters} clusters, as many as classes, '
+        f'SVM: so many labelled images of every class, one linear SVM a class; mean and deviation of {draws} draws; '
+        'the cost of each number chosen on training images in no draw',
+        f'clusters: k-means of the unit features of the test images into {clusters} clusters, as many as classes, '
         'without labels; accuracy: with every cluster given the class that fits best',
     ]
 
 
 def verdict(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How a trained network stands against the floors, in plain sentences.
+    """How a trained network stands against the baselines, in plain sentences.
 
     Args:
-        rows: From :func:`~mmssl.evaluation.compare_floors`: raw pixels, untrained, trained.
+        rows: From :func:`~mmssl.evaluation.compare_baselines`: raw pixels, untrained, trained.
 
     Returns:
         Sentences; where there are no labels, they say so and compare the retrieval of the other view.

@@ -8,26 +8,26 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mmssl.evaluation.collapse import project_features
-from mmssl.evaluation.features import eval_mode
+from mmssl.models.modes import eval_mode
 
 _SIZES = {'quarter': 0.25, 'half': 0.5, 'equal': 1.0, 'double': 2.0, 'fourfold': 4.0, 'more': math.inf}
 _CHUNK = 4096
 
 ONE = (
-    '{largest:.0%} of the pictures are in one of {count} {name}: a collapse. What usually helps: balance the '
-    'assignments (more Sinkhorn iterations, a smaller epsilon, a queue, a larger least size of clusters or its ratio); '
+    '{largest:.0%} of the images are in one of {count} {name}: a collapse. What usually helps: balance the '
+    'assignments (more Sinkhorn iterations, a smaller epsilon, a queue, a larger minimum cluster size or ratio); '
     'a lower learning rate; keep the prototypes still for longer at the start; fewer clusters.'
 )
 DEAD = (
-    '{dead:.0%} of {count} {name} hold no picture. What usually helps: fewer of them ({fewer} would be in use); more '
-    'even assignments (more Sinkhorn iterations, a smaller epsilon, a longer queue); a larger least size of clusters, '
+    '{dead:.0%} of {count} {name} hold no image. What usually helps: fewer of them ({fewer} would be in use); more '
+    'even assignments (more Sinkhorn iterations, a smaller epsilon, a longer queue); a larger minimum cluster size, '
     'so that empty ones get a part of the largest.'
 )
 
 
 @torch.no_grad()
 def prototype_choices(model: nn.Module, features: Tensor) -> tuple[Tensor, int]:
-    """Which prototype each picture chooses first.
+    """Which prototype each image chooses first.
 
     Args:
         model: An algorithm with ``neck`` and ``prototypes``; runs in eval mode.
@@ -44,15 +44,15 @@ def prototype_choices(model: nn.Module, features: Tensor) -> tuple[Tensor, int]:
 
 
 def clusterings(model: nn.Module, features: Callable[[], Tensor]) -> dict[str, tuple[Tensor, int]]:
-    """Where pictures belong, in every clustering that a method keeps.
+    """Where images belong, in every clustering that a method keeps.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`.
-        features: Gives what the backbone makes of some pictures, ``(N, D)``; only called where there are prototypes.
+        features: Gives what the backbone makes of some images, ``(N, D)``; only called where there are prototypes.
 
     Returns:
-        By name, the cluster of each picture, int64, -1 for none yet, and the number of clusters: ``'prototypes'`` for
-        the pictures of ``features``; for the whole training set those of memories, by the names of these.
+        By name, the cluster of each image, int64, -1 for none yet, and the number of clusters: ``'prototypes'`` for
+        the images of ``features``; for the whole training set those of memories, by the names of these.
     """
     found = {
         name: (memory.labels.long(), memory.num_clusters)
@@ -68,14 +68,14 @@ def usage(labels: Tensor, count: int) -> dict[str, float]:
     """How evenly clusters are used.
 
     Args:
-        labels: Cluster of each picture, int64, -1 for none, shape ``(N,)``; not all -1.
+        labels: Cluster of each image, int64, -1 for none, shape ``(N,)``; not all -1.
         count: Number of clusters K.
 
     Returns:
         ``entropy`` of the shares, over ``log K``: 1 for equal use, 0 for one cluster with everything. ``largest``, its
-        share of the pictures. ``dead``, the share of the clusters without a picture. The histogram of the sizes: the
+        share of the images. ``dead``, the share of the clusters without an image. The histogram of the sizes: the
         share of the clusters with up to a ``quarter``, a ``half``, once (``equal``), twice (``double``) and four times
-        (``fourfold``) as many pictures as equal use gives (each without those before), and with ``more``.
+        (``fourfold``) as many images as equal use gives (each without those before), and with ``more``.
     """
     counts = labels[labels >= 0].bincount(minlength=count)
     shares = counts.double() / counts.sum()
@@ -91,15 +91,15 @@ def usage(labels: Tensor, count: int) -> dict[str, float]:
     }
 
 
-def usage_warning(found: dict[str, float], pictures: int, count: int, name: str = 'clusters') -> str | None:
+def usage_warning(found: dict[str, float], images: int, count: int, name: str = 'clusters') -> str | None:
     """A warning in words where nearly everything is in one cluster, or many clusters are dead.
 
-    By chance some are empty: of K clusters ``exp(-N / K)`` where N pictures choose evenly. Of the others, three
+    By chance some are empty: of K clusters ``exp(-N / K)`` where N images choose evenly. Of the others, three
     quarters may be.
 
     Args:
         found: From :func:`usage`.
-        pictures: Number of pictures N.
+        images: Number of images N.
         count: Number of clusters K.
         name: What they are called.
 
@@ -108,7 +108,7 @@ def usage_warning(found: dict[str, float], pictures: int, count: int, name: str 
     """
     if count > 1 and found['largest'] > 0.5 + 0.5 / count:
         return ONE.format(largest=found['largest'], count=count, name=name)
-    chance = math.exp(-pictures / count)
+    chance = math.exp(-images / count)
     if found['dead'] > (3 + chance) / 4:
         return DEAD.format(dead=found['dead'], count=count, name=name, fewer=round((1 - found['dead']) * count))
     return None

@@ -14,7 +14,7 @@ from mmssl.export.export import (
     verify_export,
 )
 from mmssl.export.plain import OPENMMLAB, TARGETS, Architecture, architecture_of, loading_code, plain_network
-from mmssl.export.weights import (
+from mmssl.weights import (
     LAYOUTS,
     Match,
     behind,

@@ -9,7 +9,7 @@ from torch import nn
 
 from mmssl.export.export import rebuilt_backbone
 from mmssl.export.plain import architecture_of
-from mmssl.export.weights import LAYOUTS, Match, behind, match_keys, read_weights, resnet_prefix, write_weights
+from mmssl.weights import LAYOUTS, Match, behind, match_keys, read_weights, resnet_prefix, write_weights
 
 _BACKBONE = re.compile(r'(conv1|bn1|layer[1-4])\.')
 

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
-from mmssl.evaluation.features import eval_mode
 from mmssl.export.plain import OPENMMLAB, Architecture, Target, architecture_of, loading_code, plain_network
-from mmssl.export.weights import behind, load_backbone, read_weights, write_weights
+from mmssl.models.backbones.resnet import ARCHITECTURES, ResNet
+from mmssl.models.modes import eval_mode
+from mmssl.models.necks.fpn import FPN
 from mmssl.version import __version__
+from mmssl.weights import behind, load_backbone, read_weights, write_weights
 
 _BACKBONE, _PYRAMID, _NECK = 'backbone.', 'pyramid.', 'neck.'
 
@@ -27,7 +29,7 @@ class ExportCheck:
     Attributes:
         matched: Keys of the plain classes that the file filled.
         total: Keys of the plain classes.
-        max_difference: Largest difference between their features and the original's on the same picture.
+        max_difference: Largest difference between their features and the original's on the same image.
     """
 
     matched: int
@@ -37,7 +39,7 @@ class ExportCheck:
     def __str__(self) -> str:
         return (
             f'{self.matched} of {self.total} keys matched; largest difference between the features of the same '
-            f'picture: {self.max_difference:g}'
+            f'image: {self.max_difference:g}'
         )
 
 
@@ -130,7 +132,7 @@ def verify_export(
         path: The exported file.
         backbone: The original; its ``forward`` gives a tuple of feature maps.
         target: The package.
-        image: A normalised picture, shape ``(1, C, H, W)``; noise of 64 x 64 by default.
+        image: A normalised image, shape ``(1, C, H, W)``; noise of 64 x 64 by default.
         pyramid: The original :class:`~mmssl.models.FPN`, where the file holds one.
 
     Returns:
@@ -207,8 +209,6 @@ def empty_backbone(architecture: Architecture) -> nn.Module:
     Raises:
         ValueError: Of a depth that mmssl does not build.
     """
-    from mmssl.models.backbones.resnet import ARCHITECTURES, ResNet
-
     found = architecture
     depths = {(layers, block is Bottleneck): depth for depth, (block, layers) in ARCHITECTURES.items()}
     if (found.blocks, found.bottleneck) not in depths:
@@ -219,8 +219,6 @@ def empty_backbone(architecture: Architecture) -> nn.Module:
 
 def rebuilt_pyramid(source: str | Path | Mapping[str, Tensor]) -> nn.Module | None:
     """The feature pyramid of a checkpoint, built from nothing but its weights; None where it has none."""
-    from mmssl.models.necks.fpn import FPN
-
     weights = pyramid_weights(source)
     if not weights:
         return None

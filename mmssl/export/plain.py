@@ -31,7 +31,7 @@ class Architecture:
     Attributes:
         blocks: Number of blocks of each of the four stages.
         bottleneck: Whether the blocks are bottlenecks (three convolutions) or basic blocks (two).
-        in_channels: Channels of the pictures.
+        in_channels: Channels of the images.
         base_channels: Width of the first stage; 64 in torchvision's ResNets.
         stem: ``'imagenet'`` (7x7 with stride 2, then max-pooling) or ``'small'`` (3x3 with stride 1 and no pooling).
     """
@@ -72,7 +72,7 @@ def architecture_of(state_dict: Mapping[str, Tensor]) -> Architecture:
 def plain_network(architecture: Architecture, target: Target) -> nn.Module:
     """Build the plain class of a target, without classifier.
 
-    torchvision's and timm's classes turn ``(B, C, H, W)`` pictures into ``(B, D)`` features, those of MMDetection and
+    torchvision's and timm's classes turn ``(B, C, H, W)`` images into ``(B, D)`` features, those of MMDetection and
     MMSegmentation into a tuple of four maps. Where the constructor has no argument for something (channels and stem in
     torchvision), that part is replaced.
 
@@ -144,9 +144,7 @@ def mm_settings(architecture: Architecture, target: Target) -> dict[str, Any]:
     """
     depth = _MM_DEPTHS.get((architecture.blocks, architecture.bottleneck))
     if depth is None or architecture.stem == 'small':
-        found = (
-            'a stem for small pictures' if architecture.stem == 'small' else f'stages of {architecture.blocks} blocks'
-        )
+        found = 'a stem for small images' if architecture.stem == 'small' else f'stages of {architecture.blocks} blocks'
         raise ValueError(
             f"{OPENMMLAB[target]}'s ResNet has depths {', '.join(map(str, _MM_DEPTHS.values()))} and a 7x7 stem, this "
             f"backbone {found}: pre-train one with such a depth and stem='imagenet', or export it with target "

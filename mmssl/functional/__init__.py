@@ -53,7 +53,7 @@ from mmssl.functional.pixels import (
     propagate_pixels,
 )
 from mmssl.functional.precision import in_float32
-from mmssl.functional.randomness import hash_draws, hash_places, hash_seed, seed_cpu
+from mmssl.functional.randomness import hash_draws, hash_places, hash_seed, random_state_kept, seed_cpu
 from mmssl.functional.shuffle import Shuffle
 from mmssl.functional.sinkhorn import sinkhorn
 from mmssl.functional.swapped_prediction import swapped_prediction
@@ -111,6 +111,7 @@ __all__ = [
     'propagate_pixels',
     'propagation_loss',
     'propagation_loss_of_the_paper',
+    'random_state_kept',
     'rank',
     'reached_set',
     'row_scores',

@@ -33,7 +33,7 @@ def dual_ascent(duals: Tensor, labels: Tensor, rate: float, ratio: float) -> Ten
         duals: Shape ``(K,)``.
         labels: What a batch was assigned to, shape ``(B,)``.
         rate: Of the ascent.
-        ratio: Least size of a cluster, as a share of ``N / K``; 1 asks for equal sizes, and bonuses may then become
+        ratio: Minimum size of a cluster, as a share of ``N / K``; 1 asks for equal sizes, and bonuses may then become
             negative.
 
     Returns:

@@ -50,7 +50,7 @@ def arc_margin(cosines: Tensor, margin: float) -> Tensor:
 
 
 def draw_members(members: Tensor, counts: Tensor, draws: Tensor, seed: int) -> Tensor:
-    """One member of each sample's cluster by chance; it may be the sample itself.
+    """One member of each sample's cluster at random; it may be the sample itself.
 
     Args:
         members: From :func:`~mmssl.functional.cluster_members`, shape ``(B, M)``.
@@ -65,13 +65,13 @@ def draw_members(members: Tensor, counts: Tensor, draws: Tensor, seed: int) -> T
 
 
 def draw_others(members: Tensor, counts: Tensor, num_samples: int, luck: Tensor) -> Tensor:
-    """Samples of other clusters by chance, all equally likely, without a try that fails.
+    """Samples of other clusters at random, all equally likely, without a try that fails.
 
     Args:
         members: Numbers of each sample's own cluster, ascending, filled up with ``num_samples``, shape ``(B, M)``.
         counts: How many of them there are, each below ``num_samples``, shape ``(B,)``.
         num_samples: Number of all samples N.
-        luck: Whole numbers by chance, shape ``(B, K)``.
+        luck: Whole numbers at random, shape ``(B, K)``.
 
     Returns:
         Sample numbers, int64, shape ``(B, K)``.
@@ -83,13 +83,13 @@ def draw_others(members: Tensor, counts: Tensor, num_samples: int, luck: Tensor)
 
 
 def draw_from_pool(pool: Tensor, own: Tensor, count: int, luck: Tensor) -> Tensor:
-    """Samples of other clusters by chance out of a pool; none twice while there are enough.
+    """Samples of other clusters at random out of a pool; none twice while there are enough.
 
     Args:
         pool: Sample numbers, int64, shape ``(B, P)``.
         own: Which of them are of the sample's own cluster, not all of a row, bool, shape ``(B, P)``.
         count: How many to draw.
-        luck: A whole number by chance for each, shape ``(B, P)``; the smallest are drawn.
+        luck: A whole number at random for each, shape ``(B, P)``; the smallest are drawn.
 
     Returns:
         Sample numbers, int64, shape ``(B, count)``.

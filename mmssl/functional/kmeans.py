@@ -94,7 +94,7 @@ def fill_empty(features: Tensor, labels: Tensor, num_clusters: int, seed: int = 
         features: Shape ``(N, D)``, with N at least the number of clusters.
         labels: Cluster of each row, int64, shape ``(N,)``.
         num_clusters: Number of clusters.
-        seed: Of halves by chance, where the members of a cluster are all alike.
+        seed: Of halves at random, where the members of a cluster are all alike.
 
     Returns:
         Labels in which every cluster occurs.
@@ -112,14 +112,14 @@ def largest(counts: Tensor) -> int:
 
 
 def split_in_two(rows: Tensor, seed: int = 0) -> Tensor:
-    """Two halves of a cluster by 2-means; by chance where that leaves one empty.
+    """Two halves of a cluster by 2-means; at random where that leaves one empty.
 
     The work is done by one thread on the CPU: several would add up in the order in which they end, and the ranks must
     find the same halves.
 
     Args:
         rows: Two or more, shape ``(N, D)``.
-        seed: Of the halves by chance.
+        seed: Of the halves at random.
 
     Returns:
         bool, shape ``(N,)``: the rows of the second half, neither none nor all of them.

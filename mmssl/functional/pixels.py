@@ -7,19 +7,19 @@ from torch.nn.functional import normalize
 from mmssl.functional.contrast import info_nce
 from mmssl.functional.precision import in_float32
 
-_LITTLE = 1e-6  # of the reference code: it keeps a picture without common pixels from dividing by zero
+_LITTLE = 1e-6  # of the reference code: it keeps an image without common pixels from dividing by zero
 
 
 @in_float32
 def pixel_positive_mask(boxes_a: Tensor, boxes_b: Tensor, size: tuple[int, int], threshold: float) -> Tensor:
-    """Which pixels of two feature maps are close to each other in the picture they were cropped from.
+    """Which pixels of two feature maps are close to each other in the image they were cropped from.
 
     Two pixels are a positive pair where the distance of their centres is below ``threshold`` times the longer of the
-    diagonals of a pixel of either view. Distances are in shares of the picture's width and height, so they are not
-    those of the picture where it is not square.
+    diagonals of a pixel of either view. Distances are in shares of the image's width and height, so they are not
+    those of the image where it is not square.
 
     Args:
-        boxes_a: What the first view shows: x0, y0, x1, y1 in shares of the picture, x0 > x1 where the view was
+        boxes_a: What the first view shows: x0, y0, x1, y1 in shares of the image, x0 > x1 where the view was
             flipped; float32 or float64, shape ``(B, 4)``.
         boxes_b: What the second view shows, shape ``(B, 4)``.
         size: Height and width of the feature maps.
@@ -37,7 +37,7 @@ def pixel_positive_mask(boxes_a: Tensor, boxes_b: Tensor, size: tuple[int, int],
 
 
 def _pixels(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Centres of the pixels ``(B, H * W, 2)`` and the diagonal of one ``(B,)``, in shares of the picture."""
+    """Centres of the pixels ``(B, H * W, 2)`` and the diagonal of one ``(B,)``, in shares of the image."""
     height, width = size
     steps = (boxes[:, 2:] - boxes[:, :2]) / boxes.new_tensor([width, height])  # (B, 2), below 0 where flipped
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
@@ -71,9 +71,9 @@ def propagate_pixels(features: Tensor, values: Tensor, sharpness: float = 2.0) -
 
 @in_float32
 def pixel_to_propagation(queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-    """Mean cosine of the positive pairs of pixels of each picture, times -2.
+    """Mean cosine of the positive pairs of pixels of each image, times -2.
 
-    A picture whose views have no pixel in common adds 0, and counts in the mean.
+    An image whose views have no pixel in common adds 0, and counts in the mean.
 
     Args:
         queries: Propagated pixels of one view, shape ``(B, D, H, W)``.
@@ -81,7 +81,7 @@ def pixel_to_propagation(queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
         mask: From :func:`pixel_positive_mask`.
 
     Returns:
-        Scalar, -2 to 0: the mean over the pictures.
+        Scalar, -2 to 0: the mean over the images.
 
     Source: PixPro, eq. 6 (Xie et al., CVPR 2021); the factor 2 is the released code's.
     """
@@ -93,7 +93,7 @@ def pixel_to_propagation(queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
 def pixel_contrast(queries: Tensor, keys: Tensor, mask: Tensor, temperature: float = 0.3) -> Tensor:
     """PixContrast: a pixel tells its positives from all other pixels of the other view.
 
-    Pixels without a positive are left out; a picture without any adds 0, and counts in the mean.
+    Pixels without a positive are left out; an image without any adds 0, and counts in the mean.
 
     Args:
         queries: Pixels of one view, shape ``(B, D, H, W)``.
@@ -102,7 +102,7 @@ def pixel_contrast(queries: Tensor, keys: Tensor, mask: Tensor, temperature: flo
         temperature: Divides the cosines.
 
     Returns:
-        Scalar: the mean over the pictures of the mean over their pixels that have a positive.
+        Scalar: the mean over the images of the mean over their pixels that have a positive.
 
     Source: PixPro, eq. 2 (Xie et al., CVPR 2021); no code was released.
     """
@@ -147,7 +147,7 @@ def dense_contrast(queries: Tensor, keys: Tensor, places: Tensor, negatives: Ten
         temperature: Divides the cosines.
 
     Returns:
-        Scalar: the mean over all pixels of all pictures.
+        Scalar: the mean over all pixels of all images.
 
     Source: DenseCL, eq. 2 (Wang et al., CVPR 2021).
     """

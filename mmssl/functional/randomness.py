@@ -1,6 +1,8 @@
 """Seeds as a function of what is drawn for, so that nothing random needs to be saved."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -32,7 +34,7 @@ def hash_seed(*keys: int) -> int:
 
 
 def hash_draws(seed: int, draws: Tensor, count: int) -> Tensor:
-    """Numbers by chance for each draw, on its device: :func:`hash_seed` of ``(seed, draw, place)``.
+    """Numbers at random for each draw, on its device: :func:`hash_seed` of ``(seed, draw, place)``.
 
     Args:
         seed: Of the run and the purpose.
@@ -46,7 +48,7 @@ def hash_draws(seed: int, draws: Tensor, count: int) -> Tensor:
 
 
 def hash_places(seed: int, draws: Tensor, places: Tensor) -> Tensor:
-    """Numbers by chance for given places of each draw, on its device: :func:`hash_seed` of ``(seed, draw, place)``.
+    """Numbers at random for given places of each draw, on its device: :func:`hash_seed` of ``(seed, draw, place)``.
 
     Args:
         seed: Of the run and the purpose.
@@ -88,3 +90,17 @@ def seed_cpu(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Leave the CPU generators of torch, NumPy and ``random`` as they were found: loading images seeds them, and a
+    data loader draws from them.
+    """
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])

@@ -10,7 +10,7 @@ _ORDER = 0x5B0F  # tells the seeds of this order from those of views
 
 
 class Shuffle:
-    """An order of the rows of all ranks, by chance, the same on every rank; and the way back.
+    """An order of the rows of all ranks, at random, the same on every rank; and the way back.
 
     Args:
         seed: Of the run.

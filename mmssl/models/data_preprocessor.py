@@ -15,7 +15,7 @@ class DataPreprocessor(BaseDataPreprocessor):
     """Move a batch to the device, convert it to floats and normalise each channel there.
 
     Args:
-        mean: A number a channel, in the units of the pictures (0 to 255, or 0 to 65535 for 16-bit ones).
+        mean: A number a channel, in the units of the images (0 to 255, or 0 to 65535 for 16-bit ones).
         std: A number a channel, in the same units.
         non_blocking: Whether to copy to the device asynchronously (pays with pinned memory).
     """
@@ -45,7 +45,7 @@ class DataPreprocessor(BaseDataPreprocessor):
             ``inputs``, a list of float tensors, and ``batch``, the :class:`~mmssl.datasets.Batch`.
 
         Raises:
-            ValueError: The pictures have another number of channels than ``mean``.
+            ValueError: The images have another number of channels than ``mean``.
         """
         data = self.cast_data(data)
         inputs = [self._normalise(view) for view in data['inputs']]
@@ -56,7 +56,7 @@ class DataPreprocessor(BaseDataPreprocessor):
         channels = self.mean.shape[1]
         if view.shape[1] != channels:
             raise ValueError(
-                f'Pictures have {view.shape[1]} channels, but data_preprocessor.mean has {channels}. Set channels= of '
+                f'Images have {view.shape[1]} channels, but data_preprocessor.mean has {channels}. Set channels= of '
                 f'the data set to {channels}, or give model.data_preprocessor a mean and std for {view.shape[1]}.'
             )
         # Channels last, as the Runner lays out the weights: convolutions on CPUs run 1.4 to 2 times as fast.

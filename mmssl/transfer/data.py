@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmssl.command_line import moved
+from mmssl.files import rebase_paths
 
 # What tools/dataset_tools/prepare.py makes, by what stands in the paths of a data set.
 _PREPARED = {'VOC20': 'voc', 'SegmentationClass': 'voc', 'train2017': 'coco', 'val2017': 'coco', 'gtFine': 'cityscapes'}
@@ -14,7 +14,7 @@ _TRAIN_IDS = '*_gtFine_labelTrainIds.png'
 
 
 def check_data(*dataloaders: Mapping[str, Any]) -> None:
-    """Refuse a config whose files of annotations or folders of pictures are not there.
+    """Refuse a config whose files of annotations or folders of images are not there.
 
     Args:
         dataloaders: Configs of MMDetection's or MMSegmentation's loaders.
@@ -40,7 +40,7 @@ def move_data(cfg: Config, root: str) -> None:
     """
     dataset = next(_innermost(cfg.train_dataloader['dataset']))
     names = [f'{split}_{kind}' for split in ('train', 'val', 'test') for kind in ('dataloader', 'evaluator')]
-    parts = {name: moved(cfg[name].to_dict(), dataset['data_root'], root) for name in names if cfg.get(name)}
+    parts = {name: rebase_paths(cfg[name].to_dict(), dataset['data_root'], root) for name in names if cfg.get(name)}
     cfg.merge_from_dict(parts, allow_list_keys=False)
 
 

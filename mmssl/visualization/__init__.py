@@ -1,14 +1,14 @@
-"""Pictures of a run, and one HTML file that holds them all."""
+"""Images of a run, and one HTML file that holds them all."""
 
 from mmssl.visualization.charts import lines_figure, save_figure
 from mmssl.visualization.html import Section, Tile, write_report
-from mmssl.visualization.picture_sections import (
+from mmssl.visualization.image_sections import (
     activation_section,
     gallery_section,
     neighbors_section,
     views_section,
 )
-from mmssl.visualization.pictures import to_picture
+from mmssl.visualization.images import to_image
 from mmssl.visualization.records import describe_command, environment, read_scalars
 from mmssl.visualization.run_report import report_run
 from mmssl.visualization.sections import (
@@ -47,7 +47,7 @@ __all__ = [
     'results_section',
     'save_figure',
     'stages_section',
-    'to_picture',
+    'to_image',
     'training_section',
     'views_section',
     'write_report',

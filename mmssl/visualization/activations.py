@@ -1,4 +1,4 @@
-"""Where in a picture a backbone finds something."""
+"""Where in an image a backbone finds something."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmssl.datasets import collate
-from mmssl.evaluation import eval_mode
+from mmssl.models.modes import eval_mode
 
 
 @torch.no_grad()
@@ -23,7 +23,7 @@ def activation_maps(model: nn.Module, samples: Sequence[dict]) -> Tensor:
         samples: Of a data set, all of one size.
 
     Returns:
-        0 (weakest in the picture) to 1 (strongest), shape ``(B, H', W')``.
+        0 (weakest in the image) to 1 (strongest), shape ``(B, H', W')``.
 
     Raises:
         ValueError: The features are neither a map nor a square of tokens.
@@ -46,7 +46,7 @@ def attention_maps(model: nn.Module, samples: Sequence[dict]) -> Tensor:
         samples: Of a data set, all of one size, square.
 
     Returns:
-        0 (least in the picture) to 1 (most), shape ``(B, H', W')``.
+        0 (least in the image) to 1 (most), shape ``(B, H', W')``.
 
     Raises:
         ValueError: The backbone has no attention of all patches to all.
@@ -100,21 +100,21 @@ def _square(tokens: Tensor) -> Tensor:
     side = math.isqrt(tokens.shape[1]) if tokens.dim() == 3 else 0
     if side == 0 or side * side != tokens.shape[1]:
         raise ValueError(
-            f'The backbone gives features of shape {tuple(tokens.shape)}: a map over a picture needs (B, C, H, W), or '
-            'tokens (B, N, C) of square pictures.'
+            f'The backbone gives features of shape {tuple(tokens.shape)}: a map over an image needs (B, C, H, W), or '
+            'tokens (B, N, C) of square images.'
         )
     return tokens.transpose(1, 2).unflatten(2, (side, side))
 
 
-def heated(picture: Image.Image, strength: Tensor) -> Image.Image:
-    """A picture under the colours of its activation.
+def heated(image: Image.Image, strength: Tensor) -> Image.Image:
+    """An image under the colours of its activation.
 
     Args:
-        picture: Any mode.
+        image: Any mode.
         strength: 0 to 1, shape ``(H', W')``.
     """
     small = Image.fromarray((strength.numpy() * 255).round().astype(np.uint8))
-    values = np.asarray(small.resize(picture.size, Image.Resampling.BICUBIC)) / 255
+    values = np.asarray(small.resize(image.size, Image.Resampling.BICUBIC)) / 255
     colours = matplotlib.colormaps['inferno'](values)[..., :3]
-    gray = np.asarray(picture.convert('L'))[..., None] / 255
+    gray = np.asarray(image.convert('L'))[..., None] / 255
     return Image.fromarray(((0.35 * gray + 0.65 * colours) * 255).round().astype(np.uint8))

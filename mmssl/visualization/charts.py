@@ -41,7 +41,7 @@ def svg(figure: Figure, alt: str) -> str:
 
     Args:
         figure: Drawn with the style of this module.
-        alt: What the picture shows, for those who do not see it.
+        alt: What the image shows, for those who do not see it.
 
     Returns:
         The element; nothing in it points outside the page.
@@ -173,9 +173,9 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix not in ('.svg', '.png', '.pdf'):
-        raise ValueError(f"{path} ends in '{path.suffix}': name a picture that ends in .svg, .png or .pdf.")
+        raise ValueError(f"{path} ends in '{path.suffix}': name an image that ends in .svg, .png or .pdf.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    dates = {'.svg': {'Date': None}, '.pdf': {'CreationDate': None}}.get(path.suffix)  # the same picture, the same file
+    dates = {'.svg': {'Date': None}, '.pdf': {'CreationDate': None}}.get(path.suffix)  # the same image, the same file
     with matplotlib.rc_context(_STYLE):
         figure.savefig(path, dpi=160, facecolor='white', metadata=dates)
 

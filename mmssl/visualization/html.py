@@ -1,4 +1,4 @@
-"""One self-contained HTML file: no script, no font, no picture from elsewhere."""
+"""One self-contained HTML file: no script, no font, no image from elsewhere."""
 
 import base64
 import html
@@ -71,16 +71,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture of a sheet.
+    """An image of a sheet.
 
     Attributes:
-        picture: The picture.
+        image: The image.
         alt: What it is, for those who do not see it.
         caption: A word below it, or ''.
         kind: ``'first'`` (set apart), ``'edge'`` (a line follows), ``'right'`` or ``'wrong'`` (framed), or ''.
     """
 
-    picture: Image.Image
+    image: Image.Image
     alt: str
     caption: str = ''
     kind: str = ''
@@ -160,12 +160,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], strong: bool = F
 
 
 def sheet(rows: Sequence[Sequence[Tile]], side: int = 64, columns: int = 0) -> str:
-    """Pictures in rows.
+    """Images in rows.
 
     Args:
         rows: Equally long, unless ``columns`` is given.
-        side: Least width of a picture on the screen, in pixels; a narrow screen scrolls sideways.
-        columns: Pictures a row; by default as many as the first of ``rows`` has.
+        side: Least width of an image on the screen, in pixels; a narrow screen scrolls sideways.
+        columns: Images a row; by default as many as the first of ``rows`` has.
 
     Returns:
         HTML.
@@ -184,10 +184,10 @@ def legend(entries: Sequence[tuple[str, str]]) -> str:
 
 def _tile(tile: Tile) -> str:
     buffer = io.BytesIO()
-    tile.picture.save(buffer, format='PNG', optimize=True)
+    tile.image.save(buffer, format='PNG', optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
-    image = f'<img src="data:image/png;base64,{data}" alt="{_text(tile.alt)}">'
-    return f'<figure class="{tile.kind}">{image}{_caption(tile.caption)}</figure>'
+    tag = f'<img src="data:image/png;base64,{data}" alt="{_text(tile.alt)}">'
+    return f'<figure class="{tile.kind}">{tag}{_caption(tile.caption)}</figure>'
 
 
 def _caption(text: str) -> str:

@@ -10,7 +10,7 @@ from torch import nn
 
 from mmssl.datasets import ImageDataset, Subset
 from mmssl.evaluation import build_dataset, clusterings, extract_features
-from mmssl.visualization import picture_sections as pictures
+from mmssl.visualization import image_sections as images
 from mmssl.visualization import sections as part
 from mmssl.visualization.html import Section, write_report
 from mmssl.visualization.records import read_scalars
@@ -32,7 +32,7 @@ def report_run(
         path: The file.
         model: The trained algorithm.
         config: Of the run: ``work_dir``, ``train_dataloader.dataset`` and ``evaluation`` are read.
-        rows: Results, from :func:`~mmssl.evaluation.compare_floors`.
+        rows: Results, from :func:`~mmssl.evaluation.compare_baselines`.
         command: The exact command.
         title: Of the page.
         exported: From :func:`~mmssl.visualization.export_section`.
@@ -55,8 +55,8 @@ def report_run(
         part.results_section(rows),
         part.training_section(scalars),
         *([monitors] if (monitors := part.monitors_section(scalars)) else []),
-        pictures.views_section(build_dataset(config.train_dataloader.dataset)),
-        pictures.neighbors_section(gallery, gallery_data, query, query_data),
+        images.views_section(build_dataset(config.train_dataloader.dataset)),
+        images.neighbors_section(gallery, gallery_data, query, query_data),
         part.map_section(gallery, gallery_data.source.classes),
     ]
     for name, (labels, count) in clusterings(model, lambda: gallery.features).items():
@@ -70,11 +70,11 @@ def report_run(
 
 
 def thinned(dataset: ImageDataset, most: int = 10_000) -> ImageDataset:
-    """A data set, or so many pictures spread evenly over it: the pictures of a report need no more.
+    """A data set, or so many images spread evenly over it: the images of a report need no more.
 
     Args:
         dataset: Stays as it is.
-        most: Number of pictures.
+        most: Number of images.
 
     Returns:
         The data set itself where it is no larger.

@@ -19,7 +19,7 @@ from mmssl.evaluation import (
 from mmssl.evaluation.evaluate import spread
 from mmssl.visualization.charts import Curve, curve_chart, lines_chart, map_chart, marked_chart, usage_chart
 from mmssl.visualization.html import Section, charts, code, paragraph, table
-from mmssl.visualization.picture_sections import class_name
+from mmssl.visualization.image_sections import class_name
 from mmssl.visualization.records import environment
 
 _MONITORED = {
@@ -32,8 +32,8 @@ _MONITORED = {
     'change': 'share that changed since the last look',
 }
 _MEASURES = (
-    'Other view found: how often the nearest of all second views belongs to the same picture. Alignment: mean squared '
-    'distance of two views of a picture (0 to 4). Uniformity: about -4 (evenly spread) to 0. Effective rank: '
+    'Other view found: how often the nearest of all second views belongs to the same image. Alignment: mean squared '
+    'distance of two views of an image (0 to 4). Uniformity: about -4 (evenly spread) to 0. Effective rank: '
     'directions in use. Deviation: 1 (evenly spread) to 0. A collapsed network has alignment, uniformity and deviation '
     '0, and effective rank 1. These measures tell a sound run from a collapsed one; they are no accuracy.'
 )
@@ -44,10 +44,10 @@ _MAPS = {'tsne': 't-SNE', 'umap': 'UMAP', 'pca': 'PCA'}
 
 
 def results_section(rows: Sequence[Mapping[str, Any]]) -> Section:
-    """The table of results, with what was measured and how it stands against the floors.
+    """The table of results, with what was measured and how it stands against the baselines.
 
     Args:
-        rows: From :func:`~mmssl.evaluation.compare_floors`.
+        rows: From :func:`~mmssl.evaluation.compare_baselines`.
 
     Returns:
         The section.
@@ -62,17 +62,17 @@ def results_section(rows: Sequence[Mapping[str, Any]]) -> Section:
 def _results_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names = [str(row['name']) for row in rows]
     return [
-        table(['', *names], table_lines(rows), strong=len(rows) <= 3),  # one network and its floors
+        table(['', *names], table_lines(rows), strong=len(rows) <= 3),  # one network and its baselines
         *(paragraph(sentence, muted=True) for sentence in protocols(rows[-1])),
     ]
 
 
 def probe_section(title: str, rows: Sequence[Mapping[str, Any]], sentences: Sequence[str] = ()) -> Section:
-    """The table of a probe, and, where the lines can be told apart, low-shot accuracy over the number of pictures.
+    """The table of a probe, and, where the lines can be told apart, low-shot accuracy over the number of images.
 
     Args:
         title: Of the section.
-        rows: The floors, then the networks, each with ``name`` and what
+        rows: The baselines, then the networks, each with ``name`` and what
             :func:`~mmssl.evaluation.probe_features` gives.
         sentences: What it comes to.
 
@@ -82,7 +82,7 @@ def probe_section(title: str, rows: Sequence[Mapping[str, Any]], sentences: Sequ
     parts = [*map(paragraph, sentences), *_results_table(rows)]
     shots = {row['name']: _low_shot_curve(row) for row in rows if len(row.get('low_shot', ())) > 1}
     if 0 < len(shots) <= _MOST_LINES:
-        drawing = lines_chart(shots, 'low-shot SVM, top-1 (%)', 'labelled pictures a class', doubling=True)
+        drawing = lines_chart(shots, 'low-shot SVM, top-1 (%)', 'labelled images a class', doubling=True)
         parts.insert(len(sentences) + 1, charts([drawing], ['Mean over the draws.']))
     return Section(title, [*parts, paragraph(_MEASURES, muted=True)])
 
@@ -105,7 +105,7 @@ def stages_section(rows: Sequence[Mapping[str, Any]]) -> Section:
                 places.append(int(row['layer'].removeprefix('stage')))
                 values.append(value)
     drawings = [lines_chart(found, f'{measure}, top-1 (%)', 'stage') for measure, found in curves.items()]
-    text = 'Features of each stage of the backbone, averaged over the picture.'
+    text = 'Features of each stage of the backbone, averaged over the image.'
     return Section('Stage by stage', [paragraph(text), charts(drawings)])
 
 
@@ -132,7 +132,7 @@ def training_section(scalars: Mapping[str, Curve]) -> Section:
     if 'prototypes_used' in scalars:
         shares = [100 * share for share in scalars['prototypes_used'][1]]
         drawings.append(curve_chart((scalars['prototypes_used'][0], shares), 'prototypes used in a batch (%)', True, 0))
-        captions.append('Share of the prototypes that some picture of the batch chose first.')
+        captions.append('Share of the prototypes that some image of the batch chose first.')
     return Section('Training', [charts(drawings, captions), *_timing(scalars)])
 
 
@@ -152,10 +152,10 @@ def monitors_section(scalars: Mapping[str, Curve]) -> Section | None:
         return None
     text = (
         'Features: of the backbone; embedding: what the neck makes of them. Deviation is 1 where they spread evenly '
-        'and 0 where all pictures look the same; effective rank counts the directions in which they differ (the '
-        'results count the one that all share, too); the mean cosine of two pictures is 1 in a collapse. The first '
+        'and 0 where all images look the same; effective rank counts the directions in which they differ (the '
+        'results count the one that all share, too); the mean cosine of two images is 1 in a collapse. The first '
         'point is the untrained network. Entropy is 1 where all clusters are used equally, 0 where one has everything; '
-        'dead ones have no picture.'
+        'dead ones have no image.'
     )
     return Section('What the monitors saw', [paragraph(text), charts(drawings)])
 
@@ -198,7 +198,7 @@ def map_section(
         groups = features.labels[places].numpy()
         names, colours = {int(group): class_name(classes, group) for group in np.unique(groups)}, 'classes'
     title = f'{_MAPS[method]} map of the features, coloured by {colours}'
-    text = f'{len(points)} pictures of the gallery, by {_MAPS[method]} of the unit features; colours are {colours}.'
+    text = f'{len(points)} images of the gallery, by {_MAPS[method]} of the unit features; colours are {colours}.'
     text += '' if method == 'pca' else ' Distances between far groups mean little.'
     return Section('Map of the features', [charts([map_chart(points, groups, names, title)], [text])])
 
@@ -235,14 +235,14 @@ def prototypes_section(counts: Tensor) -> Section:
     """How evenly the prototypes are used.
 
     Args:
-        counts: How many pictures choose each prototype first, shape ``(K,)``.
+        counts: How many images choose each prototype first, shape ``(K,)``.
 
     Returns:
         The section.
     """
     dead = int((counts == 0).sum())
     text = (
-        f'{len(counts)} prototypes, {int(counts.sum())} pictures of the gallery in their evaluation view; '
+        f'{len(counts)} prototypes, {int(counts.sum())} images of the gallery in their evaluation view; '
         f'{dead} {"prototype is" if dead == 1 else "prototypes are"} the first choice of none. The balance that '
         'training asks for holds in every batch of augmented views, so some unevenness here is normal; a few '
         'prototypes with nearly everything would be a collapse.'
@@ -260,8 +260,8 @@ def clusters_section(counts: Tensor, scalars: Mapping[str, Curve]) -> Section:
     Returns:
         The section.
     """
-    drawings, captions = [usage_chart(counts.tolist(), 'cluster')], ['At the end, all pictures of the training.']
-    for name, title in (('label_change', 'pictures that changed cluster (%)'), ('largest_cluster', 'largest (%)')):
+    drawings, captions = [usage_chart(counts.tolist(), 'cluster')], ['At the end, all images of the training.']
+    for name, title in (('label_change', 'images that changed cluster (%)'), ('largest_cluster', 'largest (%)')):
         if name in scalars:
             drawings.append(
                 curve_chart((scalars[name][0], [100 * share for share in scalars[name][1]]), title, True, 0)
@@ -270,7 +270,7 @@ def clusters_section(counts: Tensor, scalars: Mapping[str, Curve]) -> Section:
                 'Of the last batch, or of all at the last k-means.' if name == 'label_change' else 'Of all.'
             )
     text = (
-        f'{len(counts)} clusters of {int(counts.min())} to {int(counts.max())} pictures, half of them below '
+        f'{len(counts)} clusters of {int(counts.min())} to {int(counts.max())} images, half of them below '
         f'{int(counts.sort().values[len(counts) // 2])}. One cluster with nearly everything would be a collapse.'
     )
     return Section('Clusters', [charts(drawings, captions), paragraph(text)])

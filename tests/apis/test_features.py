@@ -1,4 +1,4 @@
-"""Features of pictures given in every way, and of a model with and without a config."""
+"""Features of images given in every way, and of a model with and without a config."""
 
 import subprocess
 import sys
@@ -10,16 +10,16 @@ from mmengine.config import Config
 from PIL import Image
 
 import mmssl
-from mmssl.datasets import EvalView, ImageDataset, ImageFolder, UnreadablePictureError
+from mmssl.datasets import EvalView, ImageDataset, ImageFolder, UnreadableImageError
 from mmssl.evaluation import extract_features as features_of_dataset
-from mmssl.evaluation.features import eval_mode
+from mmssl.models.modes import eval_mode
 from tests.evaluation.stand_ins import encoder
 from tests.training import ROOT, environment
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three pictures that differ, of different sizes, one in a sub-folder."""
+    """Three images that differ, of different sizes, one in a sub-folder."""
     generator = np.random.default_rng(0)
     for name, side in (('b.png', 20), ('a.png', 30), ('sub/c.png', 24)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -36,7 +36,7 @@ def model():
     return model
 
 
-def test_each_way_to_give_pictures_gives_the_rows_of_the_evaluation(folder, model):
+def test_each_way_to_give_images_gives_the_rows_of_the_evaluation(folder, model):
     expected = features_of_dataset(model, ImageDataset(ImageFolder(folder), EvalView(18, 16))).features
     paths = [folder / 'a.png', folder / 'b.png', folder / 'sub' / 'c.png']
     assert mmssl.extract_features(model, folder).equal(expected)
@@ -49,10 +49,10 @@ def test_each_way_to_give_pictures_gives_the_rows_of_the_evaluation(folder, mode
     assert (expected[0] - expected[1]).abs().max() > 1e-3
 
 
-def test_a_tensor_of_pictures_is_read_channels_first(folder, model):
-    picture = Image.open(folder / 'a.png')
-    tensor = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
-    assert mmssl.extract_features(model, tensor[None]).equal(mmssl.extract_features(model, picture))
+def test_a_tensor_of_images_is_read_channels_first(folder, model):
+    image = Image.open(folder / 'a.png')
+    tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    assert mmssl.extract_features(model, tensor[None]).equal(mmssl.extract_features(model, image))
 
 
 @pytest.mark.parametrize('tensor', [torch.rand(2, 3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8)])
@@ -61,7 +61,7 @@ def test_another_tensor_is_refused_with_what_is_needed(tensor, model):
         mmssl.extract_features(model, tensor)
 
 
-def test_gray_pictures_are_repeated_and_a_view_can_be_given(model):
+def test_gray_images_are_repeated_and_a_view_can_be_given(model):
     gray = torch.randint(0, 255, (2, 1, 40, 40), dtype=torch.uint8)
     colours = gray.repeat(1, 3, 1, 1)
     assert mmssl.extract_features(model, gray).equal(mmssl.extract_features(model, colours))
@@ -73,19 +73,19 @@ def test_gray_pictures_are_repeated_and_a_view_can_be_given(model):
 
 
 def test_a_model_without_a_config_sees_the_usual_view(model):
-    pictures = torch.randint(0, 255, (1, 3, 260, 300), dtype=torch.uint8)
-    expected = mmssl.extract_features(model, pictures, view=EvalView(256, 224))
+    images = torch.randint(0, 255, (1, 3, 260, 300), dtype=torch.uint8)
+    expected = mmssl.extract_features(model, images, view=EvalView(256, 224))
     del model.cfg
-    assert mmssl.extract_features(model, pictures).equal(expected)
+    assert mmssl.extract_features(model, images).equal(expected)
 
 
-def test_a_picture_that_cannot_be_read_is_named_and_not_replaced(folder, model):
-    (folder / 'a.png').write_bytes(b'no picture')
-    with pytest.raises(UnreadablePictureError, match=r'a\.png cannot be read'):
+def test_an_image_that_cannot_be_read_is_named_and_not_replaced(folder, model):
+    (folder / 'a.png').write_bytes(b'no image')
+    with pytest.raises(UnreadableImageError, match=r'a\.png cannot be read'):
         mmssl.extract_features(model, folder)
 
 
-def test_no_pictures_at_all_are_refused(model):
+def test_no_images_at_all_are_refused(model):
     with pytest.raises(ValueError, match='without samples'):
         mmssl.extract_features(model, [])
 

@@ -218,7 +218,7 @@ ROWS = ('npid', 'invp', 'instance_classification', 'pic')
 
 
 @pytest.mark.parametrize('path', [path for path in CONFIGS if '_cpu_' in path.name and path.parent.name in ROWS])
-def test_where_every_picture_has_a_row_the_small_configs_see_each_forty_times(path):
+def test_where_every_image_has_a_row_the_small_configs_see_each_forty_times(path):
     cfg = Config.fromfile(path)
     drawn = cfg.train_dataloader.sampler.get('window', cfg.train_dataloader.dataset.source.num)
     visits = cfg.train_cfg.max_epochs * drawn / cfg.train_dataloader.dataset.source.num

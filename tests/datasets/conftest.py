@@ -1,4 +1,4 @@
-"""What the tests of the data layer share: a cache of their own, and pictures to look at."""
+"""What the tests of the data layer share: a cache of their own, and images to look at."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +14,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def make_pictures(tmp_path: Path) -> Callable[..., Path]:
+def make_images(tmp_path: Path) -> Callable[..., Path]:
     """Write small JPEG or PNG files by their names below a folder; each has a colour of its own."""
 
-    def make(*names: str, folder: str = 'pictures', size: tuple[int, int] = (12, 10)) -> Path:
+    def make(*names: str, folder: str = 'images', size: tuple[int, int] = (12, 10)) -> Path:
         root = tmp_path / folder
         for number, name in enumerate(names):
             path = root / name
@@ -30,7 +30,7 @@ def make_pictures(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def photo() -> Image.Image:
-    """A colourful picture, 60 wide and 45 high: blobs and noise."""
+    """A colourful image, 60 wide and 45 high: blobs and noise."""
     generator = np.random.default_rng(3)
     blobs = Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((60, 45), Image.BICUBIC)
     noise = generator.integers(-20, 21, (45, 60, 3))

@@ -1,4 +1,4 @@
-"""The data set: views as a function of (seed, draw), and what happens to unreadable pictures."""
+"""The data set: views as a function of (seed, draw), and what happens to unreadable images."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from mmssl.datasets import (
     ImageFolder,
     MultiView,
     RankBatchSampler,
-    UnreadablePictureError,
+    UnreadableImageError,
     View,
     collate,
 )
@@ -91,7 +91,7 @@ def test_views_are_the_same_with_any_number_of_workers(dataset: ImageDataset) ->
         assert all(same(one, other) for one, other in zip(batches[0], others, strict=True))
 
 
-def test_a_picture_is_decoded_once_for_all_its_views(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_is_decoded_once_for_all_its_views(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[int] = []
     load = dataset.source.load
     monkeypatch.setattr(dataset.source, 'load', lambda index: loaded.append(index) or load(index))
@@ -99,8 +99,8 @@ def test_a_picture_is_decoded_once_for_all_its_views(dataset: ImageDataset, monk
     assert loaded == [2]
 
 
-def test_an_unreadable_picture_is_replaced_by_hash_and_told(make_pictures: Make) -> None:
-    root = make_pictures(*(f'{n % 2}/{n}.png' for n in range(10)), size=(16, 16))
+def test_an_unreadable_image_is_replaced_by_hash_and_told(make_images: Make) -> None:
+    root = make_images(*(f'{n % 2}/{n}.png' for n in range(10)), size=(16, 16))
     (root / '0/4.png').write_bytes(b'broken')
     dataset = ImageDataset(ImageFolder(root), EvalView(16, 16))
     bad = next(index for index in range(10) if dataset.source.name(index) == '0/4.png')
@@ -115,8 +115,8 @@ def test_an_unreadable_picture_is_replaced_by_hash_and_told(make_pictures: Make)
     assert same(collate([dataset[bad, 7]]), collate([samples[7]]))
 
 
-def test_the_views_of_a_replacement_are_those_of_its_draw(make_pictures: Make) -> None:
-    root = make_pictures('0.png', '1.png', size=(40, 40))
+def test_the_views_of_a_replacement_are_those_of_its_draw(make_images: Make) -> None:
+    root = make_images('0.png', '1.png', size=(40, 40))
     (root / '0.png').write_bytes(b'')
     dataset = ImageDataset(ImageFolder(root), random_views())
     replaced = dataset[0, 5]
@@ -124,18 +124,18 @@ def test_the_views_of_a_replacement_are_those_of_its_draw(make_pictures: Make) -
     assert all(torch.equal(*pair) for pair in zip(replaced['inputs'], dataset[1, 5]['inputs'], strict=True))
 
 
-def test_a_folder_that_cannot_be_read_at_all_ends_the_search(make_pictures: Make) -> None:
-    root = make_pictures('0.png', '1.png', '2.png')
+def test_a_folder_that_cannot_be_read_at_all_ends_the_search(make_images: Make) -> None:
+    root = make_images('0.png', '1.png', '2.png')
     for path in root.iterdir():
         path.write_bytes(b'')
-    with pytest.raises(UnreadablePictureError, match=r'10 pictures in a row cannot be read; the last: .*png'):
+    with pytest.raises(UnreadableImageError, match=r'10 images in a row cannot be read; the last: .*png'):
         ImageDataset(ImageFolder(root), EvalView(8, 8))[0]
 
 
 @pytest.mark.parametrize(
     ('stored', 'channels'), [((9, 9), 1), ((9, 9), 3), ((9, 9, 3), 1), ((9, 9, 4), 3), ((9, 9, 12), 12)]
 )
-def test_pictures_arrive_with_the_channels_of_the_network(stored: tuple[int, ...], channels: int) -> None:
+def test_images_arrive_with_the_channels_of_the_network(stored: tuple[int, ...], channels: int) -> None:
     dataset = ImageDataset(ArraySource(np.zeros((2, *stored), np.uint8)), random_views(), channels=channels)
     assert [len(view) for view in dataset[0]['inputs']] == [channels] * 4
 
@@ -152,23 +152,23 @@ def test_what_is_left_out_is_said_once_when_the_data_set_is_made(monkeypatch: py
     assert len(said) == 1
 
 
-def test_a_wrong_number_of_channels_is_no_unreadable_picture() -> None:
+def test_a_wrong_number_of_channels_is_no_unreadable_image() -> None:
     dataset = ImageDataset(ArraySource(np.zeros((2, 9, 9, 12), np.uint8)), random_views())
     with pytest.raises(ValueError, match=r'12 channels.*set channels=12'):
         dataset[0]
 
 
-def test_a_picture_that_does_not_exist_is_refused(dataset: ImageDataset) -> None:
+def test_an_image_that_does_not_exist_is_refused(dataset: ImageDataset) -> None:
     for index in (-1, 12):
-        with pytest.raises(IndexError, match=f'Picture {index} of 12'):
+        with pytest.raises(IndexError, match=f'Image {index} of 12'):
             dataset[index]
     assert len(list(dataset)) == 12
 
 
-def test_a_data_set_is_built_from_its_config(make_pictures: Make) -> None:
+def test_a_data_set_is_built_from_its_config(make_images: Make) -> None:
     config = {
         'type': 'ImageDataset',
-        'source': {'type': 'ImageFolder', 'root': str(make_pictures('a.png'))},
+        'source': {'type': 'ImageFolder', 'root': str(make_images('a.png'))},
         'views': {'type': 'EvalView', 'resize': 8, 'crop': 8},
         'channels': 1,
     }

@@ -1,4 +1,4 @@
-"""Folders of pictures: what is found, and when the cached list is taken."""
+"""Folders of images: what is found, and when the cached list is taken."""
 
 import multiprocessing
 import os
@@ -31,21 +31,21 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return scanned
 
 
-def test_a_bare_folder_is_searched_in_depth_and_sorted(make_pictures: Make) -> None:
-    root = make_pictures('b.png', 'a/z.JPG', 'a/b/c.tif', 'a.png', '10.jpeg', '9.bmp', 'a-b/x.webp')
-    (root / 'notes.txt').write_text('no picture')
+def test_a_bare_folder_is_searched_in_depth_and_sorted(make_images: Make) -> None:
+    root = make_images('b.png', 'a/z.JPG', 'a/b/c.tif', 'a.png', '10.jpeg', '9.bmp', 'a-b/x.webp')
+    (root / 'notes.txt').write_text('no image')
     source = ImageFolder(root)
     assert names(source) == ['10.jpeg', '9.bmp', 'a/b/c.tif', 'a/z.JPG', 'a-b/x.webp', 'a.png', 'b.png']
     assert source.load(0).shape == (3, 10, 12)
     assert source.labels is None and source.classes is None and source.label(0) is None
 
 
-def test_hidden_files_and_folders_are_left_out(make_pictures: Make) -> None:
-    assert names(ImageFolder(make_pictures('a.png', '._a.png', '.trash/b.png', 'x/.c.png'))) == ['a.png']
+def test_hidden_files_and_folders_are_left_out(make_images: Make) -> None:
+    assert names(ImageFolder(make_images('a.png', '._a.png', '.trash/b.png', 'x/.c.png'))) == ['a.png']
 
 
-def test_class_folders_are_numbered_as_in_torchvision(make_pictures: Make) -> None:
-    root = make_pictures('cat/2.png', 'cat/1.png', 'ant/3.png', 'cat-like/1.png', 'cat/deep/0.png', 'bee/1.png')
+def test_class_folders_are_numbered_as_in_torchvision(make_images: Make) -> None:
+    root = make_images('cat/2.png', 'cat/1.png', 'ant/3.png', 'cat-like/1.png', 'cat/deep/0.png', 'bee/1.png')
     ours, theirs = ImageFolder(root), torchvision.datasets.ImageFolder(str(root))
     assert ours.classes == theirs.classes
     assert sorted((str(root / name), ours.label(i)) for i, name in enumerate(names(ours))) == sorted(theirs.samples)
@@ -54,45 +54,45 @@ def test_class_folders_are_numbered_as_in_torchvision(make_pictures: Make) -> No
     assert flat == [os.path.relpath(path, root) for path, _ in theirs.samples if 'deep' not in path]
 
 
-def test_folders_are_no_classes_where_a_picture_lies_outside(make_pictures: Make) -> None:
-    assert ImageFolder(make_pictures('a/1.png', 'b/1.png', 'z.png')).classes is None
+def test_folders_are_no_classes_where_an_image_lies_outside(make_images: Make) -> None:
+    assert ImageFolder(make_images('a/1.png', 'b/1.png', 'z.png')).classes is None
 
 
-def test_one_folder_is_no_class(make_pictures: Make) -> None:
-    root = make_pictures('images/1.png', 'images/2.png')
+def test_one_folder_is_no_class(make_images: Make) -> None:
+    root = make_images('images/1.png', 'images/2.png')
     (root / 'empty').mkdir()
     assert ImageFolder(root).labels is None
 
 
-def test_labels_can_be_ignored(make_pictures: Make) -> None:
-    source = ImageFolder(make_pictures('a/1.png', 'b/1.png'), labels=False)
+def test_labels_can_be_ignored(make_images: Make) -> None:
+    source = ImageFolder(make_images('a/1.png', 'b/1.png'), labels=False)
     assert source.labels is None and source.label(1) is None and source.classes is None
 
 
-def test_a_folder_without_pictures_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r'No pictures \(.*\.jpg.*\) in .* give their folder'):
+def test_a_folder_without_images_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r'No images \(.*\.jpg.*\) in .* give their folder'):
         ImageFolder(tmp_path)
     with pytest.raises(ValueError, match='There is no folder'):
         ImageFolder(tmp_path / 'missing')
 
 
-def test_links_are_followed_but_not_in_circles(make_pictures: Make) -> None:
-    root, other = make_pictures('a/1.png'), make_pictures('2.png', folder='elsewhere')
+def test_links_are_followed_but_not_in_circles(make_images: Make) -> None:
+    root, other = make_images('a/1.png'), make_images('2.png', folder='elsewhere')
     (root / 'linked').symlink_to(other)
     (other / 'back').symlink_to(root)
     found = names(ImageFolder(root))
     assert found == ['a/1.png', 'linked/2.png']
 
 
-def test_names_that_are_no_text_come_back(make_pictures: Make) -> None:
-    root = make_pictures('a.png')
+def test_names_that_are_no_text_come_back(make_images: Make) -> None:
+    root = make_images('a.png')
     (root / 'a.png').rename(os.fsdecode(os.fsencode(root) + b'/\xff\xe4.png'))
     source = ImageFolder(root)
     assert os.fsencode(source.name(0)) == b'\xff\xe4.png' and source.load(0).shape == (3, 10, 12)
 
 
-def test_a_folder_is_scanned_once(make_pictures: Make, scans: list[Path]) -> None:
-    root = make_pictures('a/1.png', 'b/c/2.png', 'b/3.png')
+def test_a_folder_is_scanned_once(make_images: Make, scans: list[Path]) -> None:
+    root = make_images('a/1.png', 'b/c/2.png', 'b/3.png')
     first, second = ImageFolder(root), ImageFolder(root)
     assert len(scans) == 1
     assert names(second) == names(first) and second.labels.tolist() == [0, 1, 1] and second.classes == ['a', 'b']
@@ -116,9 +116,9 @@ def test_a_folder_is_scanned_once(make_pictures: Make, scans: list[Path]) -> Non
     ids=['removed', 'renamed', 'folder renamed', 'moved', 'added', 'linked'],
 )
 def test_every_change_below_the_folder_is_noticed(
-    make_pictures: Make, scans: list[Path], change: Callable[[Path], None]
+    make_images: Make, scans: list[Path], change: Callable[[Path], None]
 ) -> None:
-    root = make_pictures('a/1.png', 'b/c/2.png')
+    root = make_images('a/1.png', 'b/c/2.png')
     before = ImageFolder(root)
     time.sleep(0.02)  # a tick of the file system's clock
     change(root)
@@ -127,8 +127,8 @@ def test_every_change_below_the_folder_is_noticed(
     assert names(after) != names(before) and after.fingerprint != before.fingerprint
 
 
-def test_a_change_that_hides_its_time_is_noticed(make_pictures: Make, scans: list[Path]) -> None:
-    root = make_pictures('a.png')
+def test_a_change_that_hides_its_time_is_noticed(make_images: Make, scans: list[Path]) -> None:
+    root = make_images('a.png')
     ImageFolder(root)
     stat = root.stat()
     time.sleep(0.02)
@@ -138,10 +138,10 @@ def test_a_change_that_hides_its_time_is_noticed(make_pictures: Make, scans: lis
 
 
 def test_the_list_of_a_folder_that_has_just_changed_is_not_kept_for_later_runs(
-    make_pictures: Make, scans: list[Path], monkeypatch: pytest.MonkeyPatch
+    make_images: Make, scans: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, '_YOUNG', 2_000_000_000)
-    root = make_pictures('a.png')
+    root = make_images('a.png')
     asked = time.time_ns()
     ImageFolder(root)
     cache = listing._cache_of(root)
@@ -154,8 +154,8 @@ def test_the_list_of_a_folder_that_has_just_changed_is_not_kept_for_later_runs(
 @pytest.mark.parametrize(
     'damage', [lambda c: c[:-1], lambda c: c + b'x', lambda _: b'', lambda _: b'{}\n', lambda c: c[:9]]
 )
-def test_a_damaged_cache_is_made_anew(make_pictures: Make, scans: list[Path], damage: Callable[[bytes], bytes]) -> None:
-    root = make_pictures('a.png', 'b.png')
+def test_a_damaged_cache_is_made_anew(make_images: Make, scans: list[Path], damage: Callable[[bytes], bytes]) -> None:
+    root = make_images('a.png', 'b.png')
     ImageFolder(root)
     cache = listing._cache_of(root)
     cache.write_bytes(damage(cache.read_bytes()))
@@ -163,34 +163,34 @@ def test_a_damaged_cache_is_made_anew(make_pictures: Make, scans: list[Path], da
 
 
 def test_without_a_place_for_the_cache_the_list_stays_in_memory(
-    make_pictures: Make, monkeypatch: pytest.MonkeyPatch
+    make_images: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = make_pictures('a/1.png', 'b/2.png')
+    root = make_images('a/1.png', 'b/2.png')
     monkeypatch.setenv('XDG_CACHE_HOME', str(root / 'a/1.png'))
     source = ImageFolder(root)
     assert names(source) == ['a/1.png', 'b/2.png'] and names(pickle.loads(pickle.dumps(source))) == names(source)
 
 
-def test_a_write_that_fails_leaves_no_file_behind(make_pictures: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_no_file_behind(make_images: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError('disk full')
 
     monkeypatch.setattr(Path, 'replace', fail)
-    root = make_pictures('a.png')
+    root = make_images('a.png')
     assert names(ImageFolder(root)) == ['a.png']
     assert [path.suffix for path in listing._cache_of(root).parent.iterdir()] == ['.lock']
 
 
-def test_a_pickled_source_maps_the_cache_again(make_pictures: Make, scans: list[Path]) -> None:
-    source = ImageFolder(make_pictures(*(f'{n % 2}/{n:03d}_with_a_long_name.png' for n in range(200))))
+def test_a_pickled_source_maps_the_cache_again(make_images: Make, scans: list[Path]) -> None:
+    source = ImageFolder(make_images(*(f'{n % 2}/{n:03d}_with_a_long_name.png' for n in range(200))))
     text = pickle.dumps(source)
     assert len(text) < 1000
     again = pickle.loads(text)
     assert names(again) == names(source) and again.labels.tolist() == source.labels.tolist() and len(scans) == 1
 
 
-def test_a_pickled_source_refuses_the_list_of_another_scan(make_pictures: Make, scans: list[Path]) -> None:
-    root = make_pictures('a.png')
+def test_a_pickled_source_refuses_the_list_of_another_scan(make_images: Make, scans: list[Path]) -> None:
+    root = make_images('a.png')
     text = pickle.dumps(ImageFolder(root))
     time.sleep(0.02)
     (root / 'a.png').rename(root / 'b.png')
@@ -213,8 +213,8 @@ def _list_and_note(root: Path, log: Path, start: object) -> None:
     assert len(ImageFolder(root)) == 2
 
 
-def test_of_several_processes_one_scans(make_pictures: Make, tmp_path: Path) -> None:
-    root, log = make_pictures('a.png', 'b.png'), tmp_path / 'log'
+def test_of_several_processes_one_scans(make_images: Make, tmp_path: Path) -> None:
+    root, log = make_images('a.png', 'b.png'), tmp_path / 'log'
     context = multiprocessing.get_context('fork')
     start = context.Barrier(3)
     processes = [context.Process(target=_list_and_note, args=(root, log, start)) for _ in range(3)]
@@ -232,8 +232,8 @@ def _hold(cache: Path, held: object) -> None:
         time.sleep(60)
 
 
-def test_nobody_waits_for_a_process_that_died_while_scanning(make_pictures: Make) -> None:
-    root = make_pictures('a.png')
+def test_nobody_waits_for_a_process_that_died_while_scanning(make_images: Make) -> None:
+    root = make_images('a.png')
     context = multiprocessing.get_context('fork')
     held = context.Event()
     process = context.Process(target=_hold, args=(listing._cache_of(root), held))

@@ -59,7 +59,7 @@ def test_without_shuffling_the_order_is_that_of_the_data_set() -> None:
     assert list(sampler) == [(0, 15), (1, 16), (2, 17), (3, 18), (4, 19)]
 
 
-def test_with_replacement_pictures_recur_but_draws_do_not() -> None:
+def test_with_replacement_images_recur_but_draws_do_not() -> None:
     sampler = DrawSampler(range(100), replacement=True)
     indices, draws = zip(*sampler)
     assert len(indices) == 100 and len(set(indices)) < 80 and set(indices) <= set(range(100))
@@ -216,7 +216,7 @@ def test_a_cluster_sampler_without_clusters_is_refused() -> None:
         ClusterSampler(range(4)).read({'queue': nn.Identity()})
 
 
-def test_a_window_slides_over_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_slides_over_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
     case = golden('pic/sliding_window.json')
     wanted = case['intended']
     sampler = SlidingWindowSampler(range(case['n']), wanted['window_size'], wanted['stride'])
@@ -232,7 +232,7 @@ def test_a_window_slides_over_all_pictures(monkeypatch: pytest.MonkeyPatch) -> N
     assert seen[0] != seen[5]  # the same window again, in another order
 
 
-def test_every_picture_is_in_as_many_windows_of_a_sweep_and_a_resumed_epoch_goes_on() -> None:
+def test_every_image_is_in_as_many_windows_of_a_sweep_and_a_resumed_epoch_goes_on() -> None:
     sampler, counts = SlidingWindowSampler(range(24), 8, 4, seed=3), torch.zeros(24)
     for epoch in range(6):
         sampler.set_epoch(epoch)
@@ -247,6 +247,6 @@ def test_every_picture_is_in_as_many_windows_of_a_sweep_and_a_resumed_epoch_goes
 
 def test_a_window_larger_than_the_data_is_refused() -> None:
     with pytest.raises(
-        ValueError, match='window of 30 pictures .* over 24 pictures: set train_dataloader.sampler.window to 24'
+        ValueError, match='window of 30 images .* over 24 images: set train_dataloader.sampler.window to 24'
     ):
         SlidingWindowSampler(range(24), 30, 4)

@@ -30,8 +30,8 @@ def labels() -> np.ndarray:
     return np.arange(10, dtype=np.uint8) % 3
 
 
-def test_a_list_file_names_pictures_and_classes(make_pictures: Make, tmp_path: Path) -> None:
-    root = make_pictures('a.png', 'with space 7.png', 'b/c.png')
+def test_a_list_file_names_images_and_classes(make_images: Make, tmp_path: Path) -> None:
+    root = make_images('a.png', 'with space 7.png', 'b/c.png')
     file = tmp_path / 'list.txt'
     file.write_text('b/c.png 2\n\n  with space 7.png 0\na.png 10  \n')
     source = ImageList(file, root)
@@ -40,25 +40,23 @@ def test_a_list_file_names_pictures_and_classes(make_pictures: Make, tmp_path: P
     assert source.load(1).shape == (3, 10, 12) and source.classes is None
 
 
-def test_a_list_file_without_classes_has_no_labels(make_pictures: Make, tmp_path: Path) -> None:
-    root = make_pictures('a.png', 'photo 12.png')
+def test_a_list_file_without_classes_has_no_labels(make_images: Make, tmp_path: Path) -> None:
+    root = make_images('a.png', 'photo 12.png')
     (tmp_path / 'list.txt').write_text('a.png\nphoto 12.png')
     source = ImageList(tmp_path / 'list.txt', root)
     assert source.name(1) == 'photo 12.png' and source.labels is None and source.label(0) is None
     assert source.load(1).shape == (3, 10, 12)
 
 
-@pytest.mark.parametrize(
-    ('text', 'message'), [('a.png 1\nb.png\n', 'no class for b.png'), (' \n', 'names no pictures')]
-)
+@pytest.mark.parametrize(('text', 'message'), [('a.png 1\nb.png\n', 'no class for b.png'), (' \n', 'names no images')])
 def test_a_list_file_that_cannot_work_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / 'list.txt').write_text(text)
     with pytest.raises(ValueError, match=message):
         ImageList(tmp_path / 'list.txt')
 
 
-def test_a_list_whose_pictures_are_elsewhere_is_refused(make_pictures: Make, tmp_path: Path) -> None:
-    root = make_pictures('a.png', 'b.png')
+def test_a_list_whose_images_are_elsewhere_is_refused(make_images: Make, tmp_path: Path) -> None:
+    root = make_images('a.png', 'b.png')
     (tmp_path / 'list.txt').write_text('a.png 0\nb.png 1\n')
     with pytest.raises(ValueError, match='names a.png, b.png, which are not in .*elsewhere'):
         ImageList(tmp_path / 'list.txt', tmp_path / 'elsewhere')
@@ -69,8 +67,8 @@ def test_a_list_whose_pictures_are_elsewhere_is_refused(make_pictures: Make, tmp
 CLASSES = ('n1/n1_0.png', 'n1/n1_1.png', 'n2/n2_0.png', 'n3/n3_0.png', 'n3/same.png', 'n1/same.png')
 
 
-def test_a_list_of_names_keeps_the_classes_of_all_folders(make_pictures: Make, tmp_path: Path) -> None:
-    root = make_pictures(*CLASSES)
+def test_a_list_of_names_keeps_the_classes_of_all_folders(make_images: Make, tmp_path: Path) -> None:
+    root = make_images(*CLASSES)
     (tmp_path / '1percent.txt').write_text('n3_0.png\n\nn1_1.png\nn1/same.png')
     source = ListedImages({'type': 'ImageFolder', 'root': root}, tmp_path / '1percent.txt')
     assert [source.name(index) for index in range(3)] == ['n3/n3_0.png', 'n1/n1_1.png', 'n1/same.png']
@@ -82,25 +80,25 @@ def test_a_list_of_names_keeps_the_classes_of_all_folders(make_pictures: Make, t
     ('text', 'message'),
     [
         (None, 'There is no list'),
-        (' \n', 'names no pictures'),
-        ('n1_0.png\nn1_9.png\nn4_0.png', '2 of the 3 pictures .* not in the folder, the first is n1_9.png'),
+        (' \n', 'names no images'),
+        ('n1_0.png\nn1_9.png\nn4_0.png', '2 of the 3 images .* not in the folder, the first is n1_9.png'),
         ('same.png', 'which 2 classes have: write the path below the folder, as in n1/same.png'),
     ],
 )
 def test_a_list_of_names_that_cannot_work_is_refused(
-    make_pictures: Make, tmp_path: Path, text: str | None, message: str
+    make_images: Make, tmp_path: Path, text: str | None, message: str
 ) -> None:
-    root = make_pictures(*CLASSES)
+    root = make_images(*CLASSES)
     if text is not None:
         (tmp_path / 'list.txt').write_text(text)
     with pytest.raises(ValueError, match=message):
         ListedImages(ImageFolder(root), tmp_path / 'list.txt')
 
 
-def test_a_list_for_a_folder_without_classes_is_refused(make_pictures: Make, tmp_path: Path) -> None:
+def test_a_list_for_a_folder_without_classes_is_refused(make_images: Make, tmp_path: Path) -> None:
     (tmp_path / 'list.txt').write_text('a.png')
     with pytest.raises(ValueError, match='one folder a class'):
-        ListedImages(ImageFolder(make_pictures('a.png')), tmp_path / 'list.txt')
+        ListedImages(ImageFolder(make_images('a.png')), tmp_path / 'list.txt')
 
 
 @pytest.mark.parametrize('suffix', ['idx', 'idx.gz', 'npy', 'npz', 'array', 'tensor'])
@@ -122,15 +120,15 @@ def test_arrays_come_from_memory_and_from_files(
             given[number] = torch.from_numpy(array)
     source = ArraySource(*given)
     assert len(source) == 10 and source.labels.tolist() == labels.tolist() and source.label(4) == 1
-    picture = source.load(3)
-    assert picture.dtype == torch.uint8 and picture.tolist() == [images[3].tolist()]
-    picture.zero_()  # a copy: the array stays
+    image = source.load(3)
+    assert image.dtype == torch.uint8 and image.tolist() == [images[3].tolist()]
+    image.zero_()  # a copy: the array stays
     assert source.load(3).tolist() == [images[3].tolist()]
     assert isinstance(source.images, np.memmap) == (suffix == 'npy')
     assert source.fingerprint == ArraySource(images, labels).fingerprint
 
 
-def test_one_npz_file_may_hold_pictures_and_labels(tmp_path: Path, images: np.ndarray, labels: np.ndarray) -> None:
+def test_one_npz_file_may_hold_images_and_labels(tmp_path: Path, images: np.ndarray, labels: np.ndarray) -> None:
     np.savez(tmp_path / 'data.npz', images=images, labels=labels, more=images)
     source = ArraySource(tmp_path / 'data.npz')
     assert source.labels.tolist() == labels.tolist() and source.name(7) == 'data.npz[7]'
@@ -141,9 +139,9 @@ def test_one_npz_file_may_hold_pictures_and_labels(tmp_path: Path, images: np.nd
 
 def test_colour_and_sixteen_bit_arrays_keep_their_channels_and_type() -> None:
     colour = np.arange(2 * 3 * 4 * 5, dtype='>u2').reshape(2, 3, 4, 5) * 500
-    picture = ArraySource(colour).load(1)
-    assert picture.dtype == torch.uint16 and picture.shape == (5, 3, 4)
-    assert picture.int().permute(1, 2, 0).tolist() == colour[1].tolist()
+    image = ArraySource(colour).load(1)
+    assert image.dtype == torch.uint16 and image.shape == (5, 3, 4)
+    assert image.int().permute(1, 2, 0).tolist() == colour[1].tolist()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +151,7 @@ def test_colour_and_sixteen_bit_arrays_keep_their_channels_and_type() -> None:
         (np.zeros((0, 3, 3), np.uint8), r'\(0, 3, 3\)'),
     ],
 )  # fmt: skip
-def test_arrays_that_are_no_pictures_are_refused(array: np.ndarray, given: str) -> None:
+def test_arrays_that_are_no_images_are_refused(array: np.ndarray, given: str) -> None:
     with pytest.raises(ValueError, match=f'{given}.*needed is uint8 or uint16'):
         ArraySource(array)
 
@@ -167,7 +165,7 @@ def test_an_array_has_the_class_names_that_it_is_given(images: np.ndarray) -> No
 
 
 def test_labels_that_do_not_match_are_refused(images: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r'10 pictures, but labels of shape \(9,\)'):
+    with pytest.raises(ValueError, match=r'10 images, but labels of shape \(9,\)'):
         ArraySource(images, np.zeros(9, int))
 
 
@@ -211,27 +209,27 @@ def test_two_subsets_of_one_seed_share_nothing_where_one_skips_the_other(images:
 def test_a_subset_that_cannot_be_is_refused(images: np.ndarray) -> None:
     source = ArraySource(images)
     for options in ({'num': 11}, {'indices': [3, 10]}):
-        with pytest.raises(ValueError, match='11 pictures asked for, but the source has 10'):
+        with pytest.raises(ValueError, match='11 images asked for, but the source has 10'):
             Subset(source, **options)
     for options in ({'num': 0}, {'indices': []}, {'indices': [-1, 3]}):
-        with pytest.raises(ValueError, match='pictures asked for, but the source has 10'):
+        with pytest.raises(ValueError, match='images asked for, but the source has 10'):
             Subset(source, **options)
     for options in ({}, {'num': 1, 'indices': [1]}):
         with pytest.raises(ValueError, match='either num'):
             Subset(source, **options)
 
 
-def test_fingerprints_tell_data_apart(images: np.ndarray, labels: np.ndarray, make_pictures: Make) -> None:
+def test_fingerprints_tell_data_apart(images: np.ndarray, labels: np.ndarray, make_images: Make) -> None:
     changed = images.copy()
     changed[5] += 1
     sources = [
         ArraySource(images), ArraySource(images, labels), ArraySource(changed), ArraySource(images[:9]),
-        ImageFolder(make_pictures('a/1.png', 'b/1.png')),
-        ImageFolder(make_pictures('a/1.png', 'b/2.png', folder='other')),
+        ImageFolder(make_images('a/1.png', 'b/1.png')),
+        ImageFolder(make_images('a/1.png', 'b/2.png', folder='other')),
     ]  # fmt: skip
     assert len({source.fingerprint for source in sources}) == len(sources)
 
 
-def test_sources_are_built_from_configs(make_pictures: Make) -> None:
-    folder = {'type': 'ImageFolder', 'root': str(make_pictures('a.png', 'b.png'))}
+def test_sources_are_built_from_configs(make_images: Make) -> None:
+    folder = {'type': 'ImageFolder', 'root': str(make_images('a.png', 'b.png'))}
     assert len(DATASETS.build({'type': 'Subset', 'source': folder, 'num': 1})) == 1

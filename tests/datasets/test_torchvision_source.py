@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmssl.datasets import TorchvisionSource, UnreadablePictureError
+from mmssl.datasets import TorchvisionSource, UnreadableImageError
 from tests.tools.benchmark_layouts import small_set
 
-SIZES = {  # training pictures, test pictures
+SIZES = {  # training images, test images
     'cifar10': (40, 8),
     'cifar100': (8, 8),
     'flowers': (12, 6),
@@ -26,16 +26,16 @@ def _no_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize('name', SIZES)
-def test_labels_and_pictures_of_every_set_belong_together(name: str, tmp_path: Path) -> None:
+def test_labels_and_images_of_every_set_belong_together(name: str, tmp_path: Path) -> None:
     small_set(name, tmp_path)
     for split, size in zip(('train', 'test'), SIZES[name]):
         source = TorchvisionSource(name, tmp_path, split)
         assert len(source) == len(source.labels) == size
         assert source.labels.dtype == torch.int64 and source.labels.unique().tolist() == [0, 1]
         for index in range(size):
-            picture = source.load(index)
-            assert picture.shape == (3, 32, 32) and picture.dtype == torch.uint8
-            assert (picture.float().mean() > 100) == source.label(index)  # class 1 is light
+            image = source.load(index)
+            assert image.shape == (3, 32, 32) and image.dtype == torch.uint8
+            assert (image.float().mean() > 100) == source.label(index)  # class 1 is light
         assert source.name(3) == f'{name} {split}[3]'
         assert source.mean_per_class == (name in ('flowers', 'pets', 'aircraft'))
 
@@ -52,7 +52,7 @@ def test_training_takes_the_validation_part_too(tmp_path: Path) -> None:
     assert [len(part) for part in source.parts] == [6, 6]
     assert torch.equal(source.load(6), TorchvisionSource('flowers', tmp_path, 'train').load(6))
     (tmp_path / 'flowers-102/jpg/image_00007.jpg').unlink()  # the first of the validation part
-    with pytest.raises(UnreadablePictureError, match=r'flowers train\[6\]'):
+    with pytest.raises(UnreadableImageError, match=r'flowers train\[6\]'):
         source.load(6)
 
 

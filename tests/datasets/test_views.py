@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision import transforms
 
 from mmssl.datasets import EvalView, MultiView, View
-from mmssl.datasets.pictures import picture_to_tensor
+from mmssl.datasets.images import image_to_tensor
 from mmssl.datasets.transforms import views as views_module
 from mmssl.datasets.transforms.views import Box, ViewDraw, corners, rotate
 from mmssl.registry import TRANSFORMS
@@ -36,17 +36,17 @@ def kolmogorov(first: list[float], second: list[float]) -> float:
 @pytest.mark.parametrize('box', [Box(3, 5, 40, 50), Box(10, 20, 9, 8), Box(0, 0, 45, 60), Box(44, 0, 1, 60)])
 @pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
 def test_crop_and_resize_equal_torchvision_within_one_level(photo: Image.Image, box: Box, interpolation: str) -> None:
-    view = View(24, interpolation=interpolation).apply(picture_to_tensor(photo), NOTHING._replace(box=box))
+    view = View(24, interpolation=interpolation).apply(image_to_tensor(photo), NOTHING._replace(box=box))
     theirs = tv.resized_crop(photo, *box, [24, 24], transforms.InterpolationMode(interpolation))
     assert difference(view, theirs).max() <= 1
 
 
-@pytest.mark.parametrize('picture', [(100, 150), (90, 60), (40, 400)])
+@pytest.mark.parametrize('size', [(100, 150), (90, 60), (40, 400)])
 @pytest.mark.parametrize('scale', [(0.14, 1.0), (0.05, 0.14)])
-def test_crops_have_the_distribution_of_torchvision(picture: tuple[int, int], scale: tuple[float, float]) -> None:
+def test_crops_have_the_distribution_of_torchvision(size: tuple[int, int], scale: tuple[float, float]) -> None:
     torch.manual_seed(0)
-    view, image = View(8, scale), torch.empty(3, *picture)
-    ours = [view.draw(*picture).box for _ in range(3000)]
+    view, image = View(8, scale), torch.empty(3, *size)
+    ours = [view.draw(*size).box for _ in range(3000)]
     theirs = [transforms.RandomResizedCrop.get_params(image, scale, (3 / 4, 4 / 3)) for _ in range(3000)]
     features = (lambda b: b[2] * b[3], lambda b: b[3] / b[2], lambda b: b[0], lambda b: b[1])
     for feature in features:
@@ -61,11 +61,11 @@ def test_a_crop_may_lie_at_every_place_it_fits() -> None:
     assert min(places.values()) > 60
 
 
-@pytest.mark.parametrize('picture', [(11, 1001), (1001, 11), (50, 50), (1, 1)])
-def test_where_no_crop_fits_the_middle_is_taken_as_in_torchvision(picture: tuple[int, int]) -> None:
+@pytest.mark.parametrize('image', [(11, 1001), (1001, 11), (50, 50), (1, 1)])
+def test_where_no_crop_fits_the_middle_is_taken_as_in_torchvision(image: tuple[int, int]) -> None:
     scale = (1.5, 2.0)  # never fits
-    theirs = transforms.RandomResizedCrop.get_params(torch.empty(3, *picture), scale, (3 / 4, 4 / 3))
-    assert View(8, scale).draw(*picture).box == theirs
+    theirs = transforms.RandomResizedCrop.get_params(torch.empty(3, *image), scale, (3 / 4, 4 / 3))
+    assert View(8, scale).draw(*image).box == theirs
 
 
 def test_chance_keeps_the_probabilities_and_ranges() -> None:
@@ -102,19 +102,19 @@ def test_what_chance_decides_is_independent() -> None:
 def test_the_operations_follow_the_order_of_the_papers(photo: Image.Image) -> None:
     jitter = [('hue', 0.1), ('contrast', 1.3), ('brightness', 0.8), ('saturation', 0.4)]
     draw = ViewDraw(Box(5, 6, 30, 40), flip=True, jitter=jitter, gray=False, sigma=1.0, solarize=True)
-    view = View(32).apply(picture_to_tensor(photo), draw)
+    view = View(32).apply(image_to_tensor(photo), draw)
     image = ImageOps.mirror(tv.resized_crop(photo, 5, 6, 30, 40, [32, 32]))
     for name, factor in jitter:
         image = getattr(tv, f'adjust_{name}')(image, factor)
     image = ImageOps.solarize(image.filter(ImageFilter.GaussianBlur(1.0)), 128)
     assert np.median(difference(view, image)) <= 2  # pixels near the threshold of solarize part
-    gray = View(32).apply(picture_to_tensor(photo), draw._replace(gray=True))
+    gray = View(32).apply(image_to_tensor(photo), draw._replace(gray=True))
     assert torch.equal(gray[0], gray[1]) and torch.equal(gray[0], gray[2])
 
 
 def test_gray_comes_after_the_jitter_and_before_the_blur(photo: Image.Image) -> None:
     draw = NOTHING._replace(jitter=[('hue', 0.3)], gray=True, sigma=1.0)
-    view = View(32).apply(picture_to_tensor(photo), draw)
+    view = View(32).apply(image_to_tensor(photo), draw)
     image = tv.adjust_hue(tv.resized_crop(photo, 0, 0, 45, 60, [32, 32]), 0.3).convert('L')
     image = image.filter(ImageFilter.GaussianBlur(1.0))
     inside = difference(view, image.convert('RGB'))[6:-6, 6:-6]
@@ -123,30 +123,30 @@ def test_gray_comes_after_the_jitter_and_before_the_blur(photo: Image.Image) -> 
 
 def test_gray_comes_before_the_jitter_where_it_is_asked_for(photo: Image.Image) -> None:
     draw = NOTHING._replace(jitter=[('hue', 0.3), ('contrast', 1.5)], gray=True, gray_first=True)
-    view = View(32).apply(picture_to_tensor(photo), draw)
+    view = View(32).apply(image_to_tensor(photo), draw)
     gray = tv.resized_crop(photo, 0, 0, 45, 60, [32, 32]).convert('L').convert('RGB')
     assert difference(view, tv.adjust_contrast(gray, 1.5)).max() <= 2
     assert View(32, gray_first=True).draw(8, 8).gray_first and not View(32).draw(8, 8).gray_first
 
 
-def test_a_view_without_operations_is_the_crop_and_the_picture_stays_as_it_is(photo: Image.Image) -> None:
-    picture = picture_to_tensor(photo)
-    before = picture.clone()
-    view = View(40).apply(picture, NOTHING._replace(box=Box(2, 3, 40, 40)))
-    assert torch.equal(view, picture[:, 2:42, 3:43]) and view.is_contiguous() and view.dtype == torch.uint8
+def test_a_view_without_operations_is_the_crop_and_the_image_stays_as_it_is(photo: Image.Image) -> None:
+    image = image_to_tensor(photo)
+    before = image.clone()
+    view = View(40).apply(image, NOTHING._replace(box=Box(2, 3, 40, 40)))
+    assert torch.equal(view, image[:, 2:42, 3:43]) and view.is_contiguous() and view.dtype == torch.uint8
     for _ in range(20):
-        View(45, scale=(1, 1), solarize_prob=0.5, **SWAV)(picture)
-    assert torch.equal(picture, before)
+        View(45, scale=(1, 1), solarize_prob=0.5, **SWAV)(image)
+    assert torch.equal(image, before)
 
 
 def test_values_are_rounded_and_not_cut(photo: Image.Image) -> None:
-    picture = picture_to_tensor(photo)
+    image = image_to_tensor(photo)
     slightly = NOTHING._replace(box=Box(0, 0, 45, 45), jitter=[('brightness', 0.999)])
-    assert torch.equal(View(45).apply(picture[:, :, :45], slightly), picture[:, :, :45])
+    assert torch.equal(View(45).apply(image[:, :, :45], slightly), image[:, :, :45])
 
 
 def test_sixteen_bit_views_keep_their_type_and_range(photo: Image.Image) -> None:
-    small = picture_to_tensor(photo)
+    small = image_to_tensor(photo)
     large = (small.int() * 257).to(torch.uint16)
     draw = ViewDraw(Box(2, 3, 30, 31), True, [('brightness', 1.5), ('contrast', 1.2)], False, 0.8, True)
     one, other = View(20).apply(small, draw), View(20).apply(large, draw)
@@ -155,14 +155,14 @@ def test_sixteen_bit_views_keep_their_type_and_range(photo: Image.Image) -> None
 
 
 @pytest.mark.parametrize('channels', [1, 2, 4, 12])
-def test_pictures_of_other_channels_go_without_colour_but_with_brightness(channels: int) -> None:
+def test_images_of_other_channels_go_without_colour_but_with_brightness(channels: int) -> None:
     torch.manual_seed(0)
-    picture = torch.randint(0, 100, (channels, 30, 30), dtype=torch.uint8)
+    image = torch.randint(0, 100, (channels, 30, 30), dtype=torch.uint8)
     coloured = NOTHING._replace(box=Box(0, 0, 30, 30), jitter=[('hue', 0.3), ('saturation', 0.0)], gray=True)
-    assert torch.equal(View(30).apply(picture, coloured), picture)
-    brighter = View(30).apply(picture, coloured._replace(jitter=[('hue', 0.3), ('brightness', 2.0)]))
-    assert torch.equal(brighter, picture * 2)
-    assert View(16, solarize_prob=1.0, **SWAV)(picture).shape == (channels, 16, 16)
+    assert torch.equal(View(30).apply(image, coloured), image)
+    brighter = View(30).apply(image, coloured._replace(jitter=[('hue', 0.3), ('brightness', 2.0)]))
+    assert torch.equal(brighter, image * 2)
+    assert View(16, solarize_prob=1.0, **SWAV)(image).shape == (channels, 16, 16)
 
 
 def test_leaving_out_colours_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_multi_crop_gives_its_views_in_order_and_each_differs(photo: Image.Image
     pipeline = TRANSFORMS.build(
         {'type': 'MultiView', 'counts': [2, 6], 'views': [{**view, 'size': 32}, {**view, 'size': 20}]}
     )
-    views = pipeline(picture_to_tensor(photo))
+    views = pipeline(image_to_tensor(photo))
     assert [tuple(v.shape) for v in views] == [(3, 32, 32)] * 2 + [(3, 20, 20)] * 6
     assert len({v.numpy().tobytes() for v in views}) == 8
 
@@ -219,11 +219,11 @@ def test_counts_that_do_not_match_the_kinds_are_refused() -> None:
 def test_evaluation_view_equals_torchvision(photo: Image.Image, size: tuple[int, int], resize: int, crop: int) -> None:
     image = photo.resize(size)
     theirs = transforms.Compose([transforms.Resize(resize), transforms.CenterCrop(crop)])(image)
-    (view,) = EvalView(resize, crop)(picture_to_tensor(image))
+    (view,) = EvalView(resize, crop)(image_to_tensor(image))
     assert difference(view, theirs).max() <= 1 and view.is_contiguous()
 
 
-def test_evaluation_crop_larger_than_the_picture_is_refused() -> None:
+def test_evaluation_crop_larger_than_the_image_is_refused() -> None:
     with pytest.raises(ValueError, match='set resize=224'):
         EvalView(resize=32, crop=224)
 
@@ -233,10 +233,10 @@ def test_evaluation_crop_larger_than_the_picture_is_refused() -> None:
 def test_a_rotation_turns_every_plane_as_torchvision_does(dtype: torch.dtype, channels: int) -> None:
     plane = torch.zeros(41, 41, dtype=torch.float32)
     plane[8:20, 10:30] = 200
-    picture = plane.to(dtype).expand(channels, -1, -1)
-    turned = rotate(picture, 30)
+    image = plane.to(dtype).expand(channels, -1, -1)
+    turned = rotate(image, 30)
     expected = tv.rotate(plane[None], 30)[0]
-    assert turned.dtype == dtype and turned.shape == picture.shape
+    assert turned.dtype == dtype and turned.shape == image.shape
     for one in turned:
         assert (one.float() != expected).float().mean() < 0.03  # pixels on the edge may round the other way
 
@@ -246,10 +246,10 @@ def test_angles_are_spread_evenly_and_come_after_the_flip() -> None:
     view = View(16, rotate=2.0)
     angles = torch.tensor([view.draw(30, 30).angle for _ in range(2000)])
     assert angles.min() < -1.95 and angles.max() > 1.95 and angles.mean().abs() < 0.1
-    picture = torch.zeros(3, 16, 16, dtype=torch.uint8)
-    picture[:, 2:6, 2:6] = 255
+    image = torch.zeros(3, 16, 16, dtype=torch.uint8)
+    image[:, 2:6, 2:6] = 255
     draw = NOTHING._replace(box=Box(0, 0, 16, 16), flip=True, angle=90.0)
-    assert torch.equal(View(16).apply(picture, draw), rotate(picture.flip(-1), 90.0))
+    assert torch.equal(View(16).apply(image, draw), rotate(image.flip(-1), 90.0))
 
 
 def test_without_a_rotation_the_random_numbers_are_those_of_before() -> None:
@@ -268,17 +268,17 @@ def test_corners_of_a_crop_equal_the_reference(case: dict) -> None:
 
 
 def test_views_with_boxes_are_those_without_and_the_boxes_are_their_crops(photo: Image.Image) -> None:
-    picture = picture_to_tensor(photo)
+    image = image_to_tensor(photo)
     kinds = [{'type': View, 'size': 16, **SWAV}, {'type': View, 'size': 8}]
     torch.manual_seed(0)
-    plain = MultiView([1, 2], kinds)(picture)
+    plain = MultiView([1, 2], kinds)(image)
     torch.manual_seed(0)
-    made = MultiView([1, 2], kinds, boxes=True)(picture)
+    made = MultiView([1, 2], kinds, boxes=True)(image)
     assert all(torch.equal(one, other) for one, other in zip(plain, made['inputs']))
     torch.manual_seed(0)
-    draws = [view.draw(*picture.shape[1:]) for view in MultiView([1, 2], kinds).views]
+    draws = [view.draw(*image.shape[1:]) for view in MultiView([1, 2], kinds).views]
     assert made['boxes'].dtype == torch.float32
-    assert made['boxes'].tolist() == [pytest.approx(corners(draw, *picture.shape[1:])) for draw in draws]
+    assert made['boxes'].tolist() == [pytest.approx(corners(draw, *image.shape[1:])) for draw in draws]
 
 
 def test_a_box_tells_where_the_pixels_of_a_view_come_from() -> None:

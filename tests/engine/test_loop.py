@@ -1,4 +1,4 @@
-"""The loop: unreadable pictures, learning rates by the batch, and where a run stands."""
+"""The loop: unreadable images, learning rates by the batch, and where a run stands."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from mmssl.datasets import ImageFolder
 from tests.small import small_runner
 
 
-def _pictures(folder, broken):
+def _images(folder, broken):
     folder.mkdir()
     for index in range(40):
         path = folder / f'{index:02d}.png'
@@ -19,23 +19,23 @@ def _pictures(folder, broken):
 
 
 def _runner(tmp_path, broken, **overrides):
-    source = _pictures(tmp_path / 'pictures', broken)
+    source = _images(tmp_path / 'images', broken)
     return small_runner(tmp_path, train_dataloader__dataset__source={**source, '_delete_': True}, **overrides)
 
 
-def test_a_picture_that_cannot_be_read_is_named_and_replaced(tmp_path, capsys):
+def test_an_image_that_cannot_be_read_is_named_and_replaced(tmp_path, capsys):
     runner = _runner(tmp_path, broken=1)
     runner.train()
     assert runner.iter == 10
-    assert '00.png cannot be read; another picture took its place' in capsys.readouterr().out
+    assert '00.png cannot be read; another image took its place' in capsys.readouterr().out
 
 
-def test_too_many_unreadable_pictures_stop_the_run(tmp_path):
-    with pytest.raises(ValueError, match=r'\d+ of \d+ pictures could not be read, more than 1%.*max_unreadable'):
+def test_too_many_unreadable_images_stop_the_run(tmp_path):
+    with pytest.raises(ValueError, match=r'\d+ of \d+ images could not be read, more than 1%.*max_unreadable'):
         _runner(tmp_path, broken=20).train()
 
 
-def test_the_limit_of_unreadable_pictures_can_be_raised(tmp_path):
+def test_the_limit_of_unreadable_images_can_be_raised(tmp_path):
     runner = _runner(tmp_path, broken=20, train_cfg__max_unreadable=0.8)
     runner.train()
     assert runner.iter == 10

@@ -36,7 +36,7 @@ class Counter(MonitorHook):
 
 
 class Collapsing(Encoder):
-    """Learns to say the same of every picture."""
+    """Learns to say the same of every image."""
 
     def loss(self, inputs, batch):
         features = torch.nn.functional.normalize(self.extract_feat(torch.cat(inputs)), dim=1)
@@ -168,7 +168,7 @@ def test_monitors_change_no_bit_of_the_training_and_log_what_they_see(tmp_path):
     assert len(scalars['prototypes/change'][1]) == 2
 
 
-def test_pictures_go_through_the_network_once_for_all_monitors(tmp_path, monkeypatch):
+def test_images_go_through_the_network_once_for_all_monitors(tmp_path, monkeypatch):
     rows, extract = [], SwAV.extract_feat
 
     def counted(self, images):
@@ -177,7 +177,7 @@ def test_pictures_go_through_the_network_once_for_all_monitors(tmp_path, monkeyp
 
     monkeypatch.setattr(SwAV, 'extract_feat', counted)
     knn = OnlineKNNHook(share=NO_LIMIT, gallery=30, query=10)
-    hooks = [knn, CollapseHook(share=NO_LIMIT, pictures=20), ClusterHook(share=NO_LIMIT, pictures=40)]
+    hooks = [knn, CollapseHook(share=NO_LIMIT, images=20), ClusterHook(share=NO_LIMIT, images=40)]
     run(tmp_path, *hooks, train_cfg__max_epochs=1)
     assert sum(rows) == 2 * (40 + 20)  # before and after: two batches of the gallery, one of the queries
 
@@ -186,7 +186,7 @@ def test_a_network_that_collapses_is_noticed_and_remedies_are_named(tmp_path):
     config = config_of(tmp_path, {'type': Collapsing}, train_cfg__max_epochs=4)
     runner = run(tmp_path, CollapseHook(share=NO_LIMIT), config=config)
     (warning,) = runner.warnings
-    assert 'Different pictures have nearly the same features: a collapse' in warning
+    assert 'Different images have nearly the same features: a collapse' in warning
     assert 'lower learning rate' in warning and 'stop-gradient' in warning and 'at the start' in warning
     scalars = read_scalars(tmp_path)
     assert scalars['features/deviation'][1][-1] < 0.3 * scalars['features/deviation'][1][0]

@@ -10,10 +10,10 @@ import torch
 from mmengine.config import Config
 
 import mmssl.models
-from mmssl.engine.checkpoint import latest_checkpoint
+from mmssl.checkpoint import latest_checkpoint
 from mmssl.models import BaseAlgorithm
 from mmssl.registry import MODELS
-from tests.training import BATCH, ROOT, command, differences, environment, make_config, make_pictures, train
+from tests.training import BATCH, ROOT, command, differences, environment, make_config, make_images, train
 
 CPU_CONFIGS = sorted(
     str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10.py')
@@ -25,7 +25,7 @@ if 'queue' in model:
 model['inter'].update(num_negatives=20, pool_size=80)
 model['inter']['clusters'].update(num_clusters=6, min_cluster=8, centroid_interval=2)
 """
-MORE = {  # what 112 pictures and two epochs need, and parts of a method that its CPU config does without
+MORE = {  # what 112 images and two epochs need, and parts of a method that its CPU config does without
     'swav': 'model.update(queue=dict(length=32))',
     'moco': 'model.update(queue=dict(length=64, dim=64))',
     'densecl': 'model.update(queue=dict(length=64, dim=64))',
@@ -39,8 +39,8 @@ MORE = {  # what 112 pictures and two epochs need, and parts of a method that it
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return make_pictures(tmp_path_factory.mktemp('pictures'))
+def images(tmp_path_factory):
+    return make_images(tmp_path_factory.mktemp('images'))
 
 
 def test_every_algorithm_has_a_cpu_config():
@@ -50,12 +50,12 @@ def test_every_algorithm_has_a_cpu_config():
         if isinstance(cls, type) and issubclass(cls, BaseAlgorithm) and cls.__module__.startswith(mmssl.models.__name__)
     }
     covered = {Config.fromfile(ROOT / 'configs' / path).model.type.__name__ for path in CPU_CONFIGS}
-    assert algorithms - covered == {'LinearClassifier', 'MultiStageClassifier'}  # tests/tools resumes those
+    assert algorithms - covered == set()
 
 
-def _config(path: Path, config: str, pictures: Path, workers: int = 0, processes: int = 1) -> Path:
+def _config(path: Path, config: str, images: Path, workers: int = 0, processes: int = 1) -> Path:
     extra = f'train_dataloader.update(batch_size={BATCH // processes})\n{MORE.get(config.split("/")[0], "")}'
-    return make_config(path, config, pictures, workers, extra)
+    return make_config(path, config, images, workers, extra)
 
 
 def _same(whole: Path, half: Path, *names: str) -> None:
@@ -69,12 +69,12 @@ def _progress(run: Path) -> dict:
 
 @pytest.mark.slow
 @pytest.mark.parametrize('config', CPU_CONFIGS)
-def test_resumed_bit_for_bit_by_one_process_and_by_two_that_go_on_from_it(config, pictures, tmp_path):
-    one = _config(tmp_path / 'one.py', config, pictures)
+def test_resumed_bit_for_bit_by_one_process_and_by_two_that_go_on_from_it(config, images, tmp_path):
+    one = _config(tmp_path / 'one.py', config, images)
     whole = train(one, tmp_path / 'whole')
     half = train(one, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'))
     _same(whole, half, 'iter_9', 'epoch_2')
-    two = _config(tmp_path / 'two.py', config, pictures, workers=2, processes=2)
+    two = _config(tmp_path / 'two.py', config, images, workers=2, processes=2)
     longer = train(two, tmp_path / 'longer', '--resume', str(whole / 'iter_6.pth'), processes=2)
     shorter = train(two, tmp_path / 'shorter', '--resume', str(longer / 'iter_9.pth'), processes=2)
     _same(longer, shorter, 'iter_12', 'epoch_2')
@@ -83,8 +83,8 @@ def test_resumed_bit_for_bit_by_one_process_and_by_two_that_go_on_from_it(config
 
 @pytest.mark.slow
 @pytest.mark.parametrize('workers, processes', [(2, 1), (0, 2)])
-def test_with_workers_or_processes_it_resumes_bit_for_bit(workers, processes, pictures, tmp_path):
-    file = _config(tmp_path / 'config.py', FIRST, pictures, workers, processes)
+def test_with_workers_or_processes_it_resumes_bit_for_bit(workers, processes, images, tmp_path):
+    file = _config(tmp_path / 'config.py', FIRST, images, workers, processes)
     whole = train(file, tmp_path / 'whole', processes=processes)
     half = train(file, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=processes)
     _same(whole, half, 'iter_9', 'epoch_2')
@@ -94,11 +94,11 @@ def test_with_workers_or_processes_it_resumes_bit_for_bit(workers, processes, pi
 @pytest.mark.parametrize(
     'method, part', [('deepcluster', "model['clusters']"), ('interclr', "model['inter']['clusters']")]
 )
-def test_resumed_between_two_clusterings_it_clusters_again_only_when_due(method, part, pictures, tmp_path):
+def test_resumed_between_two_clusterings_it_clusters_again_only_when_due(method, part, images, tmp_path):
     config = next(path for path in CPU_CONFIGS if path.startswith(f'{method}/'))
     extra = f'{MORE[method]}\n{part}.update(prepare_every=2)\ntrain_cfg.update(max_epochs=3)\n'
     extra += "model['inter']['clusters'].update(online=False)" if method == 'interclr' else ''
-    file = make_config(tmp_path / 'config.py', config, pictures, extra=extra)
+    file = make_config(tmp_path / 'config.py', config, images, extra=extra)
     whole = train(file, tmp_path / 'whole')
     half = train(file, tmp_path / 'half', '--resume', str(whole / 'iter_9.pth'))  # in the second of the two epochs
     assert differences(whole / 'epoch_3.pth', half / 'epoch_3.pth') == []
@@ -108,9 +108,9 @@ def test_resumed_between_two_clusterings_it_clusters_again_only_when_due(method,
 
 
 @pytest.mark.slow
-def test_workers_change_nothing(pictures, tmp_path):
+def test_workers_change_nothing(images, tmp_path):
     runs = [
-        train(make_config(tmp_path / f'config{workers}.py', FIRST, pictures, workers), tmp_path / str(workers))
+        train(make_config(tmp_path / f'config{workers}.py', FIRST, images, workers), tmp_path / str(workers))
         for workers in (0, 2)
     ]
     assert differences(runs[0] / 'epoch_2.pth', runs[1] / 'epoch_2.pth') == []
@@ -118,8 +118,8 @@ def test_workers_change_nothing(pictures, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_saves_and_ends_and_the_run_goes_on(number, pictures, tmp_path):
-    file = make_config(tmp_path / 'config.py', FIRST, pictures, extra='train_cfg.update(max_epochs=40)')
+def test_a_signal_saves_and_ends_and_the_run_goes_on(number, images, tmp_path):
+    file = make_config(tmp_path / 'config.py', FIRST, images, extra='train_cfg.update(max_epochs=40)')
     process = _start(file, tmp_path / 'work')
     _wait_for(tmp_path / 'work/iter_3.pth', process)
     process.send_signal(number)
@@ -133,10 +133,10 @@ def test_a_signal_saves_and_ends_and_the_run_goes_on(number, pictures, tmp_path)
 
 
 @pytest.mark.slow
-def test_killed_while_it_writes_it_goes_on_from_the_last_whole_checkpoint(pictures, tmp_path):
+def test_killed_while_it_writes_it_goes_on_from_the_last_whole_checkpoint(images, tmp_path):
     slow_write = 'custom_hooks = [*custom_hooks, dict(type=SlowWrite)]'
     file = make_config(
-        tmp_path / 'config.py', FIRST, pictures, extra=f'from tests.slow_write import SlowWrite\n{slow_write}'
+        tmp_path / 'config.py', FIRST, images, extra=f'from tests.slow_write import SlowWrite\n{slow_write}'
     )
     process = _start(file, tmp_path / 'work')
     _wait_for(tmp_path / 'work/writing', process)
@@ -144,7 +144,7 @@ def test_killed_while_it_writes_it_goes_on_from_the_last_whole_checkpoint(pictur
     process.wait()
     assert (tmp_path / 'work/.checkpoint.tmp').exists(), 'the kill did not fall into a write'
     assert latest_checkpoint(tmp_path / 'work')[0].name == 'iter_3.pth'
-    plain = make_config(tmp_path / 'plain.py', FIRST, pictures)
+    plain = make_config(tmp_path / 'plain.py', FIRST, images)
     resumed = train(plain, tmp_path / 'work', '--resume')
     whole = train(plain, tmp_path / 'whole')
     assert differences(resumed / 'epoch_2.pth', whole / 'epoch_2.pth') == []

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from mmssl.checkpoint import delete_checkpoint, latest_checkpoint, read_checkpoint, write_checkpoint
 from mmssl.engine import Runner
-from mmssl.engine.checkpoint import delete_checkpoint, latest_checkpoint, read_checkpoint, write_checkpoint
 from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.functional import gather, rank, shard_of, world_size
 from mmssl.models import ClassTable, InstanceClassification

@@ -25,21 +25,21 @@ def encoder(channels: int = 3, dropout: float = 0.0) -> Encoder:
     return model
 
 
-def pictures(count: int, side: int = 16, channels: int = 3, labelled: bool = True, dtype: str = 'uint8') -> ArraySource:
+def images(count: int, side: int = 16, channels: int = 3, labelled: bool = True, dtype: str = 'uint8') -> ArraySource:
     """Noise around the brightness of one of three classes."""
     generator = np.random.default_rng(0)
     labels = np.arange(count) % 3
     noise = generator.integers(0, 100, (count, side, side, channels))
-    images = (noise + 60 * labels[:, None, None, None]).astype(dtype)
-    return ArraySource(images, labels if labelled else None)
+    array = (noise + 60 * labels[:, None, None, None]).astype(dtype)
+    return ArraySource(array, labels if labelled else None)
 
 
 def fixed(count: int, side: int = 16, channels: int = 3, **source: object) -> ImageDataset:
-    """The evaluation view of every picture."""
-    return ImageDataset(pictures(count, side, channels, **source), EvalView(side, side), channels)
+    """The evaluation view of every image."""
+    return ImageDataset(images(count, side, channels, **source), EvalView(side, side), channels)
 
 
 def pairs(count: int, side: int = 16, **source: object) -> ImageDataset:
-    """Two random views of every picture, and a third, smaller one."""
+    """Two random views of every image, and a third, smaller one."""
     large, small = View(side, scale=(0.5, 1.0), jitter=(0.4, 0.4, 0.4, 0.1)), View(side // 2)
-    return ImageDataset(pictures(count, side, **source), MultiView([2, 1], [large, small]))
+    return ImageDataset(images(count, side, **source), MultiView([2, 1], [large, small]))

@@ -54,5 +54,5 @@ def test_the_tightest_of_several_clusterings_counts_and_is_the_same_every_time()
     assert len({found['nmi'] for found in single}) > 1
 
 
-def test_as_many_classes_as_pictures_work():
+def test_as_many_classes_as_images_work():
     assert cluster_classes(torch.eye(3), torch.arange(3))['nmi'] == pytest.approx(100)

@@ -22,7 +22,7 @@ def test_the_mean_cosine_is_that_of_all_pairs():
 def test_features_that_have_become_the_same_are_a_collapse():
     start, now = collapse_measures(SPREAD), collapse_measures(10 + 0.1 * SPREAD)
     warning = collapse_warning(now, start, 'features')
-    assert warning.startswith('Different pictures have nearly the same features')
+    assert warning.startswith('Different images have nearly the same features')
     assert f'{start["deviation"]:.3f} at the start' in warning
 
 
@@ -59,19 +59,19 @@ def test_the_histogram_is_that_of_the_sizes_and_samples_without_a_cluster_do_not
 def test_nearly_everything_in_one_cluster_is_told_with_remedies():
     labels = torch.cat([torch.zeros(90, dtype=torch.long), torch.arange(10)])
     warning = usage_warning(usage(labels, 10), 100, 10)
-    assert '91% of the pictures are in one of 10 clusters: a collapse' in warning and 'Sinkhorn' in warning
+    assert '91% of the images are in one of 10 clusters: a collapse' in warning and 'Sinkhorn' in warning
 
 
 def test_many_dead_prototypes_are_told_but_not_those_that_chance_leaves_empty():
     used = torch.arange(100) % 10
-    assert '90% of 100 prototypes hold no picture' in usage_warning(usage(used, 100), 1000, 100, 'prototypes')
+    assert '90% of 100 prototypes hold no image' in usage_warning(usage(used, 100), 1000, 100, 'prototypes')
     assert usage_warning(usage(used, 100), 100, 100, 'prototypes') is not None
     by_chance = torch.randint(0, 3000, (1000,), generator=GENERATOR)
     assert usage(by_chance, 3000)['dead'] > 0.6
     assert usage_warning(usage(by_chance, 3000), 1000, 3000) is None
 
 
-def test_a_picture_chooses_the_prototype_with_the_largest_score():
+def test_an_image_chooses_the_prototype_with_the_largest_score():
     torch.manual_seed(0)
     model = SwAV(
         ResNet(10, 3, 'small', base_channels=4), MLPNeck(32, 16, 8), Prototypes(8, 12),

@@ -10,7 +10,7 @@ from mmssl.evaluation import (
     NO_QUERY,
     RawPixels,
     alignment,
-    compare_floors,
+    compare_baselines,
     evaluate,
     extract_views,
     format_results,
@@ -20,7 +20,7 @@ from mmssl.evaluation import (
     verdict,
 )
 from mmssl.models import DataPreprocessor, ResNet
-from tests.evaluation.stand_ins import Encoder, encoder, fixed, pairs, pictures
+from tests.evaluation.stand_ins import Encoder, encoder, fixed, images, pairs
 from tests.training import ROOT
 
 
@@ -30,7 +30,7 @@ def settings(**more: object) -> dict:
 
 def test_with_labels_there_are_accuracies_and_the_measures_that_need_none():
     found = evaluate(encoder(), settings(), pairs(40))
-    assert set(found['knn']['top1']) == {10, 20}  # of 10, 20, 100 and 200 what 60 pictures are enough for
+    assert set(found['knn']['top1']) == {10, 20}  # of 10, 20, 100 and 200 what 60 images are enough for
     assert found['linear']['protocol'].startswith(FAST_PROBE)
     assert 'cosine' in found['knn']['protocol']
     assert set(found['label_free']) == {'retrieval', 'alignment', 'effective_rank', 'uniformity', 'deviation'}
@@ -57,7 +57,7 @@ def test_without_pairs_what_needs_them_is_left_out():
 
 
 def test_one_random_view_is_drawn_twice():
-    data = ImageDataset(pictures(40), View(16, scale=(0.5, 1.0)))
+    data = ImageDataset(images(40), View(16, scale=(0.5, 1.0)))
     found = evaluate(encoder(), {'gallery': fixed(20, labelled=False)}, data)['label_free']
     draws = [
         extract_views(encoder(), [data[place, place + shift] for place in range(40)], views=1)[0] for shift in (0, 40)
@@ -69,7 +69,7 @@ def test_one_random_view_is_drawn_twice():
 @pytest.mark.parametrize('path', sorted(ROOT.glob('configs/*/*_cpu_*_cifar10.py')), ids=lambda path: path.parent.name)
 def test_the_views_of_every_method_can_be_measured(path):
     views = Config.fromfile(path).train_dataloader.dataset.views
-    found = evaluate(encoder(), {'gallery': fixed(20, labelled=False)}, ImageDataset(pictures(20, 40), views))
+    found = evaluate(encoder(), {'gallery': fixed(20, labelled=False)}, ImageDataset(images(20, 40), views))
     assert 'alignment' in found['label_free']
 
 
@@ -112,7 +112,7 @@ def test_the_untrained_network_is_made_without_a_page_of_log(monkeypatch):
 
 def test_three_rows_measure_pixels_the_untrained_and_the_trained_network_alike():
     model = encoder()
-    rows = compare_floors(model, config(), pairs=pairs(20))
+    rows = compare_baselines(model, config(), pairs=pairs(20))
     assert [row['name'] for row in rows] == ['raw pixels', 'untrained', 'pre-trained']
     assert rows[2]['label_free'] == evaluate(model, settings(), pairs(20))['label_free']
     assert rows[1]['label_free'] == evaluate(untrained(config()), settings(), pairs(20))['label_free']

@@ -77,13 +77,13 @@ def test_ranks_share_the_work_and_all_get_what_one_process_gets(ranks, count):
         assert torch.equal(indices, alone[2])
 
 
-def test_raw_pixels_of_small_pictures_are_the_pixels():
+def test_raw_pixels_of_small_images_are_the_pixels():
     data = fixed(3, side=16)
     found = raw_pixel_features(data)
     assert torch.equal(found.features, torch.stack([data[i]['inputs'][0].flatten() for i in range(3)]) / 255)
 
 
-def test_raw_pixels_of_large_pictures_are_shrunk_to_32():
+def test_raw_pixels_of_large_images_are_shrunk_to_32():
     assert raw_pixel_features(fixed(2, side=40)).features.shape == (2, 3 * 32 * 32)
     flat = RawPixels().extract_feat(torch.full((1, 1, 50, 50), 0.25))
     torch.testing.assert_close(flat, torch.full((1, 1024), 0.25))
@@ -99,7 +99,7 @@ def test_an_empty_data_set_is_refused():
         def __len__(self) -> int:
             return 0
 
-    with pytest.raises(ValueError, match='at least one picture'):
+    with pytest.raises(ValueError, match='at least one image'):
         extract_features(nn.Identity(), Empty())
 
 

@@ -1,4 +1,4 @@
-"""The pictures that a training is watched by."""
+"""The images that a training is watched by."""
 
 import random
 
@@ -19,7 +19,7 @@ def loads(monkeypatch):
     return seen
 
 
-def test_the_features_are_those_of_the_pictures_and_the_first_stay_the_first():
+def test_the_features_are_those_of_the_images_and_the_first_stay_the_first():
     model, data = encoder(), fixed(30)
     part, whole = FixedPart(data, batch_size=8), extract_features(encoder(), fixed(30))
     few, many = part.features(model, 5, 0), part.features(model, 100, 0)
@@ -38,7 +38,7 @@ def test_features_are_extracted_once_a_step_and_anew_in_the_next():
     assert not torch.equal(part.features(model, 10, 1).features, before)
 
 
-def test_pictures_are_decoded_once(loads):
+def test_images_are_decoded_once(loads):
     model, part = encoder(), FixedPart(fixed(30), batch_size=8)
     rows = [part.features(model, count, step).features for step, count in enumerate((10, 30, 30))]
     assert sorted(loads) == list(range(30))
@@ -59,7 +59,7 @@ def test_loading_ends_where_the_memory_is_full(loads, monkeypatch):
     assert len(loads) == 16
 
 
-def test_pictures_that_would_fill_the_memory_are_decoded_again(loads, monkeypatch):
+def test_images_that_would_fill_the_memory_are_decoded_again(loads, monkeypatch):
     monkeypatch.setattr(fixed_part, '_HELD', 2 * 8 * 3 * 16 * 16)  # two batches
     model, part = encoder(), FixedPart(fixed(30), batch_size=8)
     rows = [part.features(model, 30, step).features for step in range(2)]

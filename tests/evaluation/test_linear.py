@@ -15,7 +15,7 @@ from mmssl.evaluation import (
     sgd_probe,
     top_k_accuracy,
 )
-from tests.evaluation.stand_ins import encoder, fixed, pictures
+from tests.evaluation.stand_ins import encoder, fixed, images
 from tests.evaluation.test_knn import blobs
 
 
@@ -115,22 +115,22 @@ def test_with_augmented_features_the_classifier_is_fitted_to_them():
 
 
 @pytest.mark.parametrize('counts', [None, [1], [2]])
-def test_the_probe_in_the_place_of_a_protocol_draws_new_views_of_pictures_decoded_once(counts, monkeypatch):
+def test_the_probe_in_the_place_of_a_protocol_draws_new_views_of_images_decoded_once(counts, monkeypatch):
     view, seen, decoded = View(16, jitter=(0.4, 0.4, 0.4, 0.1)), [], []
-    training = ImageDataset(pictures(30), MultiView(counts, [view]) if counts else view)
+    training = ImageDataset(images(30), MultiView(counts, [view]) if counts else view)
     load, call = training.source.load, View.__call__
     monkeypatch.setattr(training.source, 'load', lambda index: decoded.append(index) or load(index))
-    monkeypatch.setattr(View, '__call__', lambda self, picture: seen.append(call(self, picture)) or seen[-1])
+    monkeypatch.setattr(View, '__call__', lambda self, image: seen.append(call(self, image)) or seen[-1])
     found = probe_with_views(encoder(), training, fixed(30), fixed(12), views=3)
     assert decoded == list(range(30)) and len(seen) == 90
-    assert len({picture.numpy().tobytes() for picture in seen}) == 90
+    assert len({image.numpy().tobytes() for image in seen}) == 90
     assert '3 augmented views' in found['protocol']
     assert found['top1'] > 60
 
 
 def test_training_images_other_than_the_gallerys_are_refused():
     with pytest.raises(ValueError, match='30 training images and a gallery of 29 others'):
-        probe_with_views(encoder(), ImageDataset(pictures(30), View(16)), fixed(29), fixed(5))
+        probe_with_views(encoder(), ImageDataset(images(30), View(16)), fixed(29), fixed(5))
 
 
 def test_rare_classes_count_as_much_as_frequent_ones():

@@ -1,4 +1,4 @@
-"""Accuracies of a classifier on the query set, beside those that the whole network gives picture by picture."""
+"""Accuracies of a classifier on the query set, beside those that the whole network gives image by image."""
 
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -8,9 +8,9 @@ import torch
 from mmengine.logging import MessageHub
 
 from mmssl.datasets import ImageDataset
-from mmssl.evaluation import LinearAccuracyHook
-from mmssl.models import DataPreprocessor, LinearClassifier, MultiStageClassifier, ResNet
-from tests.evaluation.stand_ins import fixed, pictures
+from mmssl.evaluation import LinearAccuracyHook, LinearClassifier, MultiStageClassifier
+from mmssl.models import DataPreprocessor, ResNet
+from tests.evaluation.stand_ins import fixed, images
 
 COUNT = 30
 WINDOWS = {'stem': (4, 4, 0), 'stage4': (1, 1, 0)}
@@ -27,7 +27,7 @@ def classifier(kind: str, num_classes: int = 6) -> LinearClassifier:
 
 def started(model: LinearClassifier) -> tuple[LinearAccuracyHook, SimpleNamespace]:
     views = {'type': 'EvalView', 'resize': 16, 'crop': 16}
-    query = {'type': ImageDataset, 'source': pictures(COUNT), 'views': views}
+    query = {'type': ImageDataset, 'source': images(COUNT), 'views': views}
     runner = SimpleNamespace(
         algorithm=model,
         cfg=SimpleNamespace(evaluation=SimpleNamespace(query=query, batch_size=7, num_workers=0)),
@@ -51,12 +51,10 @@ def test_accuracies_are_those_of_the_whole_network(kind: str) -> None:
     assert model.training
     model.eval()
     inputs = torch.stack([fixed(COUNT)[index]['inputs'][0] for index in range(COUNT)])
-    images = model.data_preprocessor(
-        {'inputs': [inputs], 'sample_idx': torch.arange(COUNT), 'draw': torch.arange(COUNT)}
-    )
+    data = model.data_preprocessor({'inputs': [inputs], 'sample_idx': torch.arange(COUNT), 'draw': torch.arange(COUNT)})
     with torch.no_grad():
-        scores = model.scores(model.features(images['inputs'][0]))
-    labels = pictures(COUNT).labels
+        scores = model.scores(model.features(data['inputs'][0]))
+    labels = images(COUNT).labels
     for name, logits in zip(model.heads, scores):
         right = logits.argmax(dim=1) == labels
         among = (logits.topk(5).indices == labels[:, None]).any(dim=1)

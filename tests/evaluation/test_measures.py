@@ -63,7 +63,7 @@ def test_deviation_of_two_opposite_points_on_an_axis():
 
 
 @pytest.mark.parametrize('chunk', [1, 3, 100])
-def test_retrieval_counts_the_pictures_whose_other_view_is_nearest(chunk):
+def test_retrieval_counts_the_images_whose_other_view_is_nearest(chunk):
     first = torch.eye(4)
     second = torch.eye(4)[[0, 1, 3, 2]]  # two views have changed places
     assert retrieval_of_other_view(first, second, chunk) == pytest.approx(50)

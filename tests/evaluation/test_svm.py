@@ -49,7 +49,7 @@ def test_a_class_is_trained_with_the_cost_that_cross_validation_chooses():
     assert found['mean_ap_11_point'] == pytest.approx(np.mean(found['ap_11_point']))
 
 
-def test_ignored_pictures_are_negatives_of_the_training_and_out_of_the_test():
+def test_ignored_images_are_negatives_of_the_training_and_out_of_the_test():
     (train, labels), (test, test_labels) = blobs(60), blobs(60, seed=1)
     train_targets, test_targets = targets_of(labels), targets_of(test_labels)
     plain = voc07_svm(train, train_targets, test, test_targets, (1.0,))
@@ -94,7 +94,7 @@ def test_too_few_positives_are_refused_with_a_number_that_works():
 
 
 @pytest.mark.filterwarnings('error')
-def test_a_class_that_nearly_every_picture_shows_is_measured_without_a_warning():
+def test_a_class_that_nearly_every_image_shows_is_measured_without_a_warning():
     (train, labels), (test, test_labels) = blobs(60), blobs(60, seed=1)
     targets = targets_of(labels)
     targets[:, 0] = (torch.arange(60) > 1).long()
@@ -118,7 +118,7 @@ def test_shots_beyond_the_smallest_class_are_left_out():
     assert list(low_shot_svm(train, labels, train, labels, shots=(1, 2, 4), draws=1)) == [1]
 
 
-def test_with_every_picture_drawn_the_middle_cost_is_taken():
+def test_with_every_image_drawn_the_middle_cost_is_taken():
     train, labels = blobs(8, classes=2)
     labels = torch.arange(8) % 2
     assert low_shot_svm(train, labels, train, labels, shots=(4,), draws=1)[4]['cost'] == 1.0

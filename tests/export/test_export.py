@@ -23,7 +23,7 @@ from tests.evaluation.stand_ins import encoder
 NETWORKS = {
     'plain': dict(depth=18),
     'bottleneck': dict(depth=50, stem='small', in_channels=1),
-    'small pictures': dict(depth=18, stem='small'),
+    'small images': dict(depth=18, stem='small'),
     'four channels': dict(depth=18, in_channels=4),
     'narrow': dict(depth=10, base_channels=16, stem='small', in_channels=1),
     'wide': dict(depth=10, base_channels=128),
@@ -62,7 +62,7 @@ def test_of_a_student_and_its_teacher_the_student_is_taken():
     assert torch.equal(found.conv1.weight, network.conv1.weight)
 
 
-@pytest.mark.parametrize('name', ['plain', 'bottleneck', 'small pictures', 'four channels'])
+@pytest.mark.parametrize('name', ['plain', 'bottleneck', 'small images', 'four channels'])
 def test_timms_class_gets_every_key_and_gives_the_same_features(name, tmp_path):
     pytest.importorskip('timm')
     network = trained(**NETWORKS[name])
@@ -90,7 +90,7 @@ def test_a_changed_weight_is_seen(tmp_path):
 
 
 @pytest.mark.parametrize('target', ['torchvision', 'timm'])
-@pytest.mark.parametrize('name', ['plain', 'small pictures', 'four channels', 'narrow'])
+@pytest.mark.parametrize('name', ['plain', 'small images', 'four channels', 'narrow'])
 def test_the_lines_that_load_it_can_be_run(name, target, tmp_path):
     if target == 'timm':
         pytest.importorskip('timm')

@@ -77,19 +77,19 @@ def test_contrast_equals_the_formula_written_out_for_every_pixel():
     queries, keys = _maps()
     mask = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(1)) < 0.1
     mask[0, 3], mask[2] = False, False
-    pictures = []
+    images = []
     for query, key, pairs in zip(queries, keys, mask):
         losses = []
         for pixel in range(16):
             cosines = torch.cosine_similarity(query.flatten(1)[:, pixel, None], key.flatten(1), dim=0)
             shares = (cosines / 0.3).exp() / (cosines / 0.3).exp().sum()
             losses += [-shares[pairs[pixel]].sum().log()] if pairs[pixel].any() else []
-        pictures.append(sum(losses) / len(losses) if losses else torch.zeros(()))
-    torch.testing.assert_close(pixel_contrast(queries, keys, mask, 0.3), sum(pictures) / 3)
+        images.append(sum(losses) / len(losses) if losses else torch.zeros(()))
+    torch.testing.assert_close(pixel_contrast(queries, keys, mask, 0.3), sum(images) / 3)
 
 
 @pytest.mark.parametrize('loss', [pixel_to_propagation, pixel_contrast])
-def test_pictures_without_a_common_place_add_nothing_and_have_finite_gradients(loss):
+def test_images_without_a_common_place_add_nothing_and_have_finite_gradients(loss):
     queries, keys = (part.requires_grad_() for part in _maps())
     value = loss(queries, keys, torch.zeros(3, 16, 16, dtype=torch.bool))
     value.backward()

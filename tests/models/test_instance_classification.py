@@ -15,7 +15,7 @@ from tests.parity import SAMPLES, UNEQUAL, check
 
 
 class MeanThenLinear(nn.Module):
-    """The encoder of the golden file: the mean over the picture, then a linear layer."""
+    """The encoder of the golden file: the mean over the image, then a linear layer."""
 
     def __init__(self, case):
         super().__init__()

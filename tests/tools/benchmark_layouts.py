@@ -12,7 +12,7 @@ from scipy.io import savemat
 CLASSES = 2
 
 
-def picture(path: Path, label: int, side: int = 32) -> None:
+def write_image(path: Path, label: int, side: int = 32) -> None:
     """Noise, light for class 1."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(_pixels(label, len(path.name) + sum(map(ord, path.name)), side)).save(path)
@@ -28,15 +28,15 @@ def imagenet(root: Path) -> None:
     """Class folders of ``train`` and ``val``, and SimCLR's lists, which hold file names."""
     for label, name in enumerate(('n01440764', 'n01443537')):
         for number in range(4):
-            picture(root / f'train/{name}/{name}_{number}.JPEG', label)
-            picture(root / f'val/{name}/ILSVRC2012_val_0000000{2 * number + label}.JPEG', label)
+            write_image(root / f'train/{name}/{name}_{number}.JPEG', label)
+            write_image(root / f'val/{name}/ILSVRC2012_val_0000000{2 * number + label}.JPEG', label)
     listed = [f'{name}_{number}.JPEG' for number in (1, 3) for name in ('n01440764', 'n01443537')]
     for percent in (1, 10):
         write(root / f'{percent}percent.txt', listed)
 
 
 def places205(root: Path) -> None:
-    """Pictures by the first letter of their class, and lists of paths and numbers."""
+    """Images by the first letter of their class, and lists of paths and numbers."""
     for split in ('train', 'val'):
         names = [
             (f'{name[0]}/{name}/gsun_{number}.jpg', label)
@@ -44,12 +44,12 @@ def places205(root: Path) -> None:
             for label, name in enumerate(('abbey', 'zoo'))
         ]
         for name, label in names:
-            picture(root / split / name, label)
+            write_image(root / split / name, label)
         write(root / f'meta/{split}.txt', (f'{name} {label}' for name, label in names))
 
 
 def inaturalist18(root: Path) -> None:
-    """One folder of pictures for both splits, with the annotation files."""
+    """One folder of images for both splits, with the annotation files."""
     for split in ('train', 'val'):
         images = [
             {'id': 10 * number + label, 'file_name': f'train_val2018/Plantae/{label}/{split}{number}.jpg'}
@@ -57,7 +57,7 @@ def inaturalist18(root: Path) -> None:
             for label in range(CLASSES)
         ]
         for image in images:
-            picture(root / image['file_name'], image['id'] % 10)
+            write_image(root / image['file_name'], image['id'] % 10)
         annotations = [{'image_id': image['id'], 'category_id': image['id'] % 10} for image in images]
         write(root / f'{split}2018.json', [json.dumps({'images': images, 'annotations': annotations})])
 
@@ -67,7 +67,7 @@ def cifar10(root: Path) -> None:
     for split in ('train', 'test'):
         for label, name in enumerate(('airplane', 'frog')):
             for number in range(4):
-                picture(root / f'{split}/{name}/{number:04d}.jpg', label)
+                write_image(root / f'{split}/{name}/{number:04d}.jpg', label)
     for percent in (1, 10):
         write(
             root / f'{percent}percent.txt',
@@ -109,7 +109,7 @@ def _batches(folder: Path, files: list[str], labels: str, meta: str, names: str)
 def _flowers(root: Path) -> None:
     folder = root / 'flowers-102'
     for number in range(1, 19):
-        picture(folder / f'jpg/image_{number:05d}.jpg', number % CLASSES)
+        write_image(folder / f'jpg/image_{number:05d}.jpg', number % CLASSES)
     savemat(folder / 'imagelabels.mat', {'labels': [[1 + number % CLASSES for number in range(1, 19)]]})
     savemat(folder / 'setid.mat', {'trnid': [range(1, 7)], 'valid': [range(7, 13)], 'tstid': [range(13, 19)]})
 
@@ -123,7 +123,7 @@ def _pets(root: Path) -> None:
             for label, name in enumerate(('Abyssinian', 'pug'))
         ]
         for name, label in names:
-            picture(folder / f'images/{name}.jpg', label)
+            write_image(folder / f'images/{name}.jpg', label)
         write(folder / f'annotations/{split}.txt', (f'{name} {label + 1} {label + 1} 1' for name, label in names))
 
 
@@ -134,7 +134,7 @@ def _cars(root: Path) -> None:
     for split, file in files.items():
         names = [(f'{number:05d}.jpg', number % CLASSES) for number in range(8)]
         for name, label in names:
-            picture(folder / f'cars_{split}/{name}', label)
+            write_image(folder / f'cars_{split}/{name}', label)
         rows = np.array([(name, label + 1) for name, label in names], dtype=[('fname', 'O'), ('class', 'O')])
         savemat(folder / file, {'annotations': rows})
     savemat(folder / 'devkit/cars_meta.mat', {'class_names': np.array(['a car', 'another'], dtype=object)})
@@ -146,7 +146,7 @@ def _aircraft(root: Path) -> None:
     for split in ('trainval', 'test'):
         names = [(f'{split}{number}', number % CLASSES) for number in range(8)]
         for name, label in names:
-            picture(folder / f'images/{name}.jpg', label)
+            write_image(folder / f'images/{name}.jpg', label)
         write(
             folder / f'images_variant_{split}.txt', (f'{name} {("707-320", "Yak-42")[label]}' for name, label in names)
         )
@@ -161,5 +161,5 @@ def _dtd(root: Path) -> None:
             for label, name in enumerate(('banded', 'woven'))
         ]
         for name, label in names:
-            picture(folder / 'images' / name, label)
+            write_image(folder / 'images' / name, label)
         write(folder / f'labels/{split}1.txt', (name for name, _ in names))

@@ -9,8 +9,8 @@ import torch
 
 from mmssl.engine import Runner
 from mmssl.engine.hooks import CollapseHook, OnlineKNNHook
-from mmssl.engine.trained import load_trained
 from mmssl.export import write_weights
+from mmssl.probe.trained import load_trained
 from tests.small import small_config, small_runner
 from tests.training import ROOT
 from tests.visualization.test_report import Page, write_log
@@ -49,10 +49,10 @@ def test_runs_are_compared_by_curves_figures_and_configs(logs, monkeypatch, caps
     assert page.headings == ['Curves', 'Figures at the end', 'What differs in the configs']
     assert 'queue.length56' in page.text and 'hooks.0.a' not in page.text and 'work_dir' not in page.text
     assert '| knn_top1 | 50 | 50 |' in capsys.readouterr().out
-    assert len([picture for picture in page.pictures if 'first from' in picture.get('aria-label', '')]) >= 3
+    assert len([image for image in page.images if 'first from' in image.get('aria-label', '')]) >= 3
 
 
-def test_one_run_is_drawn_into_a_picture(logs, monkeypatch):
+def test_one_run_is_drawn_into_an_image(logs, monkeypatch):
     for suffix in ('svg', 'png'):
         use(monkeypatch, 'compare_runs.py', logs / 'first', '--keys', 'loss', 'lr', '--out', logs / f'curves.{suffix}')
     assert (logs / 'curves.svg').read_text().count('>lr<') == 1
@@ -78,15 +78,15 @@ def test_features_are_shown_from_a_work_directory_alone(run, monkeypatch, tmp_pa
     out = tmp_path / 'features.html'
     use(monkeypatch, 'features.py', run, '--map', 'pca', '--clusters', 3, '--out', out)
     page = Page(out.read_text())
-    assert page.headings == ['Map of the features', 'Nearest neighbours', 'Clusters of pictures', 'Activation maps']
+    assert page.headings == ['Map of the features', 'Nearest neighbours', 'Clusters of images', 'Activation maps']
     assert page.text.count('% of them') == 3
-    assert len([picture for picture in page.pictures if picture.get('alt', '').startswith('activation over')]) == 12
+    assert len([image for image in page.images if image.get('alt', '').startswith('activation over')]) == 12
 
 
 def test_only_what_was_asked_for_is_shown_and_a_folder_takes_the_place_of_the_data(run, monkeypatch, tmp_path):
-    from tests.training import make_pictures
+    from tests.training import make_images
 
-    folder, out = make_pictures(tmp_path / 'pictures', 20), tmp_path / 'features.html'
+    folder, out = make_images(tmp_path / 'images', 20), tmp_path / 'features.html'
     use(
         monkeypatch,
         'features.py',
@@ -101,10 +101,10 @@ def test_only_what_was_asked_for_is_shown_and_a_folder_takes_the_place_of_the_da
         out,
     )
     page = Page(out.read_text())
-    assert page.headings == ['Clusters of pictures'] and '20 pictures in 2 k-means clusters' in page.text
+    assert page.headings == ['Clusters of images'] and '20 images in 2 k-means clusters' in page.text
 
 
-def test_more_clusters_than_pictures_are_refused(run, monkeypatch, tmp_path):
+def test_more_clusters_than_images_are_refused(run, monkeypatch, tmp_path):
     with pytest.raises(SystemExit, match='41 clusters of 40 samples'):
         use(monkeypatch, 'features.py', run, '--show', 'clusters', '--clusters', 41, '--out', tmp_path / 'x.html')
 

@@ -94,7 +94,7 @@ def make_inaturalist_lists(root: Path) -> None:
 
 
 def options(path: Path, **more: object) -> list[str]:
-    """Options that make a run small: narrow networks, small pictures, batches of two, two epochs."""
+    """Options that make a run small: narrow networks, small images, batches of two, two epochs."""
     cfg = Config.fromfile(path)
     small = {
         'experiment_name': f'protocol_{next(_RUNS)}',  # MMEngine shares logs between runs of one name
@@ -109,7 +109,7 @@ def options(path: Path, **more: object) -> list[str]:
         small |= {'model.backbone.name': 'vit_tiny_patch16_224'}
     else:
         small |= {'model.backbone.base_channels': NARROW}
-        if 'pools' not in cfg.model:  # those windows are for whole pictures
+        if 'pools' not in cfg.model:  # those windows are for whole images
             small |= {f'{views}.size': 32, f'{query}.crop': 32, f'{query}.resize': 32}
     return ['--cfg-options', *(f'{key}={value}' for key, value in (small | more).items())]
 
@@ -299,11 +299,11 @@ def test_a_missing_list_is_named(tmp_path, backbones, tool):
     assert 'There is no list' in refused(tool, FEW, tmp_path, '--checkpoint', backbones['_resnet10_'])
 
 
-def test_a_list_of_pictures_that_are_not_there_is_refused(tmp_path, backbones, tool):
+def test_a_list_of_images_that_are_not_there_is_refused(tmp_path, backbones, tool):
     layouts.cifar10(tmp_path)
     layouts.write(tmp_path / '1percent.txt', ['airplane/0000.jpg', 'yacht/0001.jpg'])
     text = refused(tool, FEW, tmp_path, '--checkpoint', backbones['_resnet10_'])
-    assert '1 of the 2 pictures' in text and 'yacht/0001.jpg' in text
+    assert '1 of the 2 images' in text and 'yacht/0001.jpg' in text
 
 
 def test_class_folders_that_differ_are_refused(tmp_path, backbones, tool):

@@ -1,4 +1,4 @@
-"""The picture of clusters, drawn from what runs leave behind."""
+"""The image of clusters, drawn from what runs leave behind."""
 
 import subprocess
 import sys
@@ -57,7 +57,7 @@ def test_of_several_clusterings_the_first_is_drawn(tmp_path):
     run = _run(f'CoKe={tmp_path / "coke"}', '--out', tmp_path / 'health.svg')
     row = next(line for line in run.stdout.splitlines() if line.startswith('| CoKe |'))
     smallest, median, largest = map(int, row.split('|')[5].split('/'))
-    assert smallest <= 10 <= largest and smallest <= median <= largest  # four clusters, 40 pictures
+    assert smallest <= 10 <= largest and smallest <= median <= largest  # four clusters, 40 images
 
 
 def test_a_folder_without_clusters_is_refused_in_a_sentence(tmp_path):

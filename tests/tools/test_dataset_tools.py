@@ -47,8 +47,8 @@ def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Iter
         sys.modules.pop(path.stem, None)
 
 
-def picture(form: str = 'JPEG', pixels: np.ndarray | None = None, palette: bool = False) -> bytes:
-    """A picture file, 16 wide and 12 high where no pixels are given."""
+def image_bytes(form: str = 'JPEG', pixels: np.ndarray | None = None, palette: bool = False) -> bytes:
+    """An image file, 16 wide and 12 high where no pixels are given."""
     image = Image.fromarray(np.full((12, 16), 90, np.uint8) if pixels is None else pixels.astype(np.uint8))
     if palette:
         image.putpalette([value for index in range(256) for value in (index, 255 - index, 7)])
@@ -87,10 +87,10 @@ def pack(path: Path, content: dict[str, bytes]) -> Path:
 
 
 def voc_files(split: str, names: list[str], *objects: tuple) -> dict[str, bytes]:
-    """A split of VOC with its pictures and annotations."""
+    """A split of VOC with its images and annotations."""
     return {
         f'ImageSets/Main/{split}.txt': ''.join(f'{name}\n' for name in names).encode(),
-        **{f'JPEGImages/{name}.jpg': picture() for name in names},
+        **{f'JPEGImages/{name}.jpg': image_bytes() for name in names},
         **{f'Annotations/{name}.xml': annotation(*(objects or (CAT,))) for name in names},
     }
 
@@ -130,14 +130,14 @@ def voc_archives(tmp_path: Path) -> Path:
     segmented = {
         'ImageSets/Segmentation/train.txt': b'2008_1\n',
         'ImageSets/Segmentation/val.txt': b'2008_2\n',
-        **{f'SegmentationClass/2008_{i}.png': picture('PNG', own_label(i), palette=True) for i in (1, 2)},
+        **{f'SegmentationClass/2008_{i}.png': image_bytes('PNG', own_label(i), palette=True) for i in (1, 2)},
     }
     voc_2012 = {**voc_files('trainval', [f'2008_{i}' for i in range(1, 6)]), **segmented}
     pack(folder / VOC_2012, below('VOCdevkit/VOC2012', voc_2012))
     sbd = {
         'train.txt': b'2008_1\n2008_4\n',
         'val.txt': b'2008_2\n2008_3\n',
-        'img/2008_3.jpg': picture(),
+        'img/2008_3.jpg': image_bytes(),
         **{f'cls/2008_{i}.mat': sbd_file(i) for i in range(1, 5)},
     }
     pack(folder / SBD, below('benchmark_RELEASE/dataset', sbd))
@@ -156,15 +156,15 @@ def test_vocs_archives_become_the_layout_of_the_configs_with_the_labels_of_sbd(t
     root = tmp_path / 'VOCdevkit'
     code, text = tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
     assert code == 0, text
-    assert 'VOC2007 Main/trainval: 2 pictures, 2 in Annotations (the official set has 5011 pictures).' in text
-    assert 'VOC2007 Main/test: 1 picture, 1 in Annotations (the official set has 4952 pictures).' in text
-    assert 'VOC2012 Segmentation/aug: 2 pictures, 2 in SegmentationClassAug' in text
+    assert 'VOC2007 Main/trainval: 2 images, 2 in Annotations (the official set has 5011 images).' in text
+    assert 'VOC2007 Main/test: 1 image, 1 in Annotations (the official set has 4952 images).' in text
+    assert 'VOC2012 Segmentation/aug: 2 images, 2 in SegmentationClassAug' in text
     assert (root / 'VOC2012/ImageSets/Segmentation/aug.txt').read_text() == '2008_3\n2008_4\n'
     labels = root / 'VOC2012/SegmentationClassAug'
     assert sorted(path.name for path in labels.iterdir()) == [f'2008_{i}.png' for i in range(1, 5)]
     for number, expected in ((1, own_label), (2, own_label), (3, sbd_label), (4, sbd_label)):
         assert np.array_equal(read(labels / f'2008_{number}.png'), expected(number))
-    assert not (root / 'benchmark_RELEASE/dataset/img').exists()  # VOC has these pictures
+    assert not (root / 'benchmark_RELEASE/dataset/img').exists()  # VOC has these images
 
 
 def test_a_second_call_writes_nothing(tool, voc_archives, tmp_path):
@@ -180,7 +180,7 @@ def test_a_second_call_writes_nothing(tool, voc_archives, tmp_path):
 
 def test_a_call_that_was_interrupted_is_repeated_and_writes_the_rest(tool, voc_archives, tmp_path):
     root, whole = tmp_path / 'VOCdevkit', (voc_archives / VOC_2012).read_bytes()
-    (voc_archives / VOC_2012).write_bytes(whole[: whole.rindex(b'\xff\xd8') + 99])  # within a picture
+    (voc_archives / VOC_2012).write_bytes(whole[: whole.rindex(b'\xff\xd8') + 99])  # within an image
     code, text = tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
     assert code == 1
     assert f'{VOC_2012} is not a whole archive' in text.splitlines()[-1]
@@ -262,19 +262,19 @@ def test_what_is_missing_is_named_with_the_archive_that_holds_it(tool, voc_archi
     main, aug = (root / 'VOC2012/ImageSets' / name for name in ('Main/trainval.txt', 'Segmentation/aug.txt'))
     assert code == 1
     assert (
-        f'Not on disk: 4 of the 5 pictures that {main} names, 2008_1, 2008_2, 2008_3 and 1 more (look in {VOC_2012}).'
+        f'Not on disk: 4 of the 5 images that {main} names, 2008_1, 2008_2, 2008_3 and 1 more (look in {VOC_2012}).'
     ) in text
-    assert f'2 of the 2 pictures that {aug} names, 2008_3, 2008_4 (look in {VOC_2012}).' in text
+    assert f'2 of the 2 images that {aug} names, 2008_3, 2008_4 (look in {VOC_2012}).' in text
     assert f'1 of the 2 files of SegmentationClassAug that {aug} names, 2008_4 (look in {SBD}).' in text
     assert f'{root}/VOC2007/ImageSets/Main/test.txt is not there (look in {VOC_2007_TEST}).' in text
-    assert 'VOC2012 Main/trainval: 1 picture, 5 in Annotations' in text
+    assert 'VOC2012 Main/trainval: 1 image, 5 in Annotations' in text
     assert stamps(root) == before
 
 
 def test_a_folder_that_several_splits_need_is_missing_once(tool, voc_archives, tmp_path):
     root = tmp_path / 'VOCdevkit'
     tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
-    (root / 'VOC2012/JPEGImages').rename(root / 'VOC2012/pictures')
+    (root / 'VOC2012/JPEGImages').rename(root / 'VOC2012/images')
     code, text = tool('prepare.py', 'voc', '--root', root, '--check')
     assert code == 1
     assert text.splitlines()[-1] == f'- {root}/VOC2012/JPEGImages is not there (look in {VOC_2012}).'
@@ -293,7 +293,7 @@ def test_a_folder_that_is_not_there_is_told_as_two_years_with_their_archives(too
 
 def coco_archives(folder: Path, names: list[str], packed: list[str]) -> Path:
     for split in ('train2017', 'val2017'):
-        pack(folder / f'{split}.zip', {f'{split}/': b'', **{f'{split}/{name}': picture() for name in packed}})
+        pack(folder / f'{split}.zip', {f'{split}/': b'', **{f'{split}/{name}': image_bytes() for name in packed}})
     content = {
         'images': [{'id': number, 'file_name': name} for number, name in enumerate(names)],
         'annotations': [{'id': 1}],
@@ -309,12 +309,12 @@ def test_cocos_archives_are_unpacked_and_a_smaller_set_is_complete(tool, tmp_pat
     archives = coco_archives(tmp_path / 'archives', ['1.jpg', '2.jpg'], ['1.jpg', '2.jpg'])
     code, text = tool('prepare.py', 'coco', '--root', tmp_path / 'coco', '--archives', archives)
     assert code == 0, text
-    assert 'train2017: 2 pictures and 1 annotation of 2 classes (the official set has 118287 pictures).' in text
-    assert 'val2017: 2 pictures and 1 annotation of 2 classes (the official set has 5000 pictures).' in text
+    assert 'train2017: 2 images and 1 annotation of 2 classes (the official set has 118287 images).' in text
+    assert 'val2017: 2 images and 1 annotation of 2 classes (the official set has 5000 images).' in text
     assert sorted(path.name for path in (tmp_path / 'coco/train2017').iterdir()) == ['1.jpg', '2.jpg']
 
 
-def test_cocos_pictures_and_annotations_that_are_missing_are_told(tool, tmp_path):
+def test_cocos_images_and_annotations_that_are_missing_are_told(tool, tmp_path):
     archives = coco_archives(tmp_path / 'archives', [f'{i}.jpg' for i in range(6)], ['0.jpg', '1.jpg'])
     root = tmp_path / 'coco'
     tool('prepare.py', 'coco', '--root', root, '--archives', archives)
@@ -323,7 +323,7 @@ def test_cocos_pictures_and_annotations_that_are_missing_are_told(tool, tmp_path
     code, text = tool('prepare.py', 'coco', '--root', root, '--check')
     named = root / 'annotations/instances_val2017.json'
     assert code == 1
-    assert f'4 of the 6 pictures that {named} names, 2.jpg, 3.jpg, 4.jpg and 1 more (look in val2017.zip)' in text
+    assert f'4 of the 6 images that {named} names, 2.jpg, 3.jpg, 4.jpg and 1 more (look in val2017.zip)' in text
     assert f'{path} is not a whole COCO annotation file (look in annotations_trainval2017.zip).' in text
 
 
@@ -334,9 +334,9 @@ CITY = 'aachen/aachen_000000_000019'
 def cityscapes_archives(tmp_path: Path) -> Path:
     """Labels that hold every byte; the test split has some too, as the official archive does."""
     folder, splits = tmp_path / 'archives', ('train', 'val', 'test')
-    labels = picture('PNG', np.arange(256).reshape(16, 16))
-    pictures = {f'leftImg8bit/{split}/{CITY}_leftImg8bit.png': picture('PNG') for split in splits}
-    pack(folder / 'leftImg8bit_trainvaltest.zip', {'README': b'of pictures', **pictures})
+    labels = image_bytes('PNG', np.arange(256).reshape(16, 16))
+    images = {f'leftImg8bit/{split}/{CITY}_leftImg8bit.png': image_bytes('PNG') for split in splits}
+    pack(folder / 'leftImg8bit_trainvaltest.zip', {'README': b'of images', **images})
     files = {f'gtFine/{split}/{CITY}_gtFine_labelIds.png': labels for split in splits}
     pack(folder / 'gtFine_trainvaltest.zip', {'README': b'of labels', **files})
     return folder
@@ -346,8 +346,8 @@ def test_cityscapes_labels_get_the_training_ids_of_19_classes(tool, cityscapes_a
     root = tmp_path / 'cityscapes'
     code, text = tool('prepare.py', 'cityscapes', '--root', root, '--archives', cityscapes_archives)
     assert code == 0, text
-    assert 'train: 1 picture and 1 label with training ids (the official set has 2975 pictures).' in text
-    assert 'val: 1 picture and 1 label with training ids (the official set has 500 pictures).' in text
+    assert 'train: 1 image and 1 label with training ids (the official set has 2975 images).' in text
+    assert 'val: 1 image and 1 label with training ids (the official set has 500 images).' in text
     official = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13,
                 27: 14, 28: 15, 31: 16, 32: 17, 33: 18}  # fmt: skip
     for split in ('train', 'val'):
@@ -374,17 +374,17 @@ def test_cityscapes_labels_are_converted_once_and_a_check_does_not_convert(tool,
     assert stays.stat().st_mtime_ns == before[stays]
 
 
-def test_cityscapes_pictures_and_labels_without_each_other_are_told(tool, cityscapes_archives, tmp_path):
+def test_cityscapes_images_and_labels_without_each_other_are_told(tool, cityscapes_archives, tmp_path):
     root = tmp_path / 'cityscapes'
     tool('prepare.py', 'cityscapes', '--root', root, '--archives', cityscapes_archives)
     (root / 'leftImg8bit/train' / f'{CITY}_leftImg8bit.png').rename(
         root / 'leftImg8bit/train/aachen/other_leftImg8bit.png'
     )
     code, text = tool('prepare.py', 'cityscapes', '--root', root, '--check')
-    pictures, labels = root / 'leftImg8bit/train', root / 'gtFine/train'
+    images, labels = root / 'leftImg8bit/train', root / 'gtFine/train'
     assert code == 1
-    assert f'1 of the 1 label that {pictures} names, aachen/other (look in gtFine_trainvaltest.zip)' in text
-    assert f'1 of the 1 picture that {labels} names, {CITY} (look in leftImg8bit_trainvaltest.zip)' in text
+    assert f'1 of the 1 label that {images} names, aachen/other (look in gtFine_trainvaltest.zip)' in text
+    assert f'1 of the 1 image that {labels} names, {CITY} (look in leftImg8bit_trainvaltest.zip)' in text
 
 
 @pytest.fixture
@@ -401,7 +401,7 @@ def test_a_folder_of_the_users_own_is_checked_and_boxes_without_area_are_named(t
     code, text = tool('prepare.py', 'voc', '--root', own, '--check')
     assert code == 0
     assert text.splitlines() == [
-        'cells Main/train: 3 pictures, 3 in Annotations.',
+        'cells Main/train: 3 images, 3 in Annotations.',
         f'3 boxes in {own} without area, which training leaves out:',
         f'  {own}/Annotations/b.xml, box 1 (dog): x 5 to 5, y 5 to 9',
         f'  {own}/Annotations/b.xml, box 3 (dog): x 4 to 9, y 8 to 8',
@@ -416,7 +416,7 @@ def test_names_with_blanks_broken_annotations_and_other_formats_are_told(tool, o
     write(own, {'Annotations/c.xml': b'<annotation>', 'Annotations/b.xml': annotation(('dog', 0, 1, 'x', 3, 4))})
     code, text = tool('prepare.py', 'voc', '--root', own, '--check')
     assert code == 1
-    assert f"2 of the 4 pictures that {own}/ImageSets/Main/train.txt names, 'a ', ''." in text
+    assert f"2 of the 4 images that {own}/ImageSets/Main/train.txt names, 'a ', ''." in text
     assert '1 of them do not end in .jpg (b.png)' in text
     assert f'{own}/Annotations/c.xml is not XML' in text
     assert f'{own}/Annotations/b.xml cannot be read: each object needs a name' in text
@@ -443,7 +443,7 @@ def test_boxes_in_coco_are_those_of_mmdetections_reader(tool, own, tmp_path):
         assert entry['bbox'] == [left, top, right - left, bottom - top]
         assert entry['area'] == (right - left) * (bottom - top)
     assert len({entry['id'] for entry in found['annotations']}) == 4
-    assert 'instances_train.json: 3 pictures, 4 boxes (1 difficult), 3 classes.' in text
+    assert 'instances_train.json: 3 images, 4 boxes (1 difficult), 3 classes.' in text
     assert 'left out 3 boxes without area, by file (place in it): b.xml (1), b.xml (3), b.xml (4).' in text
 
 
@@ -505,7 +505,7 @@ def test_bad_input_is_refused_in_a_sentence(tool, own, tmp_path):
         assert code in (1, 2) and sentence in text, text
     (own / 'JPEGImages/a.jpg').unlink()
     code, text = tool('voc_to_coco.py', own, out)
-    assert code == 1 and 'not on disk: 1 picture that' in text and 'names, a:' in text
+    assert code == 1 and 'not on disk: 1 image that' in text and 'names, a:' in text
     assert not out.exists()
 
 
@@ -523,11 +523,11 @@ def test_a_share_of_every_class_is_drawn_the_same_in_every_run(tool: Tool, tmp_p
     for name, size in (('cat', 20), ('dog', 40), ('emu', 3)):
         for number in range(size):
             (tmp_path / 'set' / name).mkdir(parents=True, exist_ok=True)
-            (tmp_path / 'set' / name / f'{number:02d}.jpg').write_bytes(picture())
+            (tmp_path / 'set' / name / f'{number:02d}.jpg').write_bytes(image_bytes())
     lists = []
     for out, seed in (('a', 0), ('b', 0), ('c', 1)):
         arguments = (tmp_path / 'set', 10, tmp_path / out, '--seed', seed)
-        assert tool('image_lists.py', 'percent', *arguments) == (0, f'7 pictures in {tmp_path / out}\n')
+        assert tool('image_lists.py', 'percent', *arguments) == (0, f'7 images in {tmp_path / out}\n')
         lists.append((tmp_path / out).read_text().split())
     assert lists[0] == lists[1] != lists[2]
     assert [line.split('/')[0] for line in lists[0]] == ['cat'] * 2 + ['dog'] * 4 + ['emu']
@@ -548,7 +548,7 @@ def test_an_annotation_file_of_inaturalist_becomes_a_list(tool: Tool, tmp_path: 
 
 
 def test_what_no_list_can_be_made_of_is_refused(tool: Tool, tmp_path: Path) -> None:
-    (tmp_path / 'a.jpg').write_bytes(picture())
+    (tmp_path / 'a.jpg').write_bytes(image_bytes())
     (tmp_path / 'a.json').write_text('{}')
     assert 'no classes' in tool('image_lists.py', 'percent', tmp_path, 1, tmp_path / 'out')[1]
     assert 'above 0' in tool('image_lists.py', 'percent', tmp_path, 0, tmp_path / 'out')[1]

@@ -1,4 +1,4 @@
-"""The evaluation tools by the commands a user types, on pictures that raw brightness tells apart."""
+"""The evaluation tools by the commands a user types, on images that raw brightness tells apart."""
 
 import json
 import subprocess
@@ -32,11 +32,11 @@ def run(script: str, *arguments: object, fails: bool = False) -> str:
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of three brightnesses, a checkpoint, and configs that know both."""
+    """Images of three brightnesses, a checkpoint, and configs that know both."""
     folder = tmp_path_factory.mktemp('tools')
     generator = np.random.default_rng(0)
     for index in range(60):
-        path = folder / 'pictures' / f'class{index % 3}' / f'{index}.png'
+        path = folder / 'images' / f'class{index % 3}' / f'{index}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = generator.integers(0, 60, (32, 32, 3)) + 90 * (index % 3)
         Image.fromarray(pixels.astype(np.uint8)).save(path)
@@ -49,9 +49,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f'{name}.py').write_text(
             f'from mmengine.config import read_base\n'
             f'with read_base():\n    from mmssl.configs.{base} import *\n'
-            f"train_dataloader['dataset']['source'].update(root={str(folder / 'pictures')!r})\n"
+            f"train_dataloader['dataset']['source'].update(root={str(folder / 'images')!r})\n"
             f"for part in ('gallery', 'query'):\n"
-            f"    evaluation[part]['source'].update(root={str(folder / 'pictures')!r})\n"
+            f"    evaluation[part]['source'].update(root={str(folder / 'images')!r})\n"
             f'del part\n'
             f'train_dataloader.update(num_workers=0, persistent_workers=False, batch_size=10)\n'
             f'evaluation.update(num_workers=0)\ntrain_cfg.update(max_epochs=3)\n'
@@ -72,9 +72,9 @@ def test_test_py_prints_a_table_and_writes_the_same_numbers(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_measure_what_one_does_and_the_floors_stand_beside_it(folder, tmp_path):
-    run('tools/test.py', folder / 'swav.py', folder / 'c.pth', '--work-dir', tmp_path / '1', '--floors')
-    run('tools/dist_test.sh', folder / 'swav.py', folder / 'c.pth', 2, '--work-dir', tmp_path / '2', '--floors')
+def test_two_processes_measure_what_one_does_and_the_baselines_stand_beside_it(folder, tmp_path):
+    run('tools/test.py', folder / 'swav.py', folder / 'c.pth', '--work-dir', tmp_path / '1', '--baselines')
+    run('tools/dist_test.sh', folder / 'swav.py', folder / 'c.pth', 2, '--work-dir', tmp_path / '2', '--baselines')
     one, two = (json.loads((tmp_path / name / 'evaluation.json').read_text())['results'] for name in '12')
     assert [row['name'] for row in two] == ['raw pixels', 'untrained', 'c.pth']
     for first, second in zip(one, two):
@@ -145,7 +145,7 @@ def test_knn_py_gives_each_number_of_neighbours_and_refuses_too_many(folder, tmp
     script = 'tools/benchmarks/classification/knn.py'
     run(script, folder / 'swav.py', folder / 'c.pth', '--k', 1, 5, '--chunk', 7, '--work-dir', tmp_path)
     found = json.loads((tmp_path / 'knn.json').read_text())
-    assert found['top1']['1'] == 100  # gallery and query are the same pictures here
+    assert found['top1']['1'] == 100  # gallery and query are the same images here
     text = run(script, folder / 'swav.py', folder / 'c.pth', '--work-dir', tmp_path, fails=True)
     assert 'gallery has 60 images' in text.splitlines()[-1]
 
@@ -158,7 +158,7 @@ def test_export_backbone_py_shows_that_the_export_loads(target, folder, tmp_path
         assert "export it with target 'torchvision'" in text
         return
     text = run(script, folder / 'c.pth', tmp_path / 'out.safetensors')
-    assert 'keys matched; largest difference between the features of the same picture: 0' in text
+    assert 'keys matched; largest difference between the features of the same image: 0' in text
     exec(text[text.index('import ') :], names := {})
     assert names['network'].layer1[0].conv1.weight.shape == (16, 16, 3, 3)
 

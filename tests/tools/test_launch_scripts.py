@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training import make_config, make_pictures
+from tests.training import make_config, make_images
 
 CONFIG = 'swav/swav_resnet10_1xb128_cpu_2e_cifar10.py'
 # Variables of a launcher or of a user that would change what the scripts do.
@@ -209,7 +209,7 @@ def test_scripts_for_classification_pass_on_config_and_checkpoint(checkout: Path
 @pytest.mark.slow
 def test_slurm_train_trains_on_two_tasks(tmp_path: Path) -> None:
     """The real training script, started by the stand-ins for srun and scontrol."""
-    config = make_config(tmp_path / 'config.py', CONFIG, make_pictures(tmp_path / 'pictures'))
+    config = make_config(tmp_path / 'config.py', CONFIG, make_images(tmp_path / 'images'))
     put_on_path(tmp_path / 'bin', 'scontrol', '#!/bin/sh\necho localhost\n')
     path = put_on_path(tmp_path / 'bin', 'srun', f'#!{sys.executable}\n{SRUN}')
     command = ['bash', str(TOOLS / 'slurm_train.sh'), 'gpu', 'job', str(config), str(tmp_path / 'work')]

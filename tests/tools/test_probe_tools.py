@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from mmssl.models import ResNet
-from tests.evaluation.test_networks import CONFIG, saved
-from tests.evaluation.test_voc import make_voc
+from tests.probe.test_networks import CONFIG, saved
+from tests.probe.test_voc import make_voc
 from tests.tools.test_evaluation_tools import run
 from tests.training import ROOT
 
@@ -23,11 +23,11 @@ QUICK = ('--num-workers', 0, '--shots', 1, 2, '--draws', 2)
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of three brightnesses, and checkpoints."""
+    """Images of three brightnesses, and checkpoints."""
     folder = tmp_path_factory.mktemp('probe')
     generator = np.random.default_rng(0)
     for index in range(60):
-        path = folder / 'pictures' / ('train' if index < 42 else 'test') / f'class{index % 3}' / f'{index}.png'
+        path = folder / 'images' / ('train' if index < 42 else 'test') / f'class{index % 3}' / f'{index}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = generator.integers(0, 60, (32, 32, 3)) + 90 * (index % 3)
         Image.fromarray(pixels.astype(np.uint8)).save(path)
@@ -36,8 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_checkpoints_stand_side_by_side_with_their_floors_and_a_second_run_reads_the_features(folder, tmp_path):
-    options = ('--data', folder / 'pictures', '--cache', tmp_path / 'cache', '--work-dir', tmp_path, *QUICK)
+def test_checkpoints_stand_side_by_side_with_their_baselines_and_a_second_run_reads_the_features(folder, tmp_path):
+    options = ('--data', folder / 'images', '--cache', tmp_path / 'cache', '--work-dir', tmp_path, *QUICK)
     text = run(PROBE, folder / 'a.pth', folder / 'b.pth', *options)
     first = json.loads((tmp_path / 'probe.json').read_text())
     assert [row['name'] for row in first['results']] == ['raw pixels', 'untrained', 'a.pth', 'b.pth']
@@ -61,13 +61,13 @@ def test_checkpoints_stand_side_by_side_with_their_floors_and_a_second_run_reads
         }
 
 
-def test_every_stage_has_its_table_and_unlabelled_pictures_no_accuracy(folder, tmp_path):
+def test_every_stage_has_its_table_and_unlabelled_images_no_accuracy(folder, tmp_path):
     options = ('--cache', tmp_path / 'cache', '--work-dir', tmp_path, '--stages', *QUICK)
     text = run(
-        PROBE, folder / 'a.pth', '--data', folder / 'pictures' / 'test' / 'class0', '--size', 16, *options, fails=True
+        PROBE, folder / 'a.pth', '--data', folder / 'images' / 'test' / 'class0', '--size', 16, *options, fails=True
     )
     assert 'give a folder with 10 or more' in text.splitlines()[-1]
-    text = run(PROBE, folder / 'a.pth', '--data', folder / 'pictures' / 'train' / 'class0', '--size', 16, *options)
+    text = run(PROBE, folder / 'a.pth', '--data', folder / 'images' / 'train' / 'class0', '--size', 16, *options)
     assert 'no accuracy was measured' in text
     rows = json.loads((tmp_path / 'probe.json').read_text())['results']
     assert [row['layer'] for row in rows] == ['pixels', *(f'stage{n}' for n in (1, 2, 3, 4))] * 1 + [
@@ -80,10 +80,10 @@ def test_every_stage_has_its_table_and_unlabelled_pictures_no_accuracy(folder, t
 def test_what_cannot_be_measured_is_refused_in_a_sentence(folder, tmp_path):
     torch.save({'state_dict': {'backbone.weight': torch.zeros(3)}}, tmp_path / 'other.pth')
     for arguments, message in (
-        ((tmp_path / 'other.pth', '--data', folder / 'pictures'), "not a ResNet's"),
-        ((tmp_path / 'none.pth', '--data', folder / 'pictures'), 'No checkpoint at'),
+        ((tmp_path / 'other.pth', '--data', folder / 'images'), "not a ResNet's"),
+        ((tmp_path / 'none.pth', '--data', folder / 'images'), 'No checkpoint at'),
         ((folder / 'a.pth', '--data', tmp_path / 'nowhere'), 'There is no folder'),
-        ((folder / 'a.pth', '--data', folder / 'pictures', '--config', 'none.py'), 'No config none.py'),
+        ((folder / 'a.pth', '--data', folder / 'images', '--config', 'none.py'), 'No config none.py'),
     ):
         text = run(PROBE, *arguments, '--work-dir', tmp_path, fails=True)
         assert message in text.splitlines()[-1]
@@ -119,13 +119,13 @@ def test_what_holds_for_several_networks_is_said_once():
     remarks_on = runpy.run_path(str(ROOT / PROBE))['remarks_on']
     data, said = (
         SimpleNamespace(remarks=['A fifth.']),
-        'pictures of 32 x 32 pixels, mean (1, 1, 1) and deviation (64, 64, 64)',
+        'images of 32 x 32 pixels, mean (1, 1, 1) and deviation (64, 64, 64)',
     )
     same = [contestant(name, 1.0) for name in 'abc']
     assert remarks_on(data, same) == ['A fifth.', f'All 3 networks: {said}, recorded in the checkpoint.']
     mixed = remarks_on(data, [*same, contestant('d', 2.0)])
     assert mixed[1] == f'a, b, c: {said}, recorded in the checkpoint.'
-    assert mixed[2].startswith('d: pictures of 32 x 32 pixels, mean (2, 2, 2)')
+    assert mixed[2].startswith('d: images of 32 x 32 pixels, mean (2, 2, 2)')
 
 
 def test_of_many_checkpoints_the_table_tells_more_than_sentences():

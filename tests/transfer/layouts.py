@@ -12,7 +12,7 @@ BOXES = [(11, 9, 50, 40), (40, 20, 90, 60)]
 NO_AREA = (30, 30, 30, 45)
 
 
-def picture(path: Path, seed: int) -> None:
+def image(path: Path, seed: int) -> None:
     """Noise with a lighter region for each box."""
     pixels = np.random.default_rng(seed).integers(0, 120, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
     for x0, y0, x1, y1 in BOXES:
@@ -36,12 +36,12 @@ def lines(path: Path, names: list[str]) -> None:
 
 
 def voc_boxes(root: Path, splits: dict[str, int], classes: tuple[str, str]) -> None:
-    """VOC's folder of one year: as many pictures a split, each with two boxes and a third one of no area."""
+    """VOC's folder of one year: as many images a split, each with two boxes and a third one of no area."""
     for split, count in splits.items():
         names = [f'{split}_{number}' for number in range(count)]
         lines(root / 'ImageSets/Main' / f'{split}.txt', names)
         for number, name in enumerate(names):
-            picture(root / 'JPEGImages' / f'{name}.jpg', number)
+            image(root / 'JPEGImages' / f'{name}.jpg', number)
             (root / 'Annotations').mkdir(exist_ok=True)
             (root / 'Annotations' / f'{name}.xml').write_text(_xml(classes))
 
@@ -74,13 +74,13 @@ def bccd(root: Path) -> None:
 
 
 def coco(root: Path) -> None:
-    """COCO 2017 with 4 and 2 pictures."""
+    """COCO 2017 with 4 and 2 images."""
     from mmdet.datasets import CocoDataset
 
     for split, count in (('train2017', 4), ('val2017', 2)):
         names = [f'{number:012d}.jpg' for number in range(count)]
         for number, name in enumerate(names):
-            picture(root / split / name, number)
+            image(root / split / name, number)
         file = root / 'annotations' / f'instances_{split}.json'
         file.parent.mkdir(exist_ok=True)
         file.write_text(_coco_boxes(names, CocoDataset.METAINFO['classes']))
@@ -108,7 +108,7 @@ def cityscapes(root: Path) -> None:
     for split, city, count in (('train', 'aachen', 4), ('val', 'lindau', 2)):
         for number in range(count):
             name = f'{city}_{number:06d}_000019'
-            picture(root / 'leftImg8bit' / split / city / f'{name}_leftImg8bit.png', number)
+            image(root / 'leftImg8bit' / split / city / f'{name}_leftImg8bit.png', number)
             mask(root / 'gtFine' / split / city / f'{name}_gtFine_labelTrainIds.png', 19, 255)
 
 
@@ -120,7 +120,7 @@ def voc12aug(root: Path) -> None:
         names = [f'{split}_{number}' for number in range(count)]
         lines(root / 'ImageSets/Segmentation' / f'{split}.txt', names)
         for number, name in enumerate(names):
-            picture(root / 'JPEGImages' / f'{name}.jpg', number)
+            image(root / 'JPEGImages' / f'{name}.jpg', number)
             mask(root / folder / f'{name}.png', 21, 255)
 
 
@@ -128,5 +128,5 @@ def camvid(root: Path) -> None:
     """Frames of streets."""
     for split, count in (('train', 8), ('test', 2)):
         for number in range(count):
-            picture(root / 'img' / split / f'{number}.jpg', number)
+            image(root / 'img' / split / f'{number}.jpg', number)
             mask(root / 'ann' / split / f'{number}.png', 11, 11)

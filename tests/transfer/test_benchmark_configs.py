@@ -48,7 +48,7 @@ def backbones(tmp_path_factory) -> dict[str, Path]:
 
 
 def prepared(path: Path, root: Path) -> Config:
-    """A config on tiny data, for two iterations of two small pictures."""
+    """A config on tiny data, for two iterations of two small images."""
     getattr(layouts, path.parent.name)(root)
     cfg = Config.fromfile(path)
     move_data(cfg, str(root))
@@ -76,7 +76,7 @@ def datasets(dataset: Config) -> list[Config]:
 
 
 def shrink(pipeline: list) -> None:
-    """Pictures of 96 x 64 instead of hundreds of pixels."""
+    """Images of 96 x 64 instead of hundreds of pixels."""
     for step in pipeline:
         if 'scales' in step:
             step.scales = [layouts.SIZE]
@@ -155,7 +155,7 @@ def test_data_that_is_not_there_is_named_with_what_to_type(path, tmp_path):
         ('mmsegmentation/cityscapes/fcn_r50_d8_40k_cityscapes_769x769.py', 'gtFine/train/aachen'),
     ],
 )
-def test_pictures_and_masks_are_asked_for_too(name, lost, tmp_path):
+def test_images_and_masks_are_asked_for_too(name, lost, tmp_path):
     getattr(layouts, Path(name).parent.name)(tmp_path)
     cfg = Config.fromfile(FOLDER / name)
     move_data(cfg, str(tmp_path))
@@ -165,7 +165,7 @@ def test_pictures_and_masks_are_asked_for_too(name, lost, tmp_path):
         check_data(cfg.train_dataloader)
 
 
-PROTOCOLS = {  # iterations, steps, sides of the training pictures
+PROTOCOLS = {  # iterations, steps, sides of the training images
     'faster_rcnn_r50_c4_24k_voc0712': (24000, [18000, 22000], range(480, 801, 32)),
     'mask_rcnn_r50_c4_1x_coco': (90000, [60000, 80000], range(640, 801, 32)),
     'mask_rcnn_r50_fpn_1x_coco': (90000, [60000, 80000], range(640, 801, 32)),

@@ -205,7 +205,7 @@ def test_a_pyramid_of_another_width_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ('settings', 'found'),
-    [(dict(depth=10), r'stages of \(1, 1, 1, 1\) blocks'), (dict(depth=18, stem='small'), 'a stem for small pictures')],
+    [(dict(depth=10), r'stages of \(1, 1, 1, 1\) blocks'), (dict(depth=18, stem='small'), 'a stem for small images')],
 )
 def test_what_openmmlab_cannot_build_is_refused_before_anything_is_written(settings, found, tmp_path):
     with pytest.raises(ValueError, match=f"MMDetection's ResNet has depths .* this backbone {found}"):

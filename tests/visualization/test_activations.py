@@ -6,7 +6,7 @@ from PIL import Image
 from torch import nn
 
 from mmssl.models import DataPreprocessor, TimmBackbone
-from mmssl.visualization import picture_sections
+from mmssl.visualization import image_sections
 from mmssl.visualization.activations import activation_maps, attention_maps, heated, last_map
 from tests.evaluation.stand_ins import Encoder, encoder, fixed
 
@@ -38,15 +38,15 @@ def test_tokens_of_a_transformer_are_laid_out_without_the_class_token():
 
 
 def test_tokens_that_fill_no_square_are_refused():
-    with pytest.raises(ValueError, match='tokens .B, N, C. of square pictures'):
+    with pytest.raises(ValueError, match='tokens .B, N, C. of square images'):
         last_map(Tokens(8), torch.zeros(2, 3, 6, 6))
 
 
-def test_a_strong_place_is_brighter_and_the_picture_keeps_its_size():
+def test_a_strong_place_is_brighter_and_the_image_keeps_its_size():
     strength = torch.tensor([[0.0, 1.0]])
-    picture = heated(Image.new('L', (20, 10), 128), strength)
-    assert picture.size == (20, 10)
-    assert sum(picture.getpixel((18, 5))) > sum(picture.getpixel((1, 5))) + 200
+    image = heated(Image.new('L', (20, 10), 128), strength)
+    assert image.size == (20, 10)
+    assert sum(image.getpixel((18, 5))) > sum(image.getpixel((1, 5))) + 200
 
 
 def transformer(name: str) -> nn.Module:
@@ -90,6 +90,6 @@ def test_the_section_of_a_transformer_shows_both(monkeypatch):
 
 def _tiles(monkeypatch: pytest.MonkeyPatch, model: nn.Module) -> list:
     shown = []
-    monkeypatch.setattr(picture_sections, 'sheet', lambda rows, columns: shown.extend(rows[0]) or '')
-    picture_sections.activation_section(model, fixed(6), count=3)
+    monkeypatch.setattr(image_sections, 'sheet', lambda rows, columns: shown.extend(rows[0]) or '')
+    image_sections.activation_section(model, fixed(6), count=3)
     return shown

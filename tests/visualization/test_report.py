@@ -29,7 +29,7 @@ from mmssl.visualization import (
     report_run,
     results_section,
     stages_section,
-    to_picture,
+    to_image,
     training_section,
     views_section,
     write_report,
@@ -44,7 +44,7 @@ ROWS = [result(80, 83), result(70, 72), result(81.5, 84)]
 
 
 class Page(HTMLParser):
-    """What a browser would find: text, links, pictures, and whether every element is closed."""
+    """What a browser would find: text, links, images, and whether every element is closed."""
 
     void = frozenset({'meta', 'img', 'br', 'link'})
 
@@ -53,7 +53,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.links: list[str] = []
         self.ids: list[str] = []
-        self.pictures: list[dict] = []
+        self.images: list[dict] = []
         self.headings: list[str] = []
         self.text = ''
         self.feed(text)
@@ -64,7 +64,7 @@ class Page(HTMLParser):
         self.links += [found[name] for name in ('src', 'href', 'xlink:href') if name in found]
         self.ids += [found['id']] if 'id' in found else []
         if tag in ('img', 'svg'):
-            self.pictures.append(found)
+            self.images.append(found)
         if tag not in self.void:
             self.open.append(tag)
 
@@ -143,16 +143,16 @@ def test_the_report_of_a_run_has_every_part_and_nothing_from_outside(report):
     assert report.count('<script') == 0
 
 
-def test_every_picture_has_an_alternative_text_and_every_inner_link_a_target(report):
+def test_every_image_has_an_alternative_text_and_every_inner_link_a_target(report):
     page = Page(report)
-    assert len(page.pictures) > 60
-    assert all(picture.get('alt') or picture.get('aria-label') for picture in page.pictures)
+    assert len(page.images) > 60
+    assert all(image.get('alt') or image.get('aria-label') for image in page.images)
     assert {link[1:] for link in page.links if link.startswith('#')} <= set(page.ids)
     assert set(re.findall(r'url\(#([^)]*)\)', report)) <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
 
 
-def test_the_report_of_pictures_without_labels_claims_no_accuracy(tmp_path):
+def test_the_report_of_images_without_labels_claims_no_accuracy(tmp_path):
     write_log(tmp_path)
     rows = [{'name': 'n', 'note': NO_LABELS, 'label_free': {'retrieval': value}} for value in (10.0, 20.0, 45.0)]
     page = Page(report_run(tmp_path / 'r.html', swav(), run_config(tmp_path, labelled=False), rows, 'x').read_text())
@@ -199,13 +199,13 @@ def test_views_show_the_original_and_each_view_and_training_draws_on_as_before()
     torch.manual_seed(1)
     page = Page(''.join(views_section(data, count=4).parts))
     assert torch.equal(torch.rand(2), expected)
-    assert len(page.pictures) == 4 * (1 + 3)
+    assert len(page.images) == 4 * (1 + 3)
     assert page.text.count('original') == 4
     assert page.text.count('16 px') == 8
     assert page.text.count('8 px') == 4
 
 
-def test_neighbours_are_framed_by_class_and_a_picture_is_not_its_own(tmp_path):
+def test_neighbours_are_framed_by_class_and_an_image_is_not_its_own(tmp_path):
     data = fixed(30)
     features = extract_features(encoder(), data)
     html = ''.join(neighbors_section(features, data, features, data, count=3, neighbors=5).parts)
@@ -263,26 +263,26 @@ def test_what_the_monitors_saw_is_drawn_a_panel_a_measure():
     assert monitors_section({'loss': curve}) is None
 
 
-def test_clusters_of_pictures_show_the_nearest_and_others_of_each():
+def test_clusters_of_images_show_the_nearest_and_others_of_each():
     data = fixed(60)
     features = extract_features(encoder(), data)
     html = ''.join(gallery_section(features, data, clusters=3, shown=4).parts)
-    page, sizes = Page(html), [int(size) for size in re.findall(r'>(\d+) pictures, \d+% of them class', html)]
+    page, sizes = Page(html), [int(size) for size in re.findall(r'>(\d+) images, \d+% of them class', html)]
     assert len(sizes) == 3 and sum(sizes) == 60 and sizes == sorted(sizes, reverse=True)
-    assert len(page.pictures) == sum(min(size, 8) for size in sizes)
+    assert len(page.images) == sum(min(size, 8) for size in sizes)
 
 
 def test_prototypes_are_counted_by_the_first_choice():
     counts = torch.tensor([3, 0, 9])
     text = ''.join(prototypes_section(counts).parts)
-    assert '3 prototypes, 12 pictures' in text and '1 prototype is the first choice of none' in text
+    assert '3 prototypes, 12 images' in text and '1 prototype is the first choice of none' in text
 
 
 def test_clusters_are_shown_with_their_sizes_and_changes():
     scalars = {'label_change': ([1, 2], [0.5, 0.25]), 'largest_cluster': ([1, 2], [0.1, 0.2])}
     section = clusters_section(torch.tensor([30, 5, 12, 9]), scalars)
     text = ''.join(section.parts)
-    assert '4 clusters of 5 to 30 pictures, half of them below 12' in text
+    assert '4 clusters of 5 to 30 images, half of them below 12' in text
     assert text.count('<svg') == 3 and 'from 50 to 25' in text
     assert ''.join(clusters_section(torch.tensor([3, 3]), {}).parts).count('<svg') == 1
 
@@ -302,18 +302,18 @@ def test_a_chart_of_a_single_point_works():
 
 
 @pytest.mark.parametrize(('channels', 'mode'), [(1, 'L'), (2, 'L'), (3, 'RGB'), (4, 'RGB'), (12, 'RGB')])
-def test_pictures_of_any_channels_can_be_shown(channels, mode):
-    picture = to_picture(torch.randint(0, 255, (channels, 20, 30), dtype=torch.uint8))
-    assert (picture.mode, picture.size) == (mode, (30, 20))
+def test_images_of_any_channels_can_be_shown(channels, mode):
+    image = to_image(torch.randint(0, 255, (channels, 20, 30), dtype=torch.uint8))
+    assert (image.mode, image.size) == (mode, (30, 20))
 
 
-def test_sixteen_bits_are_stretched_and_large_pictures_made_small():
-    picture = to_picture(torch.tensor([[[1000, 2000]]], dtype=torch.uint16))
-    assert picture.getextrema() == (0, 255)
-    assert to_picture(torch.zeros(3, 800, 400, dtype=torch.uint8)).size == (80, 160)
+def test_sixteen_bits_are_stretched_and_large_images_made_small():
+    image = to_image(torch.tensor([[[1000, 2000]]], dtype=torch.uint16))
+    assert image.getextrema() == (0, 255)
+    assert to_image(torch.zeros(3, 800, 400, dtype=torch.uint8)).size == (80, 160)
 
 
-def test_a_sheet_has_as_many_columns_as_a_row_has_pictures():
+def test_a_sheet_has_as_many_columns_as_a_row_has_images():
     tile = Tile(Image.new('L', (4, 4)), 'gray')
     assert 'repeat(3,' in sheet([[tile] * 3] * 2)
 

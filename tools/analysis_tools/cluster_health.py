@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from mmssl.engine.checkpoint import latest_checkpoint
+from mmssl.checkpoint import latest_checkpoint
 from mmssl.visualization import lines_figure, read_scalars, save_figure
 from mmssl.visualization.runs import named_folder
 

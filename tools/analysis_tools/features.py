@@ -1,4 +1,4 @@
-"""Look at the features of a checkpoint: a map, nearest neighbours, clusters of pictures, activation maps (HTML).
+"""Look at the features of a checkpoint: a map, nearest neighbours, clusters of images, activation maps (HTML).
 
     python tools/analysis_tools/features.py work_dirs/swav
     python tools/analysis_tools/features.py work_dirs/swav/epoch_10.pth --data FOLDER --show map clusters --map umap
@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
     add_trained_options(parser)
     parser.add_argument('--show', nargs='+', choices=PARTS, default=PARTS, help='which parts (default: all)')
     parser.add_argument('--map', choices=('tsne', 'umap', 'pca'), default='tsne', help='how the map is made')
-    parser.add_argument('--clusters', type=int, default=10, help='number of clusters of pictures')
+    parser.add_argument('--clusters', type=int, default=10, help='number of clusters of images')
     parser.add_argument('--images', type=int, default=5000, help='most images that are looked at')
     parser.add_argument('--out', type=Path, default=Path('features.html'))
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""Write the report of a run that has ended (HTML): results beside the floors, curves, pictures, maps, clusters.
+"""Write the report of a run that has ended (HTML): results beside the baselines, curves, images, maps, clusters.
 
     python tools/analysis_tools/report.py work_dirs/swav
 
@@ -24,12 +24,12 @@ def main() -> None:
     """Load, measure, write."""
     args = parse_args()
     model, cfg = load_trained_options(args)
-    from mmssl.evaluation import compare_floors, format_results
+    from mmssl.evaluation import compare_baselines, format_results
     from mmssl.visualization import describe_command, report_run
 
     given = Path(args.checkpoint)
     cfg.work_dir = str(given if given.is_dir() else given.parent)
-    rows = compare_floors(model, cfg)
+    rows = compare_baselines(model, cfg)
     title = f'{type(model).__name__} pre-training'
     path = report_run(
         args.out or Path(cfg.work_dir) / 'report.html', model, cfg, rows, describe_command(sys.argv), title

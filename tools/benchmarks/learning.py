@@ -134,11 +134,11 @@ def _backbone(model: torch.nn.Module, batch: dict, a_pass_a_view: bool) -> Calla
 
 
 def view_table(cfg: Config) -> str:
-    """Images a second and core that the config's crops allow, for pictures of its largest crop's size, in Markdown."""
+    """Images a second and core that the config's crops allow, for images of its largest crop's size, in Markdown."""
     kinds = cfg.train_dataloader.dataset.views
     crops = [(count, kind.size, tuple(kind.scale)) for count, kind in zip(kinds.counts, kinds.views)]
     side = max(size for _, size, _ in crops)
-    rates = views.run('views', {'picture': (side, side), 'crops': crops, 'blur': kinds.views[0].get('blur_prob', 0.0)})
+    rates = views.run('views', {'image': (side, side), 'crops': crops, 'blur': kinds.views[0].get('blur_prob', 0.0)})
     lines = [
         f'| {name} | {row["images_per_second"]:.0f} | {row["mmssl_is_faster_by"]:.2f} |' for name, row in rates.items()
     ]
@@ -179,8 +179,8 @@ def main() -> None:
     trained = ['mmssl', *([args.peer] if args.peer else [])]
     rows = []
     for seed in args.seeds:
-        floors = ['raw pixels', 'untrained'] if seed == args.seeds[0] else ['untrained']  # pixels have no seed
-        for name in [*floors, *trained]:
+        baselines = ['raw pixels', 'untrained'] if seed == args.seeds[0] else ['untrained']  # pixels have no seed
+        for name in [*baselines, *trained]:
             run = variant(cfg, name, seed, work_dir)
             result = Path(f'{run.work_dir}.json')
             if not result.exists():

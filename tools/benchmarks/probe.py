@@ -1,8 +1,8 @@
-"""Measure checkpoints on a folder of pictures: probe.py CHECKPOINT [CHECKPOINT ...] --data FOLDER [--stages] ...
+"""Measure checkpoints on a folder of images: probe.py CHECKPOINT [CHECKPOINT ...] --data FOLDER [--stages] ...
 
-One process and one pass over the pictures for each network; the features stay on the disk, and a second run reads them.
+One process and one pass over the images for each network; the features stay on the disk, and a second run reads them.
 FOLDER holds train/ and test/ (or val/, validation/) of class folders, or class folders alone (a fifth is then measured
-on), or pictures without classes (measured without labels). Raw pixels and the untrained network are always measured
+on), or images without classes (measured without labels). Raw pixels and the untrained network are always measured
 along. Prints a table and writes probe.json, probe.csv and probe.html into the work directory.
 """
 
@@ -22,9 +22,9 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT', help='.pth or .safetensors')
-    parser.add_argument('--data', required=True, help='folder of pictures')
+    parser.add_argument('--data', required=True, help='folder of images')
     parser.add_argument('--stages', action='store_true', help='measure every stage of the backbone, not the last alone')
-    parser.add_argument('--size', type=int, help='side of the pictures; 32 for stems for small pictures, else 224')
+    parser.add_argument('--size', type=int, help='side of the images; 32 for stems for small images, else 224')
     parser.add_argument('--config', help='of the training; needed for normalisations that a checkpoint does not record')
     parser.add_argument('--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='so many of them, not all')
     parser.add_argument('--shots', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32, 64], help='of the low-shot SVM')
@@ -32,18 +32,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of untrained networks, draws, k-means and orders')
     parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='where features are kept')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/probe'), help='where the results go')
-    parser.add_argument('--batch-size', type=int, default=256, help='pictures a step')
+    parser.add_argument('--batch-size', type=int, default=256, help='images a step')
     parser.add_argument('--num-workers', type=int, default=2, help='loading processes')
     return parser.parse_args()
 
 
 def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[tuple[str, str, str]], list[str]]:
-    """A row for every network and layer; the names of each checkpoint with its floors; remarks on what was done."""
+    """A row for every network and layer; the names of each checkpoint with its baselines; remarks on what was done."""
     from mmengine.config import Config
     from mmengine.logging import MMLogger
 
-    from mmssl.evaluation import FeatureCache, probe_data, probe_features
-    from mmssl.evaluation.networks import contestants, in_order
+    from mmssl.probe import FeatureCache, probe_data, probe_features
+    from mmssl.probe.networks import contestants, in_order
 
     MMLogger.get_instance('probe', log_level='WARNING')  # what is done is printed here
     if args.config and not Path(args.config).is_file():
@@ -77,7 +77,7 @@ def remarks_on(data: Any, found: Sequence[Any]) -> list[str]:
     for one in found:
         mean, std = (', '.join(f'{value:g}' for value in part) for part in (one.recipe.mean, one.recipe.std))
         remark = (
-            f'pictures of {one.network.size} x {one.network.size} pixels, mean ({mean}) and deviation ({std}), '
+            f'images of {one.network.size} x {one.network.size} pixels, mean ({mean}) and deviation ({std}), '
             f'{one.recipe.source}.'
         )
         names.setdefault(remark, []).append(one.network.name)
@@ -95,7 +95,7 @@ def by_layer(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def verdicts(rows: Sequence[dict[str, Any]], trios: Sequence[tuple[str, str, str]]) -> list[str]:
-    """How each checkpoint stands against its floors; ``rows`` are those of one layer. Of many the table tells more."""
+    """How each checkpoint stands against its baselines; ``rows`` are those of one layer. Many are left to the table."""
     from mmssl.evaluation import verdict
 
     if len(trios) > _MOST_SENTENCES:
@@ -143,7 +143,7 @@ def write(args: argparse.Namespace, rows: list[dict[str, Any]], trios: Any, rema
         parts.insert(1, stages_section(rows))
     extra = {
         'data': args.data,
-        'pictures': f'{rows[0]["gallery"]:,} to learn from, {rows[0].get("query", 0):,} to measure on',
+        'images': f'{rows[0]["gallery"]:,} to learn from, {rows[0].get("query", 0):,} to measure on',
     }
     write_report(paths[2], 'Probe', [*parts, reproduction_section(command, extra=extra)], remarks)
     return paths

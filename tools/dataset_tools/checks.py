@@ -8,8 +8,8 @@ from pathlib import Path
 from files import count, first_three, names_below
 from labels import IDS, TRAIN_IDS
 from official import (
+    CITYSCAPES_IMAGES,
     CITYSCAPES_LABELS,
-    CITYSCAPES_PICTURES,
     CITYSCAPES_SPLITS,
     COCO_ANNOTATIONS,
     COCO_SPLITS,
@@ -17,7 +17,7 @@ from official import (
     VOC_YEARS,
     Split,
 )
-from voc import SPLITS, annotation_files, pictures_below, read_annotation, read_names, split_file, voc_folders
+from voc import SPLITS, annotation_files, images_below, read_annotation, read_names, split_file, voc_folders
 
 MOST_BOXES = 20  # named one by one
 
@@ -59,8 +59,8 @@ def found_in(archive: str) -> str:
 
 
 def of_official(number: int) -> str:
-    """The number of pictures of the whole set, in brackets; empty where nobody has stated one."""
-    return f' (the official set has {number} pictures)' if number else ''
+    """The number of images of the whole set, in brackets; empty where nobody has stated one."""
+    return f' (the official set has {number} images)' if number else ''
 
 
 def check_voc(root: Path) -> Report:
@@ -70,7 +70,7 @@ def check_voc(root: Path) -> Report:
         splits = [Split('', 'Main', name) for name in SPLITS if split_file(root, name).is_file()]
         if not splits:
             wanted = ', '.join(f'{name}.txt' for name in SPLITS)
-            report.missing.append(f'{root / "ImageSets/Main"} needs one of {wanted}, the name of a picture in a line.')
+            report.missing.append(f'{root / "ImageSets/Main"} needs one of {wanted}, the name of an image in a line.')
     else:
         years = [year for year, source in VOC_YEARS.items() if report.needs({root / year: source})]
         splits = [split for split in VOC_SPLITS if split.folder in years]
@@ -82,7 +82,7 @@ def check_voc(root: Path) -> Report:
 
 
 def check_voc_split(report: Report, folder: Path, split: Split) -> None:
-    """Count the pictures and annotations that a split names."""
+    """Count the images and annotations that a split names."""
     listed, labels = split_file(folder, split.name, split.task), folder / split.labels
     title, source = f'{folder.resolve().name} {split.task}/{split.name}', split.added or split.archive
     if split.added and not listed.exists() and not labels.exists():
@@ -90,22 +90,22 @@ def check_voc_split(report: Report, folder: Path, split: Split) -> None:
         return
     if not report.needs({listed: source, labels: source, folder / 'JPEGImages': split.archive}):
         return
-    names, files = read_names(listed), pictures_below(folder / 'JPEGImages')
-    pictures = report.count_named('picture', names, files, listed, split.archive)
+    names, files = read_names(listed), images_below(folder / 'JPEGImages')
+    images = report.count_named('image', names, files, listed, split.archive)
     there = names_below(labels, split.ending)
     labelled = report.count_named(f'file of {split.labels}', names, there, listed, source)
-    many = f'{count(pictures, "picture")}, {labelled} in {split.labels}'
-    report.there.append(f'{title}: {many}{of_official(split.pictures)}.')
+    many = f'{count(images, "image")}, {labelled} in {split.labels}'
+    report.there.append(f'{title}: {many}{of_official(split.images)}.')
     note_other_formats(report, [files[name] for name in names if name in files])
 
 
 def note_other_formats(report: Report, files: list[str]) -> None:
-    """Say that MMDetection's VOC reader passes over pictures that are not ``.jpg``: it puts that behind each name."""
+    """Say that MMDetection's VOC reader passes over images that are not ``.jpg``: it puts that behind each name."""
     other = [file for file in files if not file.endswith('.jpg')]
     if other:
         report.there.append(
             f'{len(other)} of them do not end in .jpg ({first_three(other)}), and MMDetection reads no others from '
-            f'this layout: voc_to_coco.py makes COCO files, which name any picture.'
+            f'this layout: voc_to_coco.py makes COCO files, which name any image.'
         )
 
 
@@ -127,7 +127,7 @@ def check_voc_boxes(report: Report, folder: Path) -> None:
 
 
 def _read_coco(path: Path) -> tuple[list[str], int, int]:
-    """File names of the pictures, number of annotations and of classes; ValueError where it is no COCO file."""
+    """File names of the images, number of annotations and of classes; ValueError where it is no COCO file."""
     try:
         found = json.loads(path.read_bytes())
         names = [image['file_name'] for image in found['images']]
@@ -148,9 +148,9 @@ def check_coco(root: Path) -> Report:
         except ValueError as error:
             report.missing.append(str(error))
             continue
-        pictures = count(report.count_named('picture', names, names_below(folder), path, source), 'picture')
+        images = count(report.count_named('image', names, names_below(folder), path, source), 'image')
         annotated = f'{count(annotations, "annotation")} of {count(classes, "class")}'
-        report.there.append(f'{split}: {pictures} and {annotated}{of_official(number)}.')
+        report.there.append(f'{split}: {images} and {annotated}{of_official(number)}.')
     return report
 
 
@@ -158,24 +158,24 @@ def check_cityscapes(root: Path) -> Report:
     """Check the train and val split of Cityscapes."""
     report = Report()
     for split, number in CITYSCAPES_SPLITS.items():
-        pictures, labels = root / 'leftImg8bit' / split, root / 'gtFine' / split
-        if report.needs({pictures: CITYSCAPES_PICTURES, labels: CITYSCAPES_LABELS}):
-            there = check_cityscapes_split(report, pictures, labels)
+        images, labels = root / 'leftImg8bit' / split, root / 'gtFine' / split
+        if report.needs({images: CITYSCAPES_IMAGES, labels: CITYSCAPES_LABELS}):
+            there = check_cityscapes_split(report, images, labels)
             report.there.append(f'{split}: {there}{of_official(number)}.')
     return report
 
 
-def check_cityscapes_split(report: Report, pictures: Path, labels: Path) -> str:
-    """Compare both folders of a split: each picture needs labels, all labels their picture; says how many there are."""
-    names, ids = sorted(names_below(pictures, '_leftImg8bit.png')), names_below(labels, IDS)
+def check_cityscapes_split(report: Report, images: Path, labels: Path) -> str:
+    """Compare both folders of a split: each image needs labels, all labels their image; says how many there are."""
+    names, ids = sorted(names_below(images, '_leftImg8bit.png')), names_below(labels, IDS)
     train_ids = names_below(labels, TRAIN_IDS)
     labelled = sorted(ids | train_ids)
-    report.count_named('label', names, labelled, pictures, CITYSCAPES_LABELS)
-    report.count_named('picture', labelled, names, labels, CITYSCAPES_PICTURES)
+    report.count_named('label', names, labelled, images, CITYSCAPES_LABELS)
+    report.count_named('image', labelled, names, labels, CITYSCAPES_IMAGES)
     raw = sorted(ids - train_ids)
     if raw:
         report.missing.append(
             f'{count(len(raw), "label")} in {labels} without training ids, {first_three(raw)}: '
             f'the same command without --check writes them.'
         )
-    return f'{count(len(names), "picture")} and {count(len(train_ids), "label")} with training ids'
+    return f'{count(len(names), "image")} and {count(len(train_ids), "label")} with training ids'

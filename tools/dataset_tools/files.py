@@ -34,7 +34,7 @@ def first_three(names: Collection[str]) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    """A number and its thing: ``1 picture``, ``2 pictures``, ``2 boxes``, ``2 classes``, ``2 files of SBD``."""
+    """A number and its thing: ``1 image``, ``2 images``, ``2 boxes``, ``2 classes``, ``2 files of SBD``."""
     word, space, rest = thing.partition(' ')
     plural = f'{word}{"es" if word.endswith(("x", "s")) else "s"}'
     return f'{number} {word if number == 1 else plural}{space}{rest}'

@@ -1,9 +1,9 @@
-"""Write lists of labelled pictures that the benchmarks read.
+"""Write lists of labelled images that the benchmarks read.
 
     python tools/dataset_tools/image_lists.py percent FOLDER 1 OUT      a share of each class
     python tools/dataset_tools/image_lists.py inaturalist JSON OUT      train2018.json or val2018.json
 
-``percent`` is for training with few labels: it draws that share of every class folder, at least one picture, by chance
+``percent`` is for training with few labels: it draws that share of every class folder, at least one image, at random
 but the same in every run, and writes paths below FOLDER. ``inaturalist`` writes paths and numbers of classes.
 """
 
@@ -16,10 +16,10 @@ from files import count, write_whole
 
 
 def draw_share(folder: Path, percent: float, seed: int = 0) -> list[str]:
-    """Paths of so many pictures of every class, class by class.
+    """Paths of so many images of every class, class by class.
 
     Args:
-        folder: Pictures in one folder a class.
+        folder: Images in one folder a class.
         percent: Share of each class, above 0 and up to 100.
         seed: Of the draw.
 
@@ -32,10 +32,10 @@ def draw_share(folder: Path, percent: float, seed: int = 0) -> list[str]:
     from mmssl.datasets import ImageFolder
 
     if not 0 < percent <= 100:
-        raise ValueError(f'{percent:g} % of the pictures: give a number above 0, up to 100.')
+        raise ValueError(f'{percent:g} % of the images: give a number above 0, up to 100.')
     source = ImageFolder(folder)
     if source.labels is None:
-        raise ValueError(f'{folder} has no classes: put the pictures into one folder a class.')
+        raise ValueError(f'{folder} has no classes: put the images into one folder a class.')
     generator, labels, drawn = random.Random(seed), source.labels.tolist(), []
     for label in range(len(source.classes)):
         members = [index for index, found in enumerate(labels) if found == label]
@@ -44,13 +44,13 @@ def draw_share(folder: Path, percent: float, seed: int = 0) -> list[str]:
 
 
 def inaturalist_lines(annotations: Path) -> list[str]:
-    """Path and class of every picture of an annotation file, in its order.
+    """Path and class of every image of an annotation file, in its order.
 
     Args:
         annotations: JSON with ``images`` (``id``, ``file_name``) and ``annotations`` (``image_id``, ``category_id``).
 
     Returns:
-        A line a picture.
+        A line an image.
 
     Raises:
         ValueError: There is no such file, or it holds something else.
@@ -67,10 +67,10 @@ def inaturalist_lines(annotations: Path) -> list[str]:
 
 def main() -> None:
     """Read the command line, write one list."""
-    parser = argparse.ArgumentParser(description='Write lists of labelled pictures that the benchmarks read.')
+    parser = argparse.ArgumentParser(description='Write lists of labelled images that the benchmarks read.')
     kinds = parser.add_subparsers(dest='kind', required=True)
-    percent = kinds.add_parser('percent', help='some pictures of each class folder')
-    percent.add_argument('folder', type=Path, help='pictures in one folder a class')
+    percent = kinds.add_parser('percent', help='some images of each class folder')
+    percent.add_argument('folder', type=Path, help='images in one folder a class')
     percent.add_argument('percent', type=float, help='share of each class, for example 1 or 10')
     percent.add_argument('--seed', type=int, default=0, help='of the draw (0)')
     inaturalist = kinds.add_parser('inaturalist', help='an annotation file of iNaturalist 2018')
@@ -83,7 +83,7 @@ def main() -> None:
     else:
         lines = inaturalist_lines(args.annotations)
     write_whole(args.out, '\n'.join([*lines, '']).encode())
-    print(f'{count(len(lines), "picture")} in {args.out}')
+    print(f'{count(len(lines), "image")} in {args.out}')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Write the label pictures that MMSegmentation reads: Cityscapes' 19 classes, and VOC 2012 with SBD's labels."""
+"""Write the label images that MMSegmentation reads: Cityscapes' 19 classes, and VOC 2012 with SBD's labels."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -29,14 +29,14 @@ def train_id_table() -> np.ndarray:
 
 
 def _save(path: Path, labels: np.ndarray) -> None:
-    """Write labels as a grey picture, which every reader takes for the numbers it holds."""
+    """Write labels as a grey image, which every reader takes for the numbers it holds."""
     buffer = io.BytesIO()
     Image.fromarray(labels.astype(np.uint8)).save(buffer, format='PNG')
     write_whole(path, buffer.getvalue())
 
 
 def _write_all(write: Callable[[str], None], names: Iterable[str]) -> int:
-    """Write many pictures in threads, since Pillow works outside of Python's lock; returns how many."""
+    """Write many images in threads, since Pillow works outside of Python's lock; returns how many."""
     with ThreadPoolExecutor() as pool:
         return len(list(pool.map(write, names)))
 
@@ -50,14 +50,14 @@ def write_train_ids(root: Path) -> int:
         root: Folder with ``gtFine/{train,val}``.
 
     Returns:
-        How many pictures were written.
+        How many images were written.
     """
     table = train_id_table()
 
     def write(name: str) -> None:
         try:
-            with Image.open(f'{name}{IDS}') as picture:
-                _save(Path(f'{name}{TRAIN_IDS}'), table[np.asarray(picture)])
+            with Image.open(f'{name}{IDS}') as image:
+                _save(Path(f'{name}{TRAIN_IDS}'), table[np.asarray(image)])
         except (OSError, IndexError) as error:
             raise ValueError(f'{name}{IDS} cannot be converted ({error}): delete it and unpack it again.') from error
 
@@ -82,7 +82,7 @@ def _sbd_labels(path: Path) -> np.ndarray:
 
 
 def aug_names(voc: Path, sbd: Path) -> list[str]:
-    """Pictures of SBD's train and val that VOC 2012 segments in neither train nor val, sorted.
+    """Images of SBD's train and val that VOC 2012 segments in neither train nor val, sorted.
 
     Raises:
         ValueError: Where SBD lacks the labels of one.
@@ -102,8 +102,8 @@ def aug_names(voc: Path, sbd: Path) -> list[str]:
 def write_voc_aug(voc: Path, sbd: Path) -> int:
     """Write what VOC 2012 with SBD's labels needs: ``SegmentationClassAug``, and at last the split ``aug.txt``.
 
-    VOC's own labels are copied, and go before SBD's of the same picture: they are finer and mark borders with 255.
-    Both hold class numbers, VOC's in a picture with a palette. An ``aug.txt`` that is there stays as it is.
+    VOC's own labels are copied, and go before SBD's of the same image: they are finer and mark borders with 255.
+    Both hold class numbers, VOC's in an image with a palette. An ``aug.txt`` that is there stays as it is.
 
     Args:
         voc: Folder VOC2012.

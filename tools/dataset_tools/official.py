@@ -1,4 +1,4 @@
-"""What the owners of the data sets hand out: archives, splits and their numbers of pictures."""
+"""What the owners of the data sets hand out: archives, splits and their numbers of images."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ class Split(NamedTuple):
         folder: The year, empty for a data set of the user's own.
         task: Folder in ImageSets.
         name: Name of the split.
-        pictures: How many the official one has; 0 where there is none.
+        images: How many the official one has; 0 where there is none.
         archive: What holds it.
         labels: Folder of its annotations.
         ending: How their names end.
@@ -20,7 +20,7 @@ class Split(NamedTuple):
     folder: str
     task: str
     name: str
-    pictures: int = 0
+    images: int = 0
     archive: str = ''
     labels: str = 'Annotations'
     ending: str = '.xml'
@@ -40,5 +40,5 @@ VOC_SPLITS = (
 )
 COCO_ANNOTATIONS = 'annotations_trainval2017.zip'
 COCO_SPLITS = {'train2017': 118287, 'val2017': 5000}
-CITYSCAPES_PICTURES, CITYSCAPES_LABELS = 'leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip'
+CITYSCAPES_IMAGES, CITYSCAPES_LABELS = 'leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip'
 CITYSCAPES_SPLITS = {'train': 2975, 'val': 500}

@@ -21,8 +21,8 @@ from checks import Report, check_cityscapes, check_coco, check_voc
 from files import count
 from labels import write_train_ids, write_voc_aug
 from official import (
+    CITYSCAPES_IMAGES,
     CITYSCAPES_LABELS,
-    CITYSCAPES_PICTURES,
     COCO_ANNOTATIONS,
     COCO_SPLITS,
     SBD,
@@ -33,7 +33,7 @@ from official import (
 from voc import split_file
 
 SBD_FOLDER = 'benchmark_RELEASE'
-# SBD's pictures are VOC's, so only its labels and the names of its splits are unpacked.
+# SBD's images are VOC's, so only its labels and the names of its splits are unpacked.
 SBD_NEEDED = tuple(f'{SBD_FOLDER}/dataset/{name}' for name in ('cls/', 'train.txt', 'val.txt'))
 
 
@@ -83,7 +83,7 @@ DATASETS = {
     ),
     'cityscapes': Dataset(
         'data/cityscapes',
-        (Archive(CITYSCAPES_PICTURES, ('leftImg8bit/',)), Archive(CITYSCAPES_LABELS, ('gtFine/',))),
+        (Archive(CITYSCAPES_IMAGES, ('leftImg8bit/',)), Archive(CITYSCAPES_LABELS, ('gtFine/',))),
         lambda root, archives: write_train_ids(root),
         check_cityscapes,
     ),

@@ -39,7 +39,7 @@ class Annotation(NamedTuple):
 
     Attributes:
         path: The file.
-        size: Width and height of the picture, None where the file does not say.
+        size: Width and height of the image, None where the file does not say.
         boxes: Its boxes, in their order.
     """
 
@@ -79,11 +79,11 @@ def read_annotation(path: Path) -> Annotation:
 
 
 def read_names(path: Path) -> list[str]:
-    """Names of the pictures of a split; blanks around them stay, since MMDetection takes lines as they are."""
+    """Names of the images of a split; blanks around them stay, since MMDetection takes lines as they are."""
     try:
         return path.read_text(encoding='utf-8').splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f'{path} is not UTF-8 text, a name of a picture in each line: write it again.') from error
+        raise ValueError(f'{path} is not UTF-8 text, a name of an image in each line: write it again.') from error
 
 
 def split_file(folder: Path, split: str, task: str = 'Main') -> Path:
@@ -96,8 +96,8 @@ def annotation_files(folder: Path) -> list[Path]:
     return [folder / 'Annotations' / f'{name}.xml' for name in sorted(names_below(folder / 'Annotations', '.xml'))]
 
 
-def pictures_below(folder: Path) -> dict[str, str]:
-    """File names of the pictures by the names that splits have for them; ``.jpg`` goes before other formats."""
+def images_below(folder: Path) -> dict[str, str]:
+    """File names of the images by the names that splits have for them; ``.jpg`` goes before other formats."""
     files = sorted(names_below(folder), key=lambda file: (file.endswith('.jpg'), file))
     return {file.rpartition('.')[0]: file for file in files if file.lower().endswith(SUFFIXES)}
 

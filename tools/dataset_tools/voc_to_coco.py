@@ -1,7 +1,7 @@
 """Write COCO annotation files for a data set in the layout of VOC: tools/dataset_tools/voc_to_coco.py ROOT OUT.
 
 ROOT is a folder with Annotations, ImageSets/Main and JPEGImages, or a VOCdevkit with years; OUT gets
-``instances_{split}.json``. Pictures are named from JPEGImages on, those of a VOCdevkit from ROOT on. A difficult box
+``instances_{split}.json``. Images are named from JPEGImages on, those of a VOCdevkit from ROOT on. A difficult box
 becomes a crowd (``iscrowd``), which MMDetection passes over as it does a difficult one; a box without area is left out.
 """
 
@@ -17,7 +17,7 @@ from voc import (
     Annotation,
     Box,
     annotation_files,
-    pictures_below,
+    images_below,
     read_annotation,
     read_names,
     split_file,
@@ -56,7 +56,7 @@ def find_splits(folders: list[Path], asked: list[str] | None) -> list[str]:
         places = ' and '.join(str(folder / 'ImageSets' / 'Main') for folder in folders)
         raise ValueError(
             f'no split {", ".join(unknown or DEFAULT_SPLITS)} in {places} (there: {known}); give another one as '
-            f'--splits, or write the names of its pictures there, one in a line.'
+            f'--splits, or write the names of its images there, one in a line.'
         )
     return splits
 
@@ -75,11 +75,11 @@ def find_classes(folders: list[Path], asked: list[str] | None) -> list[str]:
 
 
 def read_split(folder: Path, split: str) -> dict[Path, Annotation]:
-    """The annotations of a split by the path of their picture; ValueError where a file of either kind is missing."""
+    """The annotations of a split by the path of their image; ValueError where a file of either kind is missing."""
     path = split_file(folder, split)
     names = read_names(path) if path.is_file() else []  # not every year has every split
-    files, annotated = pictures_below(folder / 'JPEGImages'), names_below(folder / 'Annotations', '.xml')
-    for thing, there in (('picture', files), ('annotation', annotated)):
+    files, annotated = images_below(folder / 'JPEGImages'), names_below(folder / 'Annotations', '.xml')
+    for thing, there in (('image', files), ('annotation', annotated)):
         gone = [name for name in names if name not in there]
         if gone:
             raise ValueError(
@@ -101,10 +101,10 @@ def coco_box(box: Box) -> list[int]:
 
 
 def image_entry(number: int, base: Path, path: Path, annotation: Annotation) -> dict[str, Any]:
-    """A picture in COCO's words; its size is read off the picture where the annotation does not say."""
+    """An image in COCO's words; its size is read off the image where the annotation does not say."""
     if annotation.size is None:
-        with Image.open(path) as picture:
-            width, height = picture.size
+        with Image.open(path) as image:
+            width, height = image.size
     else:
         width, height = annotation.size
     return {'id': number, 'file_name': path.relative_to(base).as_posix(), 'width': width, 'height': height}
@@ -125,7 +125,7 @@ def box_entry(number: int, image: int, box: Box, classes: list[str]) -> dict[str
 
 
 def convert(base: Path, annotations: dict[Path, Annotation], classes: list[str]) -> dict[str, Any]:
-    """The content of a COCO annotation file; pictures are named from ``base`` on."""
+    """The content of a COCO annotation file; images are named from ``base`` on."""
     pairs = list(enumerate(annotations.items(), start=1))
     boxes = [(number, box) for number, (_, annotation) in pairs for box in annotation.boxes]
     kept = [(number, box) for number, box in boxes if box.has_area and box.label in classes]
@@ -145,7 +145,7 @@ def describe(path: Path, written: dict[str, Any], annotations: dict[Path, Annota
     crowds = sum(entry['iscrowd'] for entry in written['annotations'])
     left_out = f'; left out {count(others, "box")} of other classes' if others else ''
     print(
-        f'{path}: {count(len(annotations), "picture")}, {count(len(written["annotations"]), "box")} '
+        f'{path}: {count(len(annotations), "image")}, {count(len(written["annotations"]), "box")} '
         f'({crowds} difficult), {count(len(classes), "class")}{left_out}.'
     )
     if flat:
@@ -163,7 +163,7 @@ def main() -> None:
         written, path = convert(base, annotations, classes), args.out / f'instances_{split}.json'
         write_whole(path, json.dumps(written).encode())
         describe(path, written, annotations, classes)
-    print(f'The names of the pictures begin in {base}: that is data_root and data_prefix.img of the config.')
+    print(f'The names of the images begin in {base}: that is data_root and data_prefix.img of the config.')
 
 
 if __name__ == '__main__':

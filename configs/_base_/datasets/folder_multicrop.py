@@ -1,8 +1,8 @@
-"""Any folder of pictures, in 2 crops of 64 and 3 of 40 pixels; class sub-folders, if there are any, serve evaluation."""
+"""Any folder of images, in 2 crops of 64 and 3 of 40 pixels; class sub-folders, if there are any, serve evaluation."""
 
 from mmssl.datasets import DrawSampler, EvalView, ImageDataset, ImageFolder, MultiView, RankBatchSampler, View
 
-_source = dict(type=ImageFolder, root='data/pictures')
+_source = dict(type=ImageFolder, root='data/images')
 _view = dict(type=View, flip=0.5, jitter=(0.8, 0.8, 0.8, 0.2), jitter_prob=0.8, gray_prob=0.2)
 
 train_dataloader = dict(

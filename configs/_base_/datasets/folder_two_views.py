@@ -2,7 +2,7 @@
 
 from mmssl.datasets import DrawSampler, EvalView, ImageDataset, ImageFolder, MultiView, RankBatchSampler, View
 
-_source = dict(type=ImageFolder, root='data/pictures', labels=False)
+_source = dict(type=ImageFolder, root='data/images', labels=False)
 _view = dict(type=View, size=128, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), jitter_prob=0.8, gray_prob=0.2)
 
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-"""InterCLR's second loss: semi-hard negatives among the clusters of all pictures (mmselfsup's numbers)."""
+"""InterCLR's second loss: semi-hard negatives among the clusters of all images (mmselfsup's numbers)."""
 
 from mmssl.models import InterImageHead
 

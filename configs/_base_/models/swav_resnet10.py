@@ -1,4 +1,4 @@
-"""SwAV in small, for two cores: a narrow ResNet-10 for little pictures, 30 prototypes of 64 dimensions.
+"""SwAV in small, for two cores: a narrow ResNet-10 for little images, 30 prototypes of 64 dimensions.
 
 Harder codes than the paper's (epsilon 0.03 instead of 0.05) get off the ground within a few hundred steps.
 """

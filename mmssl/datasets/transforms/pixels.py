@@ -1,6 +1,6 @@
-"""Arithmetic on one picture: planes of float32 in NumPy, ``(C, H, W)``, values from 0 to ``top``.
+"""Arithmetic on one image: planes of float32 in NumPy, ``(C, H, W)``, values from 0 to ``top``.
 
-``top`` is 255 for 8-bit pictures and 65535 for 16-bit ones: one path serves both. All functions keep the values within
+``top`` is 255 for 8-bit images and 65535 for 16-bit ones: one path serves both. All functions keep the values within
 0 and ``top``, and nothing is rounded between operations. Those that say so write into the array they got. NumPy is
 faster on such planes than Pillow on its interleaved bytes, and multi-crop training waits for just this.
 """
@@ -14,7 +14,7 @@ _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow
 
 
 def luminance(pixels: Pixels) -> Pixels:
-    """Grey of an RGB picture, weighed as the eye does.
+    """Grey of an RGB image, weighed as the eye does.
 
     Args:
         pixels: Shape ``(3, H, W)``.
@@ -35,7 +35,7 @@ def adjust_brightness(pixels: Pixels, factor: float, top: float) -> Pixels:
 
 
 def adjust_contrast(pixels: Pixels, factor: float, top: float) -> Pixels:
-    """Multiply the distance to the picture's mean grey by ``factor`` from 0 (that grey; 1 changes nothing), in place.
+    """Multiply the distance to the image's mean grey by ``factor`` from 0 (that grey; 1 changes nothing), in place.
 
     Args:
         pixels: Shape ``(C, H, W)``; the mean is that of the luminance, or of all values where C is not 3.

@@ -1,6 +1,6 @@
-"""Views of one decoded picture: random ones for training, one fixed one for evaluation.
+"""Views of one decoded image: random ones for training, one fixed one for evaluation.
 
-A picture is a ``(C, H, W)`` tensor of uint8 or uint16, and so is a view. Random numbers come from torch's default CPU
+An image is a ``(C, H, W)`` tensor of uint8 or uint16, and so is a view. Random numbers come from torch's default CPU
 generator, which the data set seeds for every draw.
 """
 
@@ -21,12 +21,12 @@ from mmssl.datasets.transforms import pixels as px
 from mmssl.registry import TRANSFORMS
 
 Span = tuple[float, float]
-_TRIES = 10  # boxes drawn before the picture itself is taken; as in torchvision, whose distribution is kept
+_TRIES = 10  # boxes drawn before the image itself is taken; as in torchvision, whose distribution is kept
 _RANDOM_NUMBERS = 2 * _TRIES + 16
 
 
 class Box(NamedTuple):
-    """A part of a picture, in pixels."""
+    """A part of an image, in pixels."""
 
     top: int
     left: int
@@ -65,13 +65,13 @@ class View:
     It is the augmentation of SimCLR, MoCo v2, BYOL and SwAV, and the meaning of every number is torchvision's: the four
     jitter operations are done in random order, ``blur_sigma`` is Pillow's radius. The defaults crop and flip only.
 
-    Hue and saturation jitter and gray need three channels; for other pictures they are left out, with one warning.
+    Hue and saturation jitter and gray need three channels; for other images they are left out, with one warning.
     Brightness and contrast serve any number of channels (contrast around the mean of all values), also infrared or
-    transparency, if the picture has it.
+    transparency, if the image has it.
 
     Args:
         size: Side of the view in pixels.
-        scale: Smallest and largest area of the crop, as a share of the picture's.
+        scale: Smallest and largest area of the crop, as a share of the image's.
         ratio: Smallest and largest width of the crop, divided by its height.
         flip: Probability of a horizontal flip.
         jitter: Strength of brightness, contrast, saturation and hue: factors from ``max(0, 1 - s)`` to ``1 + s``, hue
@@ -112,35 +112,35 @@ class View:
         self.solarize_prob, self.gray_first = solarize_prob, gray_first
         self.rotate, self.interpolation = rotate, interpolation
 
-    def __call__(self, picture: Tensor) -> Tensor:
+    def __call__(self, image: Tensor) -> Tensor:
         """Draw a view.
 
         Args:
-            picture: uint8 or uint16, shape ``(C, H, W)``.
+            image: uint8 or uint16, shape ``(C, H, W)``.
 
         Returns:
             Same dtype, shape ``(C, size, size)``.
         """
-        return self.apply(picture, self.draw(*picture.shape[1:]))
+        return self.apply(image, self.draw(*image.shape[1:]))
 
-    def with_box(self, picture: Tensor) -> tuple[Tensor, list[float]]:
+    def with_box(self, image: Tensor) -> tuple[Tensor, list[float]]:
         """Draw a view, and say what it shows.
 
         Args:
-            picture: uint8 or uint16, shape ``(C, H, W)``.
+            image: uint8 or uint16, shape ``(C, H, W)``.
 
         Returns:
             The view; and :func:`corners` of its crop.
         """
-        draw = self.draw(*picture.shape[1:])
-        return self.apply(picture, draw), corners(draw, *picture.shape[1:])
+        draw = self.draw(*image.shape[1:])
+        return self.apply(image, draw), corners(draw, *image.shape[1:])
 
     def draw(self, height: int, width: int) -> ViewDraw:
         """Let chance decide.
 
         Args:
-            height: Of the picture, in pixels.
-            width: Of the picture, in pixels.
+            height: Of the image, in pixels.
+            width: Of the image, in pixels.
 
         Returns:
             What :meth:`apply` does. Always takes the same number of random numbers.
@@ -170,23 +170,23 @@ class View:
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
                 return Box(int(down * (height - h + 1)), int(right * (width - w + 1)), h, w)
-        # Too long a picture: its middle, as much of it as the ratio allows.
+        # Too long an image: its middle, as much of it as the ratio allows.
         narrowest, widest = map(math.exp, self.log_ratio)
         w, h = min(width, round(height * widest)), min(height, round(width / narrowest))
         return Box((height - h) // 2, (width - w) // 2, h, w)
 
-    def apply(self, picture: Tensor, draw: ViewDraw) -> Tensor:
+    def apply(self, image: Tensor, draw: ViewDraw) -> Tensor:
         """Make the view that was drawn.
 
         Args:
-            picture: uint8 or uint16, shape ``(C, H, W)``.
-            draw: From :meth:`draw`, for a picture of this height and width.
+            image: uint8 or uint16, shape ``(C, H, W)``.
+            draw: From :meth:`draw`, for an image of this height and width.
 
         Returns:
             Same dtype, shape ``(C, size, size)``.
         """
         top, left, height, width = draw.box
-        view = resize(picture[:, top : top + height, left : left + width], self.size, self.size, self.interpolation)
+        view = resize(image[:, top : top + height, left : left + width], self.size, self.size, self.interpolation)
         if draw.flip:  # older torch flips no uint16, but the same bits as int16
             bits = torch.int16 if view.dtype == torch.uint16 else view.dtype
             view = view.view(bits).flip(-1).view(view.dtype)
@@ -197,19 +197,19 @@ class View:
         return view.contiguous()
 
     def check_channels(self, channels: int) -> None:
-        """Say once a process what is left out of pictures that have not three channels."""
+        """Say once a process what is left out of images that have not three channels."""
         if channels != 3 and (self.gray_prob or any(name in _COLOUR for name, _ in self.jitter)):
             _warn_once()
 
 
 @TRANSFORMS.register_module()
 class MultiView:
-    """Several views of every picture, decoded once; with different sizes, multi-crop.
+    """Several views of every image, decoded once; with different sizes, multi-crop.
 
     Args:
         counts: How many views of each kind.
         views: The kinds, or their configs.
-        boxes: Whether to tell what each view shows of the picture, for methods that compare places (PixPro); the
+        boxes: Whether to tell what each view shows of the image, for methods that compare places (PixPro); the
             kinds must be :class:`View`, without rotation.
 
     Raises:
@@ -229,16 +229,16 @@ class MultiView:
         if boxes and not all(isinstance(view, View) and not view.rotate for view in kinds):
             raise ValueError('A view that is turned, or not of type View, has no box: set boxes=False of MultiView.')
 
-    def __call__(self, picture: Tensor) -> list[Tensor] | dict:
-        """Draw all views of a ``(C, H, W)`` picture.
+    def __call__(self, image: Tensor) -> list[Tensor] | dict:
+        """Draw all views of a ``(C, H, W)`` image.
 
         Returns:
             One tensor each, in the order of ``counts``; with boxes a dictionary of these (``inputs``) and ``boxes``,
             float32, shape ``(V, 4)``, from :func:`corners`.
         """
         if not self.boxes:
-            return [view(picture) for view in self.views]
-        views, boxes = zip(*(view.with_box(picture) for view in self.views))
+            return [view(image) for view in self.views]
+        views, boxes = zip(*(view.with_box(image) for view in self.views))
         return {'inputs': list(views), 'boxes': torch.tensor(boxes, dtype=torch.float32)}
 
     def check_channels(self, channels: int) -> None:
@@ -266,30 +266,30 @@ class EvalView:
             raise ValueError(f'A crop of {crop} does not fit into a side of {resize}: set resize={crop} or more.')
         self.resize, self.crop, self.interpolation = resize, crop, interpolation
 
-    def __call__(self, picture: Tensor) -> list[Tensor]:
+    def __call__(self, image: Tensor) -> list[Tensor]:
         """Make the view.
 
         Args:
-            picture: uint8 or uint16, shape ``(C, H, W)``.
+            image: uint8 or uint16, shape ``(C, H, W)``.
 
         Returns:
             One tensor of the same dtype, shape ``(C, crop, crop)``.
         """
-        height, width = picture.shape[1:]
+        height, width = image.shape[1:]
         shorter = min(height, width)
         height, width = self.resize * height // shorter, self.resize * width // shorter
         top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
-        view = resize(picture, height, width, self.interpolation)
+        view = resize(image, height, width, self.interpolation)
         return [view[:, top : top + self.crop, left : left + self.crop].contiguous()]
 
 
 def corners(draw: ViewDraw, height: int, width: int) -> list[float]:
-    """What a view shows of its picture: x0, y0, x1, y1, from 0 at the first to 1 at the last row or column.
+    """What a view shows of its image: x0, y0, x1, y1, from 0 at the first to 1 at the last row or column.
 
     Args:
         draw: Of the view.
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
 
     Returns:
         Four numbers; x0 > x1 where the view is flipped.
@@ -302,39 +302,39 @@ def corners(draw: ViewDraw, height: int, width: int) -> list[float]:
     return [x1, y0, x0, y1] if draw.flip else [x0, y0, x1, y1]
 
 
-def resize(picture: Tensor, height: int, width: int, interpolation: str = 'bilinear') -> Tensor:
+def resize(image: Tensor, height: int, width: int, interpolation: str = 'bilinear') -> Tensor:
     """Resize with antialiasing, as Pillow does, within one grey level.
 
     Args:
-        picture: uint8 or uint16, shape ``(C, H, W)``.
+        image: uint8 or uint16, shape ``(C, H, W)``.
         height: New height.
         width: New width.
         interpolation: ``'bilinear'`` or ``'bicubic'``.
 
     Returns:
-        Same dtype, shape ``(C, height, width)``; the picture itself where it has that size.
+        Same dtype, shape ``(C, height, width)``; the image itself where it has that size.
     """
-    if picture.shape[1:] == (height, width):
-        return picture
-    if picture.dtype == torch.uint8:  # torch has fast code for bytes, interleaved ones too
-        return interpolate(picture[None], (height, width), mode=interpolation, antialias=True)[0]
-    resized = interpolate(picture[None].float(), (height, width), mode=interpolation, antialias=True)[0]
-    return resized.round_().clamp_(0, torch.iinfo(picture.dtype).max).to(picture.dtype)
+    if image.shape[1:] == (height, width):
+        return image
+    if image.dtype == torch.uint8:  # torch has fast code for bytes, interleaved ones too
+        return interpolate(image[None], (height, width), mode=interpolation, antialias=True)[0]
+    resized = interpolate(image[None].float(), (height, width), mode=interpolation, antialias=True)[0]
+    return resized.round_().clamp_(0, torch.iinfo(image.dtype).max).to(image.dtype)
 
 
-def rotate(picture: Tensor, angle: float) -> Tensor:
-    """Turn a picture around its middle; what comes from outside is 0, and no value is mixed with others.
+def rotate(image: Tensor, angle: float) -> Tensor:
+    """Turn an image around its middle; what comes from outside is 0, and no value is mixed with others.
 
     Args:
-        picture: uint8 or uint16, shape ``(C, H, W)``.
+        image: uint8 or uint16, shape ``(C, H, W)``.
         angle: In degrees, counter-clockwise.
 
     Returns:
         Same dtype and shape.
     """
-    height, width = picture.shape[1:]
+    height, width = image.shape[1:]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
-    planes = [cv2.warpAffine(plane, matrix, (width, height), flags=cv2.INTER_NEAREST) for plane in picture.numpy()]
+    planes = [cv2.warpAffine(plane, matrix, (width, height), flags=cv2.INTER_NEAREST) for plane in image.numpy()]
     return torch.from_numpy(np.stack(planes))
 
 
@@ -377,5 +377,5 @@ def _between(span: Span, share: float) -> float:
 
 @lru_cache(maxsize=1)
 def _warn_once() -> None:
-    left_out = 'Pictures have not three channels: gray, saturation and hue are left out of their views.'
+    left_out = 'Images have not three channels: gray, saturation and hue are left out of their views.'
     print_log(left_out, logger='current', level=logging.WARNING)

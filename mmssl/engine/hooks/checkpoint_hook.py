@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from mmssl.engine.checkpoint import delete_checkpoint
+from mmssl.checkpoint import delete_checkpoint
 from mmssl.registry import HOOKS
 
 

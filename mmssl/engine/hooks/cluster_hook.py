@@ -5,6 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from mmssl.engine.hooks.monitor_hook import MonitorHook
+from mmssl.evaluation import clusterings, usage, usage_warning
+from mmssl.functional import label_change
 from mmssl.registry import HOOKS
 
 
@@ -12,22 +14,22 @@ from mmssl.registry import HOOKS
 class ClusterHook(MonitorHook):
     """The histogram of the assignments to clusters and prototypes, its entropy, dead ones, the largest, and changes.
 
-    Logged as ``<clustering>/entropy``, ``/largest``, ``/dead``, ``/change`` (the share of pictures that left most of
+    Logged as ``<clustering>/entropy``, ``/largest``, ``/dead``, ``/change`` (the share of images that left most of
     their cluster since the last look) and the histogram of :func:`~mmssl.evaluation.usage`. Memories have the
-    assignments of the whole training set; prototypes are asked for pictures of the gallery. Where nearly everything is
+    assignments of the whole training set; prototypes are asked for images of the gallery. Where nearly everything is
     in one, or many are dead, a warning says so, with remedies. A method without clusters and prototypes costs nothing.
 
     Args:
         interval: Epochs between two looks.
         share: Most of the time that they may take, 0 to 1; see :class:`MonitorHook`.
-        pictures: Pictures of the gallery that choose prototypes.
+        images: Images of the gallery that choose prototypes.
     """
 
     name = 'cluster'
 
-    def __init__(self, interval: int = 1, share: float = 0.01, pictures: int = 1000) -> None:
+    def __init__(self, interval: int = 1, share: float = 0.01, images: int = 1000) -> None:
         super().__init__(interval, share)
-        self.pictures = pictures
+        self.images = images
         self.before: dict[str, Tensor] = {}
 
     def prepare(self, runner: Any) -> bool:
@@ -39,10 +41,9 @@ class ClusterHook(MonitorHook):
 
     def look(self, runner: Any, epoch: int) -> dict[str, float]:
         """Count, compare with the last look, warn."""
-        from mmssl.evaluation import clusterings, usage
 
         def features() -> Tensor:
-            return runner.fixed_part('gallery').features(runner.algorithm, self.pictures, runner.iter).features
+            return runner.fixed_part('gallery').features(runner.algorithm, self.images, runner.iter).features
 
         scalars = {}
         for name, (labels, count) in clusterings(runner.algorithm, features).items():
@@ -53,16 +54,12 @@ class ClusterHook(MonitorHook):
         return scalars
 
     def _change(self, name: str, labels: Tensor) -> dict[str, float]:
-        from mmssl.functional import label_change
-
         before, self.before[name] = self.before.get(name), labels.clone()
         if before is None:
             return {}
         both = (before >= 0) & (labels >= 0)
         return {'change': float(label_change(before[both], labels[both]))} if bool(both.any()) else {}
 
-    def _judge(self, runner: Any, epoch: int, name: str, found: dict[str, float], pictures: int, count: int) -> None:
-        from mmssl.evaluation import usage_warning
-
-        warning = usage_warning(found, pictures, count, 'prototypes' if name == 'prototypes' else 'clusters')
+    def _judge(self, runner: Any, epoch: int, name: str, found: dict[str, float], images: int, count: int) -> None:
+        warning = usage_warning(found, images, count, 'prototypes' if name == 'prototypes' else 'clusters')
         self.warn(runner, epoch, name, warning)

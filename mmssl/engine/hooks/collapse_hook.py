@@ -1,8 +1,9 @@
-"""Whether different pictures still have different features."""
+"""Whether different images still have different features."""
 
 from typing import Any
 
 from mmssl.engine.hooks.monitor_hook import MonitorHook
+from mmssl.evaluation import collapse_measures, collapse_warning, project_features
 from mmssl.registry import HOOKS
 
 
@@ -17,24 +18,22 @@ class CollapseHook(MonitorHook):
     Args:
         interval: Epochs between two looks.
         share: Most of the time that they may take, 0 to 1; see :class:`MonitorHook`.
-        pictures: Pictures of the gallery that are looked at.
+        images: Images of the gallery that are looked at.
     """
 
     name = 'collapse'
 
-    def __init__(self, interval: int = 1, share: float = 0.01, pictures: int = 512) -> None:
+    def __init__(self, interval: int = 1, share: float = 0.01, images: int = 512) -> None:
         super().__init__(interval, share)
-        self.pictures = pictures
+        self.images = images
 
     def prepare(self, runner: Any) -> bool:
-        """Whether there are pictures to look at."""
+        """Whether there are images to look at."""
         return runner.fixed_part('gallery') is not None
 
     def look(self, runner: Any, epoch: int) -> dict[str, float]:
         """Measure, compare with the start, warn."""
-        from mmssl.evaluation import collapse_measures, project_features
-
-        features = runner.fixed_part('gallery').features(runner.algorithm, self.pictures, runner.iter).features
+        features = runner.fixed_part('gallery').features(runner.algorithm, self.images, runner.iter).features
         if len(features) < 2:
             return {}
         rows = {'features': features, 'embedding': project_features(runner.algorithm, features)}
@@ -44,8 +43,6 @@ class CollapseHook(MonitorHook):
         return {f'{kind}/{name}': value for kind, measures in found.items() for name, value in measures.items()}
 
     def _judge(self, runner: Any, epoch: int, kind: str, measures: dict[str, float]) -> None:
-        from mmssl.evaluation import collapse_warning
-
         # The first entry of the run's history, which a checkpoint keeps: a resumed run knows how it began.
         history = runner.message_hub.log_scalars
         start = {

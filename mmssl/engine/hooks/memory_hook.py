@@ -6,6 +6,8 @@ from typing import Any
 from mmengine.hooks import Hook, SyncBuffersHook
 from torch import Tensor
 
+from mmssl.datasets import ImageDataset
+from mmssl.evaluation import feature_batches, joined
 from mmssl.functional import world_size
 from mmssl.progress import Progress
 from mmssl.registry import HOOKS
@@ -64,9 +66,6 @@ class MemoryHook(Hook):
 
     def _features(self, runner: Any, in_batches: bool) -> Tensor | Iterator[Tensor]:
         """Features of the training set without augmentation, in its order, on the CPU: ``(N, D)``, or parts of that."""
-        from mmssl.datasets import ImageDataset
-        from mmssl.evaluation import feature_batches, joined
-
         trained, model = runner.train_dataloader.dataset, runner.algorithm
         plain = ImageDataset(trained.source, runner.cfg.evaluation.gallery.views, channels=trained.channels)
         steps = -(-len(plain) // (self.prepare_batch_size * world_size()))

@@ -91,7 +91,7 @@ class MonitorHook(Hook):
             runner.logger.info(
                 f'{type(self).__name__} waits at epoch {epoch}: with a look now and one at the end its looks would '
                 f'take {needed:.2g} s, more than {self.share:.1%} of the {passed:.2g} s since the start. Raise its '
-                'share, or give it fewer pictures, to have it more often.'
+                'share, or give it fewer images, to have it more often.'
             )
         return affordable
 

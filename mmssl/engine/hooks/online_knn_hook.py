@@ -3,6 +3,7 @@
 from typing import Any
 
 from mmssl.engine.hooks.monitor_hook import MonitorHook
+from mmssl.evaluation import knn_accuracy
 from mmssl.registry import HOOKS
 
 
@@ -15,9 +16,9 @@ class OnlineKNNHook(MonitorHook):
     Args:
         interval: Epochs between two evaluations.
         share: Most of the time that they may take, 0 to 1; see :class:`MonitorHook`.
-        gallery: Labelled pictures that vote, from the gallery; by default a twentieth as many as are trained on, but
+        gallery: Labelled images that vote, from the gallery; by default a twentieth as many as are trained on, but
             1,000 to 5,000.
-        query: Pictures that are classified, from the query set; by default a hundredth as many as are trained on, but
+        query: Images that are classified, from the query set; by default a hundredth as many as are trained on, but
             500 to 1,000.
         k: Neighbours that vote; fewer where the gallery is smaller.
         temperature: Of the votes.
@@ -38,11 +39,11 @@ class OnlineKNNHook(MonitorHook):
         self.gallery, self.query, self.k, self.temperature = gallery, query, k, temperature
 
     def prepare(self, runner: Any) -> bool:
-        """Decode the pictures; gives whether there are labelled ones on both sides."""
+        """Decode the images; gives whether there are labelled ones on both sides."""
         parts = [runner.fixed_part(name) for name in ('gallery', 'query')]
         labelled = all(part is not None and part.labelled for part in parts)
         if not labelled:
-            runner.logger.info('Online k-NN: the pictures have no labels, so no accuracy is measured.')
+            runner.logger.info('Online k-NN: the images have no labels, so no accuracy is measured.')
             return False
         trained = len(runner.train_dataloader.dataset)
         sizes = (self.gallery or min(max(trained // 20, 1000), 5000), self.query or min(max(trained // 100, 500), 1000))
@@ -53,8 +54,6 @@ class OnlineKNNHook(MonitorHook):
 
     def look(self, runner: Any, epoch: int) -> dict[str, float]:
         """Classify the queries."""
-        from mmssl.evaluation import knn_accuracy
-
         gallery, query = (part.features(runner.algorithm, size, runner.iter) for part, size in self.parts)
         k = min(self.k, len(gallery))
         sets = (gallery.features, gallery.labels, query.features, query.labels)

@@ -70,4 +70,4 @@ def _find(model: Any, path: str) -> Any:
         return model.get_submodule(path)
     except AttributeError as error:
         near = ', '.join(name for name, _ in model.named_children())
-        raise ValueError(f'The model has no part {path!r} (its parts: {near}): mend ScheduleHook.attribute.') from error
+        raise ValueError(f'The model has no part {path!r} (its parts: {near}): fix ScheduleHook.attribute.') from error

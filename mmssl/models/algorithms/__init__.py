@@ -7,7 +7,6 @@ from mmssl.models.algorithms.densecl import DenseCL
 from mmssl.models.algorithms.instance_classification import InstanceClassification
 from mmssl.models.algorithms.interclr import InterCLR, InterCLRSimCLR
 from mmssl.models.algorithms.invp import InvP
-from mmssl.models.algorithms.linear_classifier import LinearClassifier, MultiStageClassifier
 from mmssl.models.algorithms.moco import MoCo
 from mmssl.models.algorithms.npid import NPID
 from mmssl.models.algorithms.odc import ODC
@@ -26,9 +25,7 @@ __all__ = [
     'InterCLR',
     'InterCLRSimCLR',
     'InvP',
-    'LinearClassifier',
     'MoCo',
-    'MultiStageClassifier',
     'PixPro',
     'SimCLR',
     'SwAV',

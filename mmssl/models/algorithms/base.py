@@ -22,7 +22,7 @@ class BaseAlgorithm(BaseModel):
         init_cfg: MMEngine's initialisation config.
 
     Attributes:
-        seed: Of the run, for what a method draws by chance; set by MemoryHook.
+        seed: Of the run, for what a method draws at random; set by MemoryHook.
         num_views: Views an image that ``loss`` takes; None for any number.
         preparation_moves_statistics: Whether batch norm is in training mode where features for memories are made.
     """
@@ -53,7 +53,7 @@ class BaseAlgorithm(BaseModel):
         """
 
     def extract_feat(self, images: Tensor) -> Tensor:
-        """Features for evaluation and for the method's own neck: the last stage, averaged over the picture.
+        """Features for evaluation and for the method's own neck: the last stage, averaged over the image.
 
         Args:
             images: Normalised, shape ``(B, C, H, W)``.
@@ -138,7 +138,7 @@ def share_of_batch(length: int, device: torch.device) -> float:
 
 
 def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
-    """The last stage of a backbone, averaged over the picture (or as the backbone pools it).
+    """The last stage of a backbone, averaged over the image (or as the backbone pools it).
 
     Args:
         backbone: Gives a tuple of feature maps.

@@ -1,4 +1,4 @@
-"""CoKe: online clusters of a least size, learned one epoch after they were found (Qian et al., CVPR 2022)."""
+"""CoKe: online clusters of a minimum size, learned one epoch after they were found (Qian et al., CVPR 2022)."""
 
 from collections.abc import Sequence
 
@@ -75,7 +75,7 @@ class CoKe(BaseAlgorithm):
             batch: Numbers of the samples.
 
         Returns:
-            ``loss``; ``smallest_cluster``, the least size in this epoch so far as a share of the mean size.
+            ``loss``; ``smallest_cluster``, the minimum size in this epoch so far as a share of the mean size.
 
         Raises:
             ValueError: Fewer views than large ones, or small ones beside a single large one.

@@ -118,7 +118,7 @@ class InvP(BaseAlgorithm):
         return propagate_neighbors(self.bank.neighbors, samples, self.steps)
 
     def choose(self, distant: Tensor, draws: Tensor) -> Tensor:
-        """Logits of the positives, ``(B, P)`` of ``(B, W)``: the smallest, or some by chance."""
+        """Logits of the positives, ``(B, P)`` of ``(B, W)``: the smallest, or some at random."""
         count = min(self.num_positives, distant.shape[1])
         if self.positives == 'hard':
             return distant.topk(count, dim=1, largest=False).values

@@ -32,7 +32,7 @@ class NPID(BaseAlgorithm):
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         bank: Arguments of the :class:`~mmssl.models.memories.FeatureBank`: ``dim``, ``momentum`` and ``dtype``.
-        num_negatives: Rows drawn by chance for each sample, its own not excluded. Not used by ``'softmax'``.
+        num_negatives: Rows drawn at random for each sample, its own not excluded. Not used by ``'softmax'``.
         temperature: Divides the cosines.
         objective: ``'info_nce'``, cross-entropy among the drawn rows (OpenMMLab's form); ``'nce'``, noise-contrastive
             estimation (the paper's); ``'softmax'``, cross-entropy among all rows, for small data sets.
@@ -89,7 +89,7 @@ class NPID(BaseAlgorithm):
         return {'loss': self.nce(scores)}
 
     def draw_negatives(self, draws: Tensor) -> Tensor:
-        """Row numbers by chance, a function of each sample's draw: ``(B,)`` to ``(B, num_negatives)``."""
+        """Row numbers at random, a function of each sample's draw: ``(B,)`` to ``(B, num_negatives)``."""
         return hash_draws(hash_seed(self.seed, _NEGATIVES), draws, self.num_negatives) % len(self.bank)
 
     def nce(self, scores: Tensor) -> Tensor:

@@ -26,9 +26,9 @@ class ResNet(torchvision_resnet.ResNet):
 
     Args:
         depth: 10, 18, 34, 50, 101 or 152.
-        in_channels: Channels of the pictures.
+        in_channels: Channels of the images.
         stem: ``'imagenet'`` (7x7 with stride 2, then max-pooling) or ``'small'`` (3x3 with stride 1 and no pooling,
-            for pictures of 64 pixels and less).
+            for images of 64 pixels and less).
         base_channels: Width of the first stage; 64 is torchvision's, 128 and 256 are SwAV's w2 and w4.
         out_indices: Which of the four stages ``forward`` gives back, from 0.
         frozen_stages: The stem and so many stages are frozen and stay in eval mode; -1 for none, 0 for the stem alone.

@@ -16,7 +16,7 @@ class TimmBackbone(nn.Module):
 
     Args:
         name: As ``timm.list_models()`` has it.
-        in_channels: Channels of the pictures.
+        in_channels: Channels of the images.
         options: Further arguments of ``timm.create_model``, for example ``channels=(16, 32, 64, 128)``.
 
     Attributes:

@@ -36,7 +36,7 @@ class InterImageHead(nn.Module):
     Args:
         clusters: Arguments of the :class:`~mmssl.models.memories.ClusterMemory`: ``num_clusters``, ``dim`` and more.
         num_negatives: Negatives a query.
-        negatives: ``'random'``, of all samples; ``'semihard'`` and ``'semieasy'``, by chance of the ``pool_size`` most
+        negatives: ``'random'``, of all samples; ``'semihard'`` and ``'semieasy'``, at random of the ``pool_size`` most
             or least similar; ``'hard'``, the most similar ones. Those of the query's own cluster are left out.
         pool_size: Of semi-hard and semi-easy negatives; the paper takes a tenth of the data.
         margin: Of the decision boundary, on the positive; below 0 a looser one.

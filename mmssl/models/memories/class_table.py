@@ -84,7 +84,7 @@ class ClassTable(BaseMemory):
         return shard_of(self.num_classes, rank(), world_size())[0]
 
     def allocate(self, num_samples: int) -> None:
-        """Make this rank's rows by chance, the same whatever the number of processes.
+        """Make this rank's rows at random, the same whatever the number of processes.
 
         Raises:
             ValueError: More hard classes than other classes.

@@ -1,4 +1,4 @@
-"""Clusters of a least size, found online and used one epoch later."""
+"""Clusters of a minimum size, found online and used one epoch later."""
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ _START = 0xC0CE  # tells the seed of the first centroids from those of other dra
 
 @MEMORIES.register_module()
 class ConstrainedClusters(BaseMemory):
-    """Online k-means with a least size of the clusters; the labels of an epoch are learned in the next one.
+    """Online k-means with a minimum size of the clusters; the labels of an epoch are learned in the next one.
 
     Within an epoch, samples are assigned to ``current``, whose centroids follow the features, while the method learns
     with the labels and the centroids (``targets``) of the epoch before. Every rank does the same work on the features
@@ -35,7 +35,7 @@ class ConstrainedClusters(BaseMemory):
     Args:
         num_clusters: K.
         dim: Width of the features.
-        ratio: Least size of a cluster as a share of ``N / K``; 1 asks for equal sizes.
+        ratio: Minimum size of a cluster as a share of ``N / K``; 1 asks for equal sizes.
         dual_rate: Step of the prices that keep the size.
         soft_from: Epoch from which on the centroids are averaged over epochs, and labels become soft one epoch later;
             0 for never (the single-view form has it).
@@ -87,11 +87,11 @@ class ConstrainedClusters(BaseMemory):
 
     @property
     def health(self) -> dict[str, Tensor]:
-        """For the log: ``smallest_cluster``, the least size in this epoch so far as a share of the mean size."""
+        """For the log: ``smallest_cluster``, the minimum size in this epoch so far as a share of the mean size."""
         return {'smallest_cluster': self.counts.min() / self.counts.mean().clamp_min(1e-12)}
 
     def allocate(self, num_samples: int) -> None:
-        """Make labels for every sample, and centroids by chance, the same on every rank.
+        """Make labels for every sample, and centroids at random, the same on every rank.
 
         Raises:
             ValueError: More clusters than samples.

@@ -46,7 +46,7 @@ class FeatureBank(BaseMemory):
         return len(self.rows)
 
     def allocate(self, num_samples: int) -> None:
-        """Make a row for every sample, by chance, and the same on every rank.
+        """Make a row for every sample, at random, and the same on every rank.
 
         Raises:
             ValueError: More neighbours than other samples.

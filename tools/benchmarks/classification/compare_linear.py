@@ -14,7 +14,7 @@ from mmssl.datasets import Subset
 
 
 def take_part(cfg: Config, train: int, test: int) -> None:
-    """Cut the data down to some pictures, drawn by chance but the same in every run."""
+    """Cut the data down to some images, drawn at random but the same in every run."""
     parts = ((cfg.train_dataloader.dataset, train), (cfg.evaluation.gallery, train), (cfg.evaluation.query, test))
     for dataset, num in parts:
         dataset.source = {'type': Subset, 'source': dataset.source, 'num': num}

@@ -20,10 +20,10 @@ from mmengine.dist import is_main_process
 from mmssl.command_line import (
     add_common_options,
     add_training_options,
-    moved,
     read_config,
     use_training_options,
 )
+from mmssl.files import rebase_paths
 
 
 def make_parser(description: str = 'Train a linear classifier on a frozen backbone.') -> argparse.ArgumentParser:
@@ -70,7 +70,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def sources(cfg: Config) -> Iterator[Any]:
-    """Where the pictures of training, gallery and query set come from."""
+    """Where the images of training, gallery and query set come from."""
     for dataset in (cfg.train_dataloader.dataset, cfg.evaluation.gallery, cfg.evaluation.query):
         yield dataset.source
 
@@ -80,7 +80,7 @@ def move_data(cfg: Config, root: str) -> None:
     if 'data_root' not in cfg:
         raise ValueError('--data-root, but this config has no data_root: add data_root=..., the folder it is now in.')
     names = ('train_dataloader', 'evaluation')
-    parts = {name: moved(cfg[name].to_dict(), cfg.data_root, root) for name in names}
+    parts = {name: rebase_paths(cfg[name].to_dict(), cfg.data_root, root) for name in names}
     cfg.merge_from_dict(parts, allow_list_keys=False)
 
 

@@ -24,13 +24,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--costs', type=float, nargs='+', help='of the machines; 2^-19 to 2^-4 and 10^-7 to 10^2')
     parser.add_argument('--splits', nargs=2, default=['trainval', 'test'], metavar=('TRAIN', 'TEST'))
     parser.add_argument('--pool', type=int, default=2, help='side of the grid that the last map is averaged to')
-    parser.add_argument('--size', type=int, help='side of the pictures; 32 for stems for small pictures, else 224')
+    parser.add_argument('--size', type=int, help='side of the images; 32 for stems for small images, else 224')
     parser.add_argument('--config', help='of the training; needed for normalisations that a checkpoint does not record')
     parser.add_argument('--seed', type=int, default=0, help='of the untrained network and of the draws')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='machines that are trained at once')
     parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='where features are kept')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/svm'), help='where svm.json goes')
-    parser.add_argument('--batch-size', type=int, default=64, help='pictures a step')
+    parser.add_argument('--batch-size', type=int, default=64, help='images a step')
     parser.add_argument('--num-workers', type=int, default=2, help='loading processes')
     return parser.parse_args()
 
@@ -41,16 +41,16 @@ def measure(args: argparse.Namespace) -> tuple[list[str], list[dict[str, Any]]]:
     from mmengine.logging import MMLogger
 
     from mmssl.datasets import ImageDataset
-    from mmssl.evaluation import FeatureCache
-    from mmssl.evaluation.networks import contestants, in_order
-    from mmssl.evaluation.probe import plain_view
-    from mmssl.evaluation.voc import voc_pictures
+    from mmssl.probe import FeatureCache
+    from mmssl.probe.networks import contestants, in_order
+    from mmssl.probe.probe import plain_view
+    from mmssl.probe.voc import voc_images
 
     MMLogger.get_instance('probe', log_level='WARNING')  # what is done is printed here
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config file of the training.')
     config = Config.fromfile(args.config) if args.config else None
-    classes, sets = voc_pictures(args.data, args.splits)
+    classes, sets = voc_images(args.data, args.splits)
     found = contestants(args.checkpoints, config, args.size, seed=args.seed, grid=args.pool)
     cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))
     rows = []

@@ -41,7 +41,7 @@ SCALES = [  # classes, samples, processes
 
 
 def make(num: int, dim: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, table and targets by chance."""
+    """Features, table and targets at random."""
     generator = torch.Generator().manual_seed(0)
     table = torch.empty(num, dim)
     for part in table.split(100000):

@@ -9,7 +9,7 @@
 - InterCLR's semi-hard draw (16,384 of the 128,000 most similar, 32 queries): choosing positives and negatives, their
   cosines; beside the reference's loop over the batch, and beside the product with all rows and the top-k alone.
 
-Sizes of clusters are log-normal. How many fall below the least size depends on the data; what one costs is printed.
+Sizes of clusters are log-normal. How many fall below the minimum size depends on the data; what one costs is printed.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def sizes(num: int, clusters: int) -> Tensor:
 
 
 def clustered(num: int, dim: int, clusters: int) -> tuple[Tensor, Tensor]:
-    """Unit rows around centres by chance, and the centre of each."""
+    """Unit rows around centres at random, and the centre of each."""
     generator = torch.Generator().manual_seed(1)
     labels = torch.arange(clusters).repeat_interleave(sizes(num, clusters))
     centres = unit(torch.randn(clusters, dim, generator=generator))

@@ -1,4 +1,4 @@
-"""Time and memory to list a large folder of pictures: mmssl, first and from its cache, and torchvision's ImageFolder.
+"""Time and memory to list a large folder of images: mmssl, first and from its cache, and torchvision's ImageFolder.
 
     python tools/benchmarks/speed/folder_scan.py [--num 1281167] [--classes 1000] [--folder DIR] [--json FILE]
 
@@ -32,7 +32,7 @@ def make_folder(root: Path, num: int, classes: int) -> None:
 
 
 def measure(contestant: str, root: Path, answer: Connection) -> None:
-    """List the folder with one contestant; send the seconds, the number of pictures and a worker's megabytes."""
+    """List the folder with one contestant; send the seconds, the number of images and a worker's megabytes."""
     if contestant == 'torchvision':
         from torchvision.datasets import ImageFolder
     else:
@@ -82,9 +82,9 @@ def run(root: Path, rounds: int) -> dict[str, dict[str, float]]:
                 process.join()
     table = {}
     for name, rows in results.items():
-        seconds, pictures, megabytes = (statistics.median(column) for column in zip(*rows))
-        table[name] = {'seconds': seconds, 'pictures': pictures, 'worker_megabytes': megabytes}
-        print(f'  {name:14s} {seconds:8.3f} s   {pictures:.0f} pictures   a worker copies {megabytes:7.1f} MB')
+        seconds, images, megabytes = (statistics.median(column) for column in zip(*rows))
+        table[name] = {'seconds': seconds, 'images': images, 'worker_megabytes': megabytes}
+        print(f'  {name:14s} {seconds:8.3f} s   {images:.0f} images   a worker copies {megabytes:7.1f} MB')
     return table
 
 

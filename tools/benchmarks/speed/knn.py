@@ -2,7 +2,7 @@
 
     python tools/benchmarks/speed/knn.py [--train 1281167] [--test 50000] [--dim 2048] [--slice 2048] [--json FILE]
 
-Features by chance around the centres of 1,000 classes. A slice of the queries and a quarter of it are timed, and the
+Features at random around the centres of 1,000 classes. A slice of the queries and a quarter of it are timed, and the
 line through both is followed to all queries, which the output says: mmssl prepares every row once, for however many
 queries. Contestants take turns on the same features in one process, and medians are taken. Peak memory is taken in a
 fresh process each, above what it holds before the search (the features), for ``--memory-train`` rows: faiss keeps a

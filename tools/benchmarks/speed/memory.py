@@ -26,8 +26,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from mmssl.checkpoint import read_checkpoint, write_checkpoint
 from mmssl.datasets import Batch
-from mmssl.engine.checkpoint import read_checkpoint, write_checkpoint
 from mmssl.functional import bank_scores, unit
 from mmssl.models import InvP, Queue
 
@@ -35,7 +35,7 @@ BATCH, DIM, BACKGROUND, NEIGHBORS, STEPS, POSITIVES, TEMPERATURE = 128, 128, 409
 
 
 class Embeddings(nn.Module):
-    """A backbone whose pictures are embeddings already."""
+    """A backbone whose images are embeddings already."""
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         """Give back the embeddings."""
@@ -43,7 +43,7 @@ class Embeddings(nn.Module):
 
 
 def make_bank(num: int) -> tuple[Tensor, Tensor]:
-    """Unit rows and neighbours by chance."""
+    """Unit rows and neighbours at random."""
     generator = torch.Generator().manual_seed(0)
     rows = unit(torch.randn(num, DIM, generator=generator))
     return rows, torch.randint(num, (num, NEIGHBORS), generator=generator)

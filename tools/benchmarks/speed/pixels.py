@@ -31,7 +31,7 @@ def model_of_the_paper() -> PixPro:
 
 
 def boxes_by_chance(batch: int) -> Tensor:
-    """Crops of at least 0.08 of the picture, half of them flipped: ``(2, B, 4)``."""
+    """Crops of at least 0.08 of the image, half of them flipped: ``(2, B, 4)``."""
     generator = torch.Generator().manual_seed(0)
     side = torch.empty(2, batch, 2).uniform_(0.3, 1.0, generator=generator)
     corner = torch.rand(2, batch, 2, generator=generator) * (1 - side)
@@ -48,7 +48,7 @@ def ours(model: PixPro, projections: list[Tensor], taught: list[Tensor], boxes: 
 
 
 def plain(model: PixPro, projections: list[Tensor], taught: list[Tensor], boxes: Tensor) -> Tensor:
-    """Both directions, a picture and a pixel at a time, in the order of the paper's equations 1, 4, 5 and 6."""
+    """Both directions, an image and a pixel at a time, in the order of the paper's equations 1, 4, 5 and 6."""
     total = torch.zeros(())
     for v in (0, 1):
         losses = []
@@ -60,7 +60,7 @@ def plain(model: PixPro, projections: list[Tensor], taught: list[Tensor], boxes:
 
 
 def propagate_plainly(x: Tensor, transform: nn.Module) -> list[Tensor]:
-    """Equations 4 and 5 for one picture, ``(D, H, W)``."""
+    """Equations 4 and 5 for one image, ``(D, H, W)``."""
     pixels = x.flatten(1).T
     values = normalize(transform(x[None])[0].flatten(1).T, dim=1)
     propagated = []
@@ -71,7 +71,7 @@ def propagate_plainly(x: Tensor, transform: nn.Module) -> list[Tensor]:
 
 
 def compare_plainly(y: list[Tensor], target: Tensor, box: Tensor, other: Tensor, size: torch.Size) -> Tensor:
-    """Equations 1 and 6 for one picture."""
+    """Equations 1 and 6 for one image."""
     first, second = centres(box, size), centres(other, size)
     bin_size = max(diagonal(box, size), diagonal(other, size))
     cosines, pairs = torch.zeros(()), 0
@@ -84,7 +84,7 @@ def compare_plainly(y: list[Tensor], target: Tensor, box: Tensor, other: Tensor,
 
 
 def centres(box: Tensor, size: torch.Size) -> list[Tensor]:
-    """Where the pixels of a view lie in the picture, row by row."""
+    """Where the pixels of a view lie in the image, row by row."""
     height, width = size
     step = (box[2:] - box[:2]) / torch.tensor([width, height])
     return [box[:2] + step * torch.tensor([u + 0.5, v + 0.5]) for v in range(height) for u in range(width)]
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument('--json', type=Path, help='also write the figures here')
     args = parser.parse_args()
     seconds = measure(args.batch, args.rounds)
-    print(f'ResNet-50, {args.batch} pictures, median of {args.rounds}:')
+    print(f'ResNet-50, {args.batch} images, median of {args.rounds}:')
     for name, value in seconds.items():
         print(f'  {name:18s} {1e3 * value:9.1f} ms   {value / seconds["step"]:8.4f} of the step')
     print(f'  the formula written out takes {seconds["loss, written out"] / seconds["loss"]:.0f} times as long')

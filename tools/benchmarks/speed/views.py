@@ -2,7 +2,7 @@
 
     python tools/benchmarks/speed/views.py [--rounds 7] [--images 64] [--json FILE]
 
-Two settings: SwAV's 2x224 + 6x96 from pictures of 500x375, and the CPU config's 2x32 + 3x20 from pictures of 32x32. All
+Two settings: SwAV's 2x224 + 6x96 from images of 500x375, and the CPU config's 2x32 + 3x20 from images of 32x32. All
 contestants decode the same files with Pillow and draw the same crops and colours in distribution; they take turns, each
 round every one of them, in processor time of one thread. Printed is the median over the rounds.
 
@@ -31,12 +31,12 @@ from mmssl.datasets import ImageDataset, ImageFolder, MultiView, View
 
 _SWAV = {'jitter': (0.8, 0.8, 0.8, 0.2), 'jitter_prob': 0.8, 'gray_prob': 0.2, 'blur_sigma': (0.1, 2.0)}
 SETTINGS = {
-    'swav_2x224_6x96': {'picture': (375, 500), 'crops': [(2, 224, (0.14, 1.0)), (6, 96, (0.05, 0.14))], 'blur': 0.5},
-    'cpu_2x32_3x20': {'picture': (32, 32), 'crops': [(2, 32, (0.3, 1.0)), (3, 20, (0.08, 0.3))], 'blur': 0.0},
+    'swav_2x224_6x96': {'image': (375, 500), 'crops': [(2, 224, (0.14, 1.0)), (6, 96, (0.05, 0.14))], 'blur': 0.5},
+    'cpu_2x32_3x20': {'image': (32, 32), 'crops': [(2, 32, (0.3, 1.0)), (3, 20, (0.08, 0.3))], 'blur': 0.0},
 }
 
 
-def write_pictures(folder: Path, shape: tuple[int, int], count: int) -> list[Path]:
+def write_images(folder: Path, shape: tuple[int, int], count: int) -> list[Path]:
     """JPEG files (quality 95) with detail at every scale, as photographs have."""
     generator = np.random.default_rng(0)
     height, width = shape
@@ -57,14 +57,14 @@ def write_pictures(folder: Path, shape: tuple[int, int], count: int) -> list[Pat
 
 
 def ours(folder: Path, setting: dict) -> Callable[[int, int], list[Tensor]]:
-    """Pictures to views by mmssl."""
+    """Images to views by mmssl."""
     kinds = [View(size, scale, blur_prob=setting['blur'], **_SWAV) for _, size, scale in setting['crops']]
     dataset = ImageDataset(ImageFolder(folder), MultiView([count for count, *_ in setting['crops']], kinds))
     return lambda index, draw: dataset[index, draw]['inputs']
 
 
 def torchvision_v2(paths: list[Path], setting: dict, tensor: bool) -> Callable[[int, int], list[Tensor]]:
-    """Pictures to views by torchvision's v2 transforms, on Pillow images or on uint8 tensors."""
+    """Images to views by torchvision's v2 transforms, on Pillow images or on uint8 tensors."""
 
     def pillow_blur(image: Image.Image) -> Image.Image:
         return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
@@ -87,14 +87,14 @@ def torchvision_v2(paths: list[Path], setting: dict, tensor: bool) -> Callable[[
 
     def load(index: int, _: int) -> list[Tensor]:
         with Image.open(paths[index]) as image:
-            picture = first(image.convert('RGB'))
-        return [view(picture) for view in views]
+            decoded = first(image.convert('RGB'))
+        return [view(decoded) for view in views]
 
     return load
 
 
 def lightly_swav(paths: list[Path], setting: dict) -> Callable[[int, int], list[Tensor]] | None:
-    """Pictures to views by lightly, or None where it is not installed."""
+    """Images to views by lightly, or None where it is not installed."""
     try:
         from lightly.transforms.swav_transform import SwaVTransform
     except ImportError:
@@ -131,7 +131,7 @@ def run(name: str, setting: dict, images: int = 64, rounds: int = 7) -> dict[str
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a worker of a data loader
     with tempfile.TemporaryDirectory() as temporary:
-        paths = write_pictures(Path(temporary), setting['picture'], images)
+        paths = write_images(Path(temporary), setting['image'], images)
         size = statistics.mean(path.stat().st_size for path in paths)
         contestants = {
             'mmssl': ours(Path(temporary), setting),
@@ -154,7 +154,7 @@ def main() -> None:
     """Measure both settings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--images', type=int, default=64, help='pictures a round')
+    parser.add_argument('--images', type=int, default=64, help='images a round')
     parser.add_argument('--json', type=Path, help='also write the figures here')
     args = parser.parse_args()
     tables = {name: run(name, setting, args.images, args.rounds) for name, setting in SETTINGS.items()}

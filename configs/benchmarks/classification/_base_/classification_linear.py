@@ -5,7 +5,8 @@ from torch.optim import SGD
 
 from mmssl.engine import WarmupCosineLR
 from mmssl.engine.optimizers import OptimWrapper
-from mmssl.models import DataPreprocessor, LinearClassifier, ResNet
+from mmssl.evaluation import LinearClassifier
+from mmssl.models import DataPreprocessor, ResNet
 
 with read_base():
     from .classification_imagenet import *

@@ -5,7 +5,8 @@ from mmengine.optim import MultiStepLR
 from torch.optim import SGD
 
 from mmssl.engine.optimizers import OptimWrapper
-from mmssl.models import DataPreprocessor, MultiStageClassifier, ResNet
+from mmssl.evaluation import MultiStageClassifier
+from mmssl.models import DataPreprocessor, ResNet
 
 with read_base():
     from .classification_imagenet import *

@@ -1,4 +1,4 @@
-# COCO with masks; the shorter side of a training picture is 640 to 800 pixels, at most 1,333 for the longer one.
+# COCO with masks; the shorter side of a training image is 640 to 800 pixels, at most 1,333 for the longer one.
 _base_ = 'mmdet::_base_/datasets/coco_instance.py'
 
 train_pipeline = [

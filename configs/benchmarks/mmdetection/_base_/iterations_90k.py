@@ -1,4 +1,4 @@
-# Detectron2's schedule of 90,000 iterations of 16 pictures, "1x", on 8 GPUs.
+# Detectron2's schedule of 90,000 iterations of 16 images, "1x", on 8 GPUs.
 _base_ = 'mmdet::_base_/default_runtime.py'
 
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=90000, val_interval=90000)

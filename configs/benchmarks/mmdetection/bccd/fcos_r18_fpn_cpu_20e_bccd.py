@@ -1,5 +1,5 @@
 # FCOS on photographs of blood cells (BCCD, VOC layout), for two cores: a ResNet-18 of 16 to 128 channels, a pyramid of
-# 48, pictures of 400 x 300.
+# 48, images of 400 x 300.
 _base_ = ['mmdet::_base_/default_runtime.py']
 
 metainfo = dict(classes=('Platelets', 'RBC', 'WBC'), palette=[(86, 180, 233), (213, 94, 0), (0, 114, 178)])

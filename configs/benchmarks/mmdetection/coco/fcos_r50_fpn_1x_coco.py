@@ -1,4 +1,4 @@
-# FCOS R50-FPN on COCO, 12 epochs of 16 pictures, for a pyramid that was pre-trained with its backbone (PixPro, Xie et al.,
+# FCOS R50-FPN on COCO, 12 epochs of 16 images, for a pyramid that was pre-trained with its backbone (PixPro, Xie et al.,
 # CVPR 2021, section 3.3; configs/pixpro/pixpro_resnet50_8xb128_fpn_100e_imagenet.py). P3 to P6 are loaded, P7 starts anew.
 # The paper gives neither code nor settings: this is MMDetection's FCOS recipe with every layer training, SyncBN in the
 # backbone, and ImageNet's mean and deviation in RGB.

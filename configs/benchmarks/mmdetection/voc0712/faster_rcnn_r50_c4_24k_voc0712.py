@@ -1,4 +1,4 @@
-# Faster R-CNN R50-C4 on VOC07+12 trainval, tested on VOC07 test, 24,000 iterations of 16 pictures. Protocol of MoCo (He et
+# Faster R-CNN R50-C4 on VOC07+12 trainval, tested on VOC07 test, 24,000 iterations of 16 images. Protocol of MoCo (He et
 # al., CVPR 2020), which PixPro, InterCLR and others follow: every layer trains, SyncBN, a norm after the fifth stage, shorter
 # side 480 to 800, steps at 18,000 and 22,000. AP is the mean over IoU .5 to .95 with VOC07's 11 points, as Detectron2 has it.
 # Where it differs: boxes marked difficult count as background here (in Detectron2 they train), and batch-norm statistics are

@@ -1,4 +1,4 @@
-# DeepLabV3+ R50-d8 on VOC2012 with the further masks of SBD, 512 x 512, 20,000 iterations of 16 pictures: MMSegmentation's recipe,
+# DeepLabV3+ R50-d8 on VOC2012 with the further masks of SBD, 512 x 512, 20,000 iterations of 16 images: MMSegmentation's recipe,
 # from a ResNet-50 with the plain stem. No paper's protocol.
 _base_ = 'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-20k_voc12aug-512x512.py'
 

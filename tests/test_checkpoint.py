@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmssl.engine.checkpoint import LeftOut, latest_checkpoint, read_checkpoint, write_checkpoint
+from mmssl.checkpoint import LeftOut, latest_checkpoint, read_checkpoint, write_checkpoint
 from tests.small import small_runner
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
-from mmssl.engine.checkpoint import latest_checkpoint, read_checkpoint
-from mmssl.export import load_backbone
+from mmssl.checkpoint import latest_checkpoint, read_checkpoint
 from mmssl.registry import MODELS
+from mmssl.weights import load_backbone
 
 
 def load_trained(path: str | Path, config: Config | None = None) -> tuple[nn.Module, Config]:

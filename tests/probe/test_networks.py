@@ -5,8 +5,8 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmssl.evaluation.networks import contestants, in_order, recorded_normalisation, titles
 from mmssl.models import DataPreprocessor, ResNet
+from mmssl.probe.networks import contestants, in_order, recorded_normalisation, titles
 
 CONFIG = """
 a = 1
@@ -29,7 +29,7 @@ def weight(network: nn.Module) -> torch.Tensor:
     return network.backbone.layer3[0].conv1.weight
 
 
-def test_a_checkpoint_and_its_floors_are_built_from_its_weights_alone(tmp_path):
+def test_a_checkpoint_and_its_baselines_are_built_from_its_weights_alone(tmp_path):
     path = saved(tmp_path / 'a.pth')
     (found,) = contestants([path], seed=3)
     torch.manual_seed(0)
@@ -56,7 +56,7 @@ def test_the_size_is_the_stems_unless_it_is_given(tmp_path):
     assert [found.pixels.size for found in contestants([small, large], size=48)] == [48, 48]
 
 
-def test_checkpoints_of_one_kind_share_their_floors_and_others_have_their_own(tmp_path):
+def test_checkpoints_of_one_kind_share_their_baselines_and_others_have_their_own(tmp_path):
     paths = [saved(tmp_path / 'a.pth'), saved(tmp_path / 'b.pth', 1), saved(tmp_path / 'c.pth', stem='imagenet')]
     names = [network.name for network in in_order(contestants(paths))]
     assert names == [
@@ -116,7 +116,7 @@ def test_weights_that_are_no_resnets_and_files_that_are_not_there_are_refused(tm
         contestants([tmp_path / 'b.pth'])
 
 
-def test_a_grid_keeps_the_parts_of_a_picture_apart(tmp_path):
+def test_a_grid_keeps_the_parts_of_an_image_apart(tmp_path):
     path = saved(tmp_path / 'a.pth')
     whole, parts = (contestants([path], grid=grid)[0].network.eval() for grid in (1, 2))
     images = torch.randn(2, 3, 32, 32)

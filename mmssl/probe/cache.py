@@ -1,6 +1,6 @@
 """Features on the disk: written once, mapped into memory, and tied to what they were made from.
 
-An entry is a folder whose name is the fingerprint of the network, the pictures and their views. Every file in it is
+An entry is a folder whose name is the fingerprint of the network, the images and their views. Every file in it is
 written under another name and renamed when it is whole, so what can be read is complete.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmssl.datasets import ImageDataset, ImageSource, Subset, UnreadablePictureError
+from mmssl.datasets import ImageDataset, ImageSource, Subset, UnreadableImageError
 from mmssl.datasets.listing import file_lock
 from mmssl.evaluation.features import Features, feature_batches
 from mmssl.progress import Progress
@@ -40,14 +40,14 @@ class FeatureCache:
     def features(
         self, network: nn.Module, dataset: ImageDataset, views: int = 1, batch_size: int = 256, num_workers: int = 0
     ) -> dict[str, Features]:
-        """Features of every layer of a network, from the disk where they are there, else by one pass over the pictures.
+        """Features of every layer of a network, from the disk where they are there, else by one pass over the images.
 
         Args:
             network: With ``data_preprocessor`` and ``extract_feat``, which gives the rows of all layers side by side,
                 and ``layers``, the width of each by name.
-            dataset: Pictures in one or more views.
+            dataset: Images in one or more views.
             views: How many of the views.
-            batch_size: Pictures a step.
+            batch_size: Images a step.
             num_workers: Loading processes; 0 loads in this one.
 
         Returns:
@@ -58,7 +58,7 @@ class FeatureCache:
         """
         key = cache_key(network, dataset, views)
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-        entry, title = self.folder / name, f'{getattr(network, "name", "network")}, {len(dataset):,} pictures'
+        entry, title = self.folder / name, f'{getattr(network, "name", "network")}, {len(dataset):,} images'
         with file_lock(self.folder / f'{name}.lock'):
             found = _read(entry, network.layers, len(dataset))
             self.tell(f'{title}: {"features read from" if found else "one pass, features written to"} {entry}')
@@ -67,7 +67,7 @@ class FeatureCache:
                 batches = _with_bar(batches, f'Features of {title}', -(-len(dataset) // batch_size))
                 try:
                     _write(entry, key, network.layers, batches, len(dataset))
-                except UnreadablePictureError as error:
+                except UnreadableImageError as error:
                     raise ValueError(str(error)) from error
                 except OSError as error:
                     raise ValueError(
@@ -83,16 +83,16 @@ def cache_key(network: nn.Module, dataset: ImageDataset, views: int) -> dict[str
 
     Args:
         network: With its data preprocessor.
-        dataset: Pictures and their views.
+        dataset: Images and their views.
         views: How many of the views.
 
     Returns:
-        Fingerprints of weights and normalisation and of the pictures; the channels, views and seed.
+        Fingerprints of weights and normalisation and of the images; the channels, views and seed.
     """
     return {
         'format': _FORMAT,
         'network': weights_fingerprint(network),
-        'pictures': pictures_fingerprint(dataset.source),
+        'images': images_fingerprint(dataset.source),
         'channels': dataset.channels,
         'views': [views, _described(dataset.views)],
         'seed': dataset.seed,
@@ -108,8 +108,8 @@ def weights_fingerprint(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def pictures_fingerprint(source: ImageSource) -> str:
-    """Hash of the names, labels, sizes and times of change of all pictures.
+def images_fingerprint(source: ImageSource) -> str:
+    """Hash of the names, labels, sizes and times of change of all images.
 
     Args:
         source: A folder, a list, or a part of one. Of arrays it is their own fingerprint.

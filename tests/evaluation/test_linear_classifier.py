@@ -5,8 +5,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from mmssl.datasets import collate
+from mmssl.evaluation.linear_classifier import LinearClassifier, MultiStageClassifier
 from mmssl.models import DataPreprocessor, ResNet
-from mmssl.models.algorithms.linear_classifier import LinearClassifier, MultiStageClassifier
 from mmssl.registry import MODELS
 from tests.evaluation.stand_ins import encoder, fixed
 from tests.training import ROOT
@@ -80,7 +80,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
         classifier(checkpoint=str(tmp_path / 'c.pth')).init_weights()
 
 
-def test_pictures_without_labels_are_refused():
+def test_images_without_labels_are_refused():
     model = classifier()
     with pytest.raises(ValueError, match='needs labels'):
         model.loss(**batch(model, labelled=False))
@@ -184,5 +184,5 @@ def test_guesses_are_the_likeliest_classes_of_every_stage():
     model = staged().eval()
     features = model.features(batch(model)['inputs'][0])
     guesses = model.guesses(features)
-    assert guesses.shape == (6, 3, 3)  # pictures, stages, classes: there are no five
+    assert guesses.shape == (6, 3, 3)  # images, stages, classes: there are no five
     assert torch.equal(guesses[:, 1, 0], model.scores(features)[1].argmax(dim=1))

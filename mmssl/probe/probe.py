@@ -16,7 +16,7 @@ from mmssl.evaluation.few_labels import few_labels_probe
 from mmssl.evaluation.linear import sgd_probe
 from mmssl.evaluation.svm import low_shot_svm
 
-LEAST = 10  # pictures
+LEAST = 10  # images
 _GALLERY, _QUERY = ('train', 'training'), ('test', 'val', 'validation')
 
 
@@ -34,8 +34,8 @@ def probe_features(
     Args:
         gallery: What classifiers are trained on.
         query: What they are measured on; None without labels.
-        views: Features of two views of some pictures, shape ``(M, 2, D)``.
-        shots: Labelled pictures a class for the low-shot SVM.
+        views: Features of two views of some images, shape ``(M, 2, D)``.
+        shots: Labelled images a class for the low-shot SVM.
         shares: Of the labels for the linear probe with few.
         draws: Of every number of shots and of every share.
         seed: Of all that chance decides.
@@ -75,7 +75,7 @@ def probe_features(
 
 @dataclass(frozen=True)
 class ProbeData:
-    """Pictures to measure on.
+    """Images to measure on.
 
     Attributes:
         gallery: What classifiers are trained on.
@@ -88,7 +88,7 @@ class ProbeData:
     remarks: tuple[str, ...]
 
     def datasets(self, size: int, channels: int, seed: int = 0) -> dict[str, ImageDataset]:
-        """The pictures as a network gets them.
+        """The images as a network gets them.
 
         Args:
             size: Side in pixels.
@@ -96,7 +96,7 @@ class ProbeData:
             seed: Of the random views.
 
         Returns:
-            ``gallery`` and ``query`` in one view, ``views`` in two random ones: up to 2,048 pictures of the gallery.
+            ``gallery`` and ``query`` in one view, ``views`` in two random ones: up to 2,048 images of the gallery.
         """
         plain = plain_view(size)
         several = Subset(self.gallery, indices=spread(len(self.gallery)))
@@ -109,7 +109,7 @@ class ProbeData:
 
 
 def plain_view(size: int) -> EvalView:
-    """The middle of a picture; above 64 pixels seven eighths of the shorter side, as 224 of 256, else all of it."""
+    """The middle of an image; above 64 pixels seven eighths of the shorter side, as 224 of 256, else all of it."""
     return EvalView(size if size <= 64 else size * 8 // 7, size)
 
 
@@ -120,22 +120,22 @@ def two_views(size: int) -> MultiView:
 
 
 def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> ProbeData:
-    """The pictures of a folder, in the layout that it has.
+    """The images of a folder, in the layout that it has.
 
     Args:
         folder: With ``train`` and ``test`` (``val``, ``validation``) of class folders in it; or of class folders, of
-            whose pictures a fifth, drawn by chance, is measured on; or without classes.
-        images: So many of the gallery and of the query set, drawn by chance, instead of all.
+            whose images a fifth, drawn at random, is measured on; or without classes.
+        images: So many of the gallery and of the query set, drawn at random, instead of all.
 
     Returns:
-        The pictures.
+        The images.
 
     Raises:
-        ValueError: No such folder, too few pictures, or the two parts have different classes.
+        ValueError: No such folder, too few images, or the two parts have different classes.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f'There is no folder {folder}: give the folder that holds the pictures as --data.')
+        raise ValueError(f'There is no folder {folder}: give the folder that holds the images as --data.')
     train, test = _below(folder, _GALLERY), _below(folder, _QUERY)
     if train and test:
         gallery, query = ImageFolder(train), ImageFolder(test)
@@ -148,15 +148,15 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> Pro
         gallery = Subset(gallery, min(images[0], len(gallery)))
         query = query and Subset(query, min(images[1], len(query)))
     if len(gallery) < LEAST:
-        raise ValueError(f'{len(gallery)} pictures to learn from in {folder}: give a folder with {LEAST} or more.')
+        raise ValueError(f'{len(gallery)} images to learn from in {folder}: give a folder with {LEAST} or more.')
     return ProbeData(gallery, query, _remarks(gallery, query))
 
 
 def fifth(length: int, most: tuple[int, int] | None = None) -> dict[str, dict[str, int]]:
-    """Arguments of two subsets that share no picture: four fifths to learn from, one to measure on.
+    """Arguments of two subsets that share no image: four fifths to learn from, one to measure on.
 
     Args:
-        length: Number of pictures.
+        length: Number of images.
         most: At most so many of each.
 
     Returns:
@@ -172,7 +172,7 @@ def _split(folder: Path) -> tuple[ImageSource, ImageSource | None]:
     if source.labels is None:
         return source, None
     if len(source) < LEAST + 3:  # four fifths of 13 are 10
-        raise ValueError(f'{len(source)} pictures in {folder}: give a folder with {LEAST + 3} or more.')
+        raise ValueError(f'{len(source)} images in {folder}: give a folder with {LEAST + 3} or more.')
     parts = fifth(len(source))
     return Subset(source, **parts['gallery']), Subset(source, **parts['query'])
 
@@ -198,4 +198,4 @@ def _remarks(gallery: ImageSource, query: ImageSource | None) -> tuple[str, ...]
     if not lacking:
         return ()
     names = ', '.join(lacking[:5]) + (' ...' if len(lacking) > 5 else '')
-    return (f'No picture to learn from, so always wrong: {names}.',)
+    return (f'No image to learn from, so always wrong: {names}.',)

@@ -9,8 +9,9 @@ from torch.nn.functional import cross_entropy
 from mmssl.datasets.structures import Batch, DataSample
 from mmssl.evaluation.linear import NEEDS_LABELS
 from mmssl.functional import in_float32
-from mmssl.models.algorithms.base import BaseAlgorithm
+from mmssl.models import BaseAlgorithm
 from mmssl.registry import MODELS
+from mmssl.weights import load_backbone
 
 
 @MODELS.register_module()
@@ -65,8 +66,6 @@ class LinearClassifier(BaseAlgorithm):
         Raises:
             ValueError: A key of the backbone is not in the checkpoint.
         """
-        from mmssl.export import load_backbone
-
         super().init_weights()
         if self.checkpoint is not None:
             load_backbone(self.checkpoint, self.backbone)
@@ -79,7 +78,7 @@ class LinearClassifier(BaseAlgorithm):
         return self
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """What each of the ``heads`` classifies: normalised ``(B, C, H, W)`` pictures to tensors of ``B`` rows."""
+        """What each of the ``heads`` classifies: normalised ``(B, C, H, W)`` images to tensors of ``B`` rows."""
         return [self.extract_feat(images)]
 
     def scores(self, features: list[Tensor]) -> Tensor:
@@ -102,7 +101,7 @@ class LinearClassifier(BaseAlgorithm):
         """Cross-entropy of the classes, summed over the heads.
 
         Args:
-            inputs: Normalised pictures, one view, ``(B, C, H, W)``.
+            inputs: Normalised images, one view, ``(B, C, H, W)``.
             batch: With ``gt_label``.
 
         Returns:
@@ -110,7 +109,7 @@ class LinearClassifier(BaseAlgorithm):
             that was right, in percent.
 
         Raises:
-            ValueError: The pictures have no labels.
+            ValueError: The images have no labels.
         """
         if batch.gt_label is None:
             raise ValueError(NEEDS_LABELS)
@@ -121,7 +120,7 @@ class LinearClassifier(BaseAlgorithm):
         return {'loss': loss, **dict(zip(names, right))}
 
     def classify(self, images: Tensor) -> Tensor:
-        """Scores by the last head: normalised ``(B, C, H, W)`` pictures to ``(B, num_classes)`` in float32."""
+        """Scores by the last head: normalised ``(B, C, H, W)`` images to ``(B, num_classes)`` in float32."""
         return self.scores(self.features(images))[-1]
 
     def predict(self, inputs: list[Tensor], batch: Batch) -> list[DataSample]:
@@ -143,7 +142,7 @@ class MultiStageClassifier(LinearClassifier):
     Args:
         pools: Window, stride and padding in pixels of the feature map, by stage: ``stem`` (before its max-pooling) and
             ``stage1`` to ``stage4``; stages that are not named have no classifier.
-        image_size: Side of the pictures in pixels, which the widths of the layers follow from.
+        image_size: Side of the images in pixels, which the widths of the layers follow from.
         settings: As of :class:`LinearClassifier`; always frozen, always with batch norm.
 
     Raises:
@@ -174,10 +173,10 @@ class MultiStageClassifier(LinearClassifier):
             )
         self.pools = nn.ModuleList(nn.AvgPool2d(*self._windows[name]) for name in self.heads)
         parameter = next(self.backbone.parameters())
-        picture = parameter.new_zeros(1, parameter.shape[1], self._image_size, self._image_size)
+        image = parameter.new_zeros(1, parameter.shape[1], self._image_size, self._image_size)
         self.backbone.eval()
         with torch.no_grad():
-            maps = self.features(picture)
+            maps = self.features(image)
         self.norm = nn.ModuleList(nn.BatchNorm2d(part.shape[1], affine=False) for part in maps)
         self.classifier = nn.ModuleList(_layer(part[0].numel(), self.num_classes) for part in maps)
 

@@ -5,12 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from mmssl.evaluation import NO_LABELS, Features, fifth, format_results, probe_data, probe_features, result_numbers
+from mmssl.evaluation import NO_LABELS, Features, format_results, result_numbers
+from mmssl.probe import fifth, probe_data, probe_features
 from tests.evaluation.test_knn import blobs
 
 
 def make(folder: Path, counts: dict[str, int]) -> Path:
-    """Pictures by folder."""
+    """Images by folder."""
     for name, count in counts.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         for index in range(count):
@@ -99,19 +100,19 @@ def test_a_class_with_nothing_to_learn_from_is_named(tmp_path):
     found = probe_data(tmp_path)
     rare = 2
     lacking = rare in found.query.labels and rare not in found.gallery.labels
-    assert (found.remarks == ('No picture to learn from, so always wrong: rare.',)) == lacking
+    assert (found.remarks == ('No image to learn from, so always wrong: rare.',)) == lacking
     found.query.indices = torch.tensor([60])
     found.gallery.indices = torch.arange(40)
-    from mmssl.evaluation.probe import _remarks
+    from mmssl.probe.probe import _remarks
 
-    assert _remarks(found.gallery, found.query) == ('No picture to learn from, so always wrong: rare.',)
+    assert _remarks(found.gallery, found.query) == ('No image to learn from, so always wrong: rare.',)
 
 
 def test_folders_that_cannot_serve_are_refused_in_a_sentence(tmp_path):
     with pytest.raises(ValueError, match='There is no folder'):
         probe_data(tmp_path / 'nowhere')
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(ValueError, match='No pictures'):
+    with pytest.raises(ValueError, match='No images'):
         probe_data(tmp_path / 'empty')
     with pytest.raises(ValueError, match='give a folder with 13 or more'):
         probe_data(make(tmp_path / 'few', {'a': 3, 'b': 3}))
@@ -119,7 +120,7 @@ def test_folders_that_cannot_serve_are_refused_in_a_sentence(tmp_path):
         probe_data(make(tmp_path / 'odd', {'train/a': 8, 'train/b': 8, 'test/a': 2, 'test/b': 1, 'test/c': 1}))
 
 
-def test_views_of_a_large_picture_cut_its_border_and_of_a_small_one_nothing(tmp_path):
+def test_views_of_a_large_image_cut_its_border_and_of_a_small_one_nothing(tmp_path):
     found = probe_data(make(tmp_path, {'a': 10, 'b': 10}))
     large, small = found.datasets(224, 3)['gallery'].views, found.datasets(32, 3)['gallery'].views
     assert (large.resize, large.crop, small.resize, small.crop) == (256, 224, 32, 32)

@@ -20,35 +20,35 @@ _GRAY = {'1', 'L', 'LA', 'La'}
 _TRANSPARENT = {'RGBA', 'RGBa', 'PA'}
 
 
-class UnreadablePictureError(OSError):
-    """A picture is missing, broken, or of a kind that has no 8-bit or 16-bit form."""
+class UnreadableImageError(OSError):
+    """An image is missing, broken, or of a kind that has no 8-bit or 16-bit form."""
 
 
-def read_picture(path: str | Path) -> Tensor:
+def read_image(path: str | Path) -> Tensor:
     """Decode a file with Pillow.
 
     Gray, palette, RGB, RGBA, CMYK and other colours give 1, 3 or 4 channels of 8 bits; 16-bit gray stays 16 bits.
-    (Pillow itself shortens 16-bit RGB to 8 bits; alpha of gray pictures is dropped.) The picture is turned as its EXIF
+    (Pillow itself shortens 16-bit RGB to 8 bits; alpha of gray images is dropped.) The image is turned as its EXIF
     orientation says, so the network sees what a viewer shows.
 
     Args:
-        path: Picture file; of an animation the first frame is taken.
+        path: Image file; of an animation the first frame is taken.
 
     Returns:
         uint8 or uint16, shape ``(C, H, W)``.
 
     Raises:
-        UnreadablePictureError: It cannot be decoded.
+        UnreadableImageError: It cannot be decoded.
     """
     try:
         with Image.open(path) as image:
-            return picture_to_tensor(image)
+            return image_to_tensor(image)
     except _BROKEN as error:
-        raise UnreadablePictureError(f'{path} cannot be read: {error}') from error
+        raise UnreadableImageError(f'{path} cannot be read: {error}') from error
 
 
-def picture_to_tensor(image: Image.Image) -> Tensor:
-    """Tensor of a Pillow image of any mode, upright; see :func:`read_picture`.
+def image_to_tensor(image: Image.Image) -> Tensor:
+    """Tensor of a Pillow image of any mode, upright; see :func:`read_image`.
 
     Args:
         image: Decoded or not.
@@ -73,11 +73,11 @@ def picture_to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
 
 
-def as_channels(picture: Tensor, channels: int) -> Tensor:
-    """A picture with the number of channels the network takes.
+def as_channels(image: Tensor, channels: int) -> Tensor:
+    """An image with the number of channels the network takes.
 
     Args:
-        picture: Shape ``(C, H, W)``.
+        image: Shape ``(C, H, W)``.
         channels: Gray to 3 repeats it, colour to 1 takes the luminance, RGBA to 3 drops alpha.
 
     Returns:
@@ -86,18 +86,18 @@ def as_channels(picture: Tensor, channels: int) -> Tensor:
     Raises:
         ValueError: Any other pair of numbers.
     """
-    given = len(picture)
+    given = len(image)
     if given == channels:
-        return picture
+        return image
     if (given, channels) == (1, 3):
-        return picture.expand(3, -1, -1)
+        return image.expand(3, -1, -1)
     if (given, channels) == (4, 3):
-        return picture[:3]
+        return image[:3]
     if given in (3, 4) and channels == 1:
-        gray = luminance(picture[:3].numpy().astype(np.float32))
-        return torch.from_numpy(np.rint(gray).astype(picture.numpy().dtype))
+        gray = luminance(image[:3].numpy().astype(np.float32))
+        return torch.from_numpy(np.rint(gray).astype(image.numpy().dtype))
     raise ValueError(
-        f'Pictures have {given} channels, but the data set was asked for {channels}: set channels={given} there and '
+        f'Images have {given} channels, but the data set was asked for {channels}: set channels={given} there and '
         f'in_channels={given} in the backbone.'
     )
 

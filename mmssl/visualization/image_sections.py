@@ -1,4 +1,4 @@
-"""The parts of a report that show pictures."""
+"""The parts of a report that show images."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,20 +8,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmssl.evaluation import Features, nearest_neighbors, random_state_kept
+from mmssl.evaluation import Features, nearest_neighbors
 from mmssl.evaluation.evaluate import spread
-from mmssl.functional import kmeans, unit
+from mmssl.functional import kmeans, random_state_kept, unit
 from mmssl.visualization.activations import activation_maps, attention_block, attention_maps, heated
 from mmssl.visualization.html import Section, Tile, legend, paragraph, sheet
-from mmssl.visualization.pictures import to_picture
+from mmssl.visualization.images import to_image
 
 
 def views_section(dataset: Dataset, count: int = 6) -> Section:
-    """Pictures, and the views of them that the network was trained on.
+    """Images, and the views of them that the network was trained on.
 
     Args:
         dataset: The training's :class:`~mmssl.datasets.ImageDataset`.
-        count: How many pictures, spread evenly over the data set.
+        count: How many images, spread evenly over the data set.
 
     Returns:
         The section.
@@ -32,27 +32,27 @@ def views_section(dataset: Dataset, count: int = 6) -> Section:
             sample = dataset[index]
             number = sample['sample_idx']
             name = dataset.source.name(number)
-            original = Tile(to_picture(dataset.source.load(number)), f'original, {name}', 'original', 'first')
+            original = Tile(to_image(dataset.source.load(number)), f'original, {name}', 'original', 'first')
             views = [
-                Tile(to_picture(view), f'view {place + 1} of {name}', f'{view.shape[-1]} px')
+                Tile(to_image(view), f'view {place + 1} of {name}', f'{view.shape[-1]} px')
                 for place, view in enumerate(sample['inputs'])
             ]
             rows.append([original, *views])
-    text = 'Each row: a picture, and the views of it as the network gets them, all drawn at one size.'
+    text = 'Each row: an image, and the views of it as the network gets them, all drawn at one size.'
     return Section('What the network saw', [paragraph(text), sheet(rows)])
 
 
 def neighbors_section(
     gallery: Features, gallery_data: Dataset, query: Features, query_data: Dataset, count: int = 6, neighbors: int = 8
 ) -> Section:
-    """Pictures of the query set with their nearest neighbours in the gallery.
+    """Images of the query set with their nearest neighbours in the gallery.
 
     Args:
         gallery: Features of ``gallery_data``.
-        gallery_data: Pictures to find.
+        gallery_data: Images to find.
         query: Features of ``query_data``; the same object as ``gallery`` where there is no query set.
-        query_data: Pictures to find others for.
-        count: How many pictures, spread evenly over the query set, not selected.
+        query_data: Images to find others for.
+        count: How many images, spread evenly over the query set, not selected.
         neighbors: How many neighbours of each.
 
     Returns:
@@ -72,7 +72,7 @@ def neighbors_section(
             tiles.append(_neighbor(gallery, gallery_data, number, cosine, label))
         rows.append(tiles)
     first, others = ('', 'others') if itself else (' of the query set', 'in the gallery')
-    text = f'First in each row: a picture{first}, not selected. Then its nearest {others}, by cosine.'
+    text = f'First in each row: an image{first}, not selected. Then its nearest {others}, by cosine.'
     parts = [paragraph(text), sheet(rows)]
     if query.labels is not None and gallery.labels is not None:
         parts.insert(1, legend([('right', 'same class'), ('wrong', 'other class')]))
@@ -80,27 +80,27 @@ def neighbors_section(
 
 
 def gallery_section(features: Features, dataset: Dataset, clusters: int = 10, shown: int = 5) -> Section:
-    """Pictures of k-means clusters: those nearest to the centre, and others of the cluster by chance.
+    """Images of k-means clusters: those nearest to the centre, and others of the cluster at random.
 
     Args:
         features: Of ``dataset``.
-        dataset: The pictures.
+        dataset: The images.
         clusters: Number of clusters, one a row, largest first.
-        shown: So many of the nearest, and as many by chance.
+        shown: So many of the nearest, and as many at random.
 
     Returns:
         The section; where there are labels, each row says which class is the most frequent.
 
     Raises:
-        ValueError: More clusters than pictures.
+        ValueError: More clusters than images.
     """
     rows = unit(features.features)
     centres, labels = kmeans(rows, clusters)
     sizes = labels.bincount(minlength=clusters)
     generator = torch.Generator().manual_seed(0)
     text = (
-        f'{len(rows)} pictures in {clusters} k-means clusters of the unit features, largest first: left of the line '
-        'those nearest to the centre, right of it others of the cluster by chance.'
+        f'{len(rows)} images in {clusters} k-means clusters of the unit features, largest first: left of the line '
+        'those nearest to the centre, right of it others of the cluster at random.'
     )
     parts = [paragraph(text)]
     for cluster in sizes.argsort(descending=True, stable=True).tolist():
@@ -112,38 +112,38 @@ def gallery_section(features: Features, dataset: Dataset, clusters: int = 10, sh
         edge = min(shown, len(members)) - 1
         tiles[edge] = replace(tiles[edge], kind='edge')
         parts += [paragraph(_content(features, dataset, members), muted=True), sheet([tiles], columns=2 * shown)]
-    return Section('Clusters of pictures', parts)
+    return Section('Clusters of images', parts)
 
 
 def activation_section(model: nn.Module, dataset: Dataset, count: int = 12) -> Section:
-    """Where the last feature map is strong, over the pictures; of a transformer also what it attends to.
+    """Where the last feature map is strong, over the images; of a transformer also what it attends to.
 
     Args:
         model: An algorithm.
-        dataset: Pictures, of which some are shown, spread evenly.
+        dataset: Images, of which some are shown, spread evenly.
         count: How many.
 
     Returns:
         The section.
 
     Raises:
-        ValueError: The backbone gives no map that can be laid over a picture.
+        ValueError: The backbone gives no map that can be laid over an image.
     """
     with random_state_kept():
         samples = [dataset[place] for place in spread(len(dataset), count)]
     maps = {'activation': activation_maps(model, samples)}
     text = (
-        'Each picture, and beside it how long the vector of the last feature map is at each place (yellow: the longest '
-        'in this picture), enlarged to the picture. The map is coarse where the network has shrunk it to few places.'
+        'Each image, and beside it how long the vector of the last feature map is at each place (yellow: the longest '
+        'in this image), enlarged to the image. The map is coarse where the network has shrunk it to few places.'
     )
     if attention_block(model.backbone) is not None:
         maps['attention'] = attention_maps(model, samples)
         text += ' Then what the last block attends to, the mean of its heads.'
     tiles = []
     for place, sample in enumerate(samples):
-        picture, name = to_picture(sample['inputs'][0]), dataset.source.name(sample['sample_idx'])
-        over = [Tile(heated(picture, strengths[place]), f'{kind} over {name}') for kind, strengths in maps.items()]
-        tiles += [Tile(picture, name), *over]
+        image, name = to_image(sample['inputs'][0]), dataset.source.name(sample['sample_idx'])
+        over = [Tile(heated(image, strengths[place]), f'{kind} over {name}') for kind, strengths in maps.items()]
+        tiles += [Tile(image, name), *over]
     return Section('Activation maps', [paragraph(text), sheet([tiles], columns=6)])
 
 
@@ -161,17 +161,17 @@ def _member(features: Features, dataset: Dataset, number: int) -> Tile:
 
 
 def _content(features: Features, dataset: Dataset, members: Tensor) -> str:
-    """How many pictures a cluster has, and which class most of them have."""
+    """How many images a cluster has, and which class most of them have."""
     if features.labels is None:
-        return f'{len(members)} pictures'
+        return f'{len(members)} images'
     classes = features.labels[members].bincount()
     name = class_name(dataset.source.classes, int(classes.argmax()))
-    return f'{len(members)} pictures, {int(classes.max()) / len(members):.0%} of them {name}'
+    return f'{len(members)} images, {int(classes.max()) / len(members):.0%} of them {name}'
 
 
 def _view(dataset: Dataset, place: int) -> Any:
     with random_state_kept():
-        return to_picture(dataset[place]['inputs'][0])
+        return to_image(dataset[place]['inputs'][0])
 
 
 def _label(features: Features, place: int) -> int | None:

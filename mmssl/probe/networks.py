@@ -1,7 +1,4 @@
-"""The networks that a probe compares: those of checkpoints, the same untrained, and the bare pixels.
-
-Not imported by ``mmssl.evaluation``, since ``mmssl.export`` imports that.
-"""
+"""The networks that a probe compares: those of checkpoints, the same untrained, and the bare pixels."""
 
 import ast
 import copy
@@ -17,11 +14,12 @@ from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from mmssl.engine.checkpoint import read_checkpoint
-from mmssl.evaluation.features import RawPixels, eval_mode, random_state_kept
+from mmssl.checkpoint import read_checkpoint
+from mmssl.evaluation import RawPixels
 from mmssl.export import architecture_of, backbone_weights, empty_backbone, load_backbone
-from mmssl.functional import seed_cpu
+from mmssl.functional import random_state_kept, seed_cpu
 from mmssl.models import DataPreprocessor
+from mmssl.models.modes import eval_mode
 from mmssl.registry import MODELS
 
 _SMALL, _LARGE = 32, 224  # pixels
@@ -33,10 +31,10 @@ class ProbedNetwork(nn.Module):
     Args:
         name: What to call it.
         backbone: Gives a tuple of feature maps.
-        data_preprocessor: Normalises the pictures.
-        size: Side of the pictures in pixels.
+        data_preprocessor: Normalises the images.
+        size: Side of the images in pixels.
         stages: Whether the features are those of every stage.
-        grid: Side of the grid that a map is averaged to: 1 averages over the whole picture.
+        grid: Side of the grid that a map is averaged to: 1 averages over the whole image.
 
     Attributes:
         layers: Width of the features of each stage, by name.
@@ -78,11 +76,11 @@ class ProbedPixels(RawPixels):
     """The bare pixels, as :class:`~mmssl.evaluation.RawPixels` lays them out.
 
     Args:
-        size: Side of the pictures in pixels.
-        channels: Of the pictures.
+        size: Side of the images in pixels.
+        channels: Of the images.
 
     Attributes:
-        layers: Number of values of a picture, under ``'pixels'``.
+        layers: Number of values of an image, under ``'pixels'``.
     """
 
     name = 'raw pixels'
@@ -99,7 +97,7 @@ class Recipe:
 
     Attributes:
         build: Makes the backbone, with weights from torch's generator.
-        mean: Of each channel, in the units of the pictures.
+        mean: Of each channel, in the units of the images.
         std: Of each channel.
         source: Where mean and std come from, in words.
     """
@@ -116,7 +114,7 @@ class Recipe:
 
         Args:
             name: What to call it.
-            size: Side of the pictures; by default 32 where the stem is one for small pictures, else 224.
+            size: Side of the images; by default 32 where the stem is one for small images, else 224.
             stages: Whether the features are those of every stage.
             seed: Of the weights.
             grid: As in :class:`ProbedNetwork`.
@@ -131,12 +129,12 @@ class Recipe:
 
 
 class Contestant(NamedTuple):
-    """A checkpoint's network with its floors.
+    """A checkpoint's network with its baselines.
 
     Attributes:
         network: With the weights of the checkpoint.
         untrained: The same network with the weights that a seed draws.
-        pixels: The pictures as the network gets them.
+        pixels: The images as the network gets them.
         recipe: How the network is built.
     """
 
@@ -154,12 +152,12 @@ def contestants(
     seed: int = 0,
     grid: int = 1,
 ) -> list[Contestant]:
-    """The networks of checkpoints, each with its floors, which checkpoints of the same kind share.
+    """The networks of checkpoints, each with its baselines, which checkpoints of the same kind share.
 
     Args:
         checkpoints: Files; each is built from its weights alone.
         config: Of their training: its ``model.backbone`` and ``model.data_preprocessor`` are taken instead.
-        size: Side of the pictures in pixels; by default 32 or 224, by the stem.
+        size: Side of the images in pixels; by default 32 or 224, by the stem.
         stages: Whether the features are those of every stage.
         seed: Of the untrained networks.
         grid: As in :class:`ProbedNetwork`.
@@ -178,16 +176,16 @@ def contestants(
         weights = backbone_weights(path)
         recipe = recipe_of(path, weights, config)
         network = recipe.network(name, size, stages, seed, grid).to(get_device())
-        picture = (network.size, network.channels)
+        image = (network.size, network.channels)
         kind = (repr(network.backbone), network.size, recipe.mean, recipe.std)
         if kind not in untrained:
             untrained[kind] = copy.deepcopy(network)
             untrained[kind].name = f'untrained (as {name})' if found else 'untrained'
-        if picture not in pixels:
-            pixels[picture] = ProbedPixels(*picture)
-            pixels[picture].name += f' (as {name})' if found else ''
+        if image not in pixels:
+            pixels[image] = ProbedPixels(*image)
+            pixels[image].name += f' (as {name})' if found else ''
         load_backbone(weights, network.backbone)
-        found.append(Contestant(network, untrained[kind], pixels[picture], recipe))
+        found.append(Contestant(network, untrained[kind], pixels[image], recipe))
     return found
 
 
@@ -207,7 +205,7 @@ def recipe_of(path: str | Path, weights: dict[str, Tensor], config: Config | Non
 
     Returns:
         The recipe. The normalisation is the config's; else what the checkpoint, if mmssl wrote it, says of its
-        own config; else ImageNet's for pictures with three channels.
+        own config; else ImageNet's for images with three channels.
 
     Raises:
         ValueError: The weights are not a ResNet's and there is no config, or the normalisation is not known.
@@ -225,7 +223,7 @@ def recipe_of(path: str | Path, weights: dict[str, Tensor], config: Config | Non
     mean, std = (tuple(round(value, 4) for value in part.flatten().tolist()) for part in (plain.mean, plain.std))
     if channels not in (None, len(mean)):
         raise ValueError(
-            f'{path} takes pictures of {channels} channels, and the normalisation has {len(mean)} ({source}): give the '
+            f'{path} takes images of {channels} channels, and the normalisation has {len(mean)} ({source}): give the '
             'config of its training as --config.'
         )
     return Recipe(build, mean, std, source)

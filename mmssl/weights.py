@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mmssl.engine.checkpoint import read_checkpoint
+from mmssl.checkpoint import read_checkpoint
 
 _NOT_LEARNED = 'num_batches_tracked'  # a counter that older files lack
 # What stands before a backbone's keys in the files of this field, and whose files those are; of two networks in one

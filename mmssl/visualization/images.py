@@ -1,4 +1,4 @@
-"""Pictures from tensors, for people to look at."""
+"""Images from tensors, for people to look at."""
 
 import numpy as np
 import torch
@@ -8,8 +8,8 @@ from torch import Tensor
 _LONGEST = 160  # pixels: a report stays a few MB
 
 
-def to_picture(tensor: Tensor) -> Image.Image:
-    """A picture that any viewer shows, at most 160 pixels a side.
+def to_image(tensor: Tensor) -> Image.Image:
+    """An image that any viewer shows, at most 160 pixels a side.
 
     Args:
         tensor: uint8 or uint16, shape ``(C, H, W)``. Of two channels the first is shown, of four and more the first
@@ -24,6 +24,6 @@ def to_picture(tensor: Tensor) -> Image.Image:
         tensor = ((values - low) / (high - low).clamp_min(1) * 255).round().byte()
     planes = tensor[:3] if len(tensor) >= 3 else tensor[:1]
     pixels = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
-    picture = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
-    picture.thumbnail((_LONGEST, _LONGEST))
-    return picture
+    image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+    image.thumbnail((_LONGEST, _LONGEST))
+    return image

@@ -1,4 +1,4 @@
-"""Pictures in the layout of PASCAL VOC, with what each of them shows."""
+"""Images in the layout of PASCAL VOC, with what each of them shows."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 import torch
 from torch import Tensor
 
-from mmssl.datasets import ImageSource, read_picture
-from mmssl.datasets.pictures import EXTENSIONS
+from mmssl.datasets import ImageSource, read_image
+from mmssl.datasets.images import EXTENSIONS
 from mmssl.evaluation.svm import ABSENT, IGNORED, PRESENT
 
 
-class NamedPictures(ImageSource):
+class NamedImages(ImageSource):
     """Files of one folder, in a given order, without labels of their own.
 
     Args:
@@ -29,8 +29,8 @@ class NamedPictures(ImageSource):
         return len(self.names)
 
     def load(self, index: int) -> Tensor:
-        """Decode a picture, uint8 or uint16, shape ``(C, H, W)``."""
-        return read_picture(self.root / self.names[index])
+        """Decode an image, uint8 or uint16, shape ``(C, H, W)``."""
+        return read_image(self.root / self.names[index])
 
     def name(self, index: int) -> str:
         """Name of a file."""
@@ -42,20 +42,20 @@ class NamedPictures(ImageSource):
         return hashlib.sha256('\n'.join(self.names).encode()).hexdigest()[:16]
 
 
-def voc_pictures(folder: str | Path, splits: Sequence[str]) -> tuple[list[str], list[tuple[NamedPictures, Tensor]]]:
-    """The pictures of splits, and which classes each of them shows.
+def voc_images(folder: str | Path, splits: Sequence[str]) -> tuple[list[str], list[tuple[NamedImages, Tensor]]]:
+    """The images of splits, and which classes each of them shows.
 
     Args:
         folder: With ``Annotations``, ``ImageSets/Main`` and ``JPEGImages``.
         splits: Names of text files in ``ImageSets/Main``.
 
     Returns:
-        Names of the classes, sorted; for each split its pictures and their targets, int64, shape ``(N, C)``: 1 where an
+        Names of the classes, sorted; for each split its images and their targets, int64, shape ``(N, C)``: 1 where an
         object of the class is there, -1 where all of them are difficult, else 0, which is what the lists of VOC2007
         for each class say as 1, 0 and -1.
 
     Raises:
-        ValueError: A folder, split, picture or annotation is missing or cannot be read.
+        ValueError: A folder, split, image or annotation is missing or cannot be read.
     """
     folder = Path(folder)
     for part in ('Annotations', 'ImageSets/Main', 'JPEGImages'):
@@ -64,9 +64,9 @@ def voc_pictures(folder: str | Path, splits: Sequence[str]) -> tuple[list[str], 
     files = {path.stem: path.name for path in (folder / 'JPEGImages').iterdir() if path.suffix.lower() in EXTENSIONS}
     names = [_names(folder / 'ImageSets' / 'Main' / f'{split}.txt', files) for split in splits]
     shown = [[_shown(folder / 'Annotations' / f'{name}.xml') for name in part] for part in names]
-    classes = sorted({label for part in shown for picture in part for label in picture})
-    targets = [torch.tensor([[picture.get(label, ABSENT) for label in classes] for picture in part]) for part in shown]
-    sources = [NamedPictures(folder / 'JPEGImages', [files[name] for name in part]) for part in names]
+    classes = sorted({label for part in shown for image in part for label in image})
+    targets = [torch.tensor([[image.get(label, ABSENT) for label in classes] for image in part]) for part in shown]
+    sources = [NamedImages(folder / 'JPEGImages', [files[name] for name in part]) for part in names]
     return classes, list(zip(sources, targets))
 
 
@@ -77,14 +77,12 @@ def _names(path: Path, files: dict[str, str]) -> list[str]:
     names = [line.split()[0] for line in path.read_text('utf-8').splitlines() if line.strip()]
     lacking = [name for name in names if name not in files]
     if lacking or not names:
-        raise ValueError(
-            f'{path} names {len(names)} pictures, {len(lacking)} of which JPEGImages lacks: {lacking[:3]}.'
-        )
+        raise ValueError(f'{path} names {len(names)} images, {len(lacking)} of which JPEGImages lacks: {lacking[:3]}.')
     return names
 
 
 def _shown(path: Path) -> dict[str, int]:
-    """The classes of a picture: present, or ignored where all objects of the class are difficult."""
+    """The classes of an image: present, or ignored where all objects of the class are difficult."""
     try:
         objects = ElementTree.parse(path).getroot().findall('object')
         pairs = [(entry.findtext('name').strip(), int(entry.findtext('difficult') or 0)) for entry in objects]

@@ -7,9 +7,10 @@ import torch
 from PIL import Image
 
 from mmssl.datasets import EvalView, ImageDataset, ImageFolder, Subset, collate
-from mmssl.evaluation import FeatureCache, cache, extract_features, extract_views
-from mmssl.evaluation.networks import ProbedNetwork
+from mmssl.evaluation import extract_features, extract_views
 from mmssl.models import DataPreprocessor, ResNet
+from mmssl.probe import FeatureCache, cache
+from mmssl.probe.networks import ProbedNetwork
 from tests.evaluation.stand_ins import fixed, pairs
 
 
@@ -33,10 +34,10 @@ def store(tmp_path: Path, sentences: list[str]) -> FeatureCache:
 def folder(tmp_path: Path) -> Path:
     generator = np.random.default_rng(0)
     for index in range(12):
-        path = tmp_path / 'pictures' / f'class{index % 2}' / f'{index}.png'
+        path = tmp_path / 'images' / f'class{index % 2}' / f'{index}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(generator.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(path)
-    return tmp_path / 'pictures'
+    return tmp_path / 'images'
 
 
 def dataset(folder: Path, size: int = 16, seed: int = 0) -> ImageDataset:
@@ -44,7 +45,7 @@ def dataset(folder: Path, size: int = 16, seed: int = 0) -> ImageDataset:
 
 
 def passes(sentences: list[str]) -> list[bool]:
-    """Of each call, whether the pictures were passed through the network."""
+    """Of each call, whether the images were passed through the network."""
     return ['one pass' in sentence for sentence in sentences]
 
 
@@ -59,10 +60,10 @@ def test_a_second_run_reads_the_same_bits_without_a_pass(store, sentences, monke
         assert torch.equal(found.labels, expected.labels)
         assert torch.equal(found.indices, expected.indices)
     assert passes(sentences) == [True, False]
-    assert 'small, 7 pictures' in sentences[0]
+    assert 'small, 7 images' in sentences[0]
 
 
-def test_pictures_without_labels_have_none_in_the_cache(store):
+def test_images_without_labels_have_none_in_the_cache(store):
     data = fixed(4, labelled=False)
     assert store.features(network(), data)['stage4'].labels is None
     assert store.features(network(), data)['stage4'].labels is None
@@ -89,7 +90,7 @@ def test_all_stages_come_from_one_pass_and_serve_the_last_alone(store, sentences
     assert passes(sentences) == [True, False]
 
 
-@pytest.mark.parametrize('change', ['weight', 'statistic', 'normalisation', 'size', 'picture', 'label', 'part', 'seed'])
+@pytest.mark.parametrize('change', ['weight', 'statistic', 'normalisation', 'size', 'image', 'label', 'part', 'seed'])
 def test_whatever_features_depend_on_makes_new_ones(change, folder, store, sentences):
     store.features(network(), dataset(folder))
     model, data = network(mean=121.0 if change == 'normalisation' else 120.0), dataset(folder)
@@ -100,7 +101,7 @@ def test_whatever_features_depend_on_makes_new_ones(change, folder, store, sente
         model.backbone.bn1.running_mean[0] += 1e-6
     elif change in ('size', 'seed'):
         data = dataset(folder, size=14) if change == 'size' else dataset(folder, seed=1)
-    elif change == 'picture':
+    elif change == 'image':
         path = folder / 'class0' / '0.png'
         stat = path.stat()
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
@@ -160,10 +161,10 @@ def test_a_folder_that_cannot_be_written_is_refused_in_a_sentence(tmp_path):
         FeatureCache(tmp_path / 'file').features(network(), fixed(3))
 
 
-def test_pictures_that_cannot_be_read_are_not_taken_for_a_full_disk(folder, store):
+def test_images_that_cannot_be_read_are_not_taken_for_a_full_disk(folder, store):
     for path in folder.glob('*/*.png'):
         path.write_bytes(b'broken')
-    with pytest.raises(ValueError, match='pictures in a row cannot be read'):
+    with pytest.raises(ValueError, match='images in a row cannot be read'):
         store.features(network(), dataset(folder))
 
 
