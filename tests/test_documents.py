@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import mmssl
+from tests.helpers.mutation import Mutation
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'CHANGELOG.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -131,3 +132,25 @@ def test_every_public_name_stands_in_the_reference() -> None:
 def test_every_page_of_the_reference_is_in_its_table_of_contents() -> None:
     contents = (ROOT / 'docs' / 'api' / 'index.rst').read_text().split()
     assert [page.stem for page in (ROOT / 'docs' / 'api').glob('*.rst') if page.stem not in [*contents, 'index']] == []
+
+
+MUTATIONS = [
+    Mutation(
+        'an error sentence changes and the page that quotes it does not',
+        'mmssl/engine/loops.py',
+        'The loss is not finite at iteration',
+        'The loss became NaN at iteration',
+    ),
+    Mutation(
+        'the memories are left out of the reference',
+        'docs/api/memories.rst',
+        '.. api:: mmssl.models.memories mmssl.models',
+        '',
+    ),
+    Mutation(
+        'a page links to a heading that is not there',
+        'docs/own_folder.md',
+        '(troubleshooting.md#slow-data)',
+        '(troubleshooting.md#slow-loading)',
+    ),
+]

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmssl.engine import Runner
+from tests.helpers.mutation import Mutation
 from tests.training import ROOT, make_images
 
 PAGE = (ROOT / 'docs' / 'own_folder.md').read_text()
@@ -64,3 +65,13 @@ def test_the_code_for_mean_and_deviation_gives_them(tmp_path: Path, capsys: pyte
     pixels = np.concatenate([np.asarray(Image.open(path)).ravel() for path in sorted(images.iterdir())])
     printed = [float(number) for number in re.findall(r'[\d.]+', capsys.readouterr().out)]
     np.testing.assert_allclose(printed, [pixels.mean(), pixels.std(ddof=1)], rtol=1e-5)
+
+
+MUTATIONS = [
+    Mutation(
+        'the page on own folders forgets one of the places where channels are said',
+        'docs/own_folder.md',
+        '    part.update(channels=1)\n',
+        '',
+    ),
+]

@@ -15,6 +15,7 @@ import pytest
 from mmssl.apis import download as module
 from mmssl.apis.download import DownloadError, download
 from tests.apis.server import FileServer, serving
+from tests.helpers.mutation import Mutation
 from tests.training import ROOT, environment
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -170,3 +171,19 @@ def test_of_two_processes_one_fetches_and_both_have_the_file(server, tmp_path):
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) for _ in range(2)]
     assert [run.communicate()[0].split()[-1] for run in runs] == [SHA256, SHA256]
     assert len(server.requests) == 1
+
+
+MUTATIONS = [
+    Mutation(
+        'a download is continued although the file on the server has changed',
+        'mmssl/apis/download.py',
+        'if resumed and (sent != version or not',
+        'if resumed and (not',
+    ),
+    Mutation(
+        'a file is kept although its hash is wrong',
+        'mmssl/apis/download.py',
+        '    if not found.startswith(wanted):\n        path.unlink()',
+        '    if not found.startswith(wanted):\n        pass',
+    ),
+]

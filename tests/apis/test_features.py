@@ -14,6 +14,7 @@ from mmssl.datasets import EvalView, ImageDataset, ImageFolder, UnreadableImageE
 from mmssl.evaluation import extract_features as features_of_dataset
 from mmssl.models.modes import eval_mode
 from tests.evaluation.stand_ins import encoder
+from tests.helpers.mutation import Mutation
 from tests.training import ROOT, environment
 
 
@@ -100,3 +101,13 @@ def test_the_names_of_the_zoo_do_not_wait_for_torch():
 def test_a_name_that_mmssl_does_not_have_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'mmssl' has no attribute 'get_modal'"):
         _ = mmssl.get_modal
+
+
+MUTATIONS = [
+    Mutation(
+        'an image that cannot be read is replaced by another in the features of a folder',
+        'mmssl/apis/features.py',
+        'dataset = _EachAsGiven(',
+        'dataset = ImageDataset(',
+    ),
+]

@@ -17,6 +17,7 @@ from mmssl.datasets import (
     samplers,
 )
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 def batches(
@@ -250,3 +251,19 @@ def test_a_window_larger_than_the_data_is_refused() -> None:
         ValueError, match='window of 30 images .* over 24 images: set train_dataloader.sampler.window to 24'
     ):
         SlidingWindowSampler(range(24), 30, 4)
+
+
+MUTATIONS = [
+    Mutation(
+        'labels are read once for the whole run',
+        'mmssl/datasets/samplers.py',
+        '        labels = self.memory.labels.cpu().numpy()\n',
+        "        labels = self.__dict__.setdefault('known', self.memory.labels.cpu().numpy().copy())\n",
+    ),
+    Mutation(
+        'a window wraps around itself instead of the data',
+        'mmssl/datasets/samplers.py',
+        ') % self.total',
+        ') % self.num_samples',
+    ),
+]

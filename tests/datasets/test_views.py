@@ -17,6 +17,7 @@ from mmssl.datasets.transforms import views as views_module
 from mmssl.datasets.transforms.views import Box, ViewDraw, corners, rotate
 from mmssl.registry import TRANSFORMS
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 NOTHING = ViewDraw(box=Box(0, 0, 45, 60), flip=False, jitter=[], gray=False, sigma=0, solarize=False)
 SWAV = {'jitter': (0.8, 0.8, 0.8, 0.2), 'jitter_prob': 0.8, 'gray_prob': 0.2, 'blur_prob': 0.5}
@@ -297,3 +298,19 @@ def test_a_box_tells_where_the_pixels_of_a_view_come_from() -> None:
 def test_boxes_of_views_that_are_turned_are_refused() -> None:
     with pytest.raises(ValueError, match='boxes=False'):
         MultiView([2], [{'type': View, 'size': 8, 'rotate': 2.0}], boxes=True)
+
+
+MUTATIONS = [
+    Mutation(
+        'an angle for every view',
+        'mmssl/datasets/transforms/views.py',
+        'self.rotate * (2 * numbers[-1] - 1)',
+        'self.rotate',
+    ),
+    Mutation(
+        'flipped views keep their columns',
+        'mmssl/datasets/transforms/views.py',
+        'return [x1, y0, x0, y1] if draw.flip else [x0, y0, x1, y1]',
+        'return [x0, y0, x1, y1]',
+    ),
+]

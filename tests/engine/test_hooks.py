@@ -7,6 +7,7 @@ from mmengine.hooks import Hook, SyncBuffersHook
 from mmssl.engine.hooks import GradientDropHook, MemoryHook, OnlineKNNHook, ProgressHook, ScheduleHook
 from mmssl.models import BaseMemory
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 from tests.small import small_runner
 
 
@@ -217,3 +218,31 @@ def test_a_hook_that_would_average_memories_is_refused(tmp_path):
     runner.register_hook(SyncBuffersHook())
     with pytest.raises(ValueError, match='SyncBuffersHook'):
         runner.train()
+
+
+MUTATIONS = [
+    Mutation(
+        'memories commit before the step',
+        'mmssl/engine/hooks/memory_hook.py',
+        'def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None)',
+        'def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None)',
+    ),
+    Mutation(
+        'memories learn from a skipped step',
+        'mmssl/engine/hooks/memory_hook.py',
+        'if runner.optim_wrapper.stepped:',
+        'if True:',
+    ),
+    Mutation(
+        'gradients are dropped for one step too few',
+        'mmssl/engine/hooks/gradient_drop_hook.py',
+        'runner.steps < self.steps',
+        'runner.steps + 1 < self.steps',
+    ),
+    Mutation(
+        'the momentum of a teacher is a step late',
+        'mmssl/engine/hooks/schedule_hook.py',
+        'step + self.ahead - self.begin',
+        'step - self.begin',
+    ),
+]

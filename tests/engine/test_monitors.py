@@ -11,6 +11,7 @@ from mmssl.engine.hooks import ClusterHook, CollapseHook, MonitorHook, OnlineKNN
 from mmssl.models import ODC, ODCNeck, SimCLR, SwAV
 from mmssl.visualization import read_scalars
 from tests.evaluation.stand_ins import Encoder
+from tests.helpers.mutation import Mutation
 from tests.small import small_config, small_runner
 
 NO_LIMIT = 1e9
@@ -232,3 +233,19 @@ def test_without_an_evaluation_section_nothing_is_watched(tmp_path):
     runner = run(tmp_path, OnlineKNNHook(), CollapseHook(), ClusterHook(), config=config)
     assert runner.epoch == 2
     assert not [name for name in read_scalars(tmp_path) if name.endswith('_seconds')]
+
+
+MUTATIONS = [
+    Mutation(
+        'monitors look however long it takes',
+        'mmssl/engine/hooks/monitor_hook.py',
+        'needed <= self.share * passed',
+        'needed < float("inf")',
+    ),
+    Mutation(
+        'each process decides by its own clock whether a monitor looks',
+        'mmssl/engine/hooks/monitor_hook.py',
+        'bool(broadcast(cheap.int(), 0))',
+        'bool(cheap)',
+    ),
+]

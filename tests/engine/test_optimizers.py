@@ -7,6 +7,7 @@ import torch
 
 from mmssl.engine.optimizers import ApexLARC, FacebookLARS, OpenMMLabLARS
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 def _follow(optimizer, parameters, rates, gradients, expected, atol):
@@ -100,3 +101,13 @@ def test_a_restored_optimizer_goes_on_with_the_same_bits(cls):
 def test_a_negative_rate_is_refused():
     with pytest.raises(ValueError, match='0 or more'):
         ApexLARC([torch.nn.Parameter(torch.ones(1))], lr=-1.0)
+
+
+MUTATIONS = [
+    Mutation(
+        'weight decay is missing in the denominator of LARC',
+        'mmssl/engine/optimizers/lars.py',
+        "(norm + group['weight_decay'] * weight_norm + group['eps'])",
+        "(norm + group['eps'])",
+    ),
+]

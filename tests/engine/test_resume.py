@@ -13,29 +13,15 @@ import mmssl.models
 from mmssl.checkpoint import latest_checkpoint
 from mmssl.models import BaseAlgorithm
 from mmssl.registry import MODELS
+from tests.helpers.mutation import Mutation
+from tests.helpers.overrides import overrides
 from tests.training import BATCH, ROOT, command, differences, environment, make_config, make_images, train
 
 CPU_CONFIGS = sorted(
     str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10.py')
 )
 FIRST = next(path for path in CPU_CONFIGS if path.startswith('swav/'))
-INTERCLR = """
-if 'queue' in model:
-    model.update(queue=dict(length=64, dim=64))
-model['inter'].update(num_negatives=20, pool_size=80)
-model['inter']['clusters'].update(num_clusters=6, min_cluster=8, centroid_interval=2)
-"""
-MORE = {  # what 112 images and two epochs need, and parts of a method that its CPU config does without
-    'swav': 'model.update(queue=dict(length=32))',
-    'moco': 'model.update(queue=dict(length=64, dim=64))',
-    'densecl': 'model.update(queue=dict(length=64, dim=64))',
-    'invp': 'model.update(num_background=50)\ncustom_hooks[0].update(until=1)',
-    'odc': "model['clusters'].update(num_clusters=6, min_cluster=8)",
-    'deepcluster': "model['clusters'].update(num_clusters=9, pca=12)",
-    'coke': 'model.update(num_clusters=[6, 9])',
-    'interclr': INTERCLR,
-    'pic': "train_dataloader['sampler'].update(window=112, stride=32)",
-}
+OVERRIDES = overrides()
 
 
 @pytest.fixture(scope='module')
@@ -53,8 +39,27 @@ def test_every_algorithm_has_a_cpu_config():
     assert algorithms - covered == set()
 
 
+def test_overrides_name_a_method_that_has_a_cpu_config():
+    assert OVERRIDES.keys() - {config.split('/')[0] for config in CPU_CONFIGS} == set()
+
+
+@pytest.mark.parametrize(
+    'files, said',
+    [
+        (["{'swav': 'a'}", "{'swav': 'b'}"], "tests/test_1.py and of tests/test_0.py both have lines for 'swav'"),
+        (['dict(swav=TEXT)'], 'tests/test_0.py:2 is not read'),
+    ],
+)
+def test_overrides_that_are_unclear_are_refused_with_their_files(files, said, tmp_path):
+    (tmp_path / 'tests').mkdir()
+    for number, entries in enumerate(files):
+        (tmp_path / f'tests/test_{number}.py').write_text(f'\nRESUME = {entries}\n')
+    with pytest.raises(ValueError, match=said):
+        overrides(tmp_path / 'tests')
+
+
 def _config(path: Path, config: str, images: Path, workers: int = 0, processes: int = 1) -> Path:
-    extra = f'train_dataloader.update(batch_size={BATCH // processes})\n{MORE.get(config.split("/")[0], "")}'
+    extra = f'train_dataloader.update(batch_size={BATCH // processes})\n{OVERRIDES.get(config.split("/")[0], "")}'
     return make_config(path, config, images, workers, extra)
 
 
@@ -96,7 +101,7 @@ def test_with_workers_or_processes_it_resumes_bit_for_bit(workers, processes, im
 )
 def test_resumed_between_two_clusterings_it_clusters_again_only_when_due(method, part, images, tmp_path):
     config = next(path for path in CPU_CONFIGS if path.startswith(f'{method}/'))
-    extra = f'{MORE[method]}\n{part}.update(prepare_every=2)\ntrain_cfg.update(max_epochs=3)\n'
+    extra = f'{OVERRIDES[method]}\n{part}.update(prepare_every=2)\ntrain_cfg.update(max_epochs=3)\n'
     extra += "model['inter']['clusters'].update(online=False)" if method == 'interclr' else ''
     file = make_config(tmp_path / 'config.py', config, images, extra=extra)
     whole = train(file, tmp_path / 'whole')
@@ -170,3 +175,28 @@ def _wait_for(path: Path, process: subprocess.Popen, seconds: float = 90) -> Non
 
 def _next(path: Path) -> int:
     return int(path.stem.split('_')[1]) // 3 * 3 + 6
+
+
+MUTATIONS = [
+    Mutation(
+        'an iteration is not seeded',
+        'mmssl/engine/loops.py',
+        '        _seed_iteration(self.runner.seed, self._iter)\n',
+        '',
+        'tests/engine/test_resume.py -k "2-1"',
+    ),
+    Mutation(
+        'a resumed epoch starts at its beginning',
+        'mmssl/engine/loops.py',
+        'sampler.set_start(self.samples_seen)',
+        'sampler.set_start(0)',
+        'tests/engine/test_resume.py -k "by_one_process and swav"',
+    ),
+    Mutation(
+        'the old checkpoint is not kept until the new one is whole',
+        'mmssl/checkpoint.py',
+        "temporary = path.with_name(f'.checkpoint{place}.tmp')",
+        'temporary = path',
+        'tests/engine/test_resume.py -k killed',
+    ),
+]

@@ -9,6 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mmssl.engine import WarmupCosineLR
 from mmssl.engine.optimizers import AmpOptimWrapper, NonFiniteLossError, OptimWrapper
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 def _wrapper(lr=1.0, **settings):
@@ -116,3 +117,13 @@ def test_an_unknown_choice_is_refused():
 def test_mixed_precision_without_a_gpu_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match='leave --amp out'):
         AmpOptimWrapper(optimizer=torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0))
+
+
+MUTATIONS = [
+    Mutation(
+        'each rank decides alone whether to skip',
+        'mmssl/engine/optimizers/optim_wrapper.py',
+        'bool(max_over_ranks(self._nonfinite))',
+        'bool(self._nonfinite)',
+    ),
+]

@@ -9,6 +9,7 @@ from mmssl.engine import Runner
 from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.functional import gather, rank, shard_of, world_size
 from mmssl.models import ClassTable, InstanceClassification
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Smooth
 from tests.small import small_config
 
@@ -118,3 +119,25 @@ def test_weights_are_loaded_with_their_table(tmp_path):
     second.algorithm.allocate(40)
     second.load_checkpoint(path)
     assert torch.equal(second.algorithm.table.rows, first.algorithm.table.rows)
+
+
+MUTATIONS = [
+    Mutation(
+        'the velocity of the class table is not saved',
+        'mmssl/models/memories/class_table.py',
+        "sharded = ('rows', 'velocity', 'hard')",
+        "sharded = ('rows', 'hard')",
+    ),
+    Mutation(
+        'a checkpoint whose parts are missing counts as readable',
+        'mmssl/checkpoint.py',
+        '            read_parts(checkpoint, path)\n            return path, checkpoint',
+        '            return path, checkpoint',
+    ),
+    Mutation(
+        'resumed rows begin at the wrong class',
+        'mmssl/engine/shards.py',
+        'start += len(piece)',
+        'start += 1',
+    ),
+]

@@ -7,6 +7,7 @@ import torch
 
 from mmssl.evaluation import collapse_measures, collapse_warning, mean_cosine, prototype_choices, usage, usage_warning
 from mmssl.models import DataPreprocessor, MLPNeck, Prototypes, ResNet, SwAV
+from tests.helpers.mutation import Mutation
 
 GENERATOR = torch.Generator().manual_seed(0)
 SPREAD = torch.randn(200, 16, generator=GENERATOR)
@@ -82,3 +83,13 @@ def test_an_image_chooses_the_prototype_with_the_largest_score():
     assert model.training and count == 12
     scores = model.eval().prototypes(torch.nn.functional.normalize(model.neck(features), dim=1))
     assert torch.equal(labels, scores.argmax(dim=1))
+
+
+MUTATIONS = [
+    Mutation(
+        'collapse is judged without the untrained network',
+        'mmssl/evaluation/collapse.py',
+        "_LEFT**2 * (1 - start['mean_cosine'])",
+        '0.1',
+    ),
+]

@@ -9,6 +9,7 @@ import torch
 from mmssl.datasets import ArraySource
 from mmssl.evaluation import FixedPart, extract_features, fixed_part
 from tests.evaluation.stand_ins import encoder, fixed
+from tests.helpers.mutation import Mutation
 
 
 @pytest.fixture
@@ -90,3 +91,13 @@ def test_two_processes_give_the_rows_of_one(ranks):
 def _rows():
     part = FixedPart(fixed(30), batch_size=8)
     return torch.cat([part.features(encoder(), count, 0).features for count in (9, 30)])
+
+
+MUTATIONS = [
+    Mutation(
+        'monitors see the features of the first look for ever',
+        'mmssl/evaluation/fixed_part.py',
+        'if step != self._step:',
+        'if self._step is None:',
+    ),
+]

@@ -8,6 +8,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from mmssl.evaluation import knn, knn_accuracy, knn_predict, nearest_neighbors
+from tests.helpers.mutation import Mutation
 from tests.training import ROOT, environment
 
 
@@ -166,3 +167,19 @@ def test_comparing_wide_rows_leaves_no_holes_in_the_memory():
         program = [sys.executable, '-c', code, str(layout)]
         found = subprocess.run(program, env=environment(), cwd=ROOT, capture_output=True, check=True)
         assert float(found.stdout) < 150
+
+
+MUTATIONS = [
+    Mutation(
+        'candidates in float32 are taken for the nearest without proof',
+        'mmssl/evaluation/knn.py',
+        'unsure = cosines[:, -1] <= least.double() + rounding_bound(gallery.shape[1])',
+        'unsure = cosines[:, -1] < -1',
+    ),
+    Mutation(
+        'of many candidates in one part the first are taken, not the nearest',
+        'mmssl/evaluation/knn.py',
+        'values[many], columns[many] =',
+        '_, _ =',
+    ),
+]

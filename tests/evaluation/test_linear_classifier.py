@@ -9,6 +9,7 @@ from mmssl.evaluation.linear_classifier import LinearClassifier, MultiStageClass
 from mmssl.models import DataPreprocessor, ResNet
 from mmssl.registry import MODELS
 from tests.evaluation.stand_ins import encoder, fixed
+from tests.helpers.mutation import Mutation
 from tests.training import ROOT
 
 
@@ -186,3 +187,19 @@ def test_guesses_are_the_likeliest_classes_of_every_stage():
     guesses = model.guesses(features)
     assert guesses.shape == (6, 3, 3)  # images, stages, classes: there are no five
     assert torch.equal(guesses[:, 1, 0], model.scores(features)[1].argmax(dim=1))
+
+
+MUTATIONS = [
+    Mutation(
+        'a frozen backbone is put into training mode',
+        'mmssl/evaluation/linear_classifier.py',
+        '        if self.frozen:\n            self.backbone.eval()',
+        '        pass',
+    ),
+    Mutation(
+        'the classifier on the stem sees it after max-pooling',
+        'mmssl/models/backbones/resnet.py',
+        'stages = [self.relu(self.bn1(self.conv1(images)))]',
+        'stages = [self.maxpool(self.relu(self.bn1(self.conv1(images))))]',
+    ),
+]

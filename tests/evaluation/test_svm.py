@@ -6,6 +6,7 @@ from sklearn.svm import LinearSVC
 
 from mmssl.evaluation import average_precision, low_shot_svm, svm, voc07_low_shot, voc07_svm
 from tests.evaluation.test_knn import blobs
+from tests.helpers.mutation import Mutation
 
 
 def targets_of(labels: torch.Tensor, classes: int = 4) -> torch.Tensor:
@@ -135,3 +136,13 @@ def test_few_rows_in_many_dimensions_give_the_machine_of_all_dimensions():
     machine = LinearSVC(C=0.1, dual=True, tol=1e-8, max_iter=100000).fit(*drawn)
     assert svm._in_span(drawn[0], others[0])[1].shape == (80, 20)
     assert svm._top1(drawn, others, 0.1) == pytest.approx(100 * machine.score(*others))
+
+
+MUTATIONS = [
+    Mutation(
+        'the reference treats difficult images as negatives of the training, not of the test',
+        'mmssl/evaluation/svm.py',
+        'counted = targets != IGNORED',
+        'counted = targets != 2',
+    ),
+]

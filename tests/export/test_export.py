@@ -19,6 +19,7 @@ from mmssl.export import (
 )
 from mmssl.models import MoCo, ResNet
 from tests.evaluation.stand_ins import encoder
+from tests.helpers.mutation import Mutation
 
 NETWORKS = {
     'plain': dict(depth=18),
@@ -206,3 +207,13 @@ def test_a_missing_file_and_a_file_without_tensors_are_refused(tmp_path):
     torch.save([1, 2], tmp_path / 'list.pth')
     with pytest.raises(ValueError, match='holds a list'):
         read_weights(tmp_path / 'list.pth')
+
+
+MUTATIONS = [
+    Mutation(
+        'a missing key is let pass',
+        'mmssl/weights.py',
+        'if match.matched < match.total:',
+        'if not match.matched:',
+    ),
+]

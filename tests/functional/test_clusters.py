@@ -19,6 +19,7 @@ from mmssl.functional import (
     weighted_cross_entropy,
 )
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 def test_class_weights_equal_the_reference():
@@ -145,3 +146,39 @@ def test_a_change_of_labels_does_not_depend_on_their_numbers():
     assert float(label_change(before, torch.tensor([7, 7, 7, 2, 2, 0]))) == 0
     assert float(label_change(before, torch.tensor([7, 7, 2, 2, 2, 2]))) == pytest.approx(1 / 6)
     assert float(label_change(before, torch.arange(6))) == pytest.approx(0.5)
+
+
+MUTATIONS = [
+    Mutation(
+        'large clusters weigh more',
+        'mmssl/functional/clusters.py',
+        '.float() ** -power',
+        '.float() ** power',
+    ),
+    Mutation(
+        'weights are averaged within a rank',
+        'mmssl/functional/clusters.py',
+        '/ mean_over_ranks(own)',
+        '/ own.mean()',
+    ),
+    Mutation(
+        'negatives of the own cluster',
+        'mmssl/functional/inter_image.py',
+        'luck.masked_fill(own, _NEVER)',
+        'luck',
+        'tests/functional/test_clusters.py tests/models/test_interclr.py',
+    ),
+    Mutation(
+        'others are one off',
+        'mmssl/functional/inter_image.py',
+        'torch.searchsorted(before, place, right=True)',
+        'torch.searchsorted(before, place)',
+    ),
+    Mutation(
+        'the margin has the other sign',
+        'mmssl/functional/inter_image.py',
+        '    return cosines - margin\n',
+        '    return cosines + margin\n',
+        'tests/functional/test_clusters.py tests/models/test_interclr.py',
+    ),
+]

@@ -5,6 +5,7 @@ import torch
 
 from mmssl.functional import contrast, gather_with_gradient, info_nce, noise_contrastive, nt_xent, unit
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 def _close(actual, expected, **tolerance):
@@ -81,3 +82,19 @@ def test_a_loss_is_that_of_float32_under_autocast(loss):
         rounded = loss(*rows)
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, loss(*rows), rtol=0, atol=0)
+
+
+MUTATIONS = [
+    Mutation(
+        'views of other ranks get no gradient',
+        'mmssl/functional/collectives.py',
+        'sum_over_ranks(gradient, context.group).split',
+        'gradient.split',
+    ),
+    Mutation(
+        'a view is its own negative',
+        'mmssl/functional/contrast.py',
+        'logits.scatter(1, itself[:, None], -torch.inf)',
+        'logits',
+    ),
+]

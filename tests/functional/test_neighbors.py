@@ -5,6 +5,7 @@ import torch
 
 from mmssl.functional import bank_scores, contains, propagate_neighbors, reached_set, unit, without_self
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 CASES = golden('invp/propagate.json')
 
@@ -75,3 +76,31 @@ def test_bank_scores_are_those_of_float32_under_autocast():
     with torch.autocast('cpu', dtype=torch.bfloat16):
         rounded = bank_scores(query, bank, 3, also)[0]
     torch.testing.assert_close(rounded, bank_scores(query, bank, 3, also)[0], rtol=0, atol=0)
+
+
+MUTATIONS = [
+    Mutation(
+        'neighbours of neighbours are not followed',
+        'mmssl/functional/neighbors.py',
+        'neighbors[levels[-1]]',
+        'neighbors[levels[0]]',
+    ),
+    Mutation(
+        'a sample reaches itself',
+        'mmssl/functional/neighbors.py',
+        ' & (reached != indices[:, None])',
+        '',
+    ),
+    Mutation(
+        'a sample is its own neighbour',
+        'mmssl/functional/neighbors.py',
+        'torch.where(rows == indices[:, None], rows[:, -1:], rows)[:, :-1]',
+        'rows[:, :-1]',
+    ),
+    Mutation(
+        'the bank mixes its rows with wrong weights',
+        'mmssl/functional/neighbors.py',
+        'weights = gradient.to(bank.dtype)',
+        'weights = gradient.abs().to(bank.dtype)',
+    ),
+]

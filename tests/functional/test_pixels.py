@@ -13,6 +13,7 @@ from mmssl.functional import (
     propagate_pixels,
 )
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 SAFE = [case for case in golden('pixpro/pos_mask.json') if case['rounding_safe']]
 
@@ -115,3 +116,25 @@ def test_densecl_s_matches_loss_and_gradient_equal_the_reference():
     expected = square['grad_q_grid']
     expected = expected - (expected * unit_pixels).sum(dim=1, keepdim=True) * unit_pixels
     torch.testing.assert_close(pixels.grad, expected, rtol=1e-4, atol=1e-6)
+
+
+MUTATIONS = [
+    Mutation(
+        'positive pairs at the threshold',
+        'mmssl/functional/pixels.py',
+        '[:, None, None] < threshold',
+        '[:, None, None] <= 1.01 * threshold',
+    ),
+    Mutation(
+        'similarities below 0 count',
+        'mmssl/functional/pixels.py',
+        '(pixels.transpose(1, 2) @ pixels).clamp_min(0)',
+        '(pixels.transpose(1, 2) @ pixels)',
+    ),
+    Mutation(
+        'values are not normalised',
+        'mmssl/functional/pixels.py',
+        'mixed = normalize(values, dim=1).flatten(2)',
+        'mixed = values.flatten(2)',
+    ),
+]

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from mmssl.functional import hash_draws, hash_seed, seed_cpu
+from tests.helpers.mutation import Mutation
 
 
 def test_the_seed_is_the_same_on_every_machine():
@@ -39,3 +40,13 @@ def test_the_hashes_of_many_draws_are_those_of_one():
     draws = torch.tensor([0, 7, 123456789012])
     found = hash_draws(2**40 + 5, draws, 4)
     assert found.tolist() == [[hash_seed(2**40 + 5, draw, place) for place in range(4)] for draw in draws.tolist()]
+
+
+MUTATIONS = [
+    Mutation(
+        'the keys of a seed are added, not mixed',
+        'mmssl/functional/randomness.py',
+        '        state ^= state >> 31\n',
+        '        state = sum(keys)\n',
+    ),
+]

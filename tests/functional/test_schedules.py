@@ -4,6 +4,7 @@ import pytest
 
 from mmssl.functional.schedules import cosine, jump, linear, warmup_cosine
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 @pytest.mark.parametrize('name', ['big', 'small'])
@@ -45,3 +46,13 @@ def test_momentum_and_rate_of_pixpro_equal_the_reference():
     used = rate['lr_used_at_iter']
     ours = [warmup_cosine(step, steps, rate['base_lr'], **settings) for step in range(len(used))]
     assert ours == pytest.approx(used, abs=1e-12)
+
+
+MUTATIONS = [
+    Mutation(
+        'the warm-up ends a step late',
+        'mmssl/functional/schedules.py',
+        'warmup_steps - int(warmup_reaches_base)',
+        'warmup_steps',
+    ),
+]

@@ -5,6 +5,7 @@ import torch
 
 from mmssl.functional import sinkhorn
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 SINGLE = golden('swav/sinkhorn_single.npz')
 
@@ -73,3 +74,38 @@ def test_half_precision_scores_are_computed_in_float32():
 
 def test_codes_have_no_gradient():
     assert not sinkhorn(torch.randn(4, 3, requires_grad=True)).requires_grad
+
+
+MUTATIONS = [
+    Mutation(
+        'row sums are not reduced over the ranks',
+        'mmssl/functional/sinkhorn.py',
+        'mass = sum_over_ranks(codes.sum(dim=0), group)',
+        'mass = codes.sum(dim=0)',
+    ),
+    Mutation(
+        'the first row sums are not reduced over the ranks',
+        'mmssl/functional/sinkhorn.py',
+        'sum_over_ranks((logits - largest).exp().sum(dim=0), group).log()',
+        '(logits - largest).exp().sum(dim=0).log()',
+    ),
+    Mutation(
+        'a pair of scalings too many',
+        'mmssl/functional/sinkhorn.py',
+        'range(iterations - 1)',
+        'range(iterations)',
+    ),
+    Mutation(
+        'codes carry gradient',
+        'mmssl/functional/sinkhorn.py',
+        '@torch.no_grad()\n',
+        '',
+        'tests/functional/test_sinkhorn.py tests/models/test_swav.py',
+    ),
+    Mutation(
+        'half precision is cast back after the product',
+        'mmssl/functional/precision.py',
+        'return function(*map(_to_float32, args)',
+        'return function(*args',
+    ),
+]

@@ -7,6 +7,7 @@ from torch.nn.functional import normalize
 
 from mmssl.functional import sinkhorn, swapped_prediction
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 def test_loss_and_gradients_of_two_crops_equal_the_reference():
@@ -41,3 +42,13 @@ def test_loss_is_computed_in_float32_under_autocast():
     expected = swapped_prediction([score.bfloat16().float() for score in scores], codes, (0, 1))
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, expected)
+
+
+MUTATIONS = [
+    Mutation(
+        'a view is predicted from itself',
+        'mmssl/functional/swapped_prediction.py',
+        'if view != assigned]',
+        'if view >= 0]',
+    ),
+]

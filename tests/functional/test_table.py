@@ -6,6 +6,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from mmssl.functional import shard_of, table, table_cross_entropy
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 @pytest.fixture(autouse=True, params=[1 << 21, 30], ids=['one piece', 'pieces'])
@@ -135,3 +136,25 @@ def test_a_class_outside_of_the_table_is_refused():
     features, rows, _ = case_of()
     with pytest.raises(ValueError, match='Classes 0 to 11 of a table of 11: they are numbers of rows, from 0'):
         table_cross_entropy(features, rows, torch.tensor([0, 1, 2, 3, 4, 11]), 0.1)
+
+
+MUTATIONS = [
+    Mutation(
+        "a table's gradient is averaged once too little",
+        'mmssl/functional/table.py',
+        'piece.lengths * world_size(group)',
+        'piece.lengths',
+    ),
+    Mutation(
+        'rows of a table are not normalised in the gradient',
+        'mmssl/functional/table.py',
+        'rows_gradient - along * piece.rows',
+        'rows_gradient',
+    ),
+    Mutation(
+        'each rank counts its own classes only',
+        'mmssl/functional/table.py',
+        'sum_over_ranks((total - largest).exp(), group).log()',
+        '(total - largest).exp().log()',
+    ),
+]

@@ -9,6 +9,7 @@ from mmssl.evaluation import feature_batches
 from mmssl.functional import gather, hardest_classes, look_up, rank, shard_of, table, world_size
 from mmssl.models import ClassTable
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 def _table(num=11, dim=4, **settings):
@@ -172,3 +173,31 @@ def test_rows_started_from_features_know_every_sample():
     logits = normalize(features, dim=1) @ normalize(memory.rows, dim=1).T
     assert (logits.argmax(dim=1) == torch.arange(300)).all()
     assert cross_entropy(logits / 0.01, torch.arange(300)) < 0.1
+
+
+MUTATIONS = [
+    Mutation(
+        'the gradient of the class table keeps the scale of mixed precision',
+        'mmssl/models/memories/class_table.py',
+        'self._trained.grad.div_(self.loss_scale)',
+        'self._trained.grad',
+    ),
+    Mutation(
+        'a class is among its own hard classes',
+        'mmssl/functional/table.py',
+        'found[torch.arange(len(some)), some] = -torch.inf',
+        'pass',
+    ),
+    Mutation(
+        'the first rows of the class table depend on the rank',
+        'mmssl/models/memories/class_table.py',
+        'hash_seed(self.seed, _START, block)',
+        'hash_seed(self.seed, _START, rank())',
+    ),
+    Mutation(
+        'the pass that starts the class table leaves the statistics of batch norm',
+        'mmssl/evaluation/features.py',
+        '            module.train()',
+        '            pass',
+    ),
+]

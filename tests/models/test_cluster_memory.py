@@ -6,6 +6,7 @@ import torch
 from mmssl.functional import cluster_means, unit
 from mmssl.models import ClusterMemory
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 def _scenario():
@@ -234,3 +235,49 @@ def test_every_rank_holds_the_clusters_of_one_process(ranks, sizes):
     for state, agree in ranks(len(sizes), _cluster_on_ranks, sizes):
         assert agree
         assert all(torch.equal(value, expected[name]) for name, value in state.items())
+
+
+MUTATIONS = [
+    Mutation(
+        'sums keep the old rows',
+        'mmssl/models/memories/cluster_memory.py',
+        'self._move(sample_idx, after, old, new)',
+        'self._move(sample_idx, after, new, new)',
+    ),
+    Mutation(
+        'counts are not carried along',
+        'mmssl/models/memories/cluster_memory.py',
+        'torch.cat([-ones, ones])',
+        'torch.cat([ones, ones])',
+    ),
+    Mutation(
+        'samples go to unit centroids',
+        'mmssl/models/memories/cluster_memory.py',
+        'most_similar(new.to(self.centroids.dtype), self.centroids)',
+        'most_similar(new.to(self.centroids.dtype), unit(self.centroids))',
+    ),
+    Mutation(
+        'members of small clusters go to small clusters',
+        'mmssl/models/memories/cluster_memory.py',
+        'torch.ones_like(self.counts, dtype=torch.bool).index_fill(0, small, False)',
+        'torch.ones_like(self.counts, dtype=torch.bool)',
+    ),
+    Mutation(
+        'centroids of a split stay',
+        'mmssl/models/memories/cluster_memory.py',
+        '        self.centroids[pair] = self._means(self.sums[pair], self.counts[pair])\n',
+        '',
+    ),
+    Mutation(
+        'k-means runs again after a restart',
+        'mmssl/models/memories/cluster_memory.py',
+        'not due <= int(self.prepared) <= epoch',
+        'not due < int(self.prepared) <= epoch',
+    ),
+    Mutation(
+        'offline labels follow',
+        'mmssl/models/memories/cluster_memory.py',
+        '        if not self.online:\n            return\n        before',
+        '        before',
+    ),
+]

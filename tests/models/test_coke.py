@@ -9,6 +9,7 @@ from mmssl.datasets import Batch
 from mmssl.functional import slot_weights
 from mmssl.models import CoKe, ConstrainedClusters
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Passing, Smooth
 from tests.parity import UNEQUAL, check
 
@@ -235,3 +236,33 @@ def test_several_processes_compute_what_one_computes(ranks, sizes):
     state = check(ranks, _double, sizes, num_views=2)
     assert int(state['clusters.0.started']) == 2 and float(state['clusters.0.duals'].max()) > 0
     check(ranks, _single, sizes, num_views=1)
+
+
+RESUME = {'coke': 'model.update(num_clusters=[6, 9])'}
+
+MUTATIONS = [
+    Mutation(
+        'labels are learned in the epoch that finds them',
+        'mmssl/models/memories/constrained_clusters.py',
+        'self.labels[sample_idx].long() if self.epoch else self.assign(features)',
+        'self.assign(features)',
+    ),
+    Mutation(
+        'prices are forgotten at the end of an epoch',
+        'mmssl/models/memories/constrained_clusters.py',
+        '        self.counts.zero_()\n',
+        '        self.counts.zero_()\n        self.duals.zero_()\n',
+    ),
+    Mutation(
+        'an epoch that is resumed begins anew',
+        'mmssl/models/memories/constrained_clusters.py',
+        'if epoch == ended:',
+        'if False:',
+    ),
+    Mutation(
+        "a view learns its own probabilities, not the other's",
+        'mmssl/models/algorithms/coke.py',
+        'taught[1 - view]',
+        'taught[view]',
+    ),
+]

@@ -7,6 +7,7 @@ from torch import nn
 from mmssl.datasets import Batch
 from mmssl.functional import dense_contrast, match_pixels
 from mmssl.models import ConvMLPNeck, DenseCL, MoCo
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Smooth
 from tests.parity import UNEQUAL, check
 
@@ -63,3 +64,15 @@ def test_every_student_weight_learns_and_no_teacher_weight():
     assert all(parameter.grad is None for parameter in model.teacher.parameters())
     students = [*model.backbone.parameters(), *model.neck.parameters(), *model.dense_neck.parameters()]
     assert all(parameter.grad.abs().sum() > 0 for parameter in students)
+
+
+RESUME = {'densecl': 'model.update(queue=dict(length=64, dim=64))'}
+
+MUTATIONS = [
+    Mutation(
+        'keys are matched by their embeddings',
+        'mmssl/models/algorithms/densecl.py',
+        'places = match_pixels(features, taught)',
+        'places = match_pixels(pixels, taught_pixels)',
+    ),
+]

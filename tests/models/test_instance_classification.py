@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy, normalize
 from mmssl.datasets import Batch
 from mmssl.models import InstanceClassification
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Smooth
 from tests.parity import SAMPLES, UNEQUAL, check
 
@@ -105,3 +106,15 @@ def test_small_views_send_the_table_no_gradient():
 def test_smoothing_and_hard_classes_go_together(smoothing, num_hard):
     with pytest.raises(ValueError, match='set model.smoothing above 0'):
         _model(table={'num_hard': num_hard}, smoothing=smoothing)
+
+
+RESUME = {'pic': "train_dataloader['sampler'].update(window=112, stride=32)"}
+
+MUTATIONS = [
+    Mutation(
+        'small views train the class table',
+        'mmssl/models/algorithms/instance_classification.py',
+        'batch.sample_idx, rows.detach())',
+        'batch.sample_idx, rows)',
+    ),
+]

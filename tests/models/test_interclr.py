@@ -10,6 +10,7 @@ from mmssl.datasets import Batch
 from mmssl.functional import cluster_members, contrast, row_scores, unit
 from mmssl.models import InterCLR, InterCLRSimCLR, InterImageHead
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Smooth
 from tests.parity import SAMPLES, UNEQUAL, check, prepare
 
@@ -194,3 +195,28 @@ def test_keys_and_not_queries_feed_the_clusters_and_labels_are_read_before():
     assert torch.equal(model.inter.clusters.rows, before)
     staged, queued = model.inter.clusters._staged[0][1], model.queue._staged[0]
     assert torch.equal(staged, queued) and not staged.requires_grad
+
+
+RESUME = {
+    'interclr': """
+if 'queue' in model:
+    model.update(queue=dict(length=64, dim=64))
+model['inter'].update(num_negatives=20, pool_size=80)
+model['inter']['clusters'].update(num_clusters=6, min_cluster=8, centroid_interval=2)
+"""
+}
+
+MUTATIONS = [
+    Mutation(
+        'negatives depend on the place in the pool',
+        'mmssl/models/heads/inter_image_head.py',
+        'hash_places(seed, batch.draw[some], pool)',
+        'hash_places(seed, batch.draw[some], pool.argsort(dim=1).argsort(dim=1) * 0 + torch.arange(pool.shape[1]))',
+    ),
+    Mutation(
+        'queries feed the clusters',
+        'mmssl/models/algorithms/interclr.py',
+        'stage(batch.sample_idx, keys)',
+        'stage(batch.sample_idx, queries)',
+    ),
+]

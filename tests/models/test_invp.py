@@ -10,6 +10,7 @@ from mmssl.datasets import Batch
 from mmssl.functional import schedules
 from mmssl.models import InvP
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Passing, Smooth
 from tests.parity import UNEQUAL, check
 
@@ -162,3 +163,27 @@ def test_several_processes_compute_what_one_computes(ranks, sizes, variant, posi
 
 def _close(actual, expected):
     torch.testing.assert_close(actual.detach(), expected, rtol=0, atol=1e-10)
+
+
+RESUME = {'invp': 'model.update(num_background=50)\ncustom_hooks[0].update(until=1)'}
+
+MUTATIONS = [
+    Mutation(
+        'positives are the easy ones',
+        'mmssl/models/algorithms/invp.py',
+        'distant.topk(count, dim=1, largest=False)',
+        'distant.topk(count, dim=1)',
+    ),
+    Mutation(
+        "the sample's own row stays in the background",
+        'mmssl/functional/invariance.py',
+        'background = background + torch.log1p',
+        'background + torch.log1p',
+    ),
+    Mutation(
+        'reached samples are negatives of the paper',
+        'mmssl/models/algorithms/invp.py',
+        'contains(torch.cat([reached, itself], dim=1), rows)',
+        'rows < 0',
+    ),
+]

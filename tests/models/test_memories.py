@@ -7,6 +7,7 @@ from torch import nn
 from mmssl.functional import unit
 from mmssl.models import EMATeacher, FeatureBank, FirstValue, Queue
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 def _filled(queue, *batches):
@@ -231,3 +232,61 @@ def test_the_first_value_stays(ranks):
 def test_neighbours_that_the_bank_does_not_keep_are_refused():
     with pytest.raises(ValueError, match='2 neighbours a sample for a bank of 0: set num_neighbors of the bank to 2'):
         FeatureBank(4).stage(torch.tensor([0]), torch.ones(1, 4), torch.zeros(1, 2, dtype=torch.long))
+
+
+MUTATIONS = [
+    Mutation(
+        'rows of other ranks do not reach the queue',
+        'mmssl/models/memories/queue.py',
+        'gather(torch.cat(self._staged))',
+        'torch.cat(self._staged)',
+    ),
+    Mutation(
+        'the ring does not move',
+        'mmssl/models/memories/queue.py',
+        'self.head.copy_((self.head + len(rows)) % len(self))',
+        'pass',
+    ),
+    Mutation(
+        'staging writes at once',
+        'mmssl/models/memories/queue.py',
+        'self._staged.append(rows.detach())',
+        'self._staged.append(rows.detach()); self.commit()',
+    ),
+    Mutation(
+        'the first of two occurrences counts',
+        'mmssl/models/memories/feature_bank.py',
+        'last[:-1] = ordered[1:] != ordered[:-1]',
+        'last[1:] = ordered[1:] != ordered[:-1]',
+    ),
+    Mutation(
+        'momentum weighs the new row',
+        'mmssl/models/memories/feature_bank.py',
+        'rows.lerp(old.to(rows.dtype), self.momentum)',
+        'rows.lerp(old.to(rows.dtype), 1 - self.momentum)',
+    ),
+    Mutation(
+        'rows of a bank are not made unit',
+        'mmssl/models/memories/feature_bank.py',
+        'unit(rows.lerp(old.to(rows.dtype), self.momentum))',
+        'rows.lerp(old.to(rows.dtype), self.momentum)',
+    ),
+    Mutation(
+        'rows of other ranks do not reach the bank',
+        'mmssl/models/memories/feature_bank.py',
+        'gather(torch.cat(parts) if len(parts) > 1 else parts[0])',
+        '(torch.cat(parts) if len(parts) > 1 else parts[0])',
+    ),
+    Mutation(
+        'the teacher forgets at the pace of its momentum',
+        'mmssl/models/memories/ema_teacher.py',
+        'slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)',
+        'slow.mul_(1 - self.momentum).add_(fast, alpha=self.momentum)',
+    ),
+    Mutation(
+        'the teacher moves after a skipped step',
+        'mmssl/models/memories/ema_teacher.py',
+        '        """Leave the students alone at the next commit."""\n        self._staged = False\n',
+        '        """Leave the students alone at the next commit."""\n',
+    ),
+]

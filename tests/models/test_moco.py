@@ -8,6 +8,7 @@ from mmssl.datasets import Batch
 from mmssl.functional import Shuffle
 from mmssl.models import MoCo
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Passing, Smooth
 from tests.parity import UNEQUAL, check
 
@@ -84,3 +85,33 @@ def test_keys_carry_no_gradient_and_every_student_weight_learns():
 def test_a_queue_longer_than_the_data_is_refused_with_the_length_that_works():
     with pytest.raises(ValueError, match=r'65536 rows.*50000 samples.*50000 or less'):
         MoCo(Smooth(), nn.Linear(8, 6), dict(length=65536, dim=6)).allocate(50000)
+
+
+RESUME = {'moco': 'model.update(queue=dict(length=64, dim=64))'}
+
+MUTATIONS = [
+    Mutation(
+        'unequal batches count alike',
+        'mmssl/models/algorithms/base.py',
+        'return length * len(lengths) / sum(lengths)',
+        'return 1.0',
+    ),
+    Mutation(
+        'keys stay on their rank',
+        'mmssl/functional/shuffle.py',
+        'world_size(group) == 1',
+        'True',
+    ),
+    Mutation(
+        'queries stand in the queue',
+        'mmssl/models/algorithms/moco.py',
+        'self.queue.stage(keys)',
+        'self.queue.stage(queries)',
+    ),
+    Mutation(
+        'the teacher starts from other weights',
+        'mmssl/models/memories/ema_teacher.py',
+        'network.load_state_dict(student.state_dict())',
+        'pass',
+    ),
+]

@@ -10,6 +10,7 @@ from mmssl.functional import bank_scores, contrast, unit
 from mmssl.models import NPID
 from mmssl.models.algorithms.npid import softmax_over_bank
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Passing, Smooth
 from tests.parity import UNEQUAL, check
 
@@ -110,3 +111,26 @@ def test_more_negatives_than_samples_are_refused_with_the_number_that_works():
 def test_a_softmax_over_a_bfloat16_bank_is_refused():
     with pytest.raises(ValueError, match='leave model.bank.dtype out'):
         NPID(Passing(), nn.Identity(), dict(dim=4, dtype='bfloat16'), objective='softmax')
+
+
+MUTATIONS = [
+    Mutation(
+        'each rank estimates the constant of NPID alone',
+        'mmssl/models/algorithms/npid.py',
+        'mean_over_ranks(likelihoods)',
+        'likelihoods.detach().mean()',
+    ),
+    Mutation(
+        'the constant of NPID is estimated in every step',
+        'mmssl/models/memories/first_value.py',
+        'not self.value and ',
+        '',
+        'tests/models/test_npid.py tests/models/test_memories.py',
+    ),
+    Mutation(
+        'negatives are not a function of the draw',
+        'mmssl/models/algorithms/npid.py',
+        'hash_draws(hash_seed(self.seed, _NEGATIVES), draws, self.num_negatives) % len(self.bank)',
+        'torch.randint(len(self.bank), (len(draws), self.num_negatives))',
+    ),
+]

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 from mmssl.datasets import Batch
 from mmssl.functional import unit
 from mmssl.models import ODC, DeepCluster, ODCNeck
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Passing, Smooth
 from tests.parity import SAMPLES, UNEQUAL, check, prepare
 
@@ -104,3 +105,24 @@ def test_embeddings_prepare_odc_and_features_prepare_deepcluster():
     torch.testing.assert_close(deepcluster.bank_features(images), deepcluster.extract_feat(images))
     projected = DeepCluster(Smooth(), {'num_clusters': 3}, neck=ODCNeck(8, 16, 5)).eval()
     assert projected.bank_features(images).shape == (4, 5) and projected.head.in_features == 5
+
+
+RESUME = {
+    'odc': "model['clusters'].update(num_clusters=6, min_cluster=8)",
+    'deepcluster': "model['clusters'].update(num_clusters=9, pca=12)",
+}
+
+MUTATIONS = [
+    Mutation(
+        'the classifier is not started anew',
+        'mmssl/models/algorithms/deepcluster.py',
+        '        self.head.restart(self.seed, epoch)\n',
+        '        return\n',
+    ),
+    Mutation(
+        'raw embeddings enter the bank',
+        'mmssl/models/algorithms/odc.py',
+        'stage(batch.sample_idx, unit(embeddings))',
+        'stage(batch.sample_idx, embeddings)',
+    ),
+]

@@ -11,6 +11,7 @@ from mmssl.datasets import Batch
 from mmssl.functional import pixel_positive_mask, pixel_to_propagation
 from mmssl.models import ConvMLPNeck, PixelPropagation, PixPro
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Smooth
 from tests.parity import BATCH, UNEQUAL, check, make_boxes
 
@@ -137,3 +138,19 @@ def test_monitors_see_what_the_neck_makes_of_a_map_of_one_pixel_and_nothing_behi
     model = _small()
     torch.testing.assert_close(model.project(features), model.neck(features[..., None, None])[..., 0, 0])
     assert _small(pyramid=Halves()).project(features) is None
+
+
+MUTATIONS = [
+    Mutation(
+        'a view is compared with its own teacher',
+        'mmssl/models/algorithms/pixpro.py',
+        'self.compare(seen[v], taught[1 - v], batch.boxes[[v, 1 - v]])',
+        'self.compare(seen[v], taught[v], batch.boxes[[v, 1 - v]])',
+    ),
+    Mutation(
+        'boxes of the views change places',
+        'mmssl/models/algorithms/pixpro.py',
+        'self.compare(seen[v], taught[1 - v], batch.boxes[[v, 1 - v]])',
+        'self.compare(seen[v], taught[1 - v], batch.boxes[[1 - v, v]])',
+    ),
+]

@@ -7,6 +7,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmssl.models import MLPNeck, Prototypes, ResNet, SwAV
 from tests.conftest import golden
+from tests.helpers.mutation import Mutation
 
 
 class Passing(nn.Module):
@@ -167,3 +168,39 @@ def test_loss_is_close_in_bfloat16_autocast():
         rounded = model.loss(views, batch=None)['loss']
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, exact, rtol=0.03, atol=0)
+
+
+RESUME = {'swav': 'model.update(queue=dict(length=32))'}
+
+MUTATIONS = [
+    Mutation(
+        'prototypes are not normalised',
+        'mmssl/models/algorithms/swav.py',
+        '        self.prototypes.normalise()\n',
+        '',
+    ),
+    Mutation(
+        'embeddings are not normalised',
+        'mmssl/models/algorithms/swav.py',
+        'list(unit(self.neck(features)).chunk(len(inputs)))',
+        'list(self.neck(features).chunk(len(inputs)))',
+    ),
+    Mutation(
+        'the queue is fed whole on each rank',
+        'mmssl/models/algorithms/swav.py',
+        '.rows[rank() :: world_size()]',
+        '.rows',
+    ),
+    Mutation(
+        'the queue is used before it is full',
+        'mmssl/models/algorithms/swav.py',
+        'if self.queues and self.queues[place].full:',
+        'if self.queues:',
+    ),
+    Mutation(
+        'the codes are those of the queue',
+        'mmssl/models/algorithms/swav.py',
+        '[: len(scores)]',
+        '[-len(scores) :]',
+    ),
+]

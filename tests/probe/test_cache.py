@@ -12,6 +12,7 @@ from mmssl.models import DataPreprocessor, ResNet
 from mmssl.probe import FeatureCache, cache
 from mmssl.probe.networks import ProbedNetwork
 from tests.evaluation.stand_ins import fixed, pairs
+from tests.helpers.mutation import Mutation
 
 
 def network(seed: int = 0, stages: bool = False, mean: float = 120.0) -> ProbedNetwork:
@@ -179,3 +180,19 @@ def _gathered_without_objects() -> int:
         return len(extract_features(network(), fixed(5), 2))
     finally:
         torch.distributed.all_gather_object = kept
+
+
+MUTATIONS = [
+    Mutation(
+        'cached features do not depend on the weights',
+        'mmssl/probe/cache.py',
+        '        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)\n',
+        '',
+    ),
+    Mutation(
+        'cached features do not depend on the time of change of the images',
+        'mmssl/probe/cache.py',
+        'return stat.st_size, stat.st_mtime_ns',
+        'return stat.st_size, 0',
+    ),
+]

@@ -27,6 +27,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmssl.transfer import load_pretrained
+from tests.helpers.mutation import Mutation
 
 NARROW = dict(depth=18, base_channels=16)
 SMALL_DETECTOR = 'configs/benchmarks/mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py'
@@ -225,3 +226,25 @@ def test_the_converter_takes_the_pyramid_along(tmp_path):
     assert '134 of 134 keys matched' in result.stdout, result.stderr
     assert "neck=dict(init_cfg=dict(type='Pretrained'" in result.stdout
     assert json.loads((tmp_path / 'a.json').read_text())['target'] == 'mmdet'
+
+
+MUTATIONS = [
+    Mutation(
+        'further levels of a pyramid are written over its first ones',
+        'mmssl/export/export.py',
+        "level = int(place) + (taken if kind == 'extra' else 0)",
+        'level = int(place)',
+    ),
+    Mutation(
+        'a pyramid that does not fit is passed over',
+        'mmssl/transfer/pretrained.py',
+        "if lost or not all(key in pyramid for key in own if key.startswith('lateral_convs.')):",
+        'if False:',
+    ),
+    Mutation(
+        'the extra norm of C4 is left out',
+        'mmssl/transfer/mmdetection.py',
+        'return self.norm(super().forward(regions))',
+        'return super().forward(regions)',
+    ),
+]
