@@ -3,11 +3,14 @@
 import json
 import os
 import platform
+import shlex
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
 import torch
+
+from mmssl.version import __version__
 
 _PACKAGES = ('torch', 'torchvision', 'onedl-mmengine', 'mmengine', 'numpy', 'scikit-learn', 'timm')
 
@@ -65,15 +68,11 @@ def describe_command(arguments: Sequence[str]) -> str:
     Returns:
         One line, with quotes where the shell needs them.
     """
-    import shlex
-
     return shlex.join(arguments)
 
 
 def _version(name: str) -> str:
     if name == 'mmssl':
-        from mmssl.version import __version__
-
         return __version__
     try:
         return metadata.version(name)

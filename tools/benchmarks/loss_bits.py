@@ -120,7 +120,8 @@ def renamed(before: Rows, after: Rows) -> str | None:
 
 def _shown(text: str) -> str:
     value = float.fromhex(text)
-    return f'{value:.9g} ({np.float32(value).view(np.uint32):08x})'
+    single = np.float32(value)
+    return f'{value:.9g} ({single.view(np.uint32):08x})' if single == value else f'{value:.17g} ({text})'
 
 
 def compare(before: dict | None, after: dict | None) -> tuple[bool, str]:
