@@ -17,7 +17,7 @@ SAME = (
     'Different images have nearly the same {what}: a collapse. What usually helps: a lower learning rate or a longer '
     'warm-up; where a view is predicted from another, make sure that no gradient reaches the target (stop-gradient, or '
     'a teacher whose momentum is near 1) and that a predictor stands on the other side; where codes or clusters are '
-    'learned, balance or centre them (more Sinkhorn iterations, a smaller epsilon, a least cluster size); where '
+    'learned, balance or centre them (more Sinkhorn iterations, a smaller epsilon, a minimum cluster size); where '
     'images are contrasted, more negatives or a lower temperature; a weaker weight decay.'
 )
 FEW = (
