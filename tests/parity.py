@@ -84,3 +84,16 @@ def check(ranks: Any, make: Callable[[], BaseAlgorithm], sizes: list[int], num_v
                 rank_state[name], value, rtol=0, atol=1e-10, msg=lambda text, name=name: f'{name}: {text}'
             )
     return state
+
+
+def assert_sane_clusters(state: dict[str, Tensor], memory: str) -> None:
+    """Ranks that agree on garbage agree too: rows, sums and centroids must be what a memory of clusters can hold."""
+    rows, labels, counts, sums, centroids = (
+        state[f'{memory}.{name}'] for name in ('rows', 'labels', 'counts', 'sums', 'centroids')
+    )
+    assert rows.isfinite().all() and centroids.isfinite().all()
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(len(rows), dtype=rows.dtype))
+    assert centroids.norm(dim=1).max() < 1 + 1e-6
+    assert torch.equal(counts, labels.bincount(minlength=len(counts)))
+    recounted = torch.zeros_like(sums).index_add_(0, labels, (rows * 2.0**30).trunc())
+    assert torch.equal(sums, recounted)

@@ -2,7 +2,7 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import CoKe, DataPreprocessor, MLPNeck, ResNet
+from mmssl.models import CoKe, ConstrainedClusters, DataPreprocessor, MLPNeck, ResNet
 
 with read_base():
     from .._base_.datasets.cifar10_subset import *
@@ -15,7 +15,7 @@ model = dict(
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
     neck=dict(type=MLPNeck, in_channels=128, hidden_channels=256, out_channels=64, last_batch_norm=True),
     predictor=dict(type=MLPNeck, in_channels=64, hidden_channels=256, out_channels=64),
-    clusters=dict(dim=64, ratio=0.4, dual_rate=5.0),
+    clusters=dict(type=ConstrainedClusters, dim=64, ratio=0.4, dual_rate=5.0),
     num_clusters=[100, 150, 200],
     large_views=1,
     temperature=0.1,

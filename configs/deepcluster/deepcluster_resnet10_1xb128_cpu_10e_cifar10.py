@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 from mmssl.datasets import ClusterSampler
-from mmssl.models import DataPreprocessor, DeepCluster, ODCNeck, ResNet
+from mmssl.models import ClusterLabels, DataPreprocessor, DeepCluster, ODCNeck, ResNet
 
 with read_base():
     from .._base_.datasets.cifar10_subset import *
@@ -15,7 +15,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
     neck=dict(type=ODCNeck, in_channels=128, hidden_channels=256, out_channels=128),
-    clusters=dict(num_clusters=100, prepare_every=1, pca=64, iterations=20),
+    clusters=dict(type=ClusterLabels, num_clusters=100, prepare_every=1, pca=64, iterations=20),
 )
 train_dataloader['dataset']['views'].update(counts=[1])
 train_dataloader.update(sampler=dict(type=ClusterSampler))

@@ -6,7 +6,7 @@ from torch.optim import SGD
 from mmssl.datasets import ClusterSampler
 from mmssl.engine import EpochLoop
 from mmssl.engine.optimizers import OptimWrapper
-from mmssl.models import DataPreprocessor, DeepCluster, ResNet
+from mmssl.models import ClusterLabels, DataPreprocessor, DeepCluster, ResNet
 
 with read_base():
     from .._base_.datasets.imagenet_odc import *
@@ -16,7 +16,7 @@ model = dict(
     type=DeepCluster,
     data_preprocessor=dict(type=DataPreprocessor),
     backbone=dict(type=ResNet, depth=50),
-    clusters=dict(num_clusters=10000, prepare_every=1, pca=256, iterations=20),
+    clusters=dict(type=ClusterLabels, num_clusters=10000, prepare_every=1, pca=256, iterations=20),
 )
 sync_bn = True
 train_dataloader.update(batch_size=64, sampler=dict(type=ClusterSampler))

@@ -2,7 +2,7 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import ConvMLPNeck, DataPreprocessor, DenseCL, MLPNeck, ResNet
+from mmssl.models import ConvMLPNeck, DataPreprocessor, DenseCL, MLPNeck, Queue, ResNet
 
 with read_base():
     from .._base_.datasets.cifar10_two_views import *
@@ -15,7 +15,7 @@ model = dict(
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
     neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, batch_norm=False),
     dense_neck=dict(type=ConvMLPNeck, in_channels=128, hidden_channels=512, out_channels=64, batch_norm=False),
-    queue=dict(length=4096, dim=64),
+    queue=dict(type=Queue, length=4096, dim=64),
     momentum=0.99,
     temperature=0.2,
 )

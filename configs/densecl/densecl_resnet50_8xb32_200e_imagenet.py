@@ -2,7 +2,7 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import ConvMLPNeck, DataPreprocessor, DenseCL, MLPNeck, ResNet
+from mmssl.models import ConvMLPNeck, DataPreprocessor, DenseCL, MLPNeck, Queue, ResNet
 
 with read_base():
     from .._base_.datasets.imagenet_moco_v2 import *
@@ -15,7 +15,7 @@ model = dict(
     backbone=dict(type=ResNet, depth=50),
     neck=dict(type=MLPNeck, in_channels=2048, hidden_channels=2048, out_channels=128, batch_norm=False),
     dense_neck=dict(type=ConvMLPNeck, in_channels=2048, hidden_channels=2048, out_channels=128, batch_norm=False),
-    queue=dict(length=65536, dim=128),
+    queue=dict(type=Queue, length=65536, dim=128),
     dense_weight=0.5,
     momentum=0.999,
     temperature=0.2,

@@ -5,7 +5,7 @@ No source that we read gives the number of hard classes; 100 is what is remember
 
 from mmengine.config import read_base
 
-from mmssl.models import DataPreprocessor, InstanceClassification, MLPNeck, ResNet
+from mmssl.models import ClassTable, DataPreprocessor, InstanceClassification, MLPNeck, ResNet
 
 with read_base():
     from .._base_.datasets.imagenet_simclr import *
@@ -17,7 +17,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor),
     backbone=dict(type=ResNet, depth=50),
     neck=dict(type=MLPNeck, in_channels=2048, hidden_channels=2048, out_channels=128, batch_norm=False),
-    table=dict(dim=128, start='features', num_hard=100),
+    table=dict(type=ClassTable, dim=128, start='features', num_hard=100),
     temperature=0.15,
     smoothing=0.2,
 )

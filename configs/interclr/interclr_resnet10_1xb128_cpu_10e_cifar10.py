@@ -7,7 +7,7 @@ finds them anew before every epoch.
 from mmengine.config import read_base
 
 from mmssl.engine.hooks import ScheduleHook
-from mmssl.models import DataPreprocessor, InterCLR, MLPNeck, ResNet
+from mmssl.models import DataPreprocessor, MLPNeck, MoCo, Queue, ResNet
 
 with read_base():
     from .._base_.datasets.cifar10_subset import *
@@ -16,20 +16,20 @@ with read_base():
     from .._base_.schedules.sgd_cosine import *
 
 model = dict(
-    type=InterCLR,
+    type=MoCo,
     data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
     neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, batch_norm=False),
-    queue=dict(length=4096, dim=64),
+    queue=dict(type=Queue, length=4096, dim=64),
     momentum=0.99,
     temperature=0.2,
-    **inter_image,
+    additions=[inter_image],
 )
-model['inter'].update(num_negatives=512, pool_size=1000)
-model['inter']['clusters'].update(num_clusters=100, dim=64, prepare_every=1)
+inter_image.update(num_negatives=512, pool_size=1000)
+inter_image['clusters'].update(num_clusters=100, dim=64, prepare_every=1)
 del inter_image
 custom_hooks = [
-    dict(type=ScheduleHook, attribute='inter_weight', start=0.0, end=0.25, curve='jump', until=1, by_epoch=True)
+    dict(type=ScheduleHook, attribute='additions.0.weight', start=0.0, end=0.25, curve='jump', until=1, by_epoch=True)
 ]
 train_dataloader['sampler'].update(replacement=True)
 optim_wrapper['optimizer'].update(lr=0.1)

@@ -2,12 +2,10 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import InterCLR
-
 with read_base():
     from .._base_.models.inter_image import *
     from ..moco.moco_v2_resnet50_8xb32_200e_imagenet import *
 
-model.update(type=InterCLR, **inter_image)
+model.update(additions=[inter_image])
 del inter_image
 train_dataloader['sampler'].update(replacement=True)

@@ -2,12 +2,12 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import InterCLRSimCLR, MLPNeck
+from mmssl.models import MLPNeck, SimCLR
 
 with read_base():
     from .interclr_resnet10_1xb128_cpu_10e_cifar10 import *
 
-model.update(type=InterCLRSimCLR)
+model.update(type=SimCLR)
 model['neck'] = dict(
     type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, last_batch_norm=True, bias=False
 )

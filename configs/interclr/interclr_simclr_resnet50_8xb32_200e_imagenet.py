@@ -2,12 +2,10 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import InterCLRSimCLR
-
 with read_base():
     from .._base_.models.inter_image import *
     from ..simclr.simclr_resnet50_8xb32_200e_imagenet import *
 
-model.update(type=InterCLRSimCLR, **inter_image)
+model.update(additions=[inter_image])
 del inter_image
 train_dataloader['sampler'].update(replacement=True)

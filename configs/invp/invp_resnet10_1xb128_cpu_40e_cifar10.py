@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 from mmssl.engine.hooks import ScheduleHook
-from mmssl.models import DataPreprocessor, InvP, MLPNeck, ResNet
+from mmssl.models import DataPreprocessor, FeatureBank, InvP, MLPNeck, ResNet
 
 with read_base():
     from .._base_.datasets.cifar10_subset import *
@@ -15,7 +15,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
     neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64),
-    bank=dict(dim=64, momentum=0.5, num_neighbors=4),
+    bank=dict(type=FeatureBank, dim=64, momentum=0.5, num_neighbors=4),
     num_background=1024,
     num_positives=20,
     steps=3,

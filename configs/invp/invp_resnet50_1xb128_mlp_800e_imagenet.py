@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 from mmssl.engine.hooks import ScheduleHook
-from mmssl.models import DataPreprocessor, InvP, MLPNeck, ResNet
+from mmssl.models import DataPreprocessor, FeatureBank, InvP, MLPNeck, ResNet
 
 with read_base():
     from .._base_.datasets.imagenet_moco_v2 import *
@@ -15,7 +15,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor),
     backbone=dict(type=ResNet, depth=50),
     neck=dict(type=MLPNeck, in_channels=2048, hidden_channels=2048, out_channels=128, batch_norm=False),
-    bank=dict(dim=128, momentum=0.5, num_neighbors=4),
+    bank=dict(type=FeatureBank, dim=128, momentum=0.5, num_neighbors=4),
     num_background=4096,
     num_positives=50,
     steps=3,

@@ -2,7 +2,7 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import DataPreprocessor, MLPNeck, MoCo, ResNet
+from mmssl.models import DataPreprocessor, MLPNeck, MoCo, Queue, ResNet
 
 with read_base():
     from .._base_.datasets.imagenet_moco_v1 import *
@@ -14,7 +14,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor),
     backbone=dict(type=ResNet, depth=50),
     neck=dict(type=MLPNeck, in_channels=2048, out_channels=128, num_layers=1),
-    queue=dict(length=65536, dim=128),
+    queue=dict(type=Queue, length=65536, dim=128),
     momentum=0.999,
     temperature=0.07,
 )

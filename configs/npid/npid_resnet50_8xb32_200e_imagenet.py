@@ -2,7 +2,7 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import NPID, DataPreprocessor, MLPNeck, ResNet
+from mmssl.models import NPID, DataPreprocessor, FeatureBank, MLPNeck, ResNet
 
 with read_base():
     from .._base_.datasets.imagenet_moco_v1 import *
@@ -14,7 +14,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor),
     backbone=dict(type=ResNet, depth=50),
     neck=dict(type=MLPNeck, in_channels=2048, out_channels=128, num_layers=1),
-    bank=dict(dim=128, momentum=0.5),
+    bank=dict(type=FeatureBank, dim=128, momentum=0.5),
     num_negatives=65536,
     temperature=0.07,
 )

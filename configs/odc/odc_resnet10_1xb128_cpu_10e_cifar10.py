@@ -2,7 +2,7 @@
 
 from mmengine.config import read_base
 
-from mmssl.models import ODC, DataPreprocessor, ODCNeck, ResNet
+from mmssl.models import ODC, ClusterMemory, DataPreprocessor, ODCNeck, ResNet
 
 with read_base():
     from .._base_.datasets.cifar10_subset import *
@@ -14,7 +14,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
     neck=dict(type=ODCNeck, in_channels=128, hidden_channels=256, out_channels=128),
-    clusters=dict(num_clusters=100, dim=128, momentum=0.5, min_cluster=20, centroid_interval=10),
+    clusters=dict(type=ClusterMemory, num_clusters=100, dim=128, momentum=0.5, min_cluster=20, centroid_interval=10),
 )
 train_dataloader['dataset']['views'].update(counts=[1])
 train_dataloader['sampler'].update(replacement=True)

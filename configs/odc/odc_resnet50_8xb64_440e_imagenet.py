@@ -6,7 +6,7 @@ from torch.optim import SGD
 
 from mmssl.engine import EpochLoop
 from mmssl.engine.optimizers import OptimWrapper
-from mmssl.models import ODC, DataPreprocessor, ODCNeck, ResNet
+from mmssl.models import ODC, ClusterMemory, DataPreprocessor, ODCNeck, ResNet
 
 with read_base():
     from .._base_.datasets.imagenet_odc import *
@@ -17,7 +17,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor),
     backbone=dict(type=ResNet, depth=50),
     neck=dict(type=ODCNeck, in_channels=2048, hidden_channels=512, out_channels=256),
-    clusters=dict(num_clusters=10000, dim=256, momentum=0.5, min_cluster=20, centroid_interval=10),
+    clusters=dict(type=ClusterMemory, num_clusters=10000, dim=256, momentum=0.5, min_cluster=20, centroid_interval=10),
 )
 sync_bn = True
 train_dataloader.update(batch_size=64)

@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 from mmssl.datasets import ImageFolder, SlidingWindowSampler, Subset
-from mmssl.models import DataPreprocessor, InstanceClassification, MLPNeck, ResNet
+from mmssl.models import ClassTable, DataPreprocessor, InstanceClassification, MLPNeck, ResNet
 
 with read_base():
     from .._base_.datasets.cifar10_multicrop import *
@@ -15,7 +15,8 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
     neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, batch_norm=False),
-    table=dict(dim=64, start='features'),  # at random, as in the paper, rows take off too late for 40 visits
+    # At random, as in the paper, rows take off too late for 40 visits.
+    table=dict(type=ClassTable, dim=64, start='features'),
     temperature=0.2,
     large_views=1,
 )

@@ -6,7 +6,7 @@ An epoch is a window of 131,072 images: 1,955 of them are 200 passes over ImageN
 from mmengine.config import read_base
 
 from mmssl.datasets import SlidingWindowSampler
-from mmssl.models import DataPreprocessor, InstanceClassification, MLPNeck, ResNet
+from mmssl.models import ClassTable, DataPreprocessor, InstanceClassification, MLPNeck, ResNet
 
 with read_base():
     from .._base_.datasets.imagenet_simclr import *
@@ -18,7 +18,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor),
     backbone=dict(type=ResNet, depth=50),
     neck=dict(type=MLPNeck, in_channels=2048, hidden_channels=2048, out_channels=128, batch_norm=False),
-    table=dict(dim=128, start='random', weight_decay=1e-4),
+    table=dict(type=ClassTable, dim=128, start='random', weight_decay=1e-4),
     temperature=0.2,
 )
 train_dataloader.update(batch_size=64, sampler=dict(type=SlidingWindowSampler, window=131072, stride=16384))

@@ -24,10 +24,5 @@ model = dict(
     temperature=0.1,
 )
 sync_bn = 'torch'
-# batch norm of the neck, which has no name of its own
-optim_wrapper['paramwise_cfg']['custom_keys'].update(
-    {
-        'neck.layers.1': dict(decay_mult=0.0, lars_exclude=True),
-        'neck.layers.4': dict(decay_mult=0.0, lars_exclude=True),
-    }
-)
+# batch norm of the neck
+optim_wrapper['paramwise_cfg']['custom_keys'].update({'neck.layers.norm': dict(decay_mult=0.0, lars_exclude=True)})

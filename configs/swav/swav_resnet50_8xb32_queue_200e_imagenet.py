@@ -3,11 +3,12 @@
 from mmengine.config import read_base
 
 from mmssl.engine.hooks import GradientDropHook
+from mmssl.models import Queue
 
 with read_base():
     from .swav_resnet50_64xb64_200e_imagenet import *
 
-model.update(queue=dict(length=3840, start_epoch=15))
+model.update(queue=dict(type=Queue, length=3840, start_epoch=15))
 train_dataloader.update(batch_size=32)
 optim_wrapper['optimizer'].update(lr=0.6)
 param_scheduler.update(warmup=0)

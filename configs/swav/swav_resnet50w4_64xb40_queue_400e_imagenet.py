@@ -2,10 +2,12 @@
 
 from mmengine.config import read_base
 
+from mmssl.models import Queue
+
 with read_base():
     from .swav_resnet50_64xb64_400e_imagenet import *
 
-model.update(queue=dict(length=2560))
+model.update(queue=dict(type=Queue, length=2560))
 model['backbone'].update(base_channels=256)
 model['neck'].update(in_channels=8192, hidden_channels=8192)
 train_dataloader.update(batch_size=40)

@@ -9,12 +9,10 @@ from mmengine.dist import get_dist_info
 from torch import nn
 from torch.utils.data import Sampler
 
-from mmssl.functional import hash_seed
+from mmssl.functional import Stream, hash_seed
 from mmssl.registry import DATA_SAMPLERS
 
 Key = tuple[int, int]  # index of the image, number of the draw
-_ORDER = 0x0EDE2  # tells the seeds of orders from those of views
-_SWEEP = 0x53EE9  # and that of the order that windows slide over
 
 
 @DATA_SAMPLERS.register_module()
@@ -57,7 +55,7 @@ class DrawSampler(Sampler):
         return self.num_samples - self.start
 
     def _order(self) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch, _ORDER))
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch, Stream.EPOCH_ORDER))
         if self.replacement:
             return torch.randint(self.num_samples, (self.num_samples,), generator=generator)
         if self.shuffle:
@@ -106,7 +104,7 @@ class ClusterSampler(DrawSampler):
             )
 
     def _order(self) -> torch.Tensor:
-        generator = np.random.default_rng(hash_seed(self.seed, self.epoch, _ORDER))
+        generator = np.random.default_rng(hash_seed(self.seed, self.epoch, Stream.EPOCH_ORDER))
         labels = self.memory.labels.cpu().numpy()
         share = -(-self.num_samples // len(np.unique(labels)))
         return torch.from_numpy(draw_evenly(labels, share, generator)[: self.num_samples])
@@ -144,7 +142,7 @@ class SlidingWindowSampler(DrawSampler):
 
     def permutation(self) -> torch.Tensor:
         """The order that windows slide over, the same in all epochs."""
-        generator = torch.Generator().manual_seed(hash_seed(self.seed, 0, _SWEEP))
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, 0, Stream.WINDOW_ORDER))
         return torch.randperm(self.total, generator=generator)
 
     def _order(self) -> torch.Tensor:

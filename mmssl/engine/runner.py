@@ -32,6 +32,7 @@ from mmssl.checkpoint import (
 from mmssl.datasets import collate
 from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.evaluation import FixedPart
+from mmssl.models.upgrade import upgraded
 from mmssl.registry import DATASETS, PARAM_SCHEDULERS, RUNNERS
 from mmssl.version import __version__
 
@@ -281,7 +282,7 @@ def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:
     Raises:
         ValueError: Names what is missing, unexpected or of another shape.
     """
-    own = model.state_dict()
+    own, state_dict = model.state_dict(), upgraded(model, state_dict)
     missing, unexpected = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
     shapes = [
         f'{key} {tuple(state_dict[key].shape)} instead of {tuple(own[key].shape)}'

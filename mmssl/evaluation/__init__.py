@@ -56,7 +56,7 @@ from mmssl.evaluation.table import (
     table_lines,
     verdict,
 )
-from mmssl.evaluation.usage import clusterings, prototype_choices, usage, usage_warning
+from mmssl.evaluation.usage import usage, usage_warning
 
 __all__ = [
     'FAST_PROBE',
@@ -74,7 +74,6 @@ __all__ = [
     'build_dataset',
     'cluster_agreement',
     'cluster_classes',
-    'clusterings',
     'collapse_measures',
     'collapse_warning',
     'compare_baselines',
@@ -106,7 +105,6 @@ __all__ = [
     'probe_with_views',
     'project_features',
     'protocols',
-    'prototype_choices',
     'raw_pixel_features',
     'result_columns',
     'result_numbers',

@@ -9,10 +9,9 @@ from torch.utils.data import DataLoader
 
 from mmssl.datasets import ImageDataset, Subset, collate
 from mmssl.evaluation.features import Features, count_steps, forward_batches, own_share
-from mmssl.functional import hash_seed, world_size
+from mmssl.functional import Stream, hash_seed, world_size
 
 _HELD = 2**28  # bytes of images that a rank keeps in memory
-_ORDER = 0x0F1D  # tells the seed of the order from those of other draws
 
 
 class FixedPart:
@@ -28,7 +27,7 @@ class FixedPart:
     """
 
     def __init__(self, dataset: ImageDataset, batch_size: int = 256, num_workers: int = 0) -> None:
-        generator = torch.Generator().manual_seed(hash_seed(_ORDER))
+        generator = torch.Generator().manual_seed(hash_seed(Stream.FIXED_PART))
         order = torch.randperm(len(dataset), generator=generator)
         self.dataset = copy.copy(dataset)
         self.dataset.source = Subset(dataset.source, indices=order)

@@ -85,7 +85,7 @@ class LinearClassifier(BaseAlgorithm):
         """Scores of the classes by every head: from :meth:`features` to ``(heads, B, num_classes)`` in float32."""
         return _scores(features[0], self.norm, self.classifier)[None]
 
-    def guesses(self, features: list[Tensor], k: int = 5) -> Tensor:
+    def top_classes(self, features: list[Tensor], k: int = 5) -> Tensor:
         """The ``k`` likeliest classes by every head, likeliest first.
 
         Args:

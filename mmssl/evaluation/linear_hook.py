@@ -43,8 +43,8 @@ class LinearAccuracyHook(Hook):
     def after_train_epoch(self, runner: Any) -> None:
         """Classify the query set."""
         model = runner.algorithm
-        guesses, labels = self._classify(model)
-        right = guesses == labels[:, None, None]  # (N, heads, 5)
+        predicted, labels = self._classify(model)
+        right = predicted == labels[:, None, None]  # (N, heads, 5)
         accuracies: dict[str, float] = {}
         for name, hits in zip(model.heads, right.unbind(dim=1)):
             accuracies[f'{name}_top1'] = 100 * hits[:, 0].double().mean().item()
@@ -59,16 +59,16 @@ class LinearAccuracyHook(Hook):
     def _classify(self, model: nn.Module) -> tuple[Tensor, Tensor]:
         """The five likeliest classes ``(N, heads, 5)``, and the labels."""
         if self.features:
-            return _guesses(model, self.features), self.features.labels
+            return _top_classes(model, self.features), self.features.labels
         whole = extract_features(
-            model, self.query, **self.loading, forward=lambda images: model.guesses(model.features(images))
+            model, self.query, **self.loading, forward=lambda images: model.top_classes(model.features(images))
         )
         return whole.features.long(), whole.labels
 
 
 @torch.no_grad()
-def _guesses(model: nn.Module, cached: Features) -> Tensor:
+def _top_classes(model: nn.Module, cached: Features) -> Tensor:
     share_statistics(model)
     device = next(model.parameters()).device
     with eval_mode(model):
-        return torch.cat([model.guesses([part.to(device)]).cpu() for part in cached.features.split(_ROWS)])
+        return torch.cat([model.top_classes([part.to(device)]).cpu() for part in cached.features.split(_ROWS)])

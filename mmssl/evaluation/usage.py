@@ -1,17 +1,11 @@
 """How evenly clusters and prototypes are used."""
 
 import math
-from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import normalize
-
-from mmssl.evaluation.collapse import project_features
-from mmssl.models.modes import eval_mode
+from torch import Tensor
 
 _SIZES = {'quarter': 0.25, 'half': 0.5, 'equal': 1.0, 'double': 2.0, 'fourfold': 4.0, 'more': math.inf}
-_CHUNK = 4096
 
 ONE = (
     '{largest:.0%} of the images are in one of {count} {name}: a collapse. What usually helps: balance the '
@@ -23,45 +17,6 @@ DEAD = (
     'even assignments (more Sinkhorn iterations, a smaller epsilon, a longer queue); a larger minimum cluster size, '
     'so that empty ones get a part of the largest.'
 )
-
-
-@torch.no_grad()
-def prototype_choices(model: nn.Module, features: Tensor) -> tuple[Tensor, int]:
-    """Which prototype each image chooses first.
-
-    Args:
-        model: An algorithm with ``neck`` and ``prototypes``; runs in eval mode.
-        features: What the backbone gives, shape ``(N, D)``.
-
-    Returns:
-        Prototypes, int64 on the CPU, shape ``(N,)``; how many there are.
-    """
-    device = next(model.parameters()).device
-    rows = normalize(project_features(model, features), dim=1)
-    with eval_mode(model):
-        scores = [model.prototypes(part.to(device)) for part in rows.split(_CHUNK)]
-    return torch.cat([part.argmax(dim=1) for part in scores]).cpu(), scores[0].shape[1]
-
-
-def clusterings(model: nn.Module, features: Callable[[], Tensor]) -> dict[str, tuple[Tensor, int]]:
-    """Where images belong, in every clustering that a method keeps.
-
-    Args:
-        model: A :class:`~mmssl.models.BaseAlgorithm`.
-        features: Gives what the backbone makes of some images, ``(N, D)``; only called where there are prototypes.
-
-    Returns:
-        By name, the cluster of each image, int64, -1 for none yet, and the number of clusters: ``'prototypes'`` for
-        the images of ``features``; for the whole training set those of memories, by the names of these.
-    """
-    found = {
-        name: (memory.labels.long(), memory.num_clusters)
-        for name, memory in model.memories().items()
-        if memory.num_clusters and bool((memory.labels >= 0).any())
-    }
-    if hasattr(model, 'prototypes'):
-        found['prototypes'] = prototype_choices(model, features())
-    return found
 
 
 def usage(labels: Tensor, count: int) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Pure tensor functions: no state, no config, no runner. The maths of every method lives here."""
 
-from mmssl.functional.clusters import class_weights, cluster_members, label_change, weighted_cross_entropy
+from mmssl.functional.bank import last_occurrences, mixed_rows, random_rows
+from mmssl.functional.clusters import Members, class_weights, cluster_members, label_change, weighted_cross_entropy
 from mmssl.functional.collectives import (
     broadcast,
     gather,
@@ -13,11 +14,13 @@ from mmssl.functional.collectives import (
     world_size,
 )
 from mmssl.functional.constrained import (
+    Centroids,
+    SoftLabels,
     averaged_slots,
     constrained_assignment,
     dual_ascent,
-    moved_centroids,
     slot_weights,
+    updated_centroids,
 )
 from mmssl.functional.contrast import contrast, info_nce, noise_contrastive, nt_xent
 from mmssl.functional.inter_image import (
@@ -34,8 +37,18 @@ from mmssl.functional.invariance import (
     propagation_loss,
     propagation_loss_of_the_paper,
 )
-from mmssl.functional.kmeans import cluster_means, kmeans, largest, most_similar, nearest_centroids, split_in_two
+from mmssl.functional.kmeans import (
+    Clustering,
+    cluster_means,
+    kmeans,
+    largest,
+    most_similar,
+    nearest_centroids,
+    split_in_two,
+)
 from mmssl.functional.neighbors import (
+    BankScores,
+    ChosenScores,
     bank_scores,
     chosen_scores,
     contains,
@@ -53,7 +66,7 @@ from mmssl.functional.pixels import (
     propagate_pixels,
 )
 from mmssl.functional.precision import in_float32
-from mmssl.functional.randomness import hash_draws, hash_places, hash_seed, random_state_kept, seed_cpu
+from mmssl.functional.randomness import Stream, hash_draws, hash_places, hash_seed, random_state_kept, seed_cpu
 from mmssl.functional.shuffle import Shuffle
 from mmssl.functional.sinkhorn import sinkhorn
 from mmssl.functional.swapped_prediction import swapped_prediction
@@ -62,7 +75,14 @@ from mmssl.functional.unit import unit
 from mmssl.functional.whiten import whiten
 
 __all__ = [
+    'BankScores',
+    'Centroids',
+    'ChosenScores',
+    'Clustering',
+    'Members',
     'Shuffle',
+    'SoftLabels',
+    'Stream',
     'arc_margin',
     'averaged_slots',
     'bank_scores',
@@ -94,13 +114,14 @@ __all__ = [
     'kmeans',
     'label_change',
     'largest',
+    'last_occurrences',
     'lengths_on_ranks',
     'look_up',
     'match_pixels',
     'max_over_ranks',
     'mean_over_ranks',
+    'mixed_rows',
     'most_similar',
-    'moved_centroids',
     'nearest_centroids',
     'noise_contrastive',
     'nt_xent',
@@ -111,6 +132,7 @@ __all__ = [
     'propagate_pixels',
     'propagation_loss',
     'propagation_loss_of_the_paper',
+    'random_rows',
     'random_state_kept',
     'rank',
     'reached_set',
@@ -124,6 +146,7 @@ __all__ = [
     'swapped_prediction',
     'table_cross_entropy',
     'unit',
+    'updated_centroids',
     'weighted_cross_entropy',
     'whiten',
     'without_self',

@@ -1,11 +1,26 @@
 """What clusters of unequal size need: weights, a loss that uses them, and draws that favour none."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mmssl.functional.collectives import mean_over_ranks
 from mmssl.functional.precision import in_float32
+
+
+class Members(NamedTuple):
+    """Members of some clusters.
+
+    Attributes:
+        samples: Sample numbers, ascending, then N where a cluster has no more, int64, shape ``(B, M)`` for M the
+            largest of the clusters.
+        counts: How many members there are, int64, shape ``(B,)``.
+    """
+
+    samples: Tensor
+    counts: Tensor
 
 
 def class_weights(counts: Tensor, power: float = 0.5) -> Tensor:
@@ -61,7 +76,7 @@ def label_change(before: Tensor, after: Tensor) -> Tensor:
     return 1 - largest.sum().double() / len(before)
 
 
-def cluster_members(labels: Tensor, wanted: Tensor, num_clusters: int) -> tuple[Tensor, Tensor]:
+def cluster_members(labels: Tensor, wanted: Tensor, num_clusters: int) -> Members:
     """Members of some clusters, by one pass over all labels.
 
     Args:
@@ -70,8 +85,7 @@ def cluster_members(labels: Tensor, wanted: Tensor, num_clusters: int) -> tuple[
         num_clusters: Number of clusters.
 
     Returns:
-        Sample numbers, ascending, then N where a cluster has no more, int64, shape ``(B, M)`` for M the largest wanted
-        cluster; how many there are, int64, shape ``(B,)``.
+        Of each wanted cluster, ``B`` in all.
     """
     clusters, place = wanted.unique(return_inverse=True)
     row_of = labels.new_full((num_clusters,), -1)
@@ -83,4 +97,4 @@ def cluster_members(labels: Tensor, wanted: Tensor, num_clusters: int) -> tuple[
     column = torch.arange(len(rows), device=labels.device) - (counts.cumsum(0) - counts)[rows]
     table = labels.new_full((len(clusters), int(counts.max())), len(labels))
     table[rows, column] = members[order]
-    return table[place], counts[place]
+    return Members(table[place], counts[place])

@@ -1,11 +1,37 @@
 """Online k-means whose clusters are kept from running empty by a price on each."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from mmssl.functional.precision import in_float32
 from mmssl.functional.unit import unit
+
+
+class Centroids(NamedTuple):
+    """Running means of an epoch.
+
+    Attributes:
+        centroids: Shape ``(K, D)``.
+        counts: Members so far in this epoch, shape ``(K,)``.
+    """
+
+    centroids: Tensor
+    counts: Tensor
+
+
+class SoftLabels(NamedTuple):
+    """A few classes of each sample, and how much each of them counts.
+
+    Attributes:
+        classes: Whole numbers, shape ``(B, S)``.
+        weights: Shape ``(B, S)``.
+    """
+
+    classes: Tensor
+    weights: Tensor
 
 
 @in_float32
@@ -45,9 +71,9 @@ def dual_ascent(duals: Tensor, labels: Tensor, rate: float, ratio: float) -> Ten
 
 
 @in_float32
-def moved_centroids(
+def updated_centroids(
     centroids: Tensor, counts: Tensor, features: Tensor, labels: Tensor, unit_length: bool
-) -> tuple[Tensor, Tensor]:
+) -> Centroids:
     """Running means of the members of an epoch, after one more batch.
 
     Args:
@@ -55,22 +81,22 @@ def moved_centroids(
         counts: Members so far in this epoch, shape ``(K,)``.
         features: Shape ``(B, D)``.
         labels: Their clusters, shape ``(B,)``.
-        unit_length: Make the centroids that moved unit; those that got no member stay as they are.
+        unit_length: Make the centroids that got members unit; the others stay as they are.
 
     Returns:
         The centroids and the counts after the batch.
     """
     ordered, order = labels.sort(stable=True)
-    moved, new = ordered.unique_consecutive(return_counts=True)  # at most B clusters of the K
+    clusters, new = ordered.unique_consecutive(return_counts=True)  # at most B clusters of the K
     means = embedding_bag(order, features, new.cumsum(dim=0) - new, mode='mean')  # the same bits on all ranks
-    total = counts.index_add(0, moved, new.to(counts))
-    share = (new / total[moved])[:, None]
-    result = torch.lerp(centroids[moved], means.to(centroids), share.to(centroids))
+    total = counts.index_add(0, clusters, new.to(counts))
+    share = (new / total[clusters])[:, None]
+    result = torch.lerp(centroids[clusters], means.to(centroids), share.to(centroids))
     result = unit(result) if unit_length else result
-    return centroids.index_copy(0, moved, result), total
+    return Centroids(centroids.index_copy(0, clusters, result), total)
 
 
-def averaged_slots(classes: Tensor, values: Tensor, labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
+def averaged_slots(classes: Tensor, values: Tensor, labels: Tensor, share: float) -> SoftLabels:
     """Running averages of one-hot labels, of which each sample keeps only a few classes.
 
     A label that has a slot adds to it; another one takes the slot of the smallest value.
@@ -82,7 +108,7 @@ def averaged_slots(classes: Tensor, values: Tensor, labels: Tensor, share: float
         share: Weight of the new label in the average; 1 forgets what was there.
 
     Returns:
-        Classes and values after it.
+        Classes and values (the weights) after it.
 
     Source: CoKe, the soft labels of the single-view form; idstcv/CoKe.
     """
@@ -91,9 +117,8 @@ def averaged_slots(classes: Tensor, values: Tensor, labels: Tensor, share: float
     evicted = torch.where(present.any(dim=1, keepdim=True), torch.zeros_like(values[:, :1]), values.gather(1, place))
     kept = values.scatter(1, place, values.gather(1, place) - evicted)
     values = kept * ((1 - share) / (1 - evicted).clamp_min(1e-12))
-    return classes.scatter(1, place, labels[:, None].to(classes)), values.scatter_add(
-        1, place, torch.full_like(evicted, share)
-    )
+    classes = classes.scatter(1, place, labels[:, None].to(classes))
+    return SoftLabels(classes, values.scatter_add(1, place, torch.full_like(evicted, share)))
 
 
 def slot_weights(values: Tensor, temperature: float) -> Tensor:

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from mmssl.functional.clusters import Members
 from mmssl.functional.precision import in_float32
 from mmssl.functional.randomness import hash_draws
 
@@ -49,53 +50,52 @@ def arc_margin(cosines: Tensor, margin: float) -> Tensor:
     return torch.where(beyond, line, turned)
 
 
-def draw_members(members: Tensor, counts: Tensor, draws: Tensor, seed: int) -> Tensor:
+def draw_members(members: Members, draws: Tensor, seed: int) -> Tensor:
     """One member of each sample's cluster at random; it may be the sample itself.
 
     Args:
-        members: From :func:`~mmssl.functional.cluster_members`, shape ``(B, M)``.
-        counts: How many of them there are, shape ``(B,)``.
+        members: Of each sample's cluster, from :func:`~mmssl.functional.cluster_members`.
         draws: Numbers of the draws, shape ``(B,)``.
         seed: Of the run and the purpose.
 
     Returns:
         Sample numbers, int64, shape ``(B,)``.
     """
-    return members.gather(1, hash_draws(seed, draws, 1) % counts[:, None])[:, 0]
+    return members.samples.gather(1, hash_draws(seed, draws, 1) % members.counts[:, None])[:, 0]
 
 
-def draw_others(members: Tensor, counts: Tensor, num_samples: int, luck: Tensor) -> Tensor:
+def draw_others(members: Members, num_samples: int, numbers: Tensor) -> Tensor:
     """Samples of other clusters at random, all equally likely, without a try that fails.
 
     Args:
-        members: Numbers of each sample's own cluster, ascending, filled up with ``num_samples``, shape ``(B, M)``.
-        counts: How many of them there are, each below ``num_samples``, shape ``(B,)``.
+        members: Of each sample's own cluster, which does not hold all samples.
         num_samples: Number of all samples N.
-        luck: Whole numbers at random, shape ``(B, K)``.
+        numbers: Whole numbers at random, shape ``(B, K)``.
 
     Returns:
         Sample numbers, int64, shape ``(B, K)``.
     """
-    place = luck % (num_samples - counts)[:, None]  # among the others, in ascending order
-    columns = torch.arange(members.shape[1], device=members.device)
-    before = torch.where(columns < counts[:, None], members - columns, num_samples)  # others before each member
+    own, counts = members.samples, members.counts[:, None]
+    place = numbers % (num_samples - counts)  # among the others, in ascending order
+    columns = torch.arange(own.shape[1], device=own.device)
+    before = torch.where(columns < counts, own - columns, num_samples)  # others before each member
     return place + torch.searchsorted(before, place, right=True)
 
 
-def draw_from_pool(pool: Tensor, own: Tensor, count: int, luck: Tensor) -> Tensor:
+def draw_from_pool(pool: Tensor, own: Tensor, count: int, numbers: Tensor) -> Tensor:
     """Samples of other clusters at random out of a pool; none twice while there are enough.
 
     Args:
         pool: Sample numbers, int64, shape ``(B, P)``.
         own: Which of them are of the sample's own cluster, not all of a row, bool, shape ``(B, P)``.
         count: How many to draw.
-        luck: A whole number at random for each, shape ``(B, P)``; the smallest are drawn.
+        numbers: A whole number at random for each, shape ``(B, P)``; the smallest are drawn.
 
     Returns:
         Sample numbers, int64, shape ``(B, count)``.
     """
     width = min(count, pool.shape[1])
-    order = luck.masked_fill(own, _NEVER).topk(width, dim=1, largest=False).indices
+    order = numbers.masked_fill(own, _NEVER).topk(width, dim=1, largest=False).indices
     return _repeated(pool.gather(1, order), own, count)
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,13 +16,25 @@ _ROWS, _COLUMNS = 8192, 2048  # features and centroids compared at once
 _FAISS_SEEDS = 1 << 31
 
 
+class Clustering(NamedTuple):
+    """What k-means found.
+
+    Attributes:
+        centroids: The means of their members, float32 (float64 for float64 features), shape ``(K, D)``.
+        labels: The cluster of each row, int64, shape ``(N,)``.
+    """
+
+    centroids: Tensor
+    labels: Tensor
+
+
 def kmeans(
     features: Tensor,
     num_clusters: int,
     iterations: int = 20,
     seed: int = 0,
     after_round: Callable[[], None] | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> Clustering:
     """Cluster rows by Euclidean distance; no cluster stays empty.
 
     Features on the CPU are clustered by faiss, those on a GPU by faiss on that GPU where its GPU build is installed;
@@ -35,8 +48,7 @@ def kmeans(
         after_round: Called after every round, for a progress bar.
 
     Returns:
-        Centroids, the means of their members, float32 (float64 for float64 features), ``(K, D)``; the cluster of each
-        row, int64, ``(N,)``.
+        Centroids and labels; every cluster has a member.
 
     Raises:
         ValueError: More clusters than rows, or a value that is not finite.
@@ -53,7 +65,7 @@ def kmeans(
     search = _faiss_centroids if _faiss_serves(features) else _torch_centroids
     centroids = search(features, num_clusters, iterations, hash_seed(seed), after_round or (lambda: None))
     labels = fill_empty(features, nearest_centroids(features, centroids), num_clusters, seed)
-    return cluster_means(features, labels, num_clusters), labels
+    return Clustering(cluster_means(features, labels, num_clusters), labels)
 
 
 @torch.no_grad()

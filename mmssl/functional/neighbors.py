@@ -1,13 +1,39 @@
 """Neighbours in a bank of features, and what is reached over them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 _COLUMNS = 1024  # rows a query that are copied at a time
 _ANCHORS = 32  # at a time: their scores with every row are held at once
+
+
+class BankScores(NamedTuple):
+    """Inner products of queries with rows of a bank.
+
+    Attributes:
+        nearest: With the nearest rows, descending, shape ``(B, count)``.
+        rows: Numbers of the nearest rows, int64, shape ``(B, count)``.
+        others: With the rows that were asked for, shape ``(B, P)``.
+    """
+
+    nearest: Tensor
+    rows: Tensor
+    others: Tensor
+
+
+class ChosenScores(NamedTuple):
+    """Inner products of queries with rows that were chosen by their products.
+
+    Attributes:
+        scores: Shape ``(B, K)``.
+        rows: Numbers of the rows, int64, shape ``(B, K)``.
+    """
+
+    scores: Tensor
+    rows: Tensor
 
 
 def propagate_neighbors(neighbors: Tensor, indices: Tensor, steps: int) -> Tensor:
@@ -75,7 +101,7 @@ def contains(rows: Tensor, values: Tensor) -> Tensor:
     return ordered.gather(1, places) == values
 
 
-def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> BankScores:
     """The nearest rows of a bank, and some given ones, by inner product.
 
     Scores with the whole bank exist for 32 queries at a time and only until the nearest are chosen; the gradient
@@ -89,12 +115,11 @@ def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> tuple[
         also: Numbers of rows whose scores are wanted as well, int64, shape ``(B, P)``.
 
     Returns:
-        Scores of the nearest rows, descending, ``(B, count)``; their numbers, int64, ``(B, count)``; scores of
-        ``also``, ``(B, P)``.
+        Scores of the nearest rows and their numbers, ``(B, count)``; scores of ``also``, ``(B, P)``.
     """
     query = _wide(query)
     if not count and bank.dtype != query.dtype:  # rounded products would serve nobody
-        return query.new_empty(len(query), 0), also[:, :0], row_scores(query, bank, also)
+        return BankScores(query.new_empty(len(query), 0), also[:, :0], row_scores(query, bank, also))
 
     def choose(everything: Tensor, some: slice) -> Tensor:
         return torch.cat([everything.topk(count, dim=1).indices, also[some]], dim=1)
@@ -104,10 +129,10 @@ def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> tuple[
     if bank.dtype != query.dtype:
         order = nearest.argsort(dim=1, descending=True, stable=True)
         nearest, rows = nearest.gather(1, order), rows.gather(1, order)
-    return nearest, rows, others
+    return BankScores(nearest, rows, others)
 
 
-def chosen_scores(query: Tensor, bank: Tensor, choose: Callable[[Tensor, slice], Tensor]) -> tuple[Tensor, Tensor]:
+def chosen_scores(query: Tensor, bank: Tensor, choose: Callable[[Tensor, slice], Tensor]) -> ChosenScores:
     """Inner products with rows of a bank that are chosen by their products.
 
     Args:
@@ -117,7 +142,7 @@ def chosen_scores(query: Tensor, bank: Tensor, choose: Callable[[Tensor, slice],
             numbers of the rows, int64, ``(b, K)``.
 
     Returns:
-        Products ``(B, K)``, and the numbers of the rows, int64, ``(B, K)``.
+        Products and the numbers of their rows, both ``(B, K)``.
     """
     query = _wide(query)
 
@@ -130,7 +155,7 @@ def chosen_scores(query: Tensor, bank: Tensor, choose: Callable[[Tensor, slice],
     with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
         parts = [chunk(slice(first, first + _ANCHORS)) for first in range(0, len(query), _ANCHORS)]
     rows, scores = (torch.cat(part) for part in zip(*parts))
-    return _Scores.apply(query, bank, rows, scores), rows
+    return ChosenScores(_Scores.apply(query, bank, rows, scores), rows)
 
 
 def row_scores(query: Tensor, bank: Tensor, rows: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ def _to_float32(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.float() if value.dtype in _HALF else value
     if isinstance(value, (list, tuple)):
-        return type(value)(_to_float32(item) for item in value)
+        items = map(_to_float32, value)
+        return value._make(items) if hasattr(value, '_make') else type(value)(items)  # a NamedTuple has _make
     return value
 
 

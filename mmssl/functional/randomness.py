@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum, unique
 
 import numpy as np
 import torch
@@ -11,6 +12,30 @@ from torch import Tensor
 _MASK = (1 << 64) - 1
 _STEP = 0x9E3779B97F4A7C15
 _FACTORS, _SHIFTS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB), (30, 27)
+
+
+@unique
+class Stream(IntEnum):
+    """Random streams by purpose: a key of :func:`hash_seed`, so that two purposes never draw the same numbers.
+
+    The numbers have no meaning and never change: runs would not resume, and figures would move. A method of your own
+    takes any other number of more than two bytes.
+    """
+
+    EPOCH_ORDER = 0x0EDE2  # in which order an epoch takes the images
+    WINDOW_ORDER = 0x53EE9  # the order that a sliding window moves over
+    SHUFFLE = 0x5B0F  # which rank computes which key of a batch
+    FIXED_PART = 0x0F1D  # the images that monitors look at
+    CLUSTER_HEAD = 0xDC01  # weights of a classifier that starts anew
+    KMEANS = 0x3EA5  # first centroids
+    SPLIT = 0x5917  # halves of a cluster whose members are all alike
+    BANK_START = 0xBA27  # first rows of a bank
+    TABLE_START = 0x7AB1E  # first rows of a class table
+    CENTROID_START = 0xC0CE  # first centroids of constrained clusters
+    INVP_POSITIVES = 0x9057
+    NPID_NEGATIVES = 0x4E6A
+    INTER_POSITIVES = 0x1A7E
+    INTER_NEGATIVES = 0x1A7F
 
 
 def hash_seed(*keys: int) -> int:

@@ -4,9 +4,7 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from mmssl.functional.collectives import gather, lengths_on_ranks, rank, world_size
-from mmssl.functional.randomness import hash_draws, hash_seed
-
-_ORDER = 0x5B0F  # tells the seeds of this order from those of views
+from mmssl.functional.randomness import Stream, hash_draws, hash_seed
 
 
 class Shuffle:
@@ -22,8 +20,8 @@ class Shuffle:
         self.group, self.alone = group, world_size(group) == 1
         if not self.alone:
             lengths = lengths_on_ranks(len(draws), draws.device, group)
-            luck = hash_draws(hash_seed(seed, _ORDER), gather(draws, group), 1)[:, 0]
-            order = luck.argsort(stable=True)
+            numbers = hash_draws(hash_seed(seed, Stream.SHUFFLE), gather(draws, group), 1)[:, 0]
+            order = numbers.argsort(stable=True)
             self.there, self.here = (places.split(lengths)[rank(group)] for places in (order, order.argsort()))
 
     def __call__(self, rows: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmssl.datasets import ImageDataset, Subset
-from mmssl.evaluation import build_dataset, clusterings, extract_features
+from mmssl.evaluation import build_dataset, extract_features
 from mmssl.visualization import image_sections as images
 from mmssl.visualization import sections as part
 from mmssl.visualization.html import Section, write_report
@@ -59,9 +59,9 @@ def report_run(
         images.neighbors_section(gallery, gallery_data, query, query_data),
         part.map_section(gallery, gallery_data.source.classes),
     ]
-    for name, (labels, count) in clusterings(model, lambda: gallery.features).items():
-        counts = labels[labels >= 0].bincount(minlength=count).cpu()
-        prototypes = name == 'prototypes'
+    for found in model.assignments(lambda: gallery.features).values():
+        counts = found.labels[found.labels >= 0].bincount(minlength=found.count).cpu()
+        prototypes = found.kind == 'prototypes'
         parts.append(part.prototypes_section(counts) if prototypes else part.clusters_section(counts, scalars))
     if exported is not None:
         parts.append(exported)

@@ -10,6 +10,7 @@ from mmengine.optim import build_optim_wrapper
 
 import mmssl.datasets
 import mmssl.engine  # noqa: F401
+from mmssl.models import ClassTable, ClusterMemory
 from mmssl.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from tests.conftest import golden
 from tests.training import ROOT
@@ -184,15 +185,15 @@ def test_the_classifier_of_clusters_has_no_momentum_and_nothing_else_goes_withou
 def test_clusters_of_odc_and_interclr_have_the_numbers_of_their_sources():
     odc = Config.fromfile(ROOT / 'configs/odc/odc_resnet50_8xb64_440e_imagenet.py')
     inter = Config.fromfile(ROOT / 'configs/interclr/interclr_resnet50_8xb32_200e_imagenet.py')
-    common = {'num_clusters': 10000, 'min_cluster': 20, 'centroid_interval': 10}
+    common = {'type': ClusterMemory, 'num_clusters': 10000, 'min_cluster': 20, 'centroid_interval': 10}
+    (addition,) = inter.model.additions
     assert odc.model.clusters == {**common, 'dim': 256, 'momentum': 0.5}
-    assert inter.model.inter.clusters == {**common, 'dim': 128, 'momentum': 0.0}
-    head = {key: value for key, value in inter.model.inter.items() if key not in ('type', 'clusters')}
-    assert head == {
+    assert addition.clusters == {**common, 'dim': 128, 'momentum': 0.0}
+    assert {key: value for key, value in addition.items() if key not in ('type', 'clusters')} == {
+        'weight': 0.25,
         **{'num_negatives': 16384, 'negatives': 'semihard', 'pool_size': 128000},
         **{'margin': -0.5, 'temperature': 0.2},
     }
-    assert inter.model.inter_weight == 0.25
     assert odc.train_dataloader.sampler.replacement and inter.train_dataloader.sampler.replacement
     assert odc.train_dataloader.dataset.views.views[0].rotate == 2.0
 
@@ -203,8 +204,8 @@ def test_tables_of_classes_have_the_numbers_of_their_sources():
     )
     pic = Config.fromfile(ROOT / 'configs/pic/pic_resnet50_4xb64_multicrop_200e_imagenet.py')
     assert million.model.smoothing == 0.2 and million.param_scheduler.warmup == 10
-    assert million.model.table == {'dim': 128, 'start': 'features', 'num_hard': 100}
-    assert pic.model.table == {'dim': 128, 'start': 'random', 'weight_decay': 1e-4}
+    assert million.model.table == {'type': ClassTable, 'dim': 128, 'start': 'features', 'num_hard': 100}
+    assert pic.model.table == {'type': ClassTable, 'dim': 128, 'start': 'random', 'weight_decay': 1e-4}
     assert pic.model.large_views == 1
     assert [view.size for view in pic.train_dataloader.dataset.views.views] == [160, 96]
     sampler = pic.train_dataloader.sampler

@@ -97,12 +97,12 @@ def test_with_workers_or_processes_it_resumes_bit_for_bit(workers, processes, im
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'method, part', [('deepcluster', "model['clusters']"), ('interclr', "model['inter']['clusters']")]
+    'method, part', [('deepcluster', "model['clusters']"), ('interclr', "model['additions'][0]['clusters']")]
 )
 def test_resumed_between_two_clusterings_it_clusters_again_only_when_due(method, part, images, tmp_path):
     config = next(path for path in CPU_CONFIGS if path.startswith(f'{method}/'))
     extra = f'{OVERRIDES[method]}\n{part}.update(prepare_every=2)\ntrain_cfg.update(max_epochs=3)\n'
-    extra += "model['inter']['clusters'].update(online=False)" if method == 'interclr' else ''
+    extra += "model['additions'][0]['clusters'].update(online=False)" if method == 'interclr' else ''
     file = make_config(tmp_path / 'config.py', config, images, extra=extra)
     whole = train(file, tmp_path / 'whole')
     half = train(file, tmp_path / 'half', '--resume', str(whole / 'iter_9.pth'))  # in the second of the two epochs

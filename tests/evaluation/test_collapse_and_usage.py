@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmssl.evaluation import collapse_measures, collapse_warning, mean_cosine, prototype_choices, usage, usage_warning
+from mmssl.evaluation import collapse_measures, collapse_warning, mean_cosine, usage, usage_warning
 from mmssl.models import DataPreprocessor, MLPNeck, Prototypes, ResNet, SwAV
 from tests.helpers.mutation import Mutation
 
@@ -79,10 +79,10 @@ def test_an_image_chooses_the_prototype_with_the_largest_score():
         data_preprocessor=DataPreprocessor(mean=[127.5] * 3, std=[60.0] * 3),
     )  # fmt: skip
     features = torch.randn(50, 32, generator=GENERATOR)
-    labels, count = prototype_choices(model, features)
-    assert model.training and count == 12
+    found = model.assignments(lambda: features)['prototypes']
+    assert model.training and (found.count, found.kind) == (12, 'prototypes')
     scores = model.eval().prototypes(torch.nn.functional.normalize(model.neck(features), dim=1))
-    assert torch.equal(labels, scores.argmax(dim=1))
+    assert torch.equal(found.labels, scores.argmax(dim=1))
 
 
 MUTATIONS = [

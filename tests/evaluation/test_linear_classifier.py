@@ -181,12 +181,12 @@ def test_stages_that_are_not_there_are_refused(backbone, pools):
         MultiStageClassifier(backbone, 3, pools)
 
 
-def test_guesses_are_the_likeliest_classes_of_every_stage():
+def test_top_classes_are_the_likeliest_classes_of_every_stage():
     model = staged().eval()
     features = model.features(batch(model)['inputs'][0])
-    guesses = model.guesses(features)
-    assert guesses.shape == (6, 3, 3)  # images, stages, classes: there are no five
-    assert torch.equal(guesses[:, 1, 0], model.scores(features)[1].argmax(dim=1))
+    classes = model.top_classes(features)
+    assert classes.shape == (6, 3, 3)  # images, stages, classes: there are no five
+    assert torch.equal(classes[:, 1, 0], model.scores(features)[1].argmax(dim=1))
 
 
 MUTATIONS = [

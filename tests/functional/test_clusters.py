@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from mmssl.functional import (
+    Members,
     arc_margin,
     class_weights,
     cluster_members,
@@ -92,7 +93,7 @@ def test_an_arc_margin_rises_with_the_cosine_and_has_gradients_at_its_ends():
 
 def _drawn(count=50000, members=(1, 4, 5)):
     table, counts = torch.tensor([[*members, 8, 8, 8, 8]]), torch.tensor([len(members)])
-    return draw_others(table, counts, 8, hash_draws(0, torch.arange(1), count))[0]
+    return draw_others(Members(table, counts), 8, hash_draws(0, torch.arange(1), count))[0]
 
 
 def test_others_are_all_equally_likely_and_never_of_the_own_cluster():
@@ -109,7 +110,7 @@ def test_others_are_found_where_the_cluster_stands_at_an_end(members):
 def test_one_member_is_drawn_and_each_is_as_likely():
     draws = torch.arange(6000)
     table, counts = torch.tensor([[3, 5, 9]]).expand(6000, 3), torch.full((6000,), 2)
-    drawn = draw_members(table, counts, draws, seed=1)
+    drawn = draw_members(Members(table, counts), draws, seed=1)
     assert set(drawn.tolist()) == {3, 5} and abs(float((drawn == 3).float().mean()) - 0.5) < 0.03
 
 

@@ -4,16 +4,22 @@ import pytest
 import torch
 
 from mmssl.functional import cluster_means, unit
-from mmssl.models import ClusterMemory
+from mmssl.models import ClusterLabels, ClusterMemory
 from tests.conftest import golden
 from tests.helpers.mutation import Mutation
 
 
-def _scenario():
+def _scenario(dtype):
     case = golden('odc/memory_scenario.npz')
+    case = {name: value.to(dtype) if _is_float(value) else value for name, value in case.items()}
     memory = ClusterMemory(5, 8, momentum=0.5, min_cluster=4, centroid_interval=1000)
+    memory = memory.double() if dtype == torch.float64 else memory
     memory.allocate(60)
     return case, _set(memory, unit(case['init_feature']), case['init_label'])
+
+
+def _is_float(value):
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
 def _set(memory, rows, labels):
@@ -28,8 +34,12 @@ def _assert_stage(memory, case, stage, rename=None):
     if rename is not None:
         labels, centroids = rename[labels], centroids[rename]
     assert torch.equal(memory.labels, labels)
-    torch.testing.assert_close(memory.centroids, centroids)
-    torch.testing.assert_close(memory.rows, case[f'{stage}__bank'])
+    _close(memory.centroids, centroids)
+    _close(memory.rows, case[f'{stage}__bank'])
+
+
+def _close(found, expected):
+    torch.testing.assert_close(found, expected, rtol=2e-6, atol=1e-6)  # the reference computed in float32
 
 
 def _renaming(memory, case, stage):
@@ -40,8 +50,9 @@ def _renaming(memory, case, stage):
     return torch.tensor([b for _, b in sorted(pairs)])
 
 
-def test_every_stage_equals_the_reference():
-    case, memory = _scenario()
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_every_stage_equals_the_reference(dtype):
+    case, memory = _scenario(dtype)
     _assert_stage(memory, case, '0_init')
     rename = torch.arange(5)
     for step in (1, 2, 3):
@@ -54,7 +65,7 @@ def test_every_stage_equals_the_reference():
         _assert_stage(memory, case, f'{step}_small', rename)
     memory.update_centroids()
     _assert_stage(memory, case, '4_centroids', rename)
-    torch.testing.assert_close(memory.class_weights, case['4_loss_weight'][rename])
+    _close(memory.class_weights.to(dtype), case['4_loss_weight'][rename])
 
 
 def _random(num_samples=400, clusters=8, **settings):
@@ -74,15 +85,16 @@ def _steps(memory, count, batch=40):
         memory.maintain(step, 0)
 
 
-@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float64'])
 def test_running_sums_and_counts_are_those_over_all_rows(dtype):
-    memory = _random(dtype=dtype)
+    memory = _random().double() if dtype == 'float64' else _random(dtype=dtype)
     _steps(memory, 30)
+    assert memory.rows.dtype == getattr(torch, dtype)
     sums, counts = memory.sums.clone(), memory.counts.clone()
     memory.recount()
     assert torch.equal(memory.sums, sums) and torch.equal(memory.counts, counts)
     assert torch.equal(counts, memory.labels.bincount(minlength=8))
-    torch.testing.assert_close(memory.centroids, cluster_means(memory.rows.float(), memory.labels, 8))
+    torch.testing.assert_close(memory.centroids, cluster_means(memory.rows.to(memory.centroids), memory.labels, 8))
 
 
 def test_no_cluster_stays_below_the_least_size_while_others_could_give():
@@ -174,7 +186,7 @@ def test_weights_of_another_run_do_not_pass_for_a_clustering_of_this_one(every):
     )
 
 
-def test_a_collapsed_cluster_is_halved_by_chance_and_no_centroid_is_lost():
+def test_a_collapsed_cluster_is_halved_at_random_and_no_centroid_is_lost():
     rows = torch.tensor([1.0, 0, 0, 0]).repeat(30, 1)
     rows[3, 1] = 2.0**-80  # too little for a distance, enough to differ
     memory = _set(_plain(30, 2, 4, min_cluster=3), rows, torch.zeros(30, dtype=torch.long))
@@ -182,13 +194,18 @@ def test_a_collapsed_cluster_is_halved_by_chance_and_no_centroid_is_lost():
     assert memory.counts.tolist() == [15, 15] and memory.centroids.isfinite().all()
 
 
-def test_rows_and_whitening_together_are_refused():
-    with pytest.raises(ValueError, match='dim=4 and pca=4'):
-        ClusterMemory(3, 4, pca=4)
+def test_each_occurrence_of_a_sample_counts_in_the_share_that_changed_as_in_the_reference():
+    memory = _set(_plain(6, 2, 2, momentum=0.0), torch.eye(2).repeat(3, 1), torch.tensor([0, 1] * 3))
+    first, second = torch.eye(2)
+    memory.stage(torch.tensor([0, 0, 0, 1]), torch.stack([second, second, first, second]))
+    memory.commit()
+    assert memory.labels.tolist() == [0, 1] * 3, 'the last occurrence of sample 0 goes back to its cluster'
+    assert memory.change_ratio == 0.5, 'two of four occurrences were assigned to another cluster'
 
 
 def test_the_share_that_k_means_moved_is_kept_for_the_log():
-    memory = _plain(40, 4, 0, online=False)
+    memory = ClusterLabels(4)
+    memory.allocate(40)
     features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
     memory.prepare(features, 0)
     assert memory.change_ratio == 0
@@ -198,9 +215,34 @@ def test_the_share_that_k_means_moved_is_kept_for_the_log():
 
 
 def test_labels_alone_take_no_rows():
-    memory = _plain(30, 3, 0, online=False, pca=2)
+    memory = ClusterLabels(3, pca=2)
+    memory.allocate(30)
     memory.prepare(torch.randn(30, 5), 0)
-    assert memory.rows.numel() == 0 and memory.labels.bincount().min() > 0
+    assert set(memory.state_dict()) == {'labels', 'counts', 'change_ratio', 'prepared'}
+    assert memory.labels.bincount().min() > 0
+
+
+def test_a_checkpoint_from_when_labels_were_a_memory_without_rows_loads():
+    memory, other = ClusterLabels(3), ClusterLabels(3)
+    for one in (memory, other):
+        one.allocate(30)
+    memory.prepare(torch.randn(30, 5), 0)
+    empty = {'rows': (0, 0), 'neighbors': (0, 0), 'centroids': (3, 0), 'sums': (3, 0)}
+    old = {**memory.state_dict(), **{name: torch.zeros(shape) for name, shape in empty.items()}}
+    other.load_state_dict(old, strict=True)
+    assert torch.equal(other.labels, memory.labels)
+    online = _plain(30, 3, 4)
+    online.load_state_dict({**online.state_dict(), 'neighbors': torch.zeros(30, 0)}, strict=True)
+
+
+def test_labels_that_only_k_means_changes_have_nothing_to_commit_or_discard():
+    memory = ClusterLabels(3)
+    memory.allocate(30)
+    memory.prepare(torch.randn(30, 5), 0)
+    labels = memory.labels.clone()
+    memory.commit()
+    memory.discard()
+    assert torch.equal(memory.labels, labels)
 
 
 def test_clusters_that_the_samples_cannot_fill_are_refused_with_a_number_that_works():

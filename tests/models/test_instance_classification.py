@@ -86,7 +86,7 @@ def test_the_smoothed_loss_is_that_of_dense_targets():
     targets = 0.8 * nn.functional.one_hot(samples, SAMPLES).double()
     targets.scatter_add_(1, model.table.hard[samples].long(), torch.full((5, 4), 0.05, dtype=torch.float64))
     rows = normalize(model.table.rows, dim=1)
-    logits = [normalize(model.bank_features(view), dim=1) @ rows.T / model.temperature for view in views]
+    logits = [normalize(model.embed(view), dim=1) @ rows.T / model.temperature for view in views]
     expected = sum(cross_entropy(part, targets) for part in logits) / 2
     torch.testing.assert_close(_loss(model, views, samples), expected, rtol=1e-10, atol=0)
 

@@ -8,11 +8,12 @@ from torch import nn
 
 from mmssl.datasets import Batch
 from mmssl.functional import cluster_members, contrast, row_scores, unit
-from mmssl.models import InterCLR, InterCLRSimCLR, InterImageHead
+from mmssl.models import InterCLR, InterImage, MoCo, SimCLR
+from mmssl.registry import MODELS
 from tests.conftest import golden
 from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Smooth
-from tests.parity import SAMPLES, UNEQUAL, check, prepare
+from tests.parity import SAMPLES, UNEQUAL, assert_sane_clusters, check, prepare
 
 CASE = golden('interclr/contrast_inter.npz')
 BATCH = Batch(sample_idx=CASE['idx'], draw=torch.arange(6))
@@ -20,7 +21,7 @@ BATCH = Batch(sample_idx=CASE['idx'], draw=torch.arange(6))
 
 def _head(**settings):
     defaults = {'num_negatives': 6, 'pool_size': 10, 'temperature': 0.2, 'negatives': 'hard'}
-    head = InterImageHead({'num_clusters': 5, 'dim': 8, 'min_cluster': 0}, **{**defaults, **settings}).double()
+    head = InterImage({'num_clusters': 5, 'dim': 8, 'min_cluster': 0}, **{**defaults, **settings}).double()
     head.clusters.allocate(40)
     head.clusters.rows, head.clusters.labels = CASE['bank'].clone(), CASE['labels'].clone()
     head.clusters.counts = CASE['labels'].bincount(minlength=5)
@@ -29,9 +30,9 @@ def _head(**settings):
 
 def _negatives(head, queries=None, draws=BATCH.draw):
     memory = head.clusters
-    members, counts = cluster_members(memory.labels, memory.labels[CASE['idx']], 5)
+    members = cluster_members(memory.labels, memory.labels[CASE['idx']], 5)
     batch = Batch(sample_idx=CASE['idx'], draw=draws)
-    return head.negative_scores(unit(CASE['q']) if queries is None else queries, members, counts, batch)
+    return head.negative_scores(unit(CASE['q']) if queries is None else queries, members, batch)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +64,8 @@ def test_the_positive_is_a_member_of_the_query_s_cluster(monkeypatch):
         seen.append(chosen)
         return row_scores(queries, rows, chosen)
 
-    monkeypatch.setattr('mmssl.models.heads.inter_image_head.row_scores', watched)
-    _head()(unit(CASE['q']), BATCH)
+    monkeypatch.setattr('mmssl.models.additions.inter_image.row_scores', watched)
+    _head().inter_loss(unit(CASE['q']), BATCH)
     assert torch.equal(CASE['labels'][seen[0][:, 0]], CASE['labels'][CASE['idx']])
 
 
@@ -106,7 +107,7 @@ def test_a_pool_of_the_own_cluster_alone_is_refused(kind):
     with pytest.raises(
         ValueError, match=rf'All {kind} negatives of sample.*40 of 40 samples: set num_clusters higher\.'
     ):
-        head(unit(CASE['q']), BATCH)
+        head.inter_loss(unit(CASE['q']), BATCH)
 
 
 @pytest.mark.parametrize(
@@ -139,23 +140,24 @@ def _inter(negatives='semihard', online=True):
         'centroid_interval': 2,
         'online': online,
     }
-    return InterImageHead(clusters, num_negatives=5, negatives=negatives, pool_size=28)
+    return InterImage(clusters, num_negatives=5, negatives=negatives, pool_size=28)
 
 
 def _moco(negatives='semihard', online=True):
     inter, neck = _inter(negatives, online), nn.Linear(8, 6)
-    return InterCLR(inter, backbone=Smooth(), neck=neck, queue={'length': 20, 'dim': 6}, momentum=0.9)
+    return MoCo(Smooth(), neck, {'length': 20, 'dim': 6}, momentum=0.9, additions=[inter])
 
 
 def _simclr():
-    return InterCLRSimCLR(_inter(), backbone=Smooth(), neck=nn.Linear(8, 6))
+    return SimCLR(Smooth(), nn.Linear(8, 6), additions=[_inter()])
 
 
 @pytest.mark.parametrize('sizes', UNEQUAL)
 @pytest.mark.parametrize('negatives', ['random', 'semieasy', 'semihard', 'hard'])
 def test_several_processes_compute_what_one_computes(ranks, sizes, negatives):
     state = check(ranks, partial(_moco, negatives), sizes)
-    assert len(state['inter.clusters.labels'].unique()) == 3
+    assert_sane_clusters(state, 'additions.0.clusters')
+    assert len(state['additions.0.clusters.labels'].unique()) == 3
 
 
 @pytest.mark.parametrize('sizes', UNEQUAL[1:3])
@@ -178,7 +180,7 @@ def test_the_weight_is_shared_between_the_branches_and_0_leaves_the_second_out()
 
 
 def _with_weight(model, weight, views, batch):
-    model.inter_weight = weight
+    model.additions[0].weight = weight
     losses = model.loss(views, batch)
     for memory in model.memories().values():
         memory.discard()
@@ -190,11 +192,21 @@ def test_keys_and_not_queries_feed_the_clusters_and_labels_are_read_before():
     model.allocate(SAMPLES)
     prepare(model)
     batch = Batch(sample_idx=torch.arange(8), draw=torch.arange(8))
-    before = model.inter.clusters.rows.clone()
+    clusters = model.additions[0].clusters
+    before = clusters.rows.clone()
     model.loss([torch.randn(8, 3, 8, 8) for _ in range(2)], batch)
-    assert torch.equal(model.inter.clusters.rows, before)
-    staged, queued = model.inter.clusters._staged[0][1], model.queue._staged[0]
+    assert torch.equal(clusters.rows, before)
+    staged, queued = clusters._staged[0][1], model.queue._staged[0][0]
     assert torch.equal(staged, queued) and not staged.requires_grad
+
+
+@pytest.mark.parametrize('name, host', [('InterCLR', 'MoCo'), ('InterCLRSimCLR', 'SimCLR')])
+def test_the_old_names_say_what_to_write(name, host):
+    old = {'type': name, 'inter_weight': 0.25, 'inter': {'num_negatives': 5}}
+    with pytest.raises(ValueError, match=rf'{name} is {host} with an addition.*type={host}, additions=\['):
+        MODELS.build(old)
+    with pytest.raises(ValueError, match='write model=dict'):
+        MODELS.build({**old, 'type': InterCLR})
 
 
 RESUME = {

@@ -50,7 +50,7 @@ def test_three_steps_equal_the_released_code(name):
         _close(losses['loss_instance'], case[f's{step}_L_ins'])
         _close(losses['loss_propagation'] / 0.6, case[f's{step}_L_inv'])
         _close(x.grad, case[f's{step}_grad_total_lam0.6'])
-        assert torch.equal(model.reach(case[f's{step}_idx']), case[f's{step}_positives'])
+        assert torch.equal(model.propagate(case[f's{step}_idx']), case[f's{step}_positives'])
         before = model.bank.rows.clone()
         model.bank.commit()
         rows = case[f's{step}_idx']

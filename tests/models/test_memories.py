@@ -4,10 +4,14 @@ import pytest
 import torch
 from torch import nn
 
+from mmssl.datasets import Batch
 from mmssl.functional import unit
-from mmssl.models import EMATeacher, FeatureBank, FirstValue, Queue
+from mmssl.models import BaseMemory, EMATeacher, FeatureBank, FirstValue, MoCo, Queue
+from mmssl.models.memories.base import build_memory
+from mmssl.registry import MEMORIES
 from tests.conftest import golden
 from tests.helpers.mutation import Mutation
+from tests.models.test_swav import Passing
 
 
 def _filled(queue, *batches):
@@ -232,6 +236,54 @@ def test_the_first_value_stays(ranks):
 def test_neighbours_that_the_bank_does_not_keep_are_refused():
     with pytest.raises(ValueError, match='2 neighbours a sample for a bank of 0: set num_neighbors of the bank to 2'):
         FeatureBank(4).stage(torch.tensor([0]), torch.ones(1, 4), torch.zeros(1, 2, dtype=torch.long))
+
+
+@MEMORIES.register_module()
+class Newest(BaseMemory):
+    """A test's own memory in the place of a queue: the rows of the last step alone."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.register_buffer('rows', torch.ones(1, width))
+
+    def stage(self, rows):
+        self.keep(rows)
+
+    def commit(self):
+        if self._staged:
+            (self.rows,) = self.take_staged()
+
+
+@pytest.mark.parametrize('kind', [Newest, 'Newest'])
+def test_a_memory_of_one_s_own_goes_in_by_its_name_and_gets_the_arguments_of_the_config_alone(kind):
+    model = MoCo(Passing(6), nn.Identity(), {'type': kind, 'width': 6})
+    model.allocate(30)
+    views = [torch.randn(4, 6, 1, 1), torch.randn(4, 6, 1, 1)]
+    for _ in ('first micro-batch', 'second'):
+        model.loss(views, Batch(sample_idx=torch.arange(4), draw=torch.arange(4)))
+    for memory in model.memories().values():
+        memory.commit()
+    torch.testing.assert_close(model.queue.rows, unit(views[1].flatten(1)).repeat(2, 1))
+
+
+def test_a_config_without_a_type_is_of_the_method_s_kind_and_a_kind_that_inherits_gets_what_the_method_asks_for():
+    class Longer(Queue):
+        pass
+
+    plain, longer = build_memory({'length': 4, 'dim': 2}, Queue, random=True), {'type': Longer, 'length': 4, 'dim': 2}
+    assert type(plain) is Queue and plain.full
+    assert build_memory(longer, Queue, random=True).full
+    assert not build_memory({**longer, 'random': False}, Queue, random=True).full
+    assert build_memory(plain, Queue) is plain
+
+
+def test_rows_staged_in_several_micro_batches_are_joined_and_taken_once():
+    memory = Newest(2)
+    memory.stage(torch.zeros(3, 2, requires_grad=True))
+    memory.stage(torch.ones(1, 2))
+    (rows,) = memory.take_staged()
+    assert rows.shape == (4, 2) and not rows.requires_grad
+    assert memory.take_staged() == ()
 
 
 MUTATIONS = [

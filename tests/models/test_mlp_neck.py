@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mmssl.models import MLPNeck
+from mmssl.models.upgrade import upgraded
 
 
 def _kinds(neck):
@@ -25,6 +26,21 @@ def test_layers_stand_as_asked_for(settings, kinds):
     neck = MLPNeck(6, 5, 4, **settings)
     assert _kinds(neck) == kinds
     assert neck(torch.randn(3, 6)).shape == (3, 4)
+
+
+def test_layers_have_names_and_checkpoints_with_numbers_load():
+    neck = MLPNeck(6, 5, 4, last_batch_norm=True)
+    assert [name for name, _ in neck.layers.named_children()] == ['linear1', 'norm1', 'relu1', 'linear2', 'norm2']
+    names = ['linear1', 'norm1', 'relu1', 'linear2', 'norm2']
+    old = {
+        f'neck.layers.{names.index(key.split(".")[1])}.{key.split(".")[2]}': value + 1
+        for key, value in neck.state_dict().items()
+    }
+    model = nn.ModuleDict({'neck': neck})
+    today = {key: value + 1 for key, value in model.state_dict().items()}
+    assert upgraded(model, old).keys() == today.keys() == upgraded(model, today).keys()
+    model.load_state_dict(old, strict=True)
+    assert all(torch.equal(value, today[key]) for key, value in model.state_dict().items())
 
 
 def test_biases_may_be_left_out():

@@ -87,7 +87,7 @@ def _train(views, steps, queue_length):
         loss = wrapped(mine, mode='loss')['loss']
         loss.backward()
         with torch.no_grad():
-            codes.append(model.assign(model.prototypes(model.embed(mine)[0]), 0))
+            codes.append(model.assign(model.prototypes(model.embed_views(mine)[0]), 0))
         gradients = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
         optimizer.step()
         for queue in model.queues:
@@ -130,7 +130,7 @@ def test_one_backbone_pass_a_resolution_and_views_keep_their_order():
 
     model = SwAV(Counting(), nn.Identity(), Prototypes(4, 3))
     views = [torch.randn(2, 4, size, size) for size in (6, 6, 3, 3, 3)]
-    embeddings = model.embed(views)
+    embeddings = model.embed_views(views)
     assert passes == [(4, 4, 6, 6), (6, 4, 3, 3)]
     for view, embedding in zip(views, embeddings):
         torch.testing.assert_close(embedding, nn.functional.normalize(view.mean(dim=(2, 3)), dim=1))

@@ -1,6 +1,6 @@
 """CoKe on ResNet-50: what its forms with one view and with several share."""
 
-from mmssl.models import CoKe, DataPreprocessor, MLPNeck, ResNet
+from mmssl.models import CoKe, ConstrainedClusters, DataPreprocessor, MLPNeck, ResNet
 
 model = dict(
     type=CoKe,
@@ -10,7 +10,7 @@ model = dict(
         type=MLPNeck, in_channels=2048, hidden_channels=2048, out_channels=128, num_layers=3, last_batch_norm=True
     ),
     predictor=dict(type=MLPNeck, in_channels=128, hidden_channels=2048, out_channels=128),
-    clusters=dict(dim=128, ratio=0.4, dual_rate=20.0),
+    clusters=dict(type=ConstrainedClusters, dim=128, ratio=0.4, dual_rate=20.0),
     num_clusters=[3000, 4000, 5000],
 )
 sync_bn = True

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from mmssl.engine.hooks.monitor_hook import MonitorHook
-from mmssl.evaluation import clusterings, usage, usage_warning
+from mmssl.evaluation import usage, usage_warning
 from mmssl.functional import label_change
 from mmssl.registry import HOOKS
 
@@ -35,7 +35,7 @@ class ClusterHook(MonitorHook):
     def prepare(self, runner: Any) -> bool:
         """Whether there is anything that could be a clustering."""
         model = runner.algorithm
-        if hasattr(model, 'prototypes'):
+        if model.assigns_features:
             return runner.fixed_part('gallery') is not None
         return any(memory.num_clusters for memory in model.memories().values())
 
@@ -46,10 +46,11 @@ class ClusterHook(MonitorHook):
             return runner.fixed_part('gallery').features(runner.algorithm, self.images, runner.iter).features
 
         scalars = {}
-        for name, (labels, count) in clusterings(runner.algorithm, features).items():
-            found = usage(labels, count)
+        for name, assignment in runner.algorithm.assignments(features).items():
+            labels, found = assignment.labels, usage(assignment.labels, assignment.count)
             if epoch:
-                self._judge(runner, epoch, name, found, int((labels >= 0).sum()), count)
+                images = int((labels >= 0).sum())
+                self.warn(runner, epoch, name, usage_warning(found, images, assignment.count, assignment.kind))
             scalars |= {f'{name}/{key}': value for key, value in {**found, **self._change(name, labels)}.items()}
         return scalars
 
@@ -57,9 +58,5 @@ class ClusterHook(MonitorHook):
         before, self.before[name] = self.before.get(name), labels.clone()
         if before is None:
             return {}
-        both = (before >= 0) & (labels >= 0)
-        return {'change': float(label_change(before[both], labels[both]))} if bool(both.any()) else {}
-
-    def _judge(self, runner: Any, epoch: int, name: str, found: dict[str, float], images: int, count: int) -> None:
-        warning = usage_warning(found, images, count, 'prototypes' if name == 'prototypes' else 'clusters')
-        self.warn(runner, epoch, name, warning)
+        known = (before >= 0) & (labels >= 0)
+        return {'change': float(label_change(before[known], labels[known]))} if bool(known.any()) else {}

@@ -74,7 +74,7 @@ class MemoryHook(Hook):
             plain,
             self.prepare_batch_size,
             runner.train_dataloader.num_workers,
-            forward=model.bank_features,
+            forward=model.embed,
             move_statistics=model.preparation_moves_statistics,
         )
         parts = ((features[:, 0],) for features, *_ in _shown(batches, f'Features of {len(plain)} images', steps))

@@ -1,7 +1,8 @@
 """What every algorithm has in common."""
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.model import BaseModel
@@ -11,6 +12,20 @@ from mmssl.datasets.structures import Batch, DataSample
 from mmssl.functional import lengths_on_ranks
 from mmssl.models.memories import BaseMemory
 from mmssl.registry import MODELS
+
+
+class Assignment(NamedTuple):
+    """Where images belong.
+
+    Attributes:
+        labels: Prototype, cluster or word of each image, int64, -1 for none yet, shape ``(N,)``.
+        count: How many prototypes, clusters or words there are.
+        kind: What they are called: ``'clusters'``, ``'prototypes'`` or ``'words'``.
+    """
+
+    labels: Tensor
+    count: int
+    kind: str = 'clusters'
 
 
 class BaseAlgorithm(BaseModel):
@@ -25,11 +40,13 @@ class BaseAlgorithm(BaseModel):
         seed: Of the run, for what a method draws at random; set by MemoryHook.
         num_views: Views an image that ``loss`` takes; None for any number.
         preparation_moves_statistics: Whether batch norm is in training mode where features for memories are made.
+        assigns_features: Whether :meth:`assignments` needs features.
     """
 
     seed: int = 0
     num_views: int | None = None
     preparation_moves_statistics: bool = False
+    assigns_features: bool = False
 
     def __init__(
         self,
@@ -63,16 +80,18 @@ class BaseAlgorithm(BaseModel):
         """
         return pooled(self.backbone, images)
 
-    def bank_features(self, images: Tensor) -> Tensor:
-        """What memories are prepared from; the features of evaluation where a method does not say otherwise.
+    def embed(self, images: Tensor) -> Tensor:
+        """Embeddings: what the neck makes of the features. Memories are prepared from them.
 
         Args:
             images: Normalised, shape ``(B, C, H, W)``.
 
         Returns:
-            Shape ``(B, D)``.
+            Shape ``(B, E)``, not normalised; the features themselves where the method has no neck for them.
         """
-        return self.extract_feat(images)
+        features = self.extract_feat(images)
+        projected = self.project(features)
+        return features if projected is None else projected
 
     def project(self, features: Tensor) -> Tensor | None:
         """What the neck makes of features; monitors look at it, beside the features themselves.
@@ -84,6 +103,25 @@ class BaseAlgorithm(BaseModel):
             Shape ``(B, E)``, not normalised; None where the method has no neck for them.
         """
         return self.neck(features) if hasattr(self, 'neck') else None
+
+    def assignments(self, features: Callable[[], Tensor]) -> dict[str, Assignment]:
+        """Where images belong, in every clustering that the method keeps; monitors and reports ask for it.
+
+        By default these are the labels that memories hold, of the whole training set, under the names of the memories.
+        A method that assigns features adds its own, and says so in ``assigns_features``.
+
+        Args:
+            features: Gives what :meth:`extract_feat` makes of some images, ``(N, D)``; only called where
+                ``assigns_features`` is set.
+
+        Returns:
+            By name; a memory that has not labelled any sample yet is left out.
+        """
+        return {
+            name: Assignment(memory.labels.long(), memory.num_clusters)
+            for name, memory in self.memories().items()
+            if memory.num_clusters and bool((memory.labels >= 0).any())
+        }
 
     def after_preparation(self, epoch: int) -> None:
         """Runs on every rank when memories have been prepared; methods that start anew from there do it here.

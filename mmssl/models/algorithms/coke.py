@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from mmssl.datasets.structures import Batch
-from mmssl.functional import in_float32, unit
+from mmssl.functional import SoftLabels, in_float32, unit
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import ConstrainedClusters
+from mmssl.models.memories.base import build_memory
 from mmssl.registry import MODELS
 
 
@@ -24,7 +25,8 @@ class CoKe(BaseAlgorithm):
         backbone: Module or its config.
         neck: Module or its config; features to projections.
         predictor: Module or its config; projections to predictions of the same width.
-        clusters: Arguments of the :class:`~mmssl.models.memories.ConstrainedClusters`, without ``num_clusters``.
+        clusters: Config of each clustering's memory, by default a :class:`~mmssl.models.ConstrainedClusters`, without
+            ``num_clusters``.
         num_clusters: Numbers of clusters, one a clustering.
         large_views: 1 or 2.
         temperature: Divides the cosines.
@@ -63,7 +65,9 @@ class CoKe(BaseAlgorithm):
                 'Soft labels belong to one large view: leave clusters.soft_from out, or set large_views=1.'
             )
         self.neck, self.predictor = build(neck), build(predictor)
-        self.clusters = nn.ModuleList(ConstrainedClusters(number, **clusters) for number in num_clusters)
+        self.clusters = nn.ModuleList(
+            build_memory({**clusters, 'num_clusters': number}, ConstrainedClusters) for number in num_clusters
+        )
         self.large_views, self.temperature = large_views, temperature
         self.label_weight, self.large_weight, self.predictor_weight = label_weight, large_weight, predictor_weight
 
@@ -85,7 +89,7 @@ class CoKe(BaseAlgorithm):
                 f'CoKe with large_views={self.large_views} got {len(inputs)} views: set '
                 'train_dataloader.dataset.views.counts and model.large_views to match; small views need 2 large ones.'
             )
-        projected = [self.neck(self.extract_feat(view)) for view in inputs]
+        projected = [self.embed(view) for view in inputs]
         predicted = [unit(self.predictor(projection)) for projection in projected]
         projected = [unit(projection) for projection in projected]
         clustered = torch.stack(projected[: self.large_views]).mean(dim=0).detach()
@@ -101,7 +105,7 @@ class CoKe(BaseAlgorithm):
         return {'loss': torch.stack(losses).mean(), 'smallest_cluster': smallest}
 
     @in_float32
-    def classified(self, scores: list[list[Tensor]], labels: tuple[Tensor, Tensor]) -> Tensor:
+    def classified(self, scores: list[list[Tensor]], labels: SoftLabels) -> Tensor:
         """The loss of one clustering: scores of the prediction and the projection of each view, and the labels."""
         if self.large_views == 1:
             predicted, projected = (labelled(logits, labels) for logits in scores[0])
@@ -124,10 +128,9 @@ class CoKe(BaseAlgorithm):
         return self.large_weight * loss + (1 - self.large_weight) * torch.stack(small).sum() / (4 * len(scores[2:]))
 
 
-def labelled(logits: Tensor, labels: tuple[Tensor, Tensor]) -> Tensor:
-    """Mean cross-entropy with labels ``(classes, weights)``; a sample without one adds 0, and counts in the mean."""
-    classes, weights = labels
-    return -(weights * logits.log_softmax(dim=1).gather(1, classes)).sum(dim=1).mean()
+def labelled(logits: Tensor, labels: SoftLabels) -> Tensor:
+    """Mean cross-entropy with labels; a sample without one adds 0, and counts in the mean."""
+    return -(labels.weights * logits.log_softmax(dim=1).gather(1, labels.classes)).sum(dim=1).mean()
 
 
 def followed(logits: Tensor, probabilities: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from mmssl.datasets.structures import Batch
 from mmssl.functional import in_float32
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.heads import ClusterHead
-from mmssl.models.memories import ClusterMemory
+from mmssl.models.memories import BaseMemory, ClusterLabels
+from mmssl.models.memories.base import build_memory
 from mmssl.registry import MODELS
 
 
@@ -20,8 +21,8 @@ class DeepCluster(BaseAlgorithm):
 
     Args:
         backbone: Module or its config, with ``out_channels``.
-        clusters: Arguments of the :class:`~mmssl.models.memories.ClusterMemory`: ``num_clusters``, ``prepare_every``,
-            ``pca`` and ``iterations``.
+        clusters: The memory, by default a :class:`~mmssl.models.ClusterLabels`, or its config: ``num_clusters``,
+            ``prepare_every``, ``pca`` and ``iterations``.
         neck: Module or its config, with ``out_channels``; a projection between features and classifier, which is then
             what is clustered (the fully connected layers of the paper's networks). None for the features themselves.
         data_preprocessor: Module or its config.
@@ -35,13 +36,13 @@ class DeepCluster(BaseAlgorithm):
     def __init__(
         self,
         backbone: nn.Module | dict,
-        clusters: dict,
+        clusters: BaseMemory | dict,
         neck: nn.Module | dict | None = None,
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
-        self.clusters = ClusterMemory(online=False, **{'prepare_every': 1, **clusters})
+        self.clusters = build_memory(clusters, ClusterLabels)
         self.neck = build(neck) if neck else nn.Identity()
         width = self.neck.out_channels if neck else self.backbone.out_channels
         self.head = ClusterHead(width, self.clusters.num_clusters)
@@ -57,13 +58,9 @@ class DeepCluster(BaseAlgorithm):
             ``loss``; ``label_change``, the share of all samples that the last k-means separated from most of their
             cluster; ``largest_cluster``, its share of all samples.
         """
-        scores = self.head(self.neck(self.extract_feat(inputs[0])))  # (B, K)
+        scores = self.head(self.embed(inputs[0]))  # (B, K)
         loss = in_float32(cross_entropy)(scores, self.clusters.labels[batch.sample_idx])
         return {'loss': loss, **self.clusters.health}
-
-    def bank_features(self, images: Tensor) -> Tensor:
-        """What is clustered, ``(B, D)``."""
-        return self.neck(self.extract_feat(images))
 
     def after_preparation(self, epoch: int) -> None:
         """Start the classifier anew."""

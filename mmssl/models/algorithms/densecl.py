@@ -8,6 +8,7 @@ from mmssl.datasets.structures import Batch
 from mmssl.functional import Shuffle, dense_contrast, info_nce, match_pixels, unit
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import EMATeacher, Queue
+from mmssl.models.memories.base import build_memory
 from mmssl.registry import MODELS
 
 
@@ -19,8 +20,8 @@ class DenseCL(BaseAlgorithm):
         backbone: Module or its config.
         neck: Module or its config; averaged features to embeddings.
         dense_neck: Module or its config; a feature map to a map of embeddings.
-        queue: Arguments of both :class:`~mmssl.models.memories.Queue`: ``length`` and ``dim``. The second one holds
-            averages of the teacher's pixels.
+        queue: Config of both memories of keys, by default a :class:`~mmssl.models.Queue` that starts with random rows:
+            ``length`` and ``dim``. The second one holds averages of the teacher's pixels.
         dense_weight: Weight of the pixels' loss, 0 to 1; the images' one gets the rest.
         momentum: Weight of the old teacher.
         temperature: Divides the cosines.
@@ -48,7 +49,7 @@ class DenseCL(BaseAlgorithm):
         self.neck, self.dense_neck = build(neck), build(dense_neck)
         self.dense_weight, self.temperature = float(dense_weight), temperature
         self.teacher = EMATeacher(self.backbone, self.neck, self.dense_neck, momentum=momentum)
-        self.queue, self.dense_queue = Queue(**queue, random=True), Queue(**queue, random=True)
+        self.queue, self.dense_queue = (build_memory(queue, Queue, random=True) for _ in range(2))
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """InfoNCE of images and of pixels (DenseCL, eq. 1 to 3).

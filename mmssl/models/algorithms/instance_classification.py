@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from mmssl.datasets.structures import Batch
 from mmssl.functional import table_cross_entropy, unit
 from mmssl.models.algorithms.base import BaseAlgorithm, build
-from mmssl.models.memories import ClassTable
+from mmssl.models.memories import BaseMemory, ClassTable
+from mmssl.models.memories.base import build_memory
 from mmssl.registry import MODELS
 
 
@@ -21,7 +22,7 @@ class InstanceClassification(BaseAlgorithm):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
-        table: Arguments of the :class:`~mmssl.models.memories.ClassTable`.
+        table: The memory, by default a :class:`~mmssl.models.ClassTable`, or its config.
         temperature: Divides the cosines.
         smoothing: Weight that a label gives to its hard classes, 0 to 1; the paper's alpha. It needs
             ``table.num_hard``.
@@ -42,7 +43,7 @@ class InstanceClassification(BaseAlgorithm):
         self,
         backbone: nn.Module | dict,
         neck: nn.Module | dict,
-        table: dict,
+        table: BaseMemory | dict,
         temperature: float = 0.15,
         smoothing: float = 0.0,
         large_views: int | None = None,
@@ -50,7 +51,7 @@ class InstanceClassification(BaseAlgorithm):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
-        self.neck, self.table = build(neck), ClassTable(**table)
+        self.neck, self.table = build(neck), build_memory(table, ClassTable)
         if (smoothing > 0) != (self.table.num_hard > 0) or not 0 <= smoothing < 1:
             raise ValueError(
                 f'smoothing={smoothing} over {self.table.num_hard} hard classes: set model.smoothing above 0 and below '
@@ -79,18 +80,7 @@ class InstanceClassification(BaseAlgorithm):
 
     def classify(self, views: list[Tensor], sample_idx: Tensor, rows: Tensor) -> Tensor:
         """Mean cross-entropy of views of one size with this rank's rows of the table and those of the others."""
-        embeddings = unit(self.bank_features(torch.cat(views)))  # (V * B, D)
+        embeddings = unit(self.embed(torch.cat(views)))  # (V * B, D)
         targets = sample_idx.repeat(len(views))
         soft = self.table.smoothed(targets, self.smoothing)
         return table_cross_entropy(embeddings, rows, targets, self.temperature, soft, bfloat16=self.table.bfloat16)
-
-    def bank_features(self, images: Tensor) -> Tensor:
-        """Embeddings, not of unit length: the rows that the table starts from.
-
-        Args:
-            images: Normalised, shape ``(B, C, H, W)``.
-
-        Returns:
-            Shape ``(B, D)``.
-        """
-        return self.neck(self.extract_feat(images))

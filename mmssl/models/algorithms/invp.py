@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmssl.datasets.structures import Batch
 from mmssl.functional import (
+    Stream,
     bank_scores,
     contains,
     hash_draws,
@@ -21,10 +22,9 @@ from mmssl.functional import (
     without_self,
 )
 from mmssl.models.algorithms.base import BaseAlgorithm, build
-from mmssl.models.memories import FeatureBank
+from mmssl.models.memories import BaseMemory, FeatureBank
+from mmssl.models.memories.base import build_memory
 from mmssl.registry import MODELS
-
-_POSITIVES = 0x9057  # tells the seeds of positives from those of views
 
 
 @MODELS.register_module()
@@ -34,7 +34,8 @@ class InvP(BaseAlgorithm):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
-        bank: Arguments of the :class:`~mmssl.models.memories.FeatureBank`: ``dim``, ``momentum``, ``num_neighbors``.
+        bank: The memory, by default a :class:`~mmssl.models.FeatureBank`, or its config: ``dim``, ``momentum``,
+            ``num_neighbors``.
         num_background: Nearest rows M that stand for all others, the hard negatives.
         num_positives: Least similar of the reached samples P, the hard positives.
         steps: Steps l over the neighbour graph.
@@ -59,7 +60,7 @@ class InvP(BaseAlgorithm):
         self,
         backbone: nn.Module | dict,
         neck: nn.Module | dict,
-        bank: dict,
+        bank: BaseMemory | dict,
         num_background: int = 4096,
         num_positives: int = 50,
         steps: int = 3,
@@ -76,7 +77,7 @@ class InvP(BaseAlgorithm):
                 f"variant={variant!r} with positives={positives!r}: InvP has 'code' with 'hard' or 'random', and "
                 f"'paper' with 'hard'."
             )
-        self.neck, self.bank = build(neck), FeatureBank(**bank)
+        self.neck, self.bank = build(neck), build_memory(bank, FeatureBank)
         if self.bank.num_neighbors < 1 or steps < 1:
             raise ValueError(
                 f'InvP with {self.bank.num_neighbors} neighbours and {steps} steps: set model.bank.num_neighbors and '
@@ -97,21 +98,22 @@ class InvP(BaseAlgorithm):
             ``loss_instance``, and ``loss_propagation`` while it has a weight.
         """
         samples = batch.sample_idx
-        embeddings = unit(self.neck(self.extract_feat(inputs[0])))  # (B, D)
-        reached = self.reach(samples)  # (B, W)
+        embeddings = unit(self.embed(inputs[0]))  # (B, D)
+        reached = self.propagate(samples)  # (B, W)
         wanted = torch.cat([samples[:, None], reached], dim=1)
-        nearest, rows, others = bank_scores(embeddings, self.bank.rows, self.num_background, wanted)
-        self.bank.stage(samples, embeddings, without_self(rows[:, : self.bank.num_neighbors + 1], samples))
-        nearest, own, distant = (scores / self.temperature for scores in (nearest, others[:, 0], others[:, 1:]))
+        found = bank_scores(embeddings, self.bank.rows, self.num_background, wanted)
+        self.bank.stage(samples, embeddings, without_self(found.rows[:, : self.bank.num_neighbors + 1], samples))
+        parts = (found.nearest, found.others[:, 0], found.others[:, 1:])
+        nearest, own, distant = (scores / self.temperature for scores in parts)
         if self.variant == 'paper':
-            return self._losses_of_the_paper(samples, own, nearest, rows, distant, reached)
+            return self._losses_of_the_paper(samples, own, nearest, found.rows, distant, reached)
         losses = {'loss_instance': instance_loss(own, nearest)}
         if self.invariance_weight:
             chosen = self.choose(distant, batch.draw)
             losses['loss_propagation'] = self.invariance_weight * propagation_loss(own, nearest, chosen)
         return losses
 
-    def reach(self, samples: Tensor) -> Tensor:
+    def propagate(self, samples: Tensor) -> Tensor:
         """Samples reached over the neighbours, ``(B, W)``; none while the propagation loss has no weight."""
         if not self.invariance_weight:
             return samples.new_empty(len(samples), 0)
@@ -122,8 +124,8 @@ class InvP(BaseAlgorithm):
         count = min(self.num_positives, distant.shape[1])
         if self.positives == 'hard':
             return distant.topk(count, dim=1, largest=False).values
-        luck = hash_draws(hash_seed(self.seed, _POSITIVES), draws, distant.shape[1])
-        return distant.gather(1, luck.argsort(dim=1)[:, :count])
+        numbers = hash_draws(hash_seed(self.seed, Stream.INVP_POSITIVES), draws, distant.shape[1])
+        return distant.gather(1, numbers.argsort(dim=1)[:, :count])
 
     def _losses_of_the_paper(
         self, samples: Tensor, own: Tensor, nearest: Tensor, rows: Tensor, distant: Tensor, reached: Tensor

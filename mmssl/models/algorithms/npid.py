@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from mmssl.datasets.structures import Batch
 from mmssl.functional import (
+    Stream,
     bank_scores,
     contrast,
     hash_draws,
@@ -18,10 +19,9 @@ from mmssl.functional import (
     unit,
 )
 from mmssl.models.algorithms.base import BaseAlgorithm, build
-from mmssl.models.memories import FeatureBank, FirstValue
+from mmssl.models.memories import BaseMemory, FeatureBank, FirstValue
+from mmssl.models.memories.base import build_memory
 from mmssl.registry import MODELS
-
-_NEGATIVES = 0x4E6A  # tells the seeds of negatives from those of views
 
 
 @MODELS.register_module()
@@ -31,7 +31,8 @@ class NPID(BaseAlgorithm):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
-        bank: Arguments of the :class:`~mmssl.models.memories.FeatureBank`: ``dim``, ``momentum`` and ``dtype``.
+        bank: The memory, by default a :class:`~mmssl.models.FeatureBank`, or its config: ``dim``, ``momentum`` and
+            ``dtype``.
         num_negatives: Rows drawn at random for each sample, its own not excluded. Not used by ``'softmax'``.
         temperature: Divides the cosines.
         objective: ``'info_nce'``, cross-entropy among the drawn rows (OpenMMLab's form); ``'nce'``, noise-contrastive
@@ -51,7 +52,7 @@ class NPID(BaseAlgorithm):
         self,
         backbone: nn.Module | dict,
         neck: nn.Module | dict,
-        bank: dict,
+        bank: BaseMemory | dict,
         num_negatives: int = 65536,
         temperature: float = 0.07,
         objective: Literal['info_nce', 'nce', 'softmax'] = 'info_nce',
@@ -61,9 +62,9 @@ class NPID(BaseAlgorithm):
         super().__init__(backbone, data_preprocessor, init_cfg)
         if objective not in ('info_nce', 'nce', 'softmax'):
             raise ValueError(f"objective={objective!r} of NPID: set it to 'info_nce', 'nce' or 'softmax'.")
-        if objective == 'softmax' and bank.get('dtype', 'float32') != 'float32':
+        self.neck, self.bank = build(neck), build_memory(bank, FeatureBank)
+        if objective == 'softmax' and self.bank.rows.dtype == torch.bfloat16:
             raise ValueError("objective='softmax' takes every row in float32: leave model.bank.dtype out.")
-        self.neck, self.bank = build(neck), FeatureBank(**bank)
         self.num_negatives, self.temperature, self.objective = num_negatives, temperature, objective
         if objective == 'nce':
             self.normaliser = FirstValue()
@@ -78,19 +79,19 @@ class NPID(BaseAlgorithm):
         Returns:
             ``loss``.
         """
-        embeddings = unit(self.neck(self.extract_feat(inputs[0])))  # (B, D)
+        embeddings = unit(self.embed(inputs[0]))  # (B, D)
         self.bank.stage(batch.sample_idx, embeddings)
         if self.objective == 'softmax':
             return {'loss': softmax_over_bank(embeddings, self.bank.rows, batch.sample_idx, self.temperature)}
         rows = torch.cat([batch.sample_idx[:, None], self.draw_negatives(batch.draw)], dim=1)
-        scores = bank_scores(embeddings, self.bank.rows, 0, rows)[2]  # (B, 1 + negatives)
+        scores = bank_scores(embeddings, self.bank.rows, 0, rows).others  # (B, 1 + negatives)
         if self.objective == 'info_nce':
             return {'loss': contrast(scores[:, 0], scores[:, 1:], self.temperature)}
         return {'loss': self.nce(scores)}
 
     def draw_negatives(self, draws: Tensor) -> Tensor:
         """Row numbers at random, a function of each sample's draw: ``(B,)`` to ``(B, num_negatives)``."""
-        return hash_draws(hash_seed(self.seed, _NEGATIVES), draws, self.num_negatives) % len(self.bank)
+        return hash_draws(hash_seed(self.seed, Stream.NPID_NEGATIVES), draws, self.num_negatives) % len(self.bank)
 
     def nce(self, scores: Tensor) -> Tensor:
         """Noise-contrastive estimation of the sample's own row, which stands first: ``(B, 1 + K)`` to a scalar."""

@@ -6,7 +6,8 @@ from mmssl.datasets.structures import Batch
 from mmssl.functional import unit, weighted_cross_entropy
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.heads import ClusterHead
-from mmssl.models.memories import ClusterMemory
+from mmssl.models.memories import BaseMemory, ClusterMemory
+from mmssl.models.memories.base import build_memory
 from mmssl.registry import MODELS
 
 
@@ -17,7 +18,7 @@ class ODC(BaseAlgorithm):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
-        clusters: Arguments of the :class:`~mmssl.models.memories.ClusterMemory`.
+        clusters: The memory, by default a :class:`~mmssl.models.ClusterMemory`, or its config.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -30,12 +31,12 @@ class ODC(BaseAlgorithm):
         self,
         backbone: nn.Module | dict,
         neck: nn.Module | dict,
-        clusters: dict,
+        clusters: BaseMemory | dict,
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
-        self.neck, self.clusters = build(neck), ClusterMemory(**clusters)
+        self.neck, self.clusters = build(neck), build_memory(clusters, ClusterMemory)
         self.head = ClusterHead(self.clusters.dim, self.clusters.num_clusters)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -49,15 +50,11 @@ class ODC(BaseAlgorithm):
             ``loss``; ``label_change``, the share of the last batch that changed its cluster; ``largest_cluster``, its
             share of all samples.
         """
-        embeddings = self.neck(self.extract_feat(inputs[0]))  # (B, D)
+        embeddings = self.embed(inputs[0])  # (B, D)
         labels = self.clusters.labels[batch.sample_idx]
         self.clusters.stage(batch.sample_idx, unit(embeddings))
         loss = weighted_cross_entropy(self.head(embeddings), labels, self.clusters.class_weights)
         return {'loss': loss, **self.clusters.health}
-
-    def bank_features(self, images: Tensor) -> Tensor:
-        """Embeddings, ``(B, D)``."""
-        return self.neck(self.extract_feat(images))
 
     def after_preparation(self, epoch: int) -> None:
         """Start the classifier anew."""

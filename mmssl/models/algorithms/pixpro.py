@@ -68,7 +68,7 @@ class PixPro(BaseAlgorithm):
                 f'instance_weight={instance_weight} with instance_neck={instance_neck} and instance_predictor='
                 f'{instance_predictor}: give all three, or none.'
             )
-        self.pyramid = build(pyramid) if pyramid else Last()
+        self.pyramid = build(pyramid) if pyramid else _Last()
         self.neck, self.propagation = build(neck), build(propagation) if propagation else nn.Identity()
         self.instance_neck = build(instance_neck) if instance_neck else None
         self.instance_predictor = build(instance_predictor) if instance_predictor else None
@@ -93,22 +93,22 @@ class PixPro(BaseAlgorithm):
         if batch.boxes is None:
             raise ValueError('PixPro compares places: set train_dataloader.dataset.views.boxes=True.')
         maps = [self.pyramid(self.backbone(view)) for view in inputs]
-        taught, wholes = zip(*(self.teach(view) for view in inputs))
+        taught, wholes = zip(*(self.encode_keys(view) for view in inputs))
         self.teacher.stage()
         seen = [[self.propagation(self.neck(level)) for level in levels] for levels in maps]
         losses = {'loss_pixel': sum(self.compare(seen[v], taught[1 - v], batch.boxes[[v, 1 - v]]) for v in (0, 1))}
         if self.instance_neck:
             found = [self.instance_predictor(self.instance_neck(levels[-1])).mean(dim=(2, 3)) for levels in maps]
-            both = sum(agreement(found[v], wholes[1 - v]) for v in (0, 1))
-            losses['loss_instance'] = self.instance_weight * both
+            instance = sum(agreement(found[v], wholes[1 - v]) for v in (0, 1))
+            losses['loss_instance'] = self.instance_weight * instance
         return losses
 
     def project(self, features: Tensor) -> Tensor | None:
         """The neck takes maps: features become one of a single pixel. None with a pyramid, which makes others."""
-        return self.neck(features[:, :, None, None]).flatten(1) if isinstance(self.pyramid, Last) else None
+        return self.neck(features[:, :, None, None]).flatten(1) if isinstance(self.pyramid, _Last) else None
 
     @torch.no_grad()
-    def teach(self, view: Tensor) -> tuple[list[Tensor], Tensor | None]:
+    def encode_keys(self, view: Tensor) -> tuple[list[Tensor], Tensor | None]:
         """The teacher's embeddings of every level, and of the whole image ``(B, D)`` where there is that branch."""
         backbone, pyramid, neck, *instance = self.teacher.networks
         levels = pyramid(backbone(view))
@@ -127,7 +127,7 @@ class PixPro(BaseAlgorithm):
         return torch.stack(losses).mean()
 
 
-class Last(nn.Module):
+class _Last(nn.Module):
     """The last of several feature maps."""
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor]:

@@ -1,52 +1,47 @@
 """SimCLR: a view finds the other view of its image in the batch (Chen et al., ICML 2020)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from mmssl.datasets.structures import Batch
 from mmssl.functional import nt_xent, unit
-from mmssl.models.algorithms.base import BaseAlgorithm, build
+from mmssl.models.additions import Addition
+from mmssl.models.algorithms.contrastive import Contrastive
 from mmssl.registry import MODELS
 
 
 @MODELS.register_module()
-class SimCLR(BaseAlgorithm):
+class SimCLR(Contrastive):
     """Two views of an image attract each other and repel all other views of the global batch.
 
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         temperature: Divides the cosines.
+        additions: :class:`~mmssl.models.Addition` modules or their configs; to them the first view is the query.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
     """
-
-    num_views = 2
 
     def __init__(
         self,
         backbone: nn.Module | dict,
         neck: nn.Module | dict,
         temperature: float = 0.1,
+        additions: Sequence[Addition | dict] = (),
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(backbone, data_preprocessor, init_cfg)
-        self.neck, self.temperature = build(neck), temperature
+        super().__init__(backbone, neck, additions, data_preprocessor, init_cfg)
+        self.temperature = temperature
 
-    def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """NT-Xent of two views (SimCLR, eq. 1).
-
-        Args:
-            inputs: Two normalised views, each ``(B, C, H, W)``.
-            batch: Not used: SimCLR needs no sample numbers.
-
-        Returns:
-            ``loss``.
-        """
-        return {'loss': nt_xent(*self.encode(inputs), self.temperature)}
-
-    def encode(self, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Unit embeddings of both views, ``(B, D)`` each, by one pass."""
-        first, second = unit(self.neck(self.extract_feat(torch.cat(inputs)))).chunk(2)
+    def encode(self, inputs: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        """Embeddings of both views, ``(B, D)`` each, not normalised, by one pass."""
+        first, second = self.embed(torch.cat(inputs)).chunk(2)
         return first, second
+
+    def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """NT-Xent of two views (SimCLR, eq. 1): a scalar."""
+        return nt_xent(unit(queries), unit(keys), self.temperature)

@@ -1,6 +1,6 @@
 """SwAV: swapping assignments between views (Caron et al., NeurIPS 2020)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 import torch
@@ -8,10 +8,14 @@ from torch import Tensor, nn
 
 from mmssl.datasets.structures import Batch
 from mmssl.functional import rank, sinkhorn, swapped_prediction, unit, world_size
-from mmssl.models.algorithms.base import BaseAlgorithm, build
+from mmssl.models.algorithms.base import Assignment, BaseAlgorithm, build
 from mmssl.models.heads import Prototypes
 from mmssl.models.memories import Queue
+from mmssl.models.memories.base import build_memory
+from mmssl.models.modes import eval_mode
 from mmssl.registry import MODELS
+
+_CHUNK = 4096  # images assigned at a time
 
 
 @MODELS.register_module()
@@ -26,13 +30,15 @@ class SwAV(BaseAlgorithm):
         temperature: Of the prediction.
         epsilon: Entropy weight of the Sinkhorn iterations; smaller gives harder codes.
         sinkhorn_iterations: Number of Sinkhorn iterations.
-        queue: Arguments of a :class:`~mmssl.models.memories.Queue` for each assigned view (``length``,
+        queue: Config of the memory of each assigned view, by default a :class:`~mmssl.models.Queue` (``length``,
             ``start_epoch``), for batches too small to be balanced by themselves. Used once it is full.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
     Source: the paper, and facebookresearch/swav for the order of operations.
     """
+
+    assigns_features = True
 
     def __init__(
         self,
@@ -51,7 +57,8 @@ class SwAV(BaseAlgorithm):
         self.neck, self.prototypes = build(neck), build(prototypes)
         self.assigned_views = tuple(assigned_views)
         self.temperature, self.epsilon, self.sinkhorn_iterations = temperature, epsilon, sinkhorn_iterations
-        queues = [Queue(dim=self.prototypes.in_features, **queue) for _ in self.assigned_views] if queue else []
+        width = self.prototypes.in_features
+        queues = [build_memory(queue, Queue, dim=width) for _ in self.assigned_views] if queue else []
         self.queues = nn.ModuleList(queues)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -65,7 +72,7 @@ class SwAV(BaseAlgorithm):
             ``loss``, and ``prototypes_used``, the share of prototypes that are the first choice of some sample.
         """
         self.prototypes.normalise()
-        embeddings = self.embed(inputs)  # V x (B, D), unit rows
+        embeddings = self.embed_views(inputs)  # V x (B, D), unit rows
         scores = [self.prototypes(z) for z in embeddings]  # V x (B, K)
         codes = [self.assign(scores[view], place) for place, view in enumerate(self.assigned_views)]
         for queue, view in zip(self.queues, self.assigned_views):
@@ -73,7 +80,7 @@ class SwAV(BaseAlgorithm):
         loss = swapped_prediction(scores, codes, self.assigned_views, self.temperature)
         return {'loss': loss, 'prototypes_used': share_used(codes[0])}
 
-    def embed(self, inputs: list[Tensor]) -> list[Tensor]:
+    def embed_views(self, inputs: list[Tensor]) -> list[Tensor]:
         """Unit embeddings of every view, ``V x (B, D)``: one backbone pass a size, one neck pass for all."""
         sizes = [list(views) for _, views in groupby(inputs, key=lambda view: view.shape[-2:])]
         features = torch.cat([self.extract_feat(torch.cat(views)) for views in sizes])
@@ -91,6 +98,15 @@ class SwAV(BaseAlgorithm):
         if self.queues and self.queues[place].full:
             return self.queues[place].rows[rank() :: world_size()]
         return self.prototypes.weight.new_empty(0, self.prototypes.in_features)
+
+    @torch.no_grad()
+    def assignments(self, features: Callable[[], Tensor]) -> dict[str, Assignment]:
+        """``'prototypes'``: the one that each image of ``features`` chooses first, in eval mode; on the CPU."""
+        weight = self.prototypes.weight
+        with eval_mode(self):
+            embeddings = (unit(self.neck(part.to(weight.device))) for part in features().split(_CHUNK))
+            chosen = torch.cat([self.prototypes(rows).argmax(dim=1).cpu() for rows in embeddings])
+        return {**super().assignments(features), 'prototypes': Assignment(chosen, len(weight), 'prototypes')}
 
     def allocate(self, num_samples: int) -> None:
         """Refuse more prototypes than samples: codes could not be balanced.

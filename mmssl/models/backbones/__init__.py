@@ -1,6 +1,12 @@
 """Thin adapters on the networks of torchvision and timm."""
 
-from mmssl.models.backbones.resnet import ResNet
-from mmssl.models.backbones.timm_backbone import TimmBackbone
+from typing import Any
 
-__all__ = ['ResNet', 'TimmBackbone']
+from mmssl.registry import components_of, missing
+
+globals().update(_found := components_of(__name__))
+__all__ = list(_found)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name)

@@ -1,8 +1,12 @@
 """Heads exist because they hold parameters or because two methods share them."""
 
-from mmssl.models.heads.cluster_head import ClusterHead
-from mmssl.models.heads.inter_image_head import InterImageHead
-from mmssl.models.heads.pixel_propagation import PixelPropagation
-from mmssl.models.heads.prototypes import Prototypes
+from typing import Any
 
-__all__ = ['ClusterHead', 'InterImageHead', 'PixelPropagation', 'Prototypes']
+from mmssl.registry import components_of, missing
+
+globals().update(_found := components_of(__name__))
+__all__ = list(_found)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name)

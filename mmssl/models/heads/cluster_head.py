@@ -3,10 +3,8 @@
 import torch
 from torch import nn
 
-from mmssl.functional import hash_seed
+from mmssl.functional import Stream, hash_seed
 from mmssl.registry import MODELS
-
-_WEIGHTS = 0xDC01  # tells the seeds of fresh weights from those of other draws
 
 
 @MODELS.register_module()
@@ -31,7 +29,7 @@ class ClusterHead(nn.Linear):
             seed: Of the run.
             epoch: The epoch that follows.
         """
-        self._draw(hash_seed(seed, epoch, _WEIGHTS))
+        self._draw(hash_seed(seed, epoch, Stream.CLUSTER_HEAD))
 
     @torch.no_grad()
     def _draw(self, seed: int) -> None:

@@ -1,21 +1,12 @@
 """Whatever lives across iterations outside the gradient."""
 
-from mmssl.models.memories.base import BaseMemory
-from mmssl.models.memories.class_table import ClassTable
-from mmssl.models.memories.cluster_memory import ClusterMemory
-from mmssl.models.memories.constrained_clusters import ConstrainedClusters
-from mmssl.models.memories.ema_teacher import EMATeacher
-from mmssl.models.memories.feature_bank import FeatureBank
-from mmssl.models.memories.first_value import FirstValue
-from mmssl.models.memories.queue import Queue
+from typing import Any
 
-__all__ = [
-    'BaseMemory',
-    'ClassTable',
-    'ClusterMemory',
-    'ConstrainedClusters',
-    'EMATeacher',
-    'FeatureBank',
-    'FirstValue',
-    'Queue',
-]
+from mmssl.registry import components_of, missing
+
+globals().update(_found := components_of(__name__))
+__all__ = list(_found)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name)

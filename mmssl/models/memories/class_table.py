@@ -5,11 +5,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from mmssl.functional import hardest_classes, hash_seed, look_up, rank, shard_of, unit, world_size
+from mmssl.functional import SoftLabels, Stream, hardest_classes, hash_seed, look_up, rank, shard_of, unit, world_size
 from mmssl.models.memories.base import BaseMemory
 from mmssl.registry import MEMORIES
 
-_START = 0x7AB1E  # tells the seed of the first rows from those of other draws
 _BLOCK = 4096  # rows that are drawn with one seed, whichever ranks hold them
 
 
@@ -98,7 +97,7 @@ class ClassTable(BaseMemory):
         first, length = shard_of(num_samples, rank(), world_size())
         self.rows = self.rows.new_empty(length, self.rows.shape[1])
         for block in range(first // _BLOCK, -(-(first + length) // _BLOCK)):
-            generator = torch.Generator().manual_seed(hash_seed(self.seed, _START, block))
+            generator = torch.Generator().manual_seed(hash_seed(self.seed, Stream.TABLE_START, block))
             drawn = torch.empty(_BLOCK, self.rows.shape[1]).normal_(std=0.01, generator=generator)
             self._write(block * _BLOCK, drawn)
         self.velocity = torch.zeros_like(self.rows)
@@ -145,7 +144,7 @@ class ClassTable(BaseMemory):
             self._trained = self.rows.detach().requires_grad_()
         return self._trained
 
-    def smoothed(self, sample_idx: Tensor, share: float) -> tuple[Tensor, Tensor] | None:
+    def smoothed(self, sample_idx: Tensor, share: float) -> SoftLabels | None:
         """What the hard classes of samples get of the weight 1 of each.
 
         Args:
@@ -158,7 +157,7 @@ class ClassTable(BaseMemory):
         if not self.num_hard:
             return None
         classes = look_up(self.hard, sample_idx).long()
-        return classes, self.rows.new_full(classes.shape, share / self.num_hard)
+        return SoftLabels(classes, self.rows.new_full(classes.shape, share / self.num_hard))
 
     @torch.no_grad()
     def commit(self) -> None:

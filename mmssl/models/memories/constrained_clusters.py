@@ -5,19 +5,18 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmssl.functional import (
+    SoftLabels,
+    Stream,
     averaged_slots,
     constrained_assignment,
     dual_ascent,
-    gather,
     hash_seed,
-    moved_centroids,
+    last_occurrences,
     slot_weights,
+    updated_centroids,
 )
 from mmssl.models.memories.base import BaseMemory
-from mmssl.models.memories.feature_bank import last_occurrences
 from mmssl.registry import MEMORIES
-
-_START = 0xC0CE  # tells the seed of the first centroids from those of other draws
 
 
 @MEMORIES.register_module()
@@ -78,7 +77,6 @@ class ConstrainedClusters(BaseMemory):
         self.register_buffer('started', torch.tensor(-1))
         self.register_buffer('slots', torch.zeros(0, self.num_slots, dtype=torch.int32))
         self.register_buffer('values', torch.zeros(0, self.num_slots))
-        self._staged: list[tuple[Tensor, Tensor]] = []
 
     @property
     def averaging(self) -> bool:
@@ -101,7 +99,7 @@ class ConstrainedClusters(BaseMemory):
                 f'{self.num_clusters} clusters, but the data set has {num_samples} samples: set num_clusters to '
                 f'{max(num_samples // 20, 1)} or less.'
             )
-        generator = torch.Generator().manual_seed(hash_seed(self.seed, _START, self.num_clusters))
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, Stream.CENTROID_START, self.num_clusters))
         rows = torch.randn(self.num_clusters, self.targets.shape[1], generator=generator)
         self.targets.copy_(normalize(rows, dim=1))
         self.current.copy_(self.targets)
@@ -125,7 +123,7 @@ class ConstrainedClusters(BaseMemory):
         self.counts.zero_()
         self.started.fill_(epoch)
 
-    def read(self, sample_idx: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, sample_idx: Tensor, features: Tensor) -> SoftLabels:
         """The labels to learn: of the epoch before; in the first epoch those of the features as they are now.
 
         Args:
@@ -138,9 +136,9 @@ class ConstrainedClusters(BaseMemory):
         """
         if self.averaging and self.epoch > self.soft_from:
             found, values = self.slots[sample_idx].long(), self.values[sample_idx]
-            return found.clamp_min(0), slot_weights(values, self.soft_temperature)
+            return SoftLabels(found.clamp_min(0), slot_weights(values, self.soft_temperature))
         labels = self.labels[sample_idx].long() if self.epoch else self.assign(features)
-        return labels.clamp_min(0)[:, None], (labels >= 0).to(self.targets)[:, None]
+        return SoftLabels(labels.clamp_min(0)[:, None], (labels >= 0).to(self.targets)[:, None])
 
     def assign(self, features: Tensor) -> Tensor:
         """Clusters of features, by the centroids of this epoch."""
@@ -154,28 +152,24 @@ class ConstrainedClusters(BaseMemory):
             sample_idx: Numbers of the samples, int64, shape ``(B,)``.
             features: What is clustered, shape ``(B, dim)``.
         """
-        self._staged.append((sample_idx, features.detach().to(self.targets)))
+        self.keep(sample_idx, features.to(self.targets))
 
     def commit(self) -> None:
         """Assign, then move prices and centroids, then store the labels."""
-        staged = zip(*self._staged, strict=True)
-        sample_idx, features = (gather(torch.cat(parts)) for parts in staged)
+        if not self._staged:
+            return
+        sample_idx, features = self.take_staged()
         labels = self.assign(features)
         self.duals.copy_(dual_ascent(self.duals, labels, self.dual_rate, self.ratio))
-        moved, counts = moved_centroids(self.current, self.counts, features, labels, not self.averaging)
-        self.current.copy_(moved)
-        self.counts.copy_(counts)
+        updated = updated_centroids(self.current, self.counts, features, labels, not self.averaging)
+        self.current.copy_(updated.centroids)
+        self.counts.copy_(updated.counts)
         last = last_occurrences(sample_idx)
         self._store(sample_idx[last], labels[last])
-        self.discard()
 
     def _store(self, sample_idx: Tensor, labels: Tensor) -> None:
         self.labels[sample_idx] = labels.to(self.labels)
         if self.averaging:
             share = 1 / (self.epoch - self.soft_from + 1)
-            slots, values = averaged_slots(self.slots[sample_idx], self.values[sample_idx], labels, share)
-            self.slots[sample_idx], self.values[sample_idx] = slots, values
-
-    def discard(self) -> None:
-        """Forget what was staged."""
-        self._staged.clear()
+            averaged = averaged_slots(self.slots[sample_idx], self.values[sample_idx], labels, share)
+            self.slots[sample_idx], self.values[sample_idx] = averaged.classes, averaged.weights

@@ -32,7 +32,6 @@ class EMATeacher(BaseMemory):
         self.networks = nn.ModuleList(copy.deepcopy(student) for student in students).requires_grad_(False)
         self.momentum = momentum
         self._students = students  # a tuple: as a submodule each would stand in the state twice
-        self._staged = False
 
     def allocate(self, num_samples: int) -> None:
         """Start from the students as they are once their weights were initialised, running statistics included."""
@@ -41,7 +40,7 @@ class EMATeacher(BaseMemory):
 
     def stage(self) -> None:
         """Follow the students at the next commit."""
-        self._staged = True
+        self.keep()
 
     @torch.no_grad()
     def commit(self) -> None:
@@ -49,11 +48,7 @@ class EMATeacher(BaseMemory):
         for network, student in zip(self.networks, self._students if self._staged else ()):
             for slow, fast in zip(network.parameters(), student.parameters()):
                 slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)
-        self._staged = False
-
-    def discard(self) -> None:
-        """Leave the students alone at the next commit."""
-        self._staged = False
+        self.discard()
 
     def compared(self) -> list[Tensor]:
         """The weights; running statistics of batch norm differ between ranks, like the student's."""

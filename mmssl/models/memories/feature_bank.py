@@ -3,11 +3,17 @@
 import torch
 from torch import Tensor
 
-from mmssl.functional import gather, hash_seed, unit
+from mmssl.functional import last_occurrences, mixed_rows, random_rows
 from mmssl.models.memories.base import BaseMemory
 from mmssl.registry import MEMORIES
 
-_START = 0xBA27  # tells the seed of the first rows from those of other draws
+DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
+
+
+def check_dtype(dtype: str, owner: str) -> None:
+    """Refuse what rows of a bank cannot be stored as; ``owner`` is the class that the message names."""
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype={dtype!r} of a {owner}: set it to 'float32' or 'bfloat16'.")
 
 
 @MEMORIES.register_module()
@@ -35,12 +41,10 @@ class FeatureBank(BaseMemory):
 
     def __init__(self, dim: int, momentum: float = 0.5, num_neighbors: int = 0, dtype: str = 'float32') -> None:
         super().__init__()
-        if dtype not in ('float32', 'bfloat16'):
-            raise ValueError(f"dtype={dtype!r} of a FeatureBank: set it to 'float32' or 'bfloat16'.")
+        check_dtype(dtype, 'FeatureBank')
         self.dim, self.momentum, self.num_neighbors = dim, momentum, num_neighbors
-        self.register_buffer('rows', torch.zeros(0, dim, dtype=getattr(torch, dtype)))
+        self.register_buffer('rows', torch.zeros(0, dim, dtype=DTYPES[dtype]))
         self.register_buffer('neighbors', torch.zeros(0, num_neighbors, dtype=torch.long))
-        self._staged: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -56,10 +60,7 @@ class FeatureBank(BaseMemory):
                 f'{self.num_neighbors} neighbours a sample, but the data set has {num_samples} samples: set '
                 f'num_neighbors of the bank to {num_samples - 1} or less.'
             )
-        generator = torch.Generator().manual_seed(hash_seed(self.seed, _START, 0))
-        bound = (3 / self.dim) ** 0.5
-        rows = torch.empty(num_samples, self.dim).uniform_(-bound, bound, generator=generator)
-        self.rows = rows.to(self.rows)
+        self.rows = random_rows(num_samples, self.dim, self.seed).to(self.rows)
         self.neighbors = self.neighbors.new_zeros(num_samples, self.num_neighbors)
 
     def stage(self, sample_idx: Tensor, rows: Tensor, neighbors: Tensor | None = None) -> None:
@@ -79,42 +80,14 @@ class FeatureBank(BaseMemory):
                 f'{neighbors.shape[1]} neighbours a sample for a bank of {self.num_neighbors}: set num_neighbors of '
                 f'the bank to {neighbors.shape[1]}.'
             )
-        self._staged.append((sample_idx, rows.detach(), neighbors))
+        self.keep(sample_idx, rows, neighbors)
 
     def commit(self) -> None:
         """Mix the staged rows of all ranks into the old ones, make them unit, and write the neighbours."""
         if not self._staged:
             return
         sample_idx, rows, neighbors = self.take_staged()
-        self.mix(sample_idx, rows)
-        self.neighbors[sample_idx] = neighbors
-
-    def take_staged(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What all ranks have staged, each sample once: numbers, rows and neighbours; nothing is staged afterwards."""
-        sample_idx, *others = (gather(torch.cat(parts) if len(parts) > 1 else parts[0]) for parts in zip(*self._staged))
-        self._staged.clear()
         last = last_occurrences(sample_idx)
-        return sample_idx[last], *(other[last] for other in others)
-
-    def mix(self, sample_idx: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Write ``momentum * old + (1 - momentum) * row``, made unit, for each sample.
-
-        Returns:
-            The old and the new rows.
-        """
-        old = self.rows[sample_idx]
-        new = unit(rows.lerp(old.to(rows.dtype), self.momentum)).to(self.rows.dtype)
-        self.rows[sample_idx] = new
-        return old, new
-
-    def discard(self) -> None:
-        """Forget what was staged."""
-        self._staged.clear()
-
-
-def last_occurrences(numbers: Tensor) -> Tensor:
-    """Places of the last occurrence of each number: int64, ``(B,)`` to ``(B',)``, ascending numbers."""
-    ordered, places = numbers.sort(stable=True)
-    last = torch.ones_like(ordered, dtype=torch.bool)
-    last[:-1] = ordered[1:] != ordered[:-1]
-    return places[last]
+        sample_idx = sample_idx[last]
+        self.rows[sample_idx] = mixed_rows(self.rows[sample_idx], rows[last], self.momentum)
+        self.neighbors[sample_idx] = neighbors[last]

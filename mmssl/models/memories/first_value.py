@@ -21,18 +21,13 @@ class FirstValue(BaseMemory):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer('value', torch.zeros(()))
-        self._staged: Tensor | None = None
 
     def stage(self, value: Tensor) -> None:
         """Keep a positive scalar, the same on every rank, for the next commit; of several the first."""
-        self._staged = value.detach() if self._staged is None else self._staged
+        self.keep(value)
 
     def commit(self) -> None:
         """Take the staged value, if it is the first one."""
-        if not self.value and self._staged is not None:
-            self.value.copy_(self._staged)
-        self._staged = None
-
-    def discard(self) -> None:
-        """Forget the staged value."""
-        self._staged = None
+        if not self.value and self._staged:
+            self.value.copy_(self._staged[0][0])
+        self.discard()

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from mmssl.functional import gather
 from mmssl.models.memories.base import BaseMemory
 from mmssl.registry import MEMORIES
 
@@ -36,7 +35,6 @@ class Queue(BaseMemory):
         self.register_buffer('rows', normalize(torch.randn(length, dim)) if random else torch.zeros(length, dim))
         self.register_buffer('head', torch.zeros((), dtype=torch.long))
         self.register_buffer('filled', torch.tensor(length if random else 0))
-        self._staged: list[Tensor] = []
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,20 +63,16 @@ class Queue(BaseMemory):
             rows: Shape ``(B, dim)``; ``B`` may differ between ranks.
         """
         if self.epoch >= self.start_epoch:
-            self._staged.append(rows.detach())
+            self.keep(rows)
 
     def commit(self) -> None:
         """Write the staged rows of all ranks, the newest over the oldest."""
         if not self._staged:
             return
-        rows = gather(torch.cat(self._staged)).to(self.rows.dtype)
-        self._staged.clear()
+        (rows,) = self.take_staged()
+        rows = rows.to(self.rows.dtype)
         newest = rows[-len(self) :]
         places = (self.head + len(rows) - len(newest) + torch.arange(len(newest), device=rows.device)) % len(self)
         self.rows[places] = newest
         self.head.copy_((self.head + len(rows)) % len(self))
         self.filled.copy_((self.filled + len(rows)).clamp_max(len(self)))
-
-    def discard(self) -> None:
-        """Forget the staged rows."""
-        self._staged.clear()

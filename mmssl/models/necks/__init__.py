@@ -1,8 +1,12 @@
 """Registered parts between backbone and loss."""
 
-from mmssl.models.necks.conv_mlp import ConvMLPNeck
-from mmssl.models.necks.fpn import FPN
-from mmssl.models.necks.mlp import MLPNeck
-from mmssl.models.necks.odc import ODCNeck
+from typing import Any
 
-__all__ = ['FPN', 'ConvMLPNeck', 'MLPNeck', 'ODCNeck']
+from mmssl.registry import components_of, missing
+
+globals().update(_found := components_of(__name__))
+__all__ = list(_found)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name)

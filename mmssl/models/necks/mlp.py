@@ -1,13 +1,19 @@
 """Projections from features to embeddings."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
+from mmssl.models.upgrade import Upgrading
 from mmssl.registry import MODELS
 
 
 @MODELS.register_module()
-class MLPNeck(nn.Module):
+class MLPNeck(Upgrading):
     """Linear layers with batch norm and ReLU between them; the last one is plain.
+
+    The layers are called ``linear1``, ``norm1``, ``relu1``, ``linear2`` and so on: a config gives them a rate of their
+    own as ``neck.layers.linear1``, and a checkpoint has ``neck.layers.linear1.weight``.
 
     Args:
         in_channels: Width of the features.
@@ -41,14 +47,30 @@ class MLPNeck(nn.Module):
         if num_layers > 1 and not hidden_channels:
             raise ValueError(f'MLPNeck with {num_layers} layers: give hidden_channels, or set num_layers=1.')
         self.out_channels = out_channels
-        layers: list[nn.Module] = []
-        for _ in range(num_layers - 1):
-            norm = [nn.BatchNorm1d(hidden_channels)] if batch_norm else []
-            layers += [nn.Linear(in_channels, hidden_channels, bias), *norm, nn.ReLU(inplace=True)]
-            in_channels = hidden_channels
-        norm = [nn.BatchNorm1d(out_channels)] if last_batch_norm else []
-        self.layers = nn.Sequential(*layers, nn.Linear(in_channels, out_channels, bias), *norm)
+        self.layers = nn.Sequential()
+        for place in range(1, num_layers + 1):
+            last = place == num_layers
+            width = out_channels if last else hidden_channels
+            self.layers.add_module(f'linear{place}', nn.Linear(in_channels, width, bias))
+            if last_batch_norm if last else batch_norm:
+                self.layers.add_module(f'norm{place}', nn.BatchNorm1d(width))
+            if not last:
+                self.layers.add_module(f'relu{place}', nn.ReLU(inplace=True))
+            in_channels = width
 
     def forward(self, features: Tensor) -> Tensor:
         """Embed features: ``(B, in_channels)`` to ``(B, out_channels)``, not normalised."""
         return self.layers(features)
+
+    def upgrade(self, state: dict[str, Any], prefix: str) -> None:
+        """Name the layers, which earlier versions numbered: ``layers.0.weight`` becomes ``layers.linear1.weight``.
+
+        Args:
+            state: State dict of the whole model.
+            prefix: What the keys of this neck begin with.
+        """
+        for number, (name, layer) in enumerate(self.layers.named_children()):
+            for key in layer.state_dict():
+                old = f'{prefix}layers.{number}.{key}'
+                if old in state:
+                    state[f'{prefix}layers.{name}.{key}'] = state.pop(old)

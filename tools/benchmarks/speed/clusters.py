@@ -25,7 +25,7 @@ from torch import Tensor
 
 from mmssl.datasets import Batch
 from mmssl.functional import unit
-from mmssl.models import ClusterMemory, InterImageHead
+from mmssl.models import ClusterMemory, InterImage
 
 CLUSTERS, LEAST, INTERVAL = 10000, 20, 10
 
@@ -167,7 +167,7 @@ def measure_interclr(num: int, rounds: int, dim: int = 128, batch: int = 32) -> 
     rows, labels = clustered(num, dim, min(CLUSTERS, num // (2 * LEAST)))
     pool, count = num // 10, num // 78
     settings = {'num_clusters': int(labels.max()) + 1, 'dim': dim}
-    head = InterImageHead(settings, num_negatives=count, negatives='semihard', pool_size=pool)
+    head = InterImage(settings, num_negatives=count, negatives='semihard', pool_size=pool)
     head.clusters = memory_of(rows, labels)
     batches = Batches(rows, batch)
     times: dict[str, list[float]] = {'product and top-k': [], 'mmssl, loss': [], "the reference's way": []}

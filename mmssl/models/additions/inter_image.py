@@ -1,11 +1,14 @@
-"""What makes images of one cluster resemble each other."""
+"""InterCLR: images of one cluster resemble each other too (Xie et al., IJCV 2022)."""
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmssl.datasets.structures import Batch
 from mmssl.functional import (
+    ChosenScores,
+    Members,
+    Stream,
     arc_margin,
     chosen_scores,
     cluster_members,
@@ -19,22 +22,29 @@ from mmssl.functional import (
     hash_places,
     hash_seed,
     row_scores,
+    unit,
 )
-from mmssl.models.memories import ClusterMemory
+from mmssl.models.additions.base import Addition, Host, Losses
+from mmssl.models.memories.base import BaseMemory, build_memory
+from mmssl.models.memories.cluster_memory import ClusterMemory
 from mmssl.registry import MODELS
 
-_POSITIVES, _NEGATIVES = 0x1A7E, 0x1A7F  # tell the seeds of these draws from those of views
 _MARGINS = {'cosine': cosine_margin, 'arc': arc_margin}
 _POOLED = ('semihard', 'semieasy')
 _NEGATIVES_KINDS = ('random', 'semieasy', 'semihard', 'hard')
 
 
 @MODELS.register_module()
-class InterImageHead(nn.Module):
+class InterImage(Addition):
     """InterCLR's second branch: a query resembles a member of its cluster more than samples of others.
 
+    Other losses get the rest of the weight, and the host's own ``loss`` is then called ``loss_intra``. Labels are read
+    before the keys, without gradient, are staged for the clusters. On MoCo this is the paper's method; on other hosts
+    it is our extension.
+
     Args:
-        clusters: Arguments of the :class:`~mmssl.models.memories.ClusterMemory`: ``num_clusters``, ``dim`` and more.
+        clusters: The memory, by default a :class:`~mmssl.models.ClusterMemory`, or its config.
+        weight: Weight of this branch, 0 to 1.
         num_negatives: Negatives a query.
         negatives: ``'random'``, of all samples; ``'semihard'`` and ``'semieasy'``, at random of the ``pool_size`` most
             or least similar; ``'hard'``, the most similar ones. Those of the query's own cluster are left out.
@@ -51,7 +61,8 @@ class InterImageHead(nn.Module):
 
     def __init__(
         self,
-        clusters: dict,
+        clusters: BaseMemory | dict,
+        weight: float = 0.25,
         num_negatives: int = 16384,
         negatives: Literal['random', 'semieasy', 'semihard', 'hard'] = 'semihard',
         pool_size: int = 128000,
@@ -65,43 +76,60 @@ class InterImageHead(nn.Module):
                 f'negatives={negatives!r} with margin_kind={margin_kind!r}: set negatives to one of '
                 f'{_NEGATIVES_KINDS}, and margin_kind to one of {tuple(_MARGINS)}.'
             )
-        self.clusters = ClusterMemory(**clusters)
+        self.clusters, self.weight = build_memory(clusters, ClusterMemory), float(weight)
         self.num_negatives, self.negatives, self.pool_size = num_negatives, negatives, pool_size
         self.margin, self.boundary, self.temperature = margin, _MARGINS[margin_kind], temperature
 
-    def forward(self, queries: Tensor, batch: Batch) -> Tensor:
+    def forward(
+        self, host: Host, losses: Losses, inputs: list[Tensor], queries: Tensor, keys: Tensor, batch: Batch
+    ) -> Losses:
+        """The losses so far, weighted, and that between images (InterCLR, section 3).
+
+        Returns:
+            ``loss_intra`` for ``loss``; ``loss_inter`` while it has a weight; ``label_change``, the share of the last
+            batch that changed its cluster; ``largest_cluster``, its share of all samples.
+        """
+        rest = 1 - self.weight
+        losses = {name: rest * value if 'loss' in name else value for name, value in losses.items()}
+        if 'loss' in losses:
+            losses['loss_intra'] = losses.pop('loss')
+        if self.weight:
+            losses['loss_inter'] = self.weight * self.inter_loss(unit(queries), batch)
+        self.clusters.stage(batch.sample_idx, unit(keys))
+        return {**losses, **self.clusters.health}
+
+    def inter_loss(self, queries: Tensor, batch: Batch) -> Tensor:
         """InfoNCE of unit queries ``(B, D)`` with members of their clusters: a scalar."""
         memory = self.clusters
-        members, counts = cluster_members(memory.labels, memory.labels[batch.sample_idx], memory.num_clusters)
-        positives = draw_members(members, counts, batch.draw, hash_seed(memory.seed, _POSITIVES))
+        members = cluster_members(memory.labels, memory.labels[batch.sample_idx], memory.num_clusters)
+        positives = draw_members(members, batch.draw, hash_seed(memory.seed, Stream.INTER_POSITIVES))
         positive = row_scores(queries, memory.rows, positives[:, None])[:, 0]
-        negative = self.negative_scores(queries, members, counts, batch)[0]
+        negative = self.negative_scores(queries, members, batch).scores
         return contrast(self.boundary(positive, self.margin), negative, self.temperature)
 
-    def negative_scores(self, queries: Tensor, members: Tensor, counts: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def negative_scores(self, queries: Tensor, members: Members, batch: Batch) -> ChosenScores:
         """Cosines with negatives, and which samples those are.
 
         Args:
             queries: Unit rows, shape ``(B, D)``.
             members: Of each query's cluster, from :func:`~mmssl.functional.cluster_members`.
-            counts: How many of them there are.
             batch: Its draws decide what is drawn.
 
         Returns:
-            Shape ``(B, num_negatives)``; sample numbers, int64, of the same shape.
+            Scores and sample numbers, both ``(B, num_negatives)``.
 
         Raises:
             ValueError: There is nothing but the query's own cluster to choose from.
         """
         rows, labels = self.clusters.rows, self.clusters.labels
-        self._refuse(counts == len(rows), batch.sample_idx)
-        seed = hash_seed(self.clusters.seed, _NEGATIVES)
+        self._refuse(members.counts == len(rows), batch.sample_idx)
+        seed = hash_seed(self.clusters.seed, Stream.INTER_NEGATIVES)
         if self.negatives == 'random':
-            chosen = draw_others(members, counts, len(rows), hash_draws(seed, batch.draw, self.num_negatives))
-            return row_scores(queries, rows, chosen), chosen
+            chosen = draw_others(members, len(rows), hash_draws(seed, batch.draw, self.num_negatives))
+            return ChosenScores(row_scores(queries, rows, chosen), chosen)
 
         def choose(scores: Tensor, some: slice) -> Tensor:
-            pool = self.pool(scores, int(counts.max()))
+            pool = self.pool(scores, int(members.counts.max()))
             own = labels[pool] == labels[batch.sample_idx[some]][:, None]
             self._refuse(own.all(dim=1), batch.sample_idx[some])
             if self.negatives == 'hard':
