@@ -165,8 +165,8 @@ MUTATIONS = [
     Mutation(
         'negatives of the own cluster',
         'mmssl/functional/inter_image.py',
-        'luck.masked_fill(own, _NEVER)',
-        'luck',
+        'numbers.masked_fill(own, _NEVER)',
+        'numbers',
         'tests/functional/test_clusters.py tests/models/test_interclr.py',
     ),
     Mutation(

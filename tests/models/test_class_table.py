@@ -191,8 +191,8 @@ MUTATIONS = [
     Mutation(
         'the first rows of the class table depend on the rank',
         'mmssl/models/memories/class_table.py',
-        'hash_seed(self.seed, _START, block)',
-        'hash_seed(self.seed, _START, rank())',
+        'hash_seed(self.seed, Stream.TABLE_START, block)',
+        'hash_seed(self.seed, Stream.TABLE_START, rank())',
     ),
     Mutation(
         'the pass that starts the class table leaves the statistics of batch norm',

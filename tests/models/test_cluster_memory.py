@@ -283,8 +283,8 @@ MUTATIONS = [
     Mutation(
         'sums keep the old rows',
         'mmssl/models/memories/cluster_memory.py',
-        'self._move(sample_idx, after, old, new)',
-        'self._move(sample_idx, after, new, new)',
+        'self._reassign(sample_idx[last], labels[last], old[last], new[last])',
+        'self._reassign(sample_idx[last], labels[last], new[last], new[last])',
     ),
     Mutation(
         'counts are not carried along',
@@ -312,14 +312,14 @@ MUTATIONS = [
     ),
     Mutation(
         'k-means runs again after a restart',
-        'mmssl/models/memories/cluster_memory.py',
+        'mmssl/models/memories/cluster_labels.py',
         'not due <= int(self.prepared) <= epoch',
         'not due < int(self.prepared) <= epoch',
     ),
     Mutation(
         'offline labels follow',
         'mmssl/models/memories/cluster_memory.py',
-        '        if not self.online:\n            return\n        before',
-        '        before',
+        '        if self.online:\n            labels',
+        '        if True:\n            labels',
     ),
 ]

@@ -213,22 +213,22 @@ RESUME = {
     'interclr': """
 if 'queue' in model:
     model.update(queue=dict(length=64, dim=64))
-model['inter'].update(num_negatives=20, pool_size=80)
-model['inter']['clusters'].update(num_clusters=6, min_cluster=8, centroid_interval=2)
+model['additions'][0].update(num_negatives=20, pool_size=80)
+model['additions'][0]['clusters'].update(num_clusters=6, min_cluster=8, centroid_interval=2)
 """
 }
 
 MUTATIONS = [
     Mutation(
         'negatives depend on the place in the pool',
-        'mmssl/models/heads/inter_image_head.py',
+        'mmssl/models/additions/inter_image.py',
         'hash_places(seed, batch.draw[some], pool)',
         'hash_places(seed, batch.draw[some], pool.argsort(dim=1).argsort(dim=1) * 0 + torch.arange(pool.shape[1]))',
     ),
     Mutation(
         'queries feed the clusters',
-        'mmssl/models/algorithms/interclr.py',
-        'stage(batch.sample_idx, keys)',
-        'stage(batch.sample_idx, queries)',
+        'mmssl/models/additions/inter_image.py',
+        'stage(batch.sample_idx, unit(keys))',
+        'stage(batch.sample_idx, unit(queries))',
     ),
 ]

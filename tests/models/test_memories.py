@@ -288,10 +288,10 @@ def test_rows_staged_in_several_micro_batches_are_joined_and_taken_once():
 
 MUTATIONS = [
     Mutation(
-        'rows of other ranks do not reach the queue',
-        'mmssl/models/memories/queue.py',
-        'gather(torch.cat(self._staged))',
-        'torch.cat(self._staged)',
+        'rows of other ranks do not reach a memory',
+        'mmssl/models/memories/base.py',
+        'tuple(gather(torch.cat(parts) if len(parts) > 1 else parts[0]) for',
+        'tuple((torch.cat(parts) if len(parts) > 1 else parts[0]) for',
     ),
     Mutation(
         'the ring does not move',
@@ -302,32 +302,26 @@ MUTATIONS = [
     Mutation(
         'staging writes at once',
         'mmssl/models/memories/queue.py',
-        'self._staged.append(rows.detach())',
-        'self._staged.append(rows.detach()); self.commit()',
+        '            self.keep(rows)\n',
+        '            self.keep(rows)\n            self.commit()\n',
     ),
     Mutation(
         'the first of two occurrences counts',
-        'mmssl/models/memories/feature_bank.py',
+        'mmssl/functional/bank.py',
         'last[:-1] = ordered[1:] != ordered[:-1]',
         'last[1:] = ordered[1:] != ordered[:-1]',
     ),
     Mutation(
         'momentum weighs the new row',
-        'mmssl/models/memories/feature_bank.py',
-        'rows.lerp(old.to(rows.dtype), self.momentum)',
-        'rows.lerp(old.to(rows.dtype), 1 - self.momentum)',
+        'mmssl/functional/bank.py',
+        'seen.lerp(old.to(seen.dtype), momentum)',
+        'seen.lerp(old.to(seen.dtype), 1 - momentum)',
     ),
     Mutation(
         'rows of a bank are not made unit',
-        'mmssl/models/memories/feature_bank.py',
-        'unit(rows.lerp(old.to(rows.dtype), self.momentum))',
-        'rows.lerp(old.to(rows.dtype), self.momentum)',
-    ),
-    Mutation(
-        'rows of other ranks do not reach the bank',
-        'mmssl/models/memories/feature_bank.py',
-        'gather(torch.cat(parts) if len(parts) > 1 else parts[0])',
-        '(torch.cat(parts) if len(parts) > 1 else parts[0])',
+        'mmssl/functional/bank.py',
+        'unit(seen.lerp(old.to(seen.dtype), momentum))',
+        'seen.lerp(old.to(seen.dtype), momentum)',
     ),
     Mutation(
         'the teacher forgets at the pace of its momentum',
@@ -337,8 +331,8 @@ MUTATIONS = [
     ),
     Mutation(
         'the teacher moves after a skipped step',
-        'mmssl/models/memories/ema_teacher.py',
-        '        """Leave the students alone at the next commit."""\n        self._staged = False\n',
-        '        """Leave the students alone at the next commit."""\n',
+        'mmssl/models/memories/base.py',
+        'runs on every rank after a skipped step."""\n        self._staged.clear()\n',
+        'runs on every rank after a skipped step."""\n',
     ),
 ]

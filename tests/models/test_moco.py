@@ -104,9 +104,9 @@ MUTATIONS = [
     ),
     Mutation(
         'queries stand in the queue',
-        'mmssl/models/algorithms/moco.py',
-        'self.queue.stage(keys)',
-        'self.queue.stage(queries)',
+        'mmssl/models/algorithms/contrastive.py',
+        '        self.stage(keys)\n',
+        '        self.stage(queries)\n',
     ),
     Mutation(
         'the teacher starts from other weights',

@@ -130,7 +130,7 @@ MUTATIONS = [
     Mutation(
         'negatives are not a function of the draw',
         'mmssl/models/algorithms/npid.py',
-        'hash_draws(hash_seed(self.seed, _NEGATIVES), draws, self.num_negatives) % len(self.bank)',
+        'hash_draws(hash_seed(self.seed, Stream.NPID_NEGATIVES), draws, self.num_negatives) % len(self.bank)',
         'torch.randint(len(self.bank), (len(draws), self.num_negatives))',
     ),
 ]
