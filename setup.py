@@ -17,7 +17,7 @@ SAME_FOLDER = {
     'onedl-mmengine': ('mmengine',),
     'opencv-python-headless': ('opencv-python', 'opencv-contrib-python', 'opencv-contrib-python-headless'),
 }
-EXTRAS = ('benchmarks', 'docs', 'tests', 'timm')
+EXTRAS = ('benchmarks', 'docs', 'faiss-gpu', 'tests', 'timm')
 # What mim looks for in an installed package: the script it runs and the index of configs it searches.
 MIM_FILES = ('tools', 'model-index.yml')
 
@@ -33,13 +33,15 @@ def read_mm_requirements() -> list[str]:
     """What ``requirements/mm.txt`` lists, or the package with the same folder that is installed in its place.
 
     The environment is asked by its folder, since the isolated build that pip makes does not see the packages beside it.
+    The extra ``faiss-gpu`` asks for that build, and then ``faiss-cpu`` is left out.
     """
     installed = {dist.name.lower() for dist in distributions(path=[sysconfig.get_path('purelib')])}
     requirements = []
     for line in read_requirements('mm'):
         name = line.split('>=')[0]
         others = [other for other in SAME_FOLDER[name] if other in installed and name not in installed]
-        requirements.append(others[0] if others else line)
+        marker = '; extra != "faiss-gpu"' if name == 'faiss-cpu' else ''
+        requirements.append(others[0] if others else line + marker)
     return requirements
 
 
@@ -106,6 +108,7 @@ setup(
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     packages=find_packages(include=['mmssl', 'mmssl.*'], exclude=['mmssl.configs*']),
+    package_data={'mmssl': ['py.typed']},  # tells type checkers that the package has types
     python_requires='>=3.10',
     install_requires=read_requirements('runtime') + read_mm_requirements(),
     extras_require={name: read_requirements(name) for name in EXTRAS},

@@ -75,7 +75,8 @@ def installed_version(dependency: Dependency) -> str | None:
 
 def release(version: str) -> tuple[int, ...]:
     """The leading numbers of a version: ``'2.14.1+cpu'`` gives ``(2, 14, 1)``."""
-    return tuple(int(number) for number in re.match(r'(\d+(?:\.\d+)*)?', version)[0].split('.') if number)
+    leading = re.match(r'\d+(?:\.\d+)*', version)
+    return tuple(int(number) for number in leading[0].split('.')) if leading else ()
 
 
 def problem_of(dependency: Dependency) -> str | None:

@@ -30,8 +30,8 @@ assert len(nms(boxes, scores, 0.5)[1]) == 1
 PYTHON
 }
 
-# no_deps KEEP: lines of the requirements to install without what they ask for (KEEP empty), or the others (KEEP -v).
-no_deps() { sed 's/ *#.*//; /^$/d' "$requirements" | grep -E ${1:-} '^(imaug|onedl-)'; }
+# no_deps [-v]: the requirements to install without what they ask for; with -v the others.
+no_deps() { sed 's/ *#.*//; /^$/d' "$requirements" | grep -E "$@" '^(imaug|onedl-)'; }
 
 # What a wheel depends on, as a folder name: MMCV, torch, CUDA or CPU, Python, machine.
 wheel_tag() {
@@ -91,7 +91,10 @@ if works; then
     exit
 fi
 mmcv=$(no_deps | grep mmcv)
+# Both lists are split into words on purpose: a requirement each.
+# shellcheck disable=SC2046
 "$python" -m pip install --quiet $(no_deps -v)
+# shellcheck disable=SC2046
 "$python" -m pip install --quiet --no-deps $(no_deps | grep -v mmcv)
 wheels=${XDG_CACHE_HOME:-$HOME/.cache}/mmssl/wheels/$(wheel_tag)
 install_wheel() { "$python" -m pip install --quiet --no-deps --force-reinstall "$wheels"/*.whl; }

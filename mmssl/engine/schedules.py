@@ -58,8 +58,9 @@ class WarmupCosineLR(_ParamScheduler):
         **settings: Any,
     ) -> 'WarmupCosineLR':
         """Turn lengths in epochs into lengths in steps; MMEngine calls it for ``convert_to_iter_based=True``."""
-        lengths = {'warmup': round(warmup * epoch_length), 'idle': round(idle * epoch_length)}
-        return cls(*args, end=end * epoch_length, by_epoch=False, **lengths, **settings)
+        settings.update(warmup=round(warmup * epoch_length), idle=round(idle * epoch_length))
+        settings.update(end=end * epoch_length, by_epoch=False)
+        return cls(*args, **settings)
 
     def _get_value(self) -> list[float]:
         step = self.last_step + self.first - self.idle

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import setuptools
 import yaml
+from packaging.requirements import Requirement
 
 from mmssl.dependencies import REQUIRED
 
 ROOT = Path(__file__).resolve().parents[2]
+CPU_BUILD = 'faiss-cpu; extra != "faiss-gpu"'
 FOLDERS = ('mmssl', 'configs', 'tools', 'requirements')
 FILES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'model-index.yml')
 
@@ -110,14 +112,28 @@ def test_the_requirements_files_are_the_metadata(dist_info: Path) -> None:
     metadata = Parser().parsestr((dist_info / 'METADATA').read_text())
     required = {line for line in metadata.get_all('Requires-Dist') if 'extra' not in line}
     assert listed('runtime') <= required
-    assert len(required) == len(listed('runtime')) + len(listed('mm'))
-    assert set(metadata.get_all('Provides-Extra')) == {'benchmarks', 'docs', 'tests', 'timm'}
+    assert len(required) == len(listed('runtime')) + len(listed('mm')) - 1  # faiss, which an extra replaces
+    assert set(metadata.get_all('Provides-Extra')) == {'benchmarks', 'docs', 'faiss-gpu', 'tests', 'timm'}
     assert metadata['Requires-Python'] == '>=3.10'
 
 
+@pytest.mark.parametrize(
+    ('extra', 'builds'), [('', {'faiss-cpu'}), ('timm', {'faiss-cpu'}), ('faiss-gpu', {'faiss-gpu'})]
+)
+def test_the_gpu_build_of_faiss_comes_instead_of_the_cpu_build(extra: str, builds: set, dist_info: Path) -> None:
+    metadata = Parser().parsestr((dist_info / 'METADATA').read_text())
+    found = [Requirement(line) for line in metadata.get_all('Requires-Dist') if line.startswith('faiss')]
+    assert {line.name for line in found if line.marker is None or line.marker.evaluate({'extra': extra})} == builds
+
+
+def test_type_checkers_are_told_that_the_package_has_types(installed: Path) -> None:
+    assert (installed / 'mmssl/py.typed').is_file()
+
+
 def test_no_requirement_has_an_upper_bound() -> None:
-    files = [path.stem for path in (ROOT / 'requirements').glob('*.txt')]
-    assert len(files) == 7
+    # Formatters and checkers are pinned: another release formats and judges otherwise.
+    files = [path.stem for path in (ROOT / 'requirements').glob('*.txt') if path.stem != 'lint']
+    assert len(files) == 8
     assert not [line for name in files for line in listed(name) if '<' in line or '==' in line or '~' in line]
 
 
@@ -131,11 +147,11 @@ def test_the_check_at_import_asks_for_what_is_required() -> None:
 @pytest.mark.parametrize(
     ('installed_names', 'expected'),
     [
-        ((), ['onedl-mmengine>=0.10.8', 'faiss-cpu', 'opencv-python-headless']),
+        ((), ['onedl-mmengine>=0.10.8', CPU_BUILD, 'opencv-python-headless']),
         (('mmengine', 'opencv-contrib-python', 'faiss-gpu'), ['mmengine', 'faiss-gpu', 'opencv-contrib-python']),
         (
             ('mmengine', 'onedl-mmengine', 'faiss-cpu', 'faiss-gpu'),
-            ['onedl-mmengine>=0.10.8', 'faiss-cpu', 'opencv-python-headless'],
+            ['onedl-mmengine>=0.10.8', CPU_BUILD, 'opencv-python-headless'],
         ),
     ],
 )

@@ -24,7 +24,7 @@ class _LayerwiseSGD(Optimizer):
         weight_decay: float = 0.0,
         trust_coefficient: float = 0.001,
         eps: float = 1e-8,
-        **more: bool,
+        **more: float,
     ) -> None:
         if lr < 0 or momentum < 0 or weight_decay < 0:
             raise ValueError(

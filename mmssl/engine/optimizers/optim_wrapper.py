@@ -1,5 +1,6 @@
 """An optimizer step that all ranks take, or all ranks skip."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -25,6 +26,13 @@ class _FiniteSteps:
 
     on_nonfinite: Literal['stop', 'skip']
     stepped: bool
+    optimizer: Any  # this and what follows is MMEngine's
+    scale_loss: Callable
+    backward: Callable
+    should_update: Callable
+    step: Callable
+    zero_grad: Callable
+    _accumulative_counts: int
 
     def _watch(self, on_nonfinite: Literal['stop', 'skip']) -> None:
         if on_nonfinite not in ('stop', 'skip'):
