@@ -47,7 +47,7 @@ class Ranks:
 
     def _start(self, world_size: int) -> list:
         context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload(['tests.conftest', 'mmssl.models'])  # imported once for all ranks
+        context.set_forkserver_preload(['tests.conftest', 'mmssl.models', 'mmssl.engine'])  # once for all ranks
         self.groups[world_size] = []
         for rank in range(world_size):
             ours, theirs = context.Pipe()
