@@ -1,6 +1,5 @@
 """Checkpoint files: whole or not there, and never unpickled."""
 
-import os
 import pickle
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub, print_log
 
 from mmssl.dependencies import release
+from mmssl.files import atomic_write
 
 PATTERNS = ('epoch_*.pth', 'iter_*.pth')
 # What the training scripts of this field save beside the tensors: options, log histories, numbers of NumPy. In their
@@ -45,12 +45,9 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
     """
     path = Path(path)
     place = '' if path.suffix == '.pth' else path.suffix  # parts of one checkpoint are written at the same time
-    temporary = path.with_name(f'.checkpoint{place}.tmp')  # few names: what a killed run left behind is overwritten
-    with temporary.open('wb') as file:
+    # few names: what a killed run left behind is overwritten
+    with atomic_write(path, temporary=f'.checkpoint{place}.tmp') as file:
         torch.save(checkpoint, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = False) -> dict[str, Any]:

@@ -44,6 +44,7 @@ REQUIRED = (
     Dependency('torch', ('torch',), '2.4'),
     Dependency('torchvision', ('torchvision',), '0.19'),
     Dependency('mmengine', ('onedl-mmengine', 'mmengine', 'mmengine-lite'), '0.10.7'),
+    Dependency('filelock', ('filelock',)),
     Dependency('cv2', ('opencv-python-headless',)),
     Dependency('numpy', ('numpy',)),
     Dependency('PIL', ('pillow',)),

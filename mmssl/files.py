@@ -1,6 +1,88 @@
-"""Files and folders: paths in configs."""
+"""Files and folders: written whole or not at all, locked, cached in one place; paths in configs."""
 
-from typing import Any
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from filelock import FileLock
+
+# Where flock is unknown, a newer filelock would mark the file instead, and a dead process's mark would stay.
+_REAL_LOCKS = {'fallback_to_soft': False} if hasattr(FileLock, 'fallback_to_soft') else {}
+
+
+@contextmanager
+def atomic_write(path: str | Path, temporary: str = '') -> Iterator[BinaryIO]:
+    """Write under a temporary name, flush to the disk, then rename: a reader sees the old file or the new one.
+
+    Where the block raises, the temporary file is removed and the old one stays.
+
+    Args:
+        path: Where the file should stand; its folder must exist.
+        temporary: Name of the temporary file, in the same folder; by default one that no other process uses. What a
+            killed process leaves under a fixed name is overwritten by the next write.
+
+    Yields:
+        The temporary file, open for writing bytes.
+    """
+    path = Path(path)
+    draft = path.with_name(temporary or f'.{path.name}.{secrets.token_hex(4)}.tmp')
+    try:
+        with draft.open('wb') as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write plain values as indented JSON, in one piece; see :func:`atomic_write`.
+
+    Args:
+        path: Where the file should stand.
+        content: Dictionaries, lists, numbers and texts; anything else becomes its text.
+    """
+    with atomic_write(path) as file:
+        file.write((json.dumps(content, indent=2, default=str) + '\n').encode())
+
+
+@contextmanager
+def file_lock(path: str | Path) -> Iterator[None]:
+    """Let one process of a machine at a time into the block; a lock falls with the process that holds it.
+
+    Args:
+        path: File that stands for the lock; made where it is not there. Where that cannot be, or the file system knows
+            no locks, all processes go in.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError, NotImplementedError):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(path, **_REAL_LOCKS))
+        yield
+
+
+def cache_folder(kind: Literal['weights', 'folders'] = 'weights') -> Path:
+    """Where files are kept that can be fetched or computed again.
+
+    The root is ``MMSSL_CACHE``, else ``mmssl`` in ``XDG_CACHE_HOME``, else ``~/.cache/mmssl``. Each kind has a folder
+    of its own in it, except that ``MMSSL_CACHE`` is itself the folder of the weights.
+
+    Args:
+        kind: ``'weights'`` of the model zoo, or ``'folders'``, the lists of images.
+
+    Returns:
+        The folder; it need not exist.
+    """
+    own = os.environ.get('MMSSL_CACHE')
+    if own:
+        return Path(own) if kind == 'weights' else Path(own) / kind
+    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'mmssl' / kind
 
 
 def rebase_paths(value: Any, old: str, new: str) -> Any:

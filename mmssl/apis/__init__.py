@@ -7,20 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .download import DownloadError
+    from mmssl.download import DownloadError
+    from mmssl.files import cache_folder
+
     from .features import extract_features
     from .models import get_model
     from .training import train_from_folder
-    from .weights import cache_folder, cached_weights, fetch_weights, verify_weights
+    from .weights import cached_weights, fetch_weights, verify_weights
     from .zoo import ZooEntry, find_entry, list_models, zoo_entries
 
 _MODULES = {
-    'download': ('DownloadError',),
-    'features': ('extract_features',),
-    'models': ('get_model',),
-    'training': ('train_from_folder',),
-    'weights': ('cache_folder', 'cached_weights', 'fetch_weights', 'verify_weights'),
-    'zoo': ('ZooEntry', 'find_entry', 'list_models', 'zoo_entries'),
+    'mmssl.download': ('DownloadError',),
+    'mmssl.files': ('cache_folder',),
+    '.features': ('extract_features',),
+    '.models': ('get_model',),
+    '.training': ('train_from_folder',),
+    '.weights': ('cached_weights', 'fetch_weights', 'verify_weights'),
+    '.zoo': ('ZooEntry', 'find_entry', 'list_models', 'zoo_entries'),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
@@ -41,5 +44,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f'.{_HOMES[name]}', __name__), name)
+        return getattr(import_module(_HOMES[name], __name__), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,18 +1,12 @@
 """The weights that the model zoo names: fetched into a cache, remembered by their hash, read without unpickling."""
 
-import os
 from pathlib import Path
 
-from mmssl.apis.download import check, download, file_hash
 from mmssl.apis.zoo import ZooEntry, list_models, zoo_entries
+from mmssl.download import check, download, file_hash
+from mmssl.files import cache_folder
 
 _ENDINGS = ('.pth', '.tar', '.pt', '.safetensors')
-
-
-def cache_folder() -> Path:
-    """Where weights are kept: ``MMSSL_CACHE``, else ``mmssl/weights`` in ``XDG_CACHE_HOME`` or ``~/.cache``."""
-    own = os.environ.get('MMSSL_CACHE')
-    return Path(own) if own else Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'mmssl' / 'weights'
 
 
 def cached_weights(entry: ZooEntry, folder: str | Path | None = None) -> Path | None:

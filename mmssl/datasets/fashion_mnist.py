@@ -1,13 +1,14 @@
 """The first-run data: Fashion-MNIST, 70,000 gray images of 28 x 28 pixels in ten classes (MIT licence)."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mmengine.logging import print_log
+
+from mmssl.download import download
 
 FILES = tuple(f'{part}-{kind}-ubyte.gz' for part in ('train', 't10k') for kind in ('images-idx3', 'labels-idx1'))
 _SYSTEM_FOLDER = Path('/usr/share/datasets/fashion-mnist')
@@ -18,6 +19,8 @@ _TIMEOUT = 15  # seconds without an answer
 
 def fetch_fashion_mnist(root: str | Path) -> Path:
     """Find Fashion-MNIST, or get it: from torchvision's server, else from the Debian package (no root needed).
+
+    ``MMSSL_MIRROR`` replaces the scheme and host of the server; see :func:`mmssl.download.download`.
 
     Args:
         root: Folder for the files; made where it does not exist.
@@ -55,7 +58,7 @@ def _try(name: str, way: Callable[[Path], None], root: Path) -> bool:
             found = {path.name: path for path in Path(temporary).rglob('*.gz')}
             for file in FILES:
                 shutil.move(found[file], root / file)
-    except (OSError, RuntimeError, KeyError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
         print_log(f'Fashion-MNIST does not come from {name}: {error!r}', logger='current')
         return False
     print_log(f'Fashion-MNIST has come from {name} and is in {root}.', logger='current')
@@ -65,15 +68,9 @@ def _try(name: str, way: Callable[[Path], None], root: Path) -> bool:
 def _download(folder: Path) -> None:
     """Download the four files, and compare their checksums."""
     from torchvision.datasets import FashionMNIST
-    from torchvision.datasets.utils import download_url
 
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_TIMEOUT)
-    try:
-        for name, checksum in FashionMNIST.resources:
-            download_url(FashionMNIST.mirrors[0] + name, folder, name, checksum)
-    finally:
-        socket.setdefaulttimeout(before)
+    for name, checksum in FashionMNIST.resources:
+        download(FashionMNIST.mirrors[0] + name, folder / name, f'md5:{checksum}', timeout=_TIMEOUT, tries=1)
 
 
 def _unpack_debian_package(folder: Path) -> None:

@@ -4,21 +4,18 @@ The cache is one buffer of paths, mapped into memory: 1.28 million of them take 
 while as many Python strings would be copied into every worker, page by page, as their reference counts move.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 from mmengine.logging import print_log
 
 from mmssl.datasets.images import EXTENSIONS
+from mmssl.files import atomic_write, cache_folder, file_lock
 
 _FORMAT = 'mmssl folder 1'
 _YOUNG = 2_000_000_000  # nanoseconds: the coarsest clock of a file system in use
@@ -116,7 +113,9 @@ def _scan(root: Path, cache: Path) -> Listing:
     try:
         return _store(listing, header, cache)
     except OSError as error:
-        print_log(f'The list of images is not cached ({error}): set XDG_CACHE_HOME to a place to write.', 'current')
+        print_log(
+            f'The list of images is not cached ({error}): set MMSSL_CACHE to a folder that can be written.', 'current'
+        )
         return listing
 
 
@@ -159,29 +158,12 @@ def _stamp(stat: os.stat_result) -> list[int]:
 
 
 def _cache_of(root: Path) -> Path:
-    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
     name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    return Path(home) / 'mmssl' / 'folders' / f'{name}.list'
-
-
-@contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Let one process of a machine at a time into the block; a lock falls with the process that holds it.
-
-    Args:
-        path: File that stands for the lock; made where it is not there. Where that cannot be, or the file system knows
-            no locks, all processes go in.
-    """
-    with ExitStack() as stack:
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = stack.enter_context(path.open('w'))
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    return cache_folder('folders') / f'{name}.list'
 
 
 def _store(listing: Listing, header: dict, cache: Path) -> Listing:
-    """Write the cache under another name, rename it, and give the list that is mapped from it."""
+    """Write the cache, and give the list that is mapped from it."""
     arrays = (listing.paths.ends, listing.labels, listing.paths.text)
     header.update(
         format=_FORMAT, sizes=[array.nbytes for array in arrays],
@@ -189,16 +171,10 @@ def _store(listing: Listing, header: dict, cache: Path) -> Listing:
     )  # fmt: skip
     line = json.dumps(header).encode() + b'\n'
     cache.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=cache.parent, prefix=cache.stem, delete=False) as file:
-        try:
-            file.write(line + b' ' * (-len(line) % _ALIGN))
-            for array in arrays:
-                file.write(array.data)
-            file.close()
-            Path(file.name).replace(cache)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with atomic_write(cache) as file:
+        file.write(line + b' ' * (-len(line) % _ALIGN))
+        for array in arrays:
+            file.write(array.data)
     return _read(cache)[0]
 
 

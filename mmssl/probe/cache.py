@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from mmssl.datasets import ImageDataset, ImageSource, Subset, UnreadableImageError
-from mmssl.datasets.listing import file_lock
 from mmssl.evaluation.features import Features, feature_batches
+from mmssl.files import file_lock
 from mmssl.progress import Progress
 
 Batch = tuple[Tensor, ...]

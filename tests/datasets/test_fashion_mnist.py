@@ -1,12 +1,16 @@
 """Getting the first-run data: each way is tried in its turn, and failures are told."""
 
-import socket
+import hashlib
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from torchvision.datasets import FashionMNIST
 
 from mmssl.datasets import fashion_mnist, fetch_fashion_mnist
+from mmssl.download import DownloadError
+from tests.apis.server import FileServer, serving
 
 
 @pytest.fixture(autouse=True)
@@ -86,19 +90,29 @@ def test_the_debian_package_is_downloaded_and_unpacked_without_root(
     assert commands[1][:2] == ['dpkg-deb', '-x'] and commands[1][2].endswith('_all.deb')
 
 
-def test_the_download_gives_up_soon_and_leaves_the_time_limit_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from torchvision.datasets import utils
-
-    limits: list[float | None] = []
-
-    def download(*_: object) -> None:
-        limits.append(socket.getdefaulttimeout())
-        raise OSError('no network')
-
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """Serves four equal files in the place of torchvision's server."""
     monkeypatch.undo()
-    monkeypatch.setattr(utils, 'download_url', download)
-    with pytest.raises(OSError, match='no network'):
+    monkeypatch.delenv('MMSSL_MIRROR', raising=False)
+    with serving(b'images') as started:
+        monkeypatch.setattr(FashionMNIST, 'mirrors', [f'{started.url}/'])
+        hashed = hashlib.md5(b'images').hexdigest()
+        monkeypatch.setattr(FashionMNIST, 'resources', [(name, hashed) for name in fashion_mnist.FILES])
+        yield started
+
+
+def test_the_server_s_files_are_downloaded_and_their_hashes_compared(server: FileServer, tmp_path: Path) -> None:
+    fashion_mnist._download(tmp_path)
+    assert all((tmp_path / name).read_bytes() == b'images' for name in fashion_mnist.FILES)
+    server.content = b'other images'
+    (tmp_path / 'again').mkdir()
+    with pytest.raises(ValueError, match='not the file that was published'):
+        fashion_mnist._download(tmp_path / 'again')
+
+
+def test_a_server_that_is_down_is_asked_once(server: FileServer, tmp_path: Path) -> None:
+    server.status = 503
+    with pytest.raises(DownloadError, match='cannot be fetched'):
         fashion_mnist._download(tmp_path)
-    assert limits[0] is not None and limits[0] <= 30 and socket.getdefaulttimeout() is None
+    assert len(server.requests) == 1

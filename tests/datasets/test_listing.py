@@ -13,6 +13,7 @@ import pytest
 import torchvision
 
 from mmssl.datasets import ImageFolder, listing
+from mmssl.files import file_lock
 
 Make = Callable[..., Path]
 
@@ -227,7 +228,7 @@ def test_of_several_processes_one_scans(make_images: Make, tmp_path: Path) -> No
 
 
 def _hold(cache: Path, held: object) -> None:
-    with listing.file_lock(cache.with_suffix('.lock')):
+    with file_lock(cache.with_suffix('.lock')):
         held.set()
         time.sleep(60)
 

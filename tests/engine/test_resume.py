@@ -194,9 +194,9 @@ MUTATIONS = [
     ),
     Mutation(
         'the old checkpoint is not kept until the new one is whole',
-        'mmssl/checkpoint.py',
-        "temporary = path.with_name(f'.checkpoint{place}.tmp')",
-        'temporary = path',
+        'mmssl/files.py',
+        "draft = path.with_name(temporary or f'.{path.name}.{secrets.token_hex(4)}.tmp')",
+        'draft = path',
         'tests/engine/test_resume.py -k killed',
     ),
 ]

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mmssl.apis import download as module
-from mmssl.apis.download import DownloadError, download
+import mmssl.download as module
+from mmssl.download import DownloadError, download
 from tests.apis.server import FileServer, serving
 from tests.helpers.mutation import Mutation
 from tests.training import ROOT, environment
@@ -30,8 +30,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
         yield started
 
 
-def fetch(server: FileServer, folder: Path, checksum: str = '') -> Path:
-    return download(f'{server.url}/a/weights.pth', folder / 'weights.pth', checksum)
+def fetch(server: FileServer, folder: Path, checksum: str = '', **how: int) -> Path:
+    return download(f'{server.url}/a/weights.pth', folder / 'weights.pth', checksum, **how)
 
 
 def holds(path: Path, content: bytes) -> bool:
@@ -57,12 +57,10 @@ def test_a_cut_connection_is_continued_where_it_broke_off(server, tmp_path):
     assert [wanted for _, wanted in server.requests] == [None, 'bytes=100000-', 'bytes=150000-']
 
 
-def test_a_later_call_continues_what_an_earlier_one_left(server, tmp_path, monkeypatch):
+def test_a_later_call_continues_what_an_earlier_one_left(server, tmp_path):
     server.cuts = [100_000, 0]
-    with monkeypatch.context() as patched:
-        patched.setattr(module, '_TRIES', 1)
-        with pytest.raises(DownloadError, match=r'connection was cut\); what came is kept'):
-            fetch(server, tmp_path)
+    with pytest.raises(DownloadError, match=r'connection was cut\); what came is kept'):
+        fetch(server, tmp_path, tries=1)
     assert names(tmp_path) == {'weights.pth.part', 'weights.pth.part.json'}
     assert holds(fetch(server, tmp_path), CONTENT)
     assert server.requests[-1][1] == 'bytes=100000-'
@@ -81,13 +79,11 @@ def test_a_server_that_names_no_version_is_asked_for_all_of_it_again(server, tmp
 
 @pytest.mark.parametrize('careless', [False, True])
 @pytest.mark.parametrize('length', [300_000, 50_000])
-def test_a_file_that_changed_in_between_is_not_glued_to_its_old_start(server, tmp_path, monkeypatch, length, careless):
+def test_a_file_that_changed_in_between_is_not_glued_to_its_old_start(server, tmp_path, length, careless):
     server.cuts, server.careless = [100_000], careless
-    with monkeypatch.context() as patched:
-        patched.setattr(module, '_TRIES', 1)
-        server.cuts.append(0)
-        with pytest.raises(DownloadError):
-            fetch(server, tmp_path)
+    server.cuts.append(0)
+    with pytest.raises(DownloadError):
+        fetch(server, tmp_path, tries=1)
     server.content, server.version = CONTENT[::-1][:length], '"two"'
     assert holds(fetch(server, tmp_path), server.content)
 
@@ -163,7 +159,7 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_variable_that_moves_it
 
 def test_of_two_processes_one_fetches_and_both_have_the_file(server, tmp_path):
     code = (
-        'import sys, hashlib; from mmssl.apis.download import download; '
+        'import sys, hashlib; from mmssl.download import download; '
         'print(hashlib.sha256(download(sys.argv[1], sys.argv[2]).read_bytes()).hexdigest())'
     )
     command = [sys.executable, '-c', code, f'{server.url}/w.pth', str(tmp_path / 'w.pth')]
@@ -176,13 +172,13 @@ def test_of_two_processes_one_fetches_and_both_have_the_file(server, tmp_path):
 MUTATIONS = [
     Mutation(
         'a download is continued although the file on the server has changed',
-        'mmssl/apis/download.py',
+        'mmssl/download.py',
         'if resumed and (sent != version or not',
         'if resumed and (not',
     ),
     Mutation(
         'a file is kept although its hash is wrong',
-        'mmssl/apis/download.py',
+        'mmssl/download.py',
         '    if not found.startswith(wanted):\n        path.unlink()',
         '    if not found.startswith(wanted):\n        pass',
     ),

@@ -1,14 +1,11 @@
 """A file from a server, whole or not there: resumed where it was cut, checked, and fetched once for all processes."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +13,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from mmssl.files import file_lock
 from mmssl.progress import Progress
 
 _BLOCK = 1 << 20
@@ -28,7 +26,7 @@ class DownloadError(OSError):
     """A file could not be fetched; the message says what to do."""
 
 
-def download(url: str, path: str | Path, checksum: str = '') -> Path:
+def download(url: str, path: str | Path, checksum: str = '', timeout: float = _TIMEOUT, tries: int = _TRIES) -> Path:
     """Fetch a file, or find it where it is already.
 
     What came before a connection was cut stays beside the file, as ``.part``, and is continued: now, for some tries,
@@ -39,6 +37,8 @@ def download(url: str, path: str | Path, checksum: str = '') -> Path:
         url: Address. The environment variable ``MMSSL_MIRROR`` replaces its scheme and host.
         path: Where the file shall stand.
         checksum: ``'sha256:'`` or ``'md5:'`` and the hash or its start; without it, any content is taken.
+        timeout: Seconds without an answer after which a try has failed.
+        tries: So many in a row may bring nothing new.
 
     Returns:
         The file.
@@ -48,26 +48,18 @@ def download(url: str, path: str | Path, checksum: str = '') -> Path:
         ValueError: The file is not the one that the checksum tells of; it was removed.
     """
     path = Path(path)
-    with _lock(path.with_name(f'{path.name}.lock')):
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _disk_error(error, path) from error
+    with file_lock(path.with_name(f'{path.name}.lock')):
         if not path.exists():
             part = path.with_name(f'{path.name}.part')
-            _fetch(mirrored(url), part, path)
+            _fetch(mirrored(url), part, path, timeout, tries)
             check(part, checksum, url)
             part.replace(path)
             _note(part).unlink(missing_ok=True)
     return path
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open('w')
-    except OSError as error:
-        raise _disk_error(error, path) from error
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def mirrored(url: str) -> str:
@@ -116,12 +108,12 @@ def _note(part: Path) -> Path:
     return part.with_name(f'{part.name}.json')
 
 
-def _fetch(url: str, part: Path, path: Path) -> None:
+def _fetch(url: str, part: Path, path: Path, timeout: float, tries: int) -> None:
     """Fill ``part`` with the whole file, going on after cuts."""
-    tries, most = 0, _size(part)
+    failed, most = 0, _size(part)
     while True:
         try:
-            if _fetch_once(url, part):
+            if _fetch_once(url, part, timeout):
                 return
             problem: Exception = ConnectionError('the connection was cut')
         except HTTPError as error:
@@ -132,8 +124,8 @@ def _fetch(url: str, part: Path, path: Path) -> None:
             problem = error
         except OSError as error:
             raise _disk_error(error, part) from error
-        tries, most = (0, _size(part)) if _size(part) > most else (tries + 1, most)
-        if tries == _TRIES:
+        failed, most = (0, _size(part)) if _size(part) > most else (failed + 1, most)
+        if failed == tries:
             reason = getattr(problem, 'reason', problem)
             kept = '; what came is kept' if _size(part) else ''
             raise DownloadError(f'{url} cannot be fetched ({reason}){kept}. {_by_hand(path)}') from problem
@@ -147,7 +139,7 @@ def _by_hand(path: Path) -> str:
     )
 
 
-def _fetch_once(url: str, part: Path) -> bool:
+def _fetch_once(url: str, part: Path, timeout: float) -> bool:
     """One request; whether the file is whole now."""
     done, version = _size(part), _version_of(part, url)
     if done and not version:  # nothing tells whether the server's file is still the same
@@ -155,7 +147,7 @@ def _fetch_once(url: str, part: Path) -> bool:
         done = 0
     headers = {'Range': f'bytes={done}-', 'If-Range': version} if done else {}
     try:
-        response = urlopen(Request(url, headers=headers), timeout=_TIMEOUT)
+        response = urlopen(Request(url, headers=headers), timeout=timeout)
     except HTTPError as error:
         if error.code != 416:
             raise
