@@ -72,7 +72,7 @@ MUTATIONS = [
     Mutation(
         'keys are matched by their embeddings',
         'mmssl/models/algorithms/densecl.py',
-        'places = match_pixels(features, taught)',
-        'places = match_pixels(pixels, taught_pixels)',
+        'places = match_pixels(features, keys.features)',
+        'places = match_pixels(pixels, keys.pixels)',
     ),
 ]

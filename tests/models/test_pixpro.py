@@ -80,7 +80,7 @@ def test_levels_of_a_pyramid_are_averaged():
     single = _small()
     single.load_state_dict({key.replace('networks.2', 'networks.2'): v for key, v in model.state_dict().items()})
     levels = [model.pyramid(model.backbone(view)) for view in views]
-    taught = [model.encode_keys(view)[0] for view in views]
+    taught = [model.encode_keys(view).levels for view in views]
     seen = [[model.propagation(model.neck(level)) for level in part] for part in levels]
     each = [
         sum(model.compare([seen[v][i]], [taught[1 - v][i]], batch.boxes[[v, 1 - v]]) for v in (0, 1)) for i in (0, 1)
@@ -144,13 +144,13 @@ MUTATIONS = [
     Mutation(
         'a view is compared with its own teacher',
         'mmssl/models/algorithms/pixpro.py',
-        'self.compare(seen[v], taught[1 - v], batch.boxes[[v, 1 - v]])',
-        'self.compare(seen[v], taught[v], batch.boxes[[v, 1 - v]])',
+        'self.compare(seen[v], keys[1 - v].levels, batch.boxes[[v, 1 - v]])',
+        'self.compare(seen[v], keys[v].levels, batch.boxes[[v, 1 - v]])',
     ),
     Mutation(
         'boxes of the views change places',
         'mmssl/models/algorithms/pixpro.py',
-        'self.compare(seen[v], taught[1 - v], batch.boxes[[v, 1 - v]])',
-        'self.compare(seen[v], taught[1 - v], batch.boxes[[1 - v, v]])',
+        'self.compare(seen[v], keys[1 - v].levels, batch.boxes[[v, 1 - v]])',
+        'self.compare(seen[v], keys[1 - v].levels, batch.boxes[[1 - v, v]])',
     ),
 ]

@@ -119,11 +119,11 @@ def gaussian_blur(pixels: Pixels, sigma: float) -> Pixels:
         Shape ``(C, H, W)``.
     """
     kernel = _half_kernel(sigma)
-    reach = len(kernel) - 1
-    if reach == 0:
+    radius = len(kernel) - 1
+    if radius == 0:
         return pixels
     _, height, width = pixels.shape
-    padded = _extend(pixels, reach)
+    padded = _extend(pixels, radius)
     # Neighbours are shifts of the flat array; what they bring from other rows and planes falls into the margin.
     flat = padded.reshape(-1)
     across = _filter(flat, kernel, 1, np.empty_like(flat))
@@ -132,13 +132,13 @@ def gaussian_blur(pixels: Pixels, sigma: float) -> Pixels:
 
 
 def _filter(values: np.ndarray, kernel: list[float], step: int, out: np.ndarray) -> np.ndarray:
-    """Symmetric filter along a flat array; the result lies at the front of ``out`` and is 2 reaches shorter."""
-    reach = (len(kernel) - 1) * step
-    length = len(values) - 2 * reach
-    result = np.multiply(values[reach : reach + length], np.float32(kernel[0]), out=out[:length])
+    """Symmetric filter along a flat array; the result lies at the front of ``out`` and is 2 margins shorter."""
+    margin = (len(kernel) - 1) * step
+    length = len(values) - 2 * margin
+    result = np.multiply(values[margin : margin + length], np.float32(kernel[0]), out=out[:length])
     pair = np.empty_like(result)
     for distance, weight in enumerate(kernel[1:], start=1):
-        left, right = reach - distance * step, reach + distance * step
+        left, right = margin - distance * step, margin + distance * step
         np.add(values[left : left + length], values[right : right + length], out=pair)
         pair *= np.float32(weight)
         result += pair

@@ -146,27 +146,27 @@ class View:
             What :meth:`apply` does. Always takes the same number of random numbers.
         """
         numbers = torch.rand(_RANDOM_NUMBERS + bool(self.rotate), dtype=torch.float32).tolist()
-        luck = iter(numbers)
+        uniform = iter(numbers)
         return ViewDraw(
-            flip=next(luck) < self.flip,
-            gray=next(luck) < self.gray_prob,
-            solarize=next(luck) < self.solarize_prob,
-            sigma=_between(self.blur_sigma, next(luck)) * (next(luck) < self.blur_prob),
-            jitter=self._draw_jitter(luck) if next(luck) < self.jitter_prob else [],
-            box=self._draw_box(height, width, luck),
+            flip=next(uniform) < self.flip,
+            gray=next(uniform) < self.gray_prob,
+            solarize=next(uniform) < self.solarize_prob,
+            sigma=_between(self.blur_sigma, next(uniform)) * (next(uniform) < self.blur_prob),
+            jitter=self._draw_jitter(uniform) if next(uniform) < self.jitter_prob else [],
+            box=self._draw_box(height, width, uniform),
             gray_first=self.gray_first,
             angle=self.rotate * (2 * numbers[-1] - 1),
         )
 
-    def _draw_jitter(self, luck: Iterator[float]) -> list[tuple[str, float]]:
-        factors = [(name, _between(span, next(luck))) for name, span in self.jitter]
-        return sorted(factors, key=lambda _: next(luck))
+    def _draw_jitter(self, uniform: Iterator[float]) -> list[tuple[str, float]]:
+        factors = [(name, _between(span, next(uniform))) for name, span in self.jitter]
+        return sorted(factors, key=lambda _: next(uniform))
 
-    def _draw_box(self, height: int, width: int, luck: Iterator[float]) -> Box:
-        down, right = next(luck), next(luck)
+    def _draw_box(self, height: int, width: int, uniform: Iterator[float]) -> Box:
+        down, right = next(uniform), next(uniform)
         for _ in range(_TRIES):
-            area = _between(self.scale, next(luck)) * height * width
-            ratio = math.exp(_between(self.log_ratio, next(luck)))
+            area = _between(self.scale, next(uniform)) * height * width
+            ratio = math.exp(_between(self.log_ratio, next(uniform)))
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
                 return Box(int(down * (height - h + 1)), int(right * (width - w + 1)), h, w)

@@ -1,5 +1,7 @@
 """DenseCL: MoCo v2 for whole images and for pixels at once (Wang et al., CVPR 2021)."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -10,6 +12,14 @@ from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import EMATeacher, Queue
 from mmssl.models.memories.base import build_memory
 from mmssl.registry import MODELS
+
+
+class _Keys(NamedTuple):
+    """What the teacher makes of a view: a map of features, unit embeddings ``(B, D)``, and a map of embeddings."""
+
+    features: Tensor
+    wholes: Tensor
+    pixels: Tensor
 
 
 @MODELS.register_module()
@@ -63,20 +73,20 @@ class DenseCL(BaseAlgorithm):
         """
         features = self.backbone(inputs[0])[-1]  # (B, C', h, w)
         queries, pixels = unit(self.neck(features.mean(dim=(2, 3)))), self.dense_neck(features)
-        taught, keys, taught_pixels = self.encode_keys(inputs[1], batch)
-        places = match_pixels(features, taught)
-        self.queue.stage(keys)
-        self.dense_queue.stage(unit(normalize(taught_pixels, dim=1).mean(dim=(2, 3))))
+        keys = self.encode_keys(inputs[1], batch)
+        places = match_pixels(features, keys.features)
+        self.queue.stage(keys.wholes)
+        self.dense_queue.stage(unit(normalize(keys.pixels, dim=1).mean(dim=(2, 3))))
         self.teacher.stage()
-        image = info_nce(queries, keys, self.queue.rows, self.temperature)
-        pixel = dense_contrast(pixels, taught_pixels, places, self.dense_queue.rows, self.temperature)
+        image = info_nce(queries, keys.wholes, self.queue.rows, self.temperature)
+        pixel = dense_contrast(pixels, keys.pixels, places, self.dense_queue.rows, self.temperature)
         return {'loss_image': (1 - self.dense_weight) * image, 'loss_pixel': self.dense_weight * pixel}
 
     @torch.no_grad()
-    def encode_keys(self, images: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """The teacher's features, unit embeddings ``(B, D)`` and pixels, computed on shuffled images as in MoCo."""
+    def encode_keys(self, images: Tensor, batch: Batch) -> _Keys:
+        """What the teacher makes of a view, computed on shuffled images as in MoCo."""
         backbone, neck, dense_neck = self.teacher.networks
         shuffle = Shuffle(self.seed, batch.draw)
         features = backbone(shuffle(images))[-1]
         keys, pixels = unit(neck(features.mean(dim=(2, 3)))), dense_neck(features)
-        return shuffle.back(features), shuffle.back(keys), shuffle.back(pixels)
+        return _Keys(shuffle.back(features), shuffle.back(keys), shuffle.back(pixels))

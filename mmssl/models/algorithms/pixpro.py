@@ -1,6 +1,6 @@
 """PixPro and PixContrast: pixels that show the same place agree between two views (Xie et al., CVPR 2021)."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,13 @@ from mmssl.functional import in_float32, pixel_contrast, pixel_positive_mask, pi
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import EMATeacher
 from mmssl.registry import MODELS
+
+
+class _Keys(NamedTuple):
+    """The teacher's maps of embeddings, one per level, and its embedding of the whole image, where it has that branch."""
+
+    levels: list[Tensor]
+    whole: Tensor | None
 
 
 @MODELS.register_module()
@@ -93,13 +100,13 @@ class PixPro(BaseAlgorithm):
         if batch.boxes is None:
             raise ValueError('PixPro compares places: set train_dataloader.dataset.views.boxes=True.')
         maps = [self.pyramid(self.backbone(view)) for view in inputs]
-        taught, wholes = zip(*(self.encode_keys(view) for view in inputs))
+        keys = [self.encode_keys(view) for view in inputs]
         self.teacher.stage()
         seen = [[self.propagation(self.neck(level)) for level in levels] for levels in maps]
-        losses = {'loss_pixel': sum(self.compare(seen[v], taught[1 - v], batch.boxes[[v, 1 - v]]) for v in (0, 1))}
+        losses = {'loss_pixel': sum(self.compare(seen[v], keys[1 - v].levels, batch.boxes[[v, 1 - v]]) for v in (0, 1))}
         if self.instance_neck:
             found = [self.instance_predictor(self.instance_neck(levels[-1])).mean(dim=(2, 3)) for levels in maps]
-            instance = sum(agreement(found[v], wholes[1 - v]) for v in (0, 1))
+            instance = sum(agreement(found[v], keys[1 - v].whole) for v in (0, 1))
             losses['loss_instance'] = self.instance_weight * instance
         return losses
 
@@ -108,22 +115,22 @@ class PixPro(BaseAlgorithm):
         return self.neck(features[:, :, None, None]).flatten(1) if isinstance(self.pyramid, _Last) else None
 
     @torch.no_grad()
-    def encode_keys(self, view: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """The teacher's embeddings of every level, and of the whole image ``(B, D)`` where there is that branch."""
+    def encode_keys(self, view: Tensor) -> _Keys:
+        """What the teacher makes of a view."""
         backbone, pyramid, neck, *instance = self.teacher.networks
         levels = pyramid(backbone(view))
         whole = instance[0](levels[-1]).mean(dim=(2, 3)) if instance else None
-        return [neck(level) for level in levels], whole
+        return _Keys([neck(level) for level in levels], whole)
 
-    def compare(self, seen: list[Tensor], taught: list[Tensor], boxes: Tensor) -> Tensor:
+    def compare(self, seen: list[Tensor], keys: list[Tensor], boxes: Tensor) -> Tensor:
         """Mean loss over the levels, of one view with the other."""
         losses = []
-        for queries, keys in zip(seen, taught):
-            mask = pixel_positive_mask(boxes[0], boxes[1], tuple(queries.shape[2:]), self.threshold)
+        for query, key in zip(seen, keys):
+            mask = pixel_positive_mask(boxes[0], boxes[1], tuple(query.shape[2:]), self.threshold)
             if self.objective == 'contrast':
-                losses.append(pixel_contrast(queries, keys, mask, self.temperature))
+                losses.append(pixel_contrast(query, key, mask, self.temperature))
             else:
-                losses.append(pixel_to_propagation(queries, keys, mask))
+                losses.append(pixel_to_propagation(query, key, mask))
         return torch.stack(losses).mean()
 
 
