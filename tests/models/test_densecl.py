@@ -49,7 +49,7 @@ def test_the_second_queue_holds_unit_averages_of_the_teacher_s_pixels():
     model.allocate(100)
     views = [torch.randn(4, 3, 8, 8) for _ in range(2)]
     model.loss(views, Batch(sample_idx=torch.arange(4), draw=torch.arange(4)))
-    staged = model.dense_queue._staged[0]
+    ((staged,),) = model.dense_queue._staged
     pixels = model.dense_neck(model.backbone(views[1])[-1])
     averages = nn.functional.normalize(pixels, dim=1).mean(dim=(2, 3))
     torch.testing.assert_close(staged, nn.functional.normalize(averages, dim=1).detach())

@@ -14,7 +14,7 @@ from mmssl.registry import MODELS
 
 
 class _Keys(NamedTuple):
-    """The teacher's maps of embeddings, one per level, and its embedding of the whole image, where it has that branch."""
+    """The teacher's maps of embeddings, one per level; its embedding of the whole image, if it has that branch."""
 
     levels: list[Tensor]
     whole: Tensor | None
