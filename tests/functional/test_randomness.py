@@ -1,12 +1,14 @@
 """Seeds that depend on all of their keys, and on nothing else."""
 
 import random
+import re
 
 import numpy as np
 import torch
 
-from mmssl.functional import hash_draws, hash_seed, seed_cpu
+from mmssl.functional import Stream, hash_draws, hash_seed, seed_cpu
 from tests.helpers.mutation import Mutation
+from tests.training import ROOT
 
 
 def test_the_seed_is_the_same_on_every_machine():
@@ -42,7 +44,44 @@ def test_the_hashes_of_many_draws_are_those_of_one():
     assert found.tolist() == [[hash_seed(2**40 + 5, draw, place) for place in range(4)] for draw in draws.tolist()]
 
 
+def test_random_streams_keep_their_numbers_or_runs_would_not_resume():
+    expected = {
+        'EPOCH_ORDER': 60898,
+        'WINDOW_ORDER': 343785,
+        'SHUFFLE': 23311,
+        'FIXED_PART': 3869,
+        'CLUSTER_HEAD': 56321,
+        'KMEANS': 16037,
+        'SPLIT': 22807,
+        'BANK_START': 47655,
+        'TABLE_START': 502558,
+        'CENTROID_START': 49358,
+        'INVP_POSITIVES': 36951,
+        'NPID_NEGATIVES': 20074,
+        'INTER_POSITIVES': 6782,
+        'INTER_NEGATIVES': 6783,
+    }
+    now = {stream.name: int(stream) for stream in Stream}
+    assert {name: now.get(name) for name in expected} == expected
+    assert len(set(now.values())) == len(Stream.__members__)
+
+
+def test_what_is_drawn_for_has_a_name_and_is_no_number_in_a_file():
+    numbers = [
+        f'{file.name}: {salt}'
+        for file in (ROOT / 'mmssl').rglob('*.py')
+        for salt in re.findall(r'^_[A-Z_, ]+= .*0x[0-9A-Fa-f]{3,6}\b', file.read_text(), flags=re.MULTILINE)
+    ]
+    assert numbers == []
+
+
 MUTATIONS = [
+    Mutation(
+        'two random streams draw the same numbers',
+        'mmssl/functional/randomness.py',
+        'KMEANS = 0x3EA5',
+        'KMEANS = 0x5917',
+    ),
     Mutation(
         'the keys of a seed are added, not mixed',
         'mmssl/functional/randomness.py',

@@ -10,6 +10,7 @@ from mmssl.export import export_backbone
 from mmssl.functional import unit
 from mmssl.models import Addition, MoCo, Queue, ResNet, SimCLR
 from mmssl.registry import MODELS
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Smooth
 from tests.parity import SAMPLES
 
@@ -128,3 +129,25 @@ def test_nothing_of_an_addition_is_in_the_teacher_or_in_an_export(tmp_path):
 def test_an_addition_refuses_data_before_the_memories_are_made():
     with pytest.raises(ValueError, match='12 samples for Second'):
         MoCo(Smooth(), nn.Linear(8, 6), {'length': 20, 'dim': 6}, additions=[Second()]).allocate(12)
+
+
+MUTATIONS = [
+    Mutation(
+        'additions see the losses of the host alone',
+        'mmssl/models/algorithms/contrastive.py',
+        'losses = addition(self, losses, inputs',
+        "losses = addition(self, {'loss': losses['loss']}, inputs",
+    ),
+    Mutation(
+        'the host stages its own keys whatever an addition says',
+        'mmssl/models/algorithms/contrastive.py',
+        'keys = addition.staged(keys)',
+        'addition.staged(keys)',
+    ),
+    Mutation(
+        'additions refuse nothing',
+        'mmssl/models/algorithms/contrastive.py',
+        'addition.check(num_samples)',
+        'pass',
+    ),
+]

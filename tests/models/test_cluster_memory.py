@@ -281,6 +281,24 @@ def test_every_rank_holds_the_clusters_of_one_process(ranks, sizes):
 
 MUTATIONS = [
     Mutation(
+        'centroids in float64 are divided out of the sums themselves',
+        'mmssl/models/memories/cluster_memory.py',
+        'sums.to(self.centroids.dtype) / (_UNITS * counts.clamp_min(1))[:, None]',
+        'sums.to(self.centroids.dtype).div_((_UNITS * counts.clamp_min(1))[:, None])',
+    ),
+    Mutation(
+        'a sample that occurs twice counts once in the share that changed',
+        'mmssl/models/memories/cluster_memory.py',
+        '(labels != self.labels[sample_idx]).double().mean()',
+        '(labels != self.labels[sample_idx])[last].double().mean()',
+    ),
+    Mutation(
+        'buffers of older checkpoints are not left out',
+        'mmssl/models/memories/base.py',
+        'state.pop(prefix + name, None)',
+        'pass',
+    ),
+    Mutation(
         'sums keep the old rows',
         'mmssl/models/memories/cluster_memory.py',
         'self._reassign(sample_idx[last], labels[last], old[last], new[last])',

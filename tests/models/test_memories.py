@@ -288,6 +288,12 @@ def test_rows_staged_in_several_micro_batches_are_joined_and_taken_once():
 
 MUTATIONS = [
     Mutation(
+        "a memory of one's own gets what the method asks of its own kind",
+        'mmssl/models/memories/base.py',
+        'isinstance(kind, type) and issubclass(kind, default)',
+        'True',
+    ),
+    Mutation(
         'rows of other ranks do not reach a memory',
         'mmssl/models/memories/base.py',
         'tuple(gather(torch.cat(parts) if len(parts) > 1 else parts[0]) for',

@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
@@ -14,7 +15,8 @@ from mmssl.models.memories import BaseMemory
 from mmssl.registry import MODELS
 
 
-class Assignment(NamedTuple):
+@dataclass(frozen=True)
+class Assignment:
     """Where images belong.
 
     Attributes:

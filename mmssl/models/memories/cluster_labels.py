@@ -31,7 +31,8 @@ class ClusterLabels(BaseMemory):
     counts: Tensor
     change_ratio: Tensor
     prepared: Tensor
-    retired = ('rows', 'neighbors', 'centroids', 'sums')  # empty, from when labels and rows were one memory
+    # Empty buffers, from when labels and rows were one memory.
+    retired: tuple[str, ...] = ('rows', 'neighbors', 'centroids', 'sums')
 
     def __init__(self, num_clusters: int, prepare_every: int = 1, pca: int = 0, iterations: int = 20) -> None:
         super().__init__()

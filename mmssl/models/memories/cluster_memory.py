@@ -54,7 +54,7 @@ class ClusterMemory(ClusterLabels):
     rows: Tensor
     centroids: Tensor
     sums: Tensor
-    retired = ('neighbors',)  # empty, from when this was a FeatureBank
+    retired: tuple[str, ...] = ('neighbors',)  # empty, from when this was a FeatureBank
 
     def __init__(
         self,
