@@ -67,11 +67,11 @@ def test_a_loss_that_is_not_finite_names_what_was_in_the_batch(tmp_path):
 
 
 class Mean(BaseMemory):
-    """Keeps the mean feature of the training set; prepared before epochs 0 and 2."""
+    """Keeps the mean embedding of the training set; prepared before epochs 0 and 2."""
 
     def __init__(self):
         super().__init__()
-        self.register_buffer('mean', torch.zeros(32))
+        self.register_buffer('mean', torch.zeros(8))
         self.register_buffer('prepared_for', torch.tensor(-1))
         self.samples, self.prepared, self.maintained = 0, [], []
 
@@ -100,7 +100,7 @@ def test_a_memory_is_allocated_prepared_committed_and_maintained(tmp_path):
     runner = small_runner(tmp_path, train_cfg__max_epochs=3)
     memory = runner.algorithm.bank = Mean()
     runner.train()
-    assert memory.samples == 40 and memory.prepared == [(0, (40, 32)), (2, (40, 32))] and memory.mean.any()
+    assert memory.samples == 40 and memory.prepared == [(0, (40, 8)), (2, (40, 8))] and memory.mean.any()
     assert memory.maintained[:4] == ['commit', (1, 0), 'commit', (2, 0)] and memory.maintained[-1] == (15, 2)
 
 
@@ -113,7 +113,7 @@ def test_a_resumed_run_does_not_prepare_again(tmp_path):
     )
     memory = again.algorithm.bank = Mean()
     again.train()
-    assert memory.prepared == [(2, (40, 32))]
+    assert memory.prepared == [(2, (40, 8))]
 
 
 def test_prototypes_do_not_move_while_their_gradients_are_dropped(tmp_path):
