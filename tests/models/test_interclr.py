@@ -162,7 +162,7 @@ def test_several_processes_compute_what_one_computes(ranks, sizes, negatives):
 
 @pytest.mark.parametrize('sizes', UNEQUAL[1:3])
 def test_several_processes_compute_what_one_computes_on_simclr_and_offline(ranks, sizes):
-    check(ranks, _simclr, sizes)
+    assert_sane_clusters(check(ranks, _simclr, sizes), 'additions.0.clusters')
     check(ranks, partial(_moco, online=False), sizes)
 
 
