@@ -10,6 +10,8 @@ import argparse
 from mmssl.apis import find_entry, list_models, zoo_entries
 from mmssl.apis.zoo import ZooEntry
 
+HEADS = ('name', 'pre-trained on', 'epochs', 'weights', 'results, and whose')
+
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
@@ -18,7 +20,6 @@ def parse_args() -> argparse.Namespace:
     listing = commands.add_parser('list', help='recipes and weights')
     listing.add_argument('pattern', nargs='?', default='*', help="names as for files, for example 'swav*'")
     listing.add_argument('--pretrained', action='store_true', help='only what has weights')
-    listing.add_argument('--markdown', action='store_true', help='the table of docs/model_zoo.md')
     listing.set_defaults(run=show)
     download = commands.add_parser('download', help='fetch weights')
     download.add_argument('names', nargs='+', help='as list shows them')
@@ -41,12 +42,8 @@ def show(args: argparse.Namespace) -> None:
     if not names:
         raise ValueError(f'No name fits {args.pattern!r}: leave the pattern out to see all.')
     rows = [row(find_entry(name)) for name in names]
-    heads = ('name', 'pre-trained on', 'epochs', 'weights', 'results, and whose')
-    if args.markdown:
-        print('\n'.join(['| ' + ' | '.join(heads) + ' |', '|---' * len(heads) + '|', *map(markdown_row, rows)]))
-        return
-    widths = [max(len(row[place]) for row in (heads, *rows)) for place in range(len(heads))]
-    for cells in (heads, *rows):
+    widths = [max(len(row[place]) for row in (HEADS, *rows)) for place in range(len(HEADS))]
+    for cells in (HEADS, *rows):
         print('  '.join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
 
 
@@ -59,11 +56,6 @@ def row(entry: ZooEntry) -> tuple[str, ...]:
     whose = f'{project}; not checked here' if project else 'measured here'
     figures = ', '.join(f'{name} {value:g}' for name, value in entry.results.items())
     return entry.name, entry.training_data, str(entry.epochs), weights, f'{figures} ({whose})' if figures else ''
-
-
-def markdown_row(cells: tuple[str, ...]) -> str:
-    """A line of the table of docs/model_zoo.md."""
-    return '| ' + ' | '.join((f'`{cells[0]}`', *cells[1:])) + ' |'
 
 
 def fetch(args: argparse.Namespace) -> None:

@@ -1,0 +1,101 @@
+"""tools/update_lists.py: the lists of methods are those of the metafiles."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mmssl
+from tests.helpers.mutation import Mutation
+from tests.training import ROOT, environment
+
+LISTS = ('README.md', 'model-index.yml', 'docs/choose_a_method.md', 'docs/model_zoo.md')
+
+
+def update(tree: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(tree / 'tools/update_lists.py'), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment(PYTHONPATH=str(tree)), check=False)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what the lists are made of and stand in."""
+    skipped = shutil.ignore_patterns('__pycache__', '*.py', 'images', '*.ipynb')
+    for name in ('configs', 'docs'):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=skipped)
+    shutil.copytree(ROOT / 'mmssl', tmp_path / 'mmssl', symlinks=True, ignore=shutil.ignore_patterns('__pycache__'))
+    (tmp_path / 'tools').mkdir()
+    for name in ('README.md', 'model-index.yml', 'tools/update_lists.py', 'tools/model_zoo.py'):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    assert path.read_text().count(old) == 1
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_the_lists_in_the_repository_are_up_to_date() -> None:
+    checked = update(ROOT, '--check')
+    assert checked.returncode == 0, checked.stderr  # the sentence names the command that updates them
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+    methods = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/*/metafile.yml'))
+    assert index == methods
+    for path in methods:
+        folder = path.removesuffix('/metafile.yml')
+        assert f'| [{folder}]({folder}/README.md) |' in (ROOT / 'README.md').read_text()
+        assert f'](../{folder}/README.md) |' in (ROOT / 'docs/choose_a_method.md').read_text()
+    zoo = (ROOT / 'docs/model_zoo.md').read_text()
+    assert [name for name in mmssl.list_models(pretrained=True) if f'| `{name}` |' not in zoo] == []
+
+
+def test_a_changed_metafile_makes_lists_stale_until_the_command_has_run(tree: Path) -> None:
+    edit(tree / 'configs/coke/metafile.yml', 'Paper: Qian et al., CVPR 2022', 'Paper: Qian et al., CVPR 2017')
+    edit(tree / 'configs/coke/metafile.yml', 'Keeps: centroids, prices, labels', 'Keeps: much')
+    edit(tree / 'configs/coke/metafile.yml', 'k-NN Top 1 Accuracy: 37.0', 'k-NN Top 1 Accuracy: 37.4')
+    before = {name: (tree / name).read_text() for name in LISTS}
+    checked = update(tree, '--check')
+    assert checked.returncode
+    stale = 'Lists are out of date in README.md, docs/choose_a_method.md: type  python tools/update_lists.py'
+    assert checked.stderr.strip() == stale
+    assert {name: (tree / name).read_text() for name in LISTS} == before
+    assert update(tree).stdout.strip() == 'Written: README.md, docs/choose_a_method.md.'
+    methods = (tree / 'README.md').read_text().partition('|---|')[2].splitlines()
+    row = next(line for line in (tree / 'README.md').read_text().splitlines() if line.startswith('| CoKe |'))
+    assert row == '| CoKe | Qian et al., CVPR 2017 | much | [configs/coke](configs/coke/README.md) |'
+    assert any(line == row for line in methods)
+    assert (tree / 'README.md').read_text().index(row) < (tree / 'README.md').read_text().index('| DeepCluster |')
+    assert '| CoKe, one view | 10,000, 10 | 37.4 | 42.7 |' in (tree / 'docs/choose_a_method.md').read_text()
+    assert update(tree, '--check').returncode == 0
+
+
+@pytest.mark.parametrize(
+    ('file', 'old', 'new', 'sentence'),
+    [
+        (
+            'configs/coke/metafile.yml',
+            '      Floats: ',
+            '      Other: ',
+            'coke/metafile.yml lacks Floats under',
+        ),
+        ('configs/coke/metafile.yml', 'Paper: Qian et al., CVPR 2022', 'Paper: Qian', 'lacks a year in Paper'),
+        ('README.md', '<!-- end of methods -->', '', 'README.md needs  <!-- methods: written by'),
+    ],
+)
+def test_what_is_missing_is_one_sentence(tree: Path, file: str, old: str, new: str, sentence: str) -> None:
+    edit(tree / file, old, new)
+    assert sentence in update(tree).stderr
+    assert update(tree).stderr.startswith('ValueError: ')
+
+
+MUTATIONS = [
+    Mutation(
+        'stale lists are not noticed',
+        'tools/update_lists.py',
+        'if check and stale:',
+        'if False:',
+    ),
+]

@@ -1,0 +1,152 @@
+"""Write the lists of methods in README, docs and model-index.yml: tools/update_lists.py [--check].
+
+The lists are made from ``configs/*/metafile.yml``. A method says there, under ``Listed`` of its collection, what stands
+in its rows; a model with results says in its metadata how many images it saw (``Images``), and how often (``Visits``).
+"""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from model_zoo import HEADS, row
+
+from mmssl.apis import find_entry, list_models
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND = 'python tools/update_lists.py'
+FIELDS = ('Paper', 'Keeps', 'Floats', 'Batch', 'Note')
+KNN, LINEAR = 'k-NN Top 1 Accuracy', 'Linear Top 1 Accuracy'
+
+
+def metafiles() -> list[Path]:
+    """The metafiles, in the order of their folders."""
+    return sorted((ROOT / 'configs').glob('*/metafile.yml'))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a metafile says."""
+    return yaml.safe_load(path.read_text(encoding='utf-8'))
+
+
+def collections() -> list[dict[str, Any]]:
+    """What the collections of all metafiles say about themselves, by the year of the paper, then by name.
+
+    Raises:
+        ValueError: A metafile lacks something.
+    """
+    found = []
+    for path in metafiles():
+        for collection in read(path)['Collections']:
+            listed = collection.get('Listed', {})
+            missing = [field for field in FIELDS if field not in listed]
+            if missing or not re.search(r'\d{4}', listed['Paper']):
+                wanted = ', '.join(missing) or 'a year in Paper'
+                raise ValueError(f'{path.relative_to(ROOT)} lacks {wanted} under Listed: see docs/add_a_method.md.')
+            found.append({'As': collection['Name'], 'README': collection['README'], **listed})
+    return sorted(found, key=lambda method: (re.search(r'\d{4}', method['Paper'])[0], method['As'].lower()))
+
+
+def methods() -> list[str]:
+    """README's table."""
+    rows = [(m['As'], m['Paper'], m['Keeps'], link(m['README'].rpartition('/')[0], m['README'])) for m in collections()]
+    return table(('method', 'paper', 'keeps between steps', 'page'), rows)
+
+
+def choices() -> list[str]:
+    """The table of docs/choose_a_method.md."""
+    rows = [(link(m['As'], f'../{m["README"]}'), m['Keeps'], m['Floats'], m['Batch'], m['Note']) for m in collections()]
+    heads = ('method', 'what it keeps between steps', 'floats it keeps, besides the network', 'batch size')
+    return table((*heads, 'strengths and limits'), rows)
+
+
+def measured() -> list[str]:
+    """What was measured on CIFAR-10 with the CPU configs: most images first, then the best."""
+    found = []
+    for model in (model for path in metafiles() for model in read(path)['Models']):
+        metadata, results = model['Metadata'], model.get('Results', [])
+        if 'Images' in metadata:
+            metrics = results[0]['Metrics']
+            name = metadata.get('Listed As', model['In Collection'])
+            found.append((name, metadata['Images'], metadata['Visits'], metrics[KNN], metrics[LINEAR]))
+    found.sort(key=lambda row: (-row[1], -row[3]))
+    rows = [
+        (name, f'{images:,}, {visits}', f'{knn:.1f}', f'{linear:.1f}') for name, images, visits, knn, linear in found
+    ]
+    return table(('method', 'images, times each was seen', 'k-NN', 'linear'), rows)
+
+
+def weights() -> list[str]:
+    """The table of docs/model_zoo.md: weights of others."""
+    rows = [row(find_entry(name)) for name in list_models(pretrained=True)]
+    return table(HEADS, [(f'`{name}`', *cells) for name, *cells in rows])
+
+
+def table(heads: tuple[str, ...], rows: list[tuple]) -> list[str]:
+    """The lines of a table in Markdown."""
+    lines = ['| ' + ' | '.join(map(str, cells)) + ' |' for cells in (heads, *rows)]
+    return [lines[0], '|---' * len(heads) + '|', *lines[1:]]
+
+
+def link(text: str, target: str) -> str:
+    """A link in Markdown."""
+    return f'[{text}]({target})'
+
+
+def index() -> str:
+    """model-index.yml, which mim reads."""
+    return '\n'.join(['Import:', *(f'  - {path.relative_to(ROOT).as_posix()}' for path in metafiles()), ''])
+
+
+def put(text: str, name: str, lines: list[str], page: str) -> str:
+    """A page with the lines between the two comments that name the list.
+
+    Raises:
+        ValueError: The page does not have the comments exactly once.
+    """
+    start, end = f'<!-- {name}: written by {COMMAND} -->', f'<!-- end of {name} -->'
+    parts = re.split(f'{re.escape(start)}.*?{re.escape(end)}', text, flags=re.DOTALL)
+    if len(parts) != 2:
+        raise ValueError(f'{page} needs  {start}  and  {end}  once.')
+    return '\n'.join([parts[0] + start, '', *lines, '', end + parts[1]])
+
+
+PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
+    'README.md': {'methods': methods},
+    'docs/choose_a_method.md': {'methods': choices, 'measured': measured},
+    'docs/model_zoo.md': {'weights': weights},
+}
+
+
+def updated() -> dict[Path, str]:
+    """What each file with a list should hold."""
+    found = {ROOT / 'model-index.yml': index()}
+    for page, lists in PAGES.items():
+        text = (ROOT / page).read_text(encoding='utf-8')
+        for name, lines in lists.items():
+            text = put(text, name, lines(), page)
+        found[ROOT / page] = text
+    return found
+
+
+def main() -> None:
+    """Write what differs, or say what does."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--check', action='store_true', help='write nothing; fail if a list is out of date')
+    check = parser.parse_args().check
+    stale = {path: text for path, text in updated().items() if path.read_text(encoding='utf-8') != text}
+    names = ', '.join(str(path.relative_to(ROOT)) for path in stale)
+    if check and stale:
+        raise SystemExit(f'Lists are out of date in {names}: type  {COMMAND}')
+    for path, text in stale.items():
+        path.write_text(text, encoding='utf-8')
+    print(f'Written: {names}.' if stale else 'All lists are up to date.')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except ValueError as error:
+        raise SystemExit(f'{type(error).__name__}: {error}') from error
