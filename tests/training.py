@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mmssl.checkpoint import read_parts
 from mmssl.models.algorithms.base import build
+from tests.helpers.overrides import overrides
 
 ROOT = Path(__file__).parent.parent
+CPU_CONFIGS = sorted(
+    str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10.py')
+)
 NUM_IMAGES, BATCH = 112, 16  # seven iterations an epoch
 
 
@@ -63,6 +65,12 @@ default_hooks['checkpoint'].update(interval=3, by_epoch=False, max_keep_ckpts=-1
     return path
 
 
+def short_config(path: Path, base: str, images: Path, workers: int = 0, processes: int = 1) -> Path:
+    """As :func:`make_config`, with what stands beside the test of the method, for one process or several."""
+    extra = f'train_dataloader.update(batch_size={BATCH // processes})\n{overrides().get(base.split("/")[0], "")}'
+    return make_config(path, base, images, workers, extra)
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment of a command: this tree first, one thread a process."""
     return {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', **more}
@@ -90,34 +98,3 @@ def train(config: Path, work_dir: Path, *options: str, processes: int = 1) -> Pa
     if run.returncode:
         raise RuntimeError(f'{run.stdout[-3000:]}\n{run.stderr[-6000:]}')
     return work_dir
-
-
-def differences(one: Path, other: Path) -> list[str]:
-    """What is not the same, bit for bit, in the two checkpoints: weights, memories with what is in parts beside the
-    file, optimizer, schedules, losses.
-    """
-    first, second = (torch.load(path, weights_only=True) for path in (one, other))
-    for checkpoint, path in ((first, one), (second, other)):
-        checkpoint['parts'] = read_parts(checkpoint, path)
-    parts = ('state_dict', 'parts', 'optimizer', 'param_schedulers')
-    unequal = [place for part in parts for place in _unequal(first[part], second[part], part)]
-    losses = [checkpoint['message_hub']['log_scalars']['train/loss'] for checkpoint in (first, second)]
-    return (
-        unequal
-        + _unequal(*losses, 'train/loss')
-        + _unequal(first['meta']['progress'], second['meta']['progress'], 'progress')
-    )
-
-
-def _unequal(one: object, other: object, place: str) -> list[str]:
-    if isinstance(one, dict):
-        if one.keys() != other.keys():
-            return [place]
-        return [found for key in one for found in _unequal(one[key], other[key], f'{place}.{key}')]
-    if isinstance(one, (list, tuple)):
-        if len(one) != len(other):
-            return [place]
-        return [found for index, pair in enumerate(zip(one, other)) for found in _unequal(*pair, f'{place}[{index}]')]
-    if isinstance(one, Tensor):
-        return [] if one.dtype == other.dtype and torch.equal(one, other) else [place]
-    return [] if one == other else [place]

@@ -13,13 +13,11 @@ import mmssl.models
 from mmssl.checkpoint import latest_checkpoint
 from mmssl.models import BaseAlgorithm
 from mmssl.registry import MODELS
+from mmssl.testing import differences
 from tests.helpers.mutation import Mutation
 from tests.helpers.overrides import overrides
-from tests.training import BATCH, ROOT, command, differences, environment, make_config, make_images, train
+from tests.training import CPU_CONFIGS, ROOT, command, environment, make_config, make_images, short_config, train
 
-CPU_CONFIGS = sorted(
-    str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10.py')
-)
 FIRST = next(path for path in CPU_CONFIGS if path.startswith('swav/'))
 OVERRIDES = overrides()
 
@@ -58,11 +56,6 @@ def test_overrides_that_are_unclear_are_refused_with_their_files(files, said, tm
         overrides(tmp_path / 'tests')
 
 
-def _config(path: Path, config: str, images: Path, workers: int = 0, processes: int = 1) -> Path:
-    extra = f'train_dataloader.update(batch_size={BATCH // processes})\n{OVERRIDES.get(config.split("/")[0], "")}'
-    return make_config(path, config, images, workers, extra)
-
-
 def _same(whole: Path, half: Path, *names: str) -> None:
     for name in names:
         assert differences(whole / f'{name}.pth', half / f'{name}.pth') == []
@@ -74,12 +67,9 @@ def _progress(run: Path) -> dict:
 
 @pytest.mark.slow
 @pytest.mark.parametrize('config', CPU_CONFIGS)
-def test_resumed_bit_for_bit_by_one_process_and_by_two_that_go_on_from_it(config, images, tmp_path):
-    one = _config(tmp_path / 'one.py', config, images)
-    whole = train(one, tmp_path / 'whole')
-    half = train(one, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'))
-    _same(whole, half, 'iter_9', 'epoch_2')
-    two = _config(tmp_path / 'two.py', config, images, workers=2, processes=2)
+def test_two_processes_go_on_from_one_and_resume_bit_for_bit(config, images, tmp_path):
+    whole = train(short_config(tmp_path / 'one.py', config, images), tmp_path / 'whole')
+    two = short_config(tmp_path / 'two.py', config, images, workers=2, processes=2)
     longer = train(two, tmp_path / 'longer', '--resume', str(whole / 'iter_6.pth'), processes=2)
     shorter = train(two, tmp_path / 'shorter', '--resume', str(longer / 'iter_9.pth'), processes=2)
     _same(longer, shorter, 'iter_12', 'epoch_2')
@@ -89,7 +79,7 @@ def test_resumed_bit_for_bit_by_one_process_and_by_two_that_go_on_from_it(config
 @pytest.mark.slow
 @pytest.mark.parametrize('workers, processes', [(2, 1), (0, 2)])
 def test_with_workers_or_processes_it_resumes_bit_for_bit(workers, processes, images, tmp_path):
-    file = _config(tmp_path / 'config.py', FIRST, images, workers, processes)
+    file = short_config(tmp_path / 'config.py', FIRST, images, workers, processes)
     whole = train(file, tmp_path / 'whole', processes=processes)
     half = train(file, tmp_path / 'half', '--resume', str(whole / 'iter_6.pth'), processes=processes)
     _same(whole, half, 'iter_9', 'epoch_2')
@@ -190,7 +180,7 @@ MUTATIONS = [
         'mmssl/engine/loops.py',
         'sampler.set_start(self.samples_seen)',
         'sampler.set_start(0)',
-        'tests/engine/test_resume.py -k "by_one_process and swav"',
+        'tests/engine/test_resume.py -k "two_processes and swav"',
     ),
     Mutation(
         'the old checkpoint is not kept until the new one is whole',

@@ -15,10 +15,11 @@ from mmengine.config import Config
 
 from mmssl.export import export_backbone
 from mmssl.models import TimmBackbone
+from mmssl.testing import differences
 from tests.export.test_export import trained
 from tests.tools import benchmark_layouts as layouts
 from tests.tools.test_evaluation_tools import run
-from tests.training import ROOT, differences
+from tests.training import ROOT
 
 FOLDER = ROOT / 'configs/benchmarks/classification'
 CONFIGS = sorted(FOLDER.glob('*.py'))
