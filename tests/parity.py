@@ -31,12 +31,12 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
     for step in range(STEPS):
         draws = torch.arange(BATCH) + BATCH * step
         parts = [part.split(sizes)[rank] for part in (samples[step], draws, *(view[step] for view in views))]
-        boxes = make_boxes(step).split(sizes, dim=1)[rank]
+        extras = {'boxes': make_boxes(step).split(sizes)[rank]}
         for memory in model.memories().values():
             memory.begin_epoch(step // 2)
             memory.begin_step(0.5, 1.0)
         optimizer.zero_grad()
-        found = wrapped(parts[2:], Batch(sample_idx=parts[0], draw=parts[1], boxes=boxes), mode='loss')
+        found = wrapped(parts[2:], Batch(sample_idx=parts[0], draw=parts[1], extras=extras), mode='loss')
         loss = sum(value for name, value in found.items() if 'loss' in name)
         loss.backward()
         optimizer.step()
@@ -52,9 +52,11 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
 
 
 def make_boxes(step: int) -> Tensor:
-    """What two views of each image show, ``(2, BATCH, 4)``; some flipped, some without a common place."""
+    """What two views of each image show, ``(BATCH, 2, 4)``; some flipped, some without a common place."""
     corners = torch.rand(2, BATCH, 4, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
-    return torch.cat([corners[..., :2], corners[..., :2] + 0.2 + corners[..., 2:]], dim=-1)[..., [2, 1, 0, 3]]
+    return torch.cat([corners[..., :2], corners[..., :2] + 0.2 + corners[..., 2:]], dim=-1)[
+        ..., [2, 1, 0, 3]
+    ].transpose(0, 1)
 
 
 def prepare(model: BaseAlgorithm) -> None:

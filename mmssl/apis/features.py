@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -37,8 +38,8 @@ class _Given(ImageSource):
 class _EachAsGiven(ImageDataset):
     """Does not replace an image that cannot be read: its row would be another image's."""
 
-    def _load(self, index: int, draw: int) -> tuple[Tensor, int]:
-        return self.source.load(index), index
+    def _load(self, index: int, draw: int) -> tuple[Tensor, dict[str, Any], int]:
+        return self.source.load(index), self.source.extras(index), index
 
 
 def extract_features(

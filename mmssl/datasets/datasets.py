@@ -1,12 +1,15 @@
 """The data set: a draw in, views of one image out."""
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmssl.datasets.images import UnreadableImageError, as_channels
 from mmssl.datasets.sources import ImageSource, build_source
+from mmssl.datasets.structures import RESERVED
 from mmssl.functional import hash_seed, seed_cpu
 from mmssl.registry import DATASETS, TRANSFORMS
 
@@ -26,6 +29,8 @@ class ImageDataset(Dataset):
             its config.
         channels: What the network takes; gray images are repeated to 3, colours mixed to 1, alpha dropped for 3.
         seed: Of the run; the Runner sets it.
+        plain_views: The evaluation view, or its config, for :meth:`plain`. Where there is none, the Runner sets the one
+            of the config's evaluation section.
 
     Attributes:
         source: The images.
@@ -37,10 +42,11 @@ class ImageDataset(Dataset):
         views: Callable[[Tensor], Tensor | list[Tensor] | dict] | dict,
         channels: int = 3,
         seed: int = 0,
+        plain_views: Callable[[Tensor], Tensor | list[Tensor] | dict] | dict | None = None,
     ) -> None:
         self.source = build_source(source)
         self.views = TRANSFORMS.build(views) if isinstance(views, dict) else views
-        self.channels, self.seed = channels, seed
+        self.channels, self.seed, self.plain_views = channels, seed, plain_views
         if hasattr(self.views, 'check_channels'):
             self.views.check_channels(channels)
 
@@ -55,35 +61,71 @@ class ImageDataset(Dataset):
 
         Returns:
             ``inputs``, a list of ``(C, H, W)`` views; ``sample_idx``, the image they show; ``draw``; ``unreadable``,
-            -1 or the index of the image that was replaced; ``gt_label`` where the source has labels; what else the
-            views give (``boxes``).
+            -1 or the index of the image that was replaced; ``gt_label`` where the source has labels; and each further
+            field that the source (:meth:`~mmssl.datasets.ImageSource.extras`) or the views (``boxes``) give.
 
         Raises:
             IndexError: No such image.
             UnreadableImageError: Ten images in a row cannot be read.
+            ValueError: Two fields have the same name.
         """
         index, draw = key if isinstance(key, tuple | list) else (key, key)
         if not 0 <= index < len(self):
             raise IndexError(f'Image {index} of {len(self)} does not exist.')
-        image, shown = self._load(int(index), int(draw))
+        image, extras, shown = self._load(int(index), int(draw))
         seed_cpu(hash_seed(self.seed, draw))
         views = self.views(as_channels(image, self.channels))
-        made = views if isinstance(views, dict) else {'inputs': [views] if isinstance(views, Tensor) else list(views)}
-        sample = {
-            **made,
+        made = dict(views) if isinstance(views, dict) else {'inputs': views}
+        inputs, label = made.pop('inputs'), self.source.label(shown)
+        _check_names(extras, made)
+        return {
+            'inputs': [inputs] if isinstance(inputs, Tensor) else list(inputs),
             'sample_idx': shown,
             'draw': int(draw),
             'unreadable': -1 if shown == index else int(index),
+            **({} if label is None else {'gt_label': label}),
+            **extras,
+            **made,
         }
-        label = self.source.label(shown)
-        return sample if label is None else {**sample, 'gt_label': label}
 
-    def _load(self, index: int, draw: int) -> tuple[Tensor, int]:
-        """An image and its number: the one asked for, or the first of some chosen by hash that can be read."""
+    def name(self, index: int) -> str:
+        """What to call an image in a message."""
+        return self.source.name(index)
+
+    def plain(self) -> 'ImageDataset':
+        """The same images as evaluation shows them: one fixed view of each, in the order of the data set.
+
+        Memories are prepared from it.
+
+        Raises:
+            ValueError: No evaluation view is known.
+        """
+        if self.plain_views is None:
+            raise ValueError(
+                'The data set has no evaluation view, from which memories are prepared: set evaluation.gallery.views, '
+                'or train_dataloader.dataset.plain_views.'
+            )
+        plain = copy.copy(self)
+        plain.views = TRANSFORMS.build(self.plain_views) if isinstance(self.plain_views, dict) else self.plain_views
+        plain.seed = 0  # what takes the place of an unreadable image is the same in every run
+        return plain
+
+    def _load(self, index: int, draw: int) -> tuple[Tensor, dict[str, Any], int]:
+        """An image, its extras and its index: the one asked for, or the first of some chosen by hash to be readable."""
         for attempt in range(_TRIES):
             try:
-                return self.source.load(index), index
+                return self.source.load(index), self.source.extras(index), index
             except UnreadableImageError as error:
                 last = error
                 index = hash_seed(self.seed, draw, attempt) % len(self)
         raise UnreadableImageError(f'{_TRIES} images in a row cannot be read; the last: {last}')
+
+
+def _check_names(given: dict[str, Any], made: dict[str, Any]) -> None:
+    """Refuse a field of the source or of the views that has the name of another."""
+    for owner, fields, others in (('source', given, RESERVED), ('views', made, (*RESERVED, *given))):
+        if taken := [name for name in fields if name in others]:
+            raise ValueError(
+                f'The {owner} give{"s" if owner == "source" else ""} a field {taken[0]!r}, a name that the data set or '
+                f'the source uses already: give it another name.'
+            )

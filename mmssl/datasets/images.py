@@ -77,11 +77,11 @@ def as_channels(image: Tensor, channels: int) -> Tensor:
     """An image with the number of channels the network takes.
 
     Args:
-        image: Shape ``(C, H, W)``.
+        image: Shape ``(C, H, W)``, of a clip ``(C, T, H, W)``.
         channels: Gray to 3 repeats it, colour to 1 takes the luminance, RGBA to 3 drops alpha.
 
     Returns:
-        Same dtype, shape ``(channels, H, W)``.
+        Same dtype, shape ``(channels, H, W)`` or ``(channels, T, H, W)``.
 
     Raises:
         ValueError: Any other pair of numbers.
@@ -90,7 +90,7 @@ def as_channels(image: Tensor, channels: int) -> Tensor:
     if given == channels:
         return image
     if (given, channels) == (1, 3):
-        return image.expand(3, -1, -1)
+        return image.expand(3, *image.shape[1:])
     if (given, channels) == (4, 3):
         return image[:3]
     if given in (3, 4) and channels == 1:

@@ -1,14 +1,16 @@
-"""Where images come from: a folder, a list file, an array, or a part of one of these."""
+"""Where images come from: a folder, a list file, an array, a part of one of these, or several in a row."""
 
 import gzip
 import hashlib
 import math
 import zlib
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,6 +61,27 @@ class ImageSource(ABC):
         """Class of an image, or None."""
         return None if self.labels is None else int(self.labels[index])
 
+    def extras(self, index: int) -> dict[str, Any]:
+        """What a sample has beside image and label, by name: tokens, audio, a domain, a trajectory.
+
+        The algorithm finds each field of the batch in ``batch.extras``, stacked, with the dtype it has here. All images
+        have the same fields.
+
+        Args:
+            index: From 0 to ``len(self) - 1``.
+
+        Returns:
+            Tensors, arrays, numbers or texts; nothing by default.
+
+        Raises:
+            UnreadableImageError: It cannot be read; another image takes its place.
+        """
+        return {}
+
+    def path(self, index: int) -> Path | None:
+        """The file of an image; None where it has none of its own."""
+        return None
+
 
 @DATASETS.register_module()
 class ImageFolder(ImageSource):
@@ -89,7 +112,11 @@ class ImageFolder(ImageSource):
 
     def load(self, index: int) -> Tensor:
         """Decode an image, uint8 or uint16, shape ``(C, H, W)``; see :func:`~mmssl.datasets.images.read_image`."""
-        return read_image(self.root / self.name(index))
+        return read_image(self.path(index))
+
+    def path(self, index: int) -> Path:
+        """The file of an image."""
+        return self.root / self.name(index)
 
     def name(self, index: int) -> str:
         """Path of an image below the root."""
@@ -148,7 +175,11 @@ class ImageList(ImageSource):
 
     def load(self, index: int) -> Tensor:
         """Decode an image, uint8 or uint16, shape ``(C, H, W)``; see :func:`~mmssl.datasets.images.read_image`."""
-        return read_image(self.root / self.name(index))
+        return read_image(self.path(index))
+
+    def path(self, index: int) -> Path:
+        """The file of an image."""
+        return self.root / self.name(index)
 
     def name(self, index: int) -> str:
         """The path as it stands in the file."""
@@ -261,6 +292,14 @@ class Subset(ImageSource):
         """What the source calls the image."""
         return self.source.name(int(self.indices[index]))
 
+    def extras(self, index: int) -> dict[str, Any]:
+        """What the source gives beside the image and its label."""
+        return self.source.extras(int(self.indices[index]))
+
+    def path(self, index: int) -> Path | None:
+        """The file of the image, where it has one."""
+        return self.source.path(int(self.indices[index]))
+
     def label(self, index: int) -> int | None:
         """Class of an image, or None."""
         return self.source.label(int(self.indices[index]))
@@ -303,6 +342,99 @@ class ListedImages(Subset):
         if source.labels is None:
             raise ValueError(f'{file} is a list for images in one folder a class: give such a folder as root.')
         super().__init__(source, indices=_places(source, wanted, file))
+
+
+@DATASETS.register_module()
+class Concat(ImageSource):
+    """Several sources one after the other, each as many times as wanted: real images beside generated ones, say.
+
+    Args:
+        parts: Sources or their configs.
+        repeats: How many times the images of each part occur, one after the other; once by default.
+
+    Raises:
+        ValueError: No parts, another number of repetitions than parts or one below 1; some parts have labels and others
+            none, or the names of their classes differ. (A label of -1 stands for an image without a class.)
+    """
+
+    def __init__(self, parts: Sequence[ImageSource | dict], repeats: Sequence[int] | None = None) -> None:
+        self.parts = [build_source(part) for part in parts]
+        self.repeats = [1] * len(self.parts) if repeats is None else list(repeats)
+        whole = all(type(times) is int and times >= 1 for times in self.repeats)
+        if not self.parts or len(self.repeats) != len(self.parts) or not whole:
+            raise ValueError(
+                f'{len(self.parts)} parts with the repetitions {self.repeats}: give Concat one part or more, and for '
+                'each a whole number from 1.'
+            )
+        self._ends = np.cumsum([len(part) * times for part, times in zip(self.parts, self.repeats)]).tolist()
+        self.classes = _common_classes(self.parts)
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def load(self, index: int) -> Tensor:
+        """An image of one of the parts, uint8 or uint16, shape ``(C, H, W)``."""
+        part, place = self._find(index)
+        return part.load(place)
+
+    def name(self, index: int) -> str:
+        """What its part calls the image."""
+        part, place = self._find(index)
+        return part.name(place)
+
+    def label(self, index: int) -> int | None:
+        """Class of an image, -1 for one without, or None."""
+        part, place = self._find(index)
+        return part.label(place)
+
+    def extras(self, index: int) -> dict[str, Any]:
+        """What its part gives beside the image and its label."""
+        part, place = self._find(index)
+        return part.extras(place)
+
+    def path(self, index: int) -> Path | None:
+        """The file of the image, where it has one."""
+        part, place = self._find(index)
+        return part.path(place)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """Class of every image, int64, shape ``(N,)``, or None."""
+        labels = [part.labels for part in self.parts]
+        if labels[0] is None:
+            return None
+        return torch.cat([part.repeat(times) for part, times in zip(labels, self.repeats)])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the parts' fingerprints and their repetitions."""
+        text = ' '.join(f'{part.fingerprint}x{times}' for part, times in zip(self.parts, self.repeats))
+        return hash_arrays(np.frombuffer(text.encode(), np.uint8))
+
+    def _find(self, index: int) -> tuple[ImageSource, int]:
+        """The part that an image is of, and its place there."""
+        number = bisect_right(self._ends, index)
+        part, start = self.parts[number], self._ends[number - 1] if number else 0
+        return part, (index - start) % len(part)
+
+
+def _common_classes(parts: Sequence[ImageSource]) -> list[str] | None:
+    """Names of the classes of parts that must agree on them; those without any class of their own follow the others."""
+    labels = [part.labels for part in parts]
+    bare = [number for number, part in enumerate(labels, start=1) if part is None]
+    if 0 < len(bare) < len(parts):
+        raise ValueError(
+            f'Part {bare[0]} of {len(parts)} has no labels, but others have: give its images labels (-1 for none), or '
+            'take those of the others away (labels=False of ImageFolder).'
+        )
+    named = [part.classes for part, own in zip(parts, labels) if own is not None and bool((own >= 0).any())]
+    for classes in named[1:]:
+        if classes != named[0]:
+            raise ValueError(
+                f'The classes of the parts differ: {named[0]} and {classes}. Give all parts the same class folders or '
+                'the same classes=, in the same order.'
+            )
+    return named[0] if named else None
 
 
 def build_source(source: ImageSource | dict) -> ImageSource:

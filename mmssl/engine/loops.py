@@ -14,6 +14,8 @@ from mmssl.engine.optimizers import NonFiniteLossError
 from mmssl.functional import hash_seed, rank, seed_cpu, sum_over_ranks, world_size
 from mmssl.registry import LOOPS
 
+_NONE = torch.empty(0, dtype=torch.int64)
+
 
 @LOOPS.register_module()
 class EpochLoop(BaseLoop):
@@ -36,7 +38,6 @@ class EpochLoop(BaseLoop):
     def __init__(self, runner: Any, dataloader: Any, max_epochs: int, max_unreadable: float = 0.01) -> None:
         super().__init__(runner, dataloader)
         self.max_epochs, self.max_unreadable = int(max_epochs), max_unreadable
-        self.dataloader.dataset.seed = runner.seed
         self._steps = len(self.dataloader) // runner.accumulative_counts
         if self._steps == 0:
             raise ValueError(
@@ -151,11 +152,11 @@ class EpochLoop(BaseLoop):
 
     def _agree(self, data_batch: dict) -> None:
         """Sum over all ranks what each has noticed: unreadable images, and signals to stop."""
-        bad = data_batch['unreadable']
+        bad = data_batch.get('unreadable', _NONE)
         for index in bad[bad >= 0].tolist():
-            name = self.dataloader.dataset.source.name(index)
+            name = self._name(index)
             print_log(f'{name} cannot be read; another image took its place.', 'current', logging.WARNING)
-        noticed = torch.tensor([len(bad), int((bad >= 0).sum()), int(self._interrupted)])
+        noticed = torch.tensor([len(data_batch['sample_idx']), int((bad >= 0).sum()), int(self._interrupted)])
         seen, unreadable, interrupted = sum_over_ranks(noticed.to(_device(self.runner.model))).tolist()
         self._seen, self._unreadable = self._seen + seen, self._unreadable + unreadable
         self._refuse_too_many_unreadable()
@@ -172,12 +173,16 @@ class EpochLoop(BaseLoop):
 
     def _describe(self, data_batch: dict) -> str:
         samples = data_batch['sample_idx'].tolist()
-        shown = ', '.join(self.dataloader.dataset.source.name(index) for index in samples[:8])
+        shown = ', '.join(map(self._name, samples[:8]))
         return (
             f'The loss is not finite at iteration {self._iter} (epoch {self._epoch}); the batch of rank {rank()} held '
             f'{len(samples)} samples, first {shown}. Lower the learning rate, or set '
             f"optim_wrapper.on_nonfinite='skip' to leave such steps out."
         )
+
+    def _name(self, index: int) -> str:
+        """What to call a sample in a message; a data set of a user's own may have no names."""
+        return getattr(self.dataloader.dataset, 'name', 'sample {}'.format)(index)
 
 
 def _seed_iteration(seed: int, iteration: int) -> None:

@@ -19,7 +19,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.model.wrappers import MMDistributedDataParallel
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.utils import get_object_from_string
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmssl.checkpoint import (
@@ -118,6 +118,17 @@ class Runner(MMEngineRunner):
         settings = {'broadcast_buffers': False, **(model_wrapper_cfg or {})}
         return MMDistributedDataParallel(module=model, device_ids=devices, **settings)
 
+    def build_train_loop(self, loop: Any) -> Any:
+        """Build the loop with its data; data set, algorithm and memories get the run's seed here, and only here."""
+        loop = super().build_train_loop(loop)
+        dataset = loop.dataloader.dataset
+        for part in (dataset, *self.algorithm.modules()):
+            if hasattr(part, 'seed'):
+                part.seed = self.seed
+        if hasattr(dataset, 'plain_views') and dataset.plain_views is None:
+            dataset.plain_views = self.cfg.get('evaluation', {}).get('gallery', {}).get('views')
+        return loop
+
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> Any:
         """MMEngine's, with our collate; ``num_workers=0`` may be set although a config asks for persistent workers."""
@@ -205,6 +216,20 @@ class Runner(MMEngineRunner):
         self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
         for scheduler, state in zip(self.param_schedulers or [], checkpoint['param_schedulers']):
             scheduler.load_state_dict(state)
+        remembered = checkpoint.get('monitors', {})  # a checkpoint of an earlier version has none
+        for name, monitor in self._monitors().items():
+            if name in remembered:
+                monitor.load_state_dict(remembered[name])
+
+    def _monitors(self) -> dict[str, Any]:
+        """The hooks that remember something across a resume, by class; a second one of a class gets a number."""
+        found: dict[str, Any] = {}
+        for hook in self.hooks:
+            if hasattr(hook, 'state_dict') and hasattr(hook, 'load_state_dict'):
+                name = type(hook).__name__
+                number = sum(type(other) is type(hook) for other in found.values())
+                found[f'{name}.{number}' if number else name] = hook
+        return found
 
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = True, **_: Any) -> dict:
         """Load weights, and nothing else, without unpickling.
@@ -259,6 +284,7 @@ class Runner(MMEngineRunner):
             'optimizer': self.optim_wrapper.state_dict(),
             'param_schedulers': [scheduler.state_dict() for scheduler in self.param_schedulers or []],
             'message_hub': pack_message_hub(self.message_hub),
+            'monitors': {name: _plain(name, hook.state_dict()) for name, hook in self._monitors().items()},
         }
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         return checkpoint
@@ -274,6 +300,19 @@ def _name_classes(entries: dict | list) -> None:
             name = f'{value.__module__}.{value.__qualname__}'
             if '<' not in name and get_object_from_string(name) is value:
                 dict.__setitem__(entries, key, name) if isinstance(entries, dict) else entries.__setitem__(key, name)
+
+
+def _plain(name: str, state: Any) -> Any:
+    """What a hook remembers, unless the checkpoint could then not be read without unpickling."""
+    if isinstance(state, dict | list | tuple):
+        for part in state.values() if isinstance(state, dict) else state:
+            _plain(name, part)
+    elif state is not None and not isinstance(state, Tensor) and type(state) not in (str, int, float, bool):
+        raise TypeError(
+            f'state_dict() of {name} holds a {type(state).__name__}: give tensors, numbers, texts, and dictionaries '
+            'and lists of these.'
+        )
+    return state
 
 
 def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:

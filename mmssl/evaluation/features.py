@@ -49,7 +49,8 @@ class RawPixels(nn.Module):
         return {'inputs': [view.to(get_device()) for view in views]}
 
     def extract_feat(self, images: Tensor) -> Tensor:
-        """Flatten images of shape ``(B, C, H, W)`` to ``(B, C * H * W)``."""
+        """Flatten images of shape ``(B, C, H, W)`` to ``(B, C * H * W)``; a clip's frames are taken for channels."""
+        images = images.flatten(1, -3)
         if max(images.shape[-2:]) > self.side:
             images = interpolate(images, size=(self.side, self.side), mode='bilinear', antialias=True)
         return images.flatten(1)

@@ -88,6 +88,7 @@ class FixedPart:
             yield batch
 
     def _hold(self, place: int, batch: dict) -> None:
-        size = sum(view.nbytes for view in batch['inputs'])
+        stored = [*batch['inputs'], *batch['extras'].values()]
+        size = sum(part.nbytes for part in stored if isinstance(part, Tensor))
         if self._bytes + size <= _HELD:
             self._held[place], self._bytes = batch, self._bytes + size

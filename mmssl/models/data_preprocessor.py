@@ -15,8 +15,8 @@ class DataPreprocessor(BaseDataPreprocessor):
     """Move a batch to the device, convert it to floats and normalise each channel there.
 
     Args:
-        mean: A number a channel, in the units of the images (0 to 255, or 0 to 65535 for 16-bit ones).
-        std: A number a channel, in the same units.
+        mean: One number per channel, in the units of the images (0 to 255, or 0 to 65535 for 16-bit ones).
+        std: One number per channel, in the same units.
         non_blocking: Whether to copy to the device asynchronously (pays with pinned memory).
     """
 
@@ -37,8 +37,9 @@ class DataPreprocessor(BaseDataPreprocessor):
         """Normalise a collated batch.
 
         Args:
-            data: ``inputs``, a list of ``(B, C, H, W)`` uint8 or uint16 tensors, one a view, and the ``(B,)`` numbers
-                of the samples.
+            data: From :func:`~mmssl.datasets.collate`: ``inputs``, one uint8 or uint16 tensor per view, ``(B, C, H, W)``
+                or with more dimensions behind the channels (``(B, C, T, H, W)`` of clips); the ``(B,)`` numbers of the
+                samples; and ``extras``, which are moved to the device and not changed.
             training: Not used; part of MMEngine's interface.
 
         Returns:
@@ -60,5 +61,6 @@ class DataPreprocessor(BaseDataPreprocessor):
                 f'the data set to {channels}, or give model.data_preprocessor a mean and std for {view.shape[1]}.'
             )
         # Channels last, as the Runner lays out the weights: convolutions on CPUs run 1.4 to 2 times as fast.
-        floats = view.to(self.mean.dtype, memory_format=torch.channels_last)
-        return (floats - self.mean) / self.std
+        layout = torch.channels_last if view.dim() == 4 else torch.contiguous_format
+        mean, std = (numbers.view(1, channels, *[1] * (view.dim() - 2)) for numbers in (self.mean, self.std))
+        return (view.to(self.mean.dtype, memory_format=layout) - mean) / std

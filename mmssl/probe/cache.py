@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmssl.datasets import ImageDataset, ImageSource, Subset, UnreadableImageError
+from mmssl.datasets import ImageDataset, ImageSource, UnreadableImageError
 from mmssl.evaluation.features import Features, feature_batches
 from mmssl.files import file_lock
 from mmssl.progress import Progress
@@ -112,17 +112,16 @@ def images_fingerprint(source: ImageSource) -> str:
     """Hash of the names, labels, sizes and times of change of all images.
 
     Args:
-        source: A folder, a list, or a part of one. Of arrays it is their own fingerprint.
+        source: Images, most of them files. Of arrays it is their own fingerprint.
 
     Returns:
         Another text whenever a file was added, removed, moved to another class, or written anew.
     """
     digest = hashlib.sha256(source.fingerprint.encode())
-    whole = source
-    while isinstance(whole, Subset):
-        whole = whole.source
-    if hasattr(whole, 'root'):
-        digest.update(np.array([_stamp(whole.root / source.name(index)) for index in range(len(source))]).data)
+    paths = [source.path(index) for index in range(len(source))]
+    stamps = [_stamp(path) for path in paths if path is not None]
+    if stamps:
+        digest.update(np.array(stamps).data)
     return digest.hexdigest()
 
 

@@ -30,7 +30,11 @@ class NamedImages(ImageSource):
 
     def load(self, index: int) -> Tensor:
         """Decode an image, uint8 or uint16, shape ``(C, H, W)``."""
-        return read_image(self.root / self.names[index])
+        return read_image(self.path(index))
+
+    def path(self, index: int) -> Path:
+        """A file."""
+        return self.root / self.names[index]
 
     def name(self, index: int) -> str:
         """Name of a file."""

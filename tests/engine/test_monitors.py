@@ -116,7 +116,7 @@ def clock(monkeypatch):
 def test_a_look_is_taken_once_there_is_time_for_it_and_the_last_beside_those_before(clock):
     runner = Log(10)
     hook = Counter(share=0.5)
-    hook.told, hook.spent, hook.seconds, hook.started = True, 3.0, 1.0, 0.0
+    hook.wait_logged, hook.spent, hook.seconds, hook.started = True, 3.0, 1.0, 0.0
     clock.sleep(9.9)
     assert not hook._affordable(runner, 1)
     clock.sleep(0.2)
@@ -138,7 +138,7 @@ def test_all_processes_do_what_the_clock_of_the_first_says(ranks):
 
 def _decides(seconds):
     hook = Counter(share=0.5)
-    hook.told, hook.spent, hook.seconds, hook.started = True, 0.0, seconds[torch.distributed.get_rank()], 0.0
+    hook.wait_logged, hook.spent, hook.seconds, hook.started = True, 0.0, seconds[torch.distributed.get_rank()], 0.0
     return hook._affordable(Log(10), 1)
 
 

@@ -54,7 +54,7 @@ def _small(instance=False, **settings):
 
 
 def _batch():
-    return Batch(sample_idx=torch.arange(BATCH), draw=torch.arange(BATCH), boxes=make_boxes(0).float())
+    return Batch(torch.arange(BATCH), torch.arange(BATCH), extras={'boxes': make_boxes(0).float()})
 
 
 def _views():
@@ -64,10 +64,11 @@ def _views():
 
 def test_each_view_is_compared_with_the_teacher_s_pixels_of_the_other_by_its_own_box():
     model, views, batch = _small(), _views(), _batch()
+    boxes = batch.extras['boxes']
     nn.init.normal_(model.teacher.networks[2].layers[0].weight)
     expected = 0
     for one, other in ((0, 1), (1, 0)):
-        mask = pixel_positive_mask(batch.boxes[one], batch.boxes[other], (6, 6), 0.7)
+        mask = pixel_positive_mask(boxes[:, one], boxes[:, other], (6, 6), 0.7)
         seen = model.propagation(model.neck(model.backbone(views[one])[-1]))
         backbone, _, neck = model.teacher.networks
         expected += pixel_to_propagation(seen, neck(backbone(views[other])[-1]), mask)
@@ -77,14 +78,13 @@ def test_each_view_is_compared_with_the_teacher_s_pixels_of_the_other_by_its_own
 
 def test_levels_of_a_pyramid_are_averaged():
     model, views, batch = _small(pyramid=Halves()), _views(), _batch()
+    boxes = batch.extras['boxes'].transpose(0, 1)
     single = _small()
     single.load_state_dict({key.replace('networks.2', 'networks.2'): v for key, v in model.state_dict().items()})
     levels = [model.pyramid(model.backbone(view)) for view in views]
     taught = [model.encode_keys(view).levels for view in views]
     seen = [[model.propagation(model.neck(level)) for level in part] for part in levels]
-    each = [
-        sum(model.compare([seen[v][i]], [taught[1 - v][i]], batch.boxes[[v, 1 - v]]) for v in (0, 1)) for i in (0, 1)
-    ]
+    each = [sum(model.compare([seen[v][i]], [taught[1 - v][i]], boxes[[v, 1 - v]]) for v in (0, 1)) for i in (0, 1)]
     torch.testing.assert_close(model.loss(views, batch)['loss_pixel'], (each[0] + each[1]) / 2)
     torch.testing.assert_close(each[0], single.loss(views, batch)['loss_pixel'])
 
@@ -144,13 +144,23 @@ MUTATIONS = [
     Mutation(
         'a view is compared with its own teacher',
         'mmssl/models/algorithms/pixpro.py',
+<<<<<<< HEAD
         'self.compare(seen[v], keys[1 - v].levels, batch.boxes[[v, 1 - v]])',
         'self.compare(seen[v], keys[v].levels, batch.boxes[[v, 1 - v]])',
+=======
+        'self.compare(seen[v], taught[1 - v], boxes[[v, 1 - v]])',
+        'self.compare(seen[v], taught[v], boxes[[v, 1 - v]])',
+>>>>>>> c4d6c43 (Open samples: collate keeps every field with its dtype in extras; data sets give their plain form and names; Concat; the Runner hands out the seed and keeps what monitors remember)
     ),
     Mutation(
         'boxes of the views change places',
         'mmssl/models/algorithms/pixpro.py',
+<<<<<<< HEAD
         'self.compare(seen[v], keys[1 - v].levels, batch.boxes[[v, 1 - v]])',
         'self.compare(seen[v], keys[1 - v].levels, batch.boxes[[1 - v, v]])',
+=======
+        'self.compare(seen[v], taught[1 - v], boxes[[v, 1 - v]])',
+        'self.compare(seen[v], taught[1 - v], boxes[[1 - v, v]])',
+>>>>>>> c4d6c43 (Open samples: collate keeps every field with its dtype in extras; data sets give their plain form and names; Concat; the Runner hands out the seed and keeps what monitors remember)
     ),
 ]

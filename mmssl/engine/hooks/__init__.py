@@ -1,4 +1,4 @@
-"""Hooks without state and without a method's name."""
+"""Hooks without a method's name; what a monitor remembers across a resume, the Runner saves."""
 
 from mmssl.engine.hooks.checkpoint_hook import CheckpointHook
 from mmssl.engine.hooks.cluster_hook import ClusterHook

@@ -32,6 +32,15 @@ class ClusterHook(MonitorHook):
         self.images = images
         self.before: dict[str, Tensor] = {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """As of every monitor, and the labels of the last look, from which changes are counted."""
+        return {**super().state_dict(), 'before': {name: labels.int().cpu() for name, labels in self.before.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Remember what :meth:`state_dict` gave."""
+        super().load_state_dict(state)
+        self.before = {name: labels.long() for name, labels in state['before'].items()}
+
     def prepare(self, runner: Any) -> bool:
         """Whether there is anything that could be a clustering."""
         model = runner.algorithm
@@ -56,7 +65,8 @@ class ClusterHook(MonitorHook):
 
     def _change(self, name: str, labels: Tensor) -> dict[str, float]:
         before, self.before[name] = self.before.get(name), labels.clone()
-        if before is None:
+        if before is None or len(before) != len(labels):  # a resumed run may look at other images
             return {}
+        before = before.to(labels.device)
         known = (before >= 0) & (labels >= 0)
         return {'change': float(label_change(before[known], labels[known]))} if bool(known.any()) else {}

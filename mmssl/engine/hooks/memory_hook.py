@@ -6,7 +6,6 @@ from typing import Any
 from mmengine.hooks import Hook, SyncBuffersHook
 from torch import Tensor
 
-from mmssl.datasets import ImageDataset
 from mmssl.evaluation import feature_batches, joined
 from mmssl.functional import world_size
 from mmssl.progress import Progress
@@ -39,8 +38,6 @@ class MemoryHook(Hook):
             raise ValueError(
                 'SyncBuffersHook averages every buffer, also those of memories: take it out of the config.'
             )
-        for part in (runner.algorithm, *runner.algorithm.memories().values()):
-            part.seed = runner.seed
         runner.algorithm.allocate(len(runner.train_dataloader.dataset))
         sampler = runner.train_dataloader.batch_sampler.sampler
         if hasattr(sampler, 'read'):
@@ -66,8 +63,7 @@ class MemoryHook(Hook):
 
     def _features(self, runner: Any, in_batches: bool) -> Tensor | Iterator[Tensor]:
         """Features of the training set without augmentation, in its order, on the CPU: ``(N, D)``, or parts of that."""
-        trained, model = runner.train_dataloader.dataset, runner.algorithm
-        plain = ImageDataset(trained.source, runner.cfg.evaluation.gallery.views, channels=trained.channels)
+        plain, model = runner.train_dataloader.dataset.plain(), runner.algorithm
         steps = -(-len(plain) // (self.prepare_batch_size * world_size()))
         batches = feature_batches(
             model,

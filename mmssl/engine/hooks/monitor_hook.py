@@ -18,6 +18,8 @@ class MonitorHook(Hook):
     processes. The first look and the last are always taken. A look changes nothing of the training, so a resumed run
     may look at other epochs, and still has the same bits.
 
+    What a monitor remembers, time and alarms included, is in its ``state_dict``, which the Runner saves and restores.
+
     Args:
         interval: Epochs between two looks.
         share: Most of the time that may go into looks, 0 to 1.
@@ -31,13 +33,33 @@ class MonitorHook(Hook):
 
     def __init__(self, interval: int = 1, share: float = 0.02) -> None:
         self.interval, self.share = interval, share
+        self.alarms: dict[str, int] = {}
+        self.seconds = self.spent = self.elapsed = 0.0
+        self.started = time.perf_counter()
+        self.wait_logged = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must live on across a resume, as plain types and tensors: the looks' time, and alarms under way."""
+        return {
+            'alarms': dict(self.alarms),
+            'seconds': self.seconds,
+            'spent': self.spent,
+            'elapsed': time.perf_counter() - self.started,
+            'wait_logged': self.wait_logged,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Remember what :meth:`state_dict` gave; called before the training goes on."""
+        self.alarms = dict(state['alarms'])
+        self.seconds, self.spent, self.elapsed = state['seconds'], state['spent'], state['elapsed']
+        self.wait_logged = state['wait_logged']
 
     def before_train(self, runner: Any) -> None:
         """Prepare, and look at the untrained network."""
-        self.started = time.perf_counter()
+        now = time.perf_counter()
+        self.started = now - self.elapsed  # as if the run had not been interrupted
         self.active = self.prepare(runner)
-        self.alarms: dict[str, int] = {}
-        self.seconds, self.spent, self.told = 0.0, time.perf_counter() - self.started, False
+        self.spent += time.perf_counter() - now
         if self.active and runner.iter == 0:
             self._look(runner, 0)
 
@@ -86,8 +108,8 @@ class MonitorHook(Hook):
         needed = self.spent + 2 * self.seconds  # this look and the last one
         cheap = torch.tensor(needed <= self.share * passed, device=next(runner.model.parameters()).device)
         affordable = bool(broadcast(cheap.int(), 0))
-        if not affordable and not self.told:
-            self.told = True
+        if not affordable and not self.wait_logged:
+            self.wait_logged = True
             runner.logger.info(
                 f'{type(self).__name__} waits at epoch {epoch}: with a look now and one at the end its looks would '
                 f'take {needed:.2g} s, more than {self.share:.1%} of the {passed:.2g} s since the start. Raise its '

@@ -39,7 +39,7 @@ class BaseAlgorithm(BaseModel):
         init_cfg: MMEngine's initialisation config.
 
     Attributes:
-        seed: Of the run, for what a method draws at random; set by MemoryHook.
+        seed: Of the run, for what a method draws at random; set by the Runner.
         num_views: Views an image that ``loss`` takes; None for any number.
         preparation_moves_statistics: Whether batch norm is in training mode where features for memories are made.
         assigns_features: Whether :meth:`assignments` needs features.

@@ -89,7 +89,7 @@ class PixPro(BaseAlgorithm):
 
         Args:
             inputs: Two normalised views, each ``(B, C, H, W)``.
-            batch: Its boxes say what the views show, ``(2, B, 4)``.
+            batch: ``boxes`` in its extras say what the views show, ``(B, 2, 4)``.
 
         Returns:
             ``loss_pixel``, and ``loss_instance`` where there is that branch.
@@ -97,13 +97,18 @@ class PixPro(BaseAlgorithm):
         Raises:
             ValueError: The data set gives no boxes.
         """
-        if batch.boxes is None:
+        if 'boxes' not in batch.extras:
             raise ValueError('PixPro compares places: set train_dataloader.dataset.views.boxes=True.')
+        boxes = batch.extras['boxes'].transpose(0, 1)  # (2, B, 4)
         maps = [self.pyramid(self.backbone(view)) for view in inputs]
         keys = [self.encode_keys(view) for view in inputs]
         self.teacher.stage()
         seen = [[self.propagation(self.neck(level)) for level in levels] for levels in maps]
+<<<<<<< HEAD
         losses = {'loss_pixel': sum(self.compare(seen[v], keys[1 - v].levels, batch.boxes[[v, 1 - v]]) for v in (0, 1))}
+=======
+        losses = {'loss_pixel': sum(self.compare(seen[v], taught[1 - v], boxes[[v, 1 - v]]) for v in (0, 1))}
+>>>>>>> c4d6c43 (Open samples: collate keeps every field with its dtype in extras; data sets give their plain form and names; Concat; the Runner hands out the seed and keeps what monitors remember)
         if self.instance_neck:
             found = [self.instance_predictor(self.instance_neck(levels[-1])).mean(dim=(2, 3)) for levels in maps]
             instance = sum(agreement(found[v], keys[1 - v].whole) for v in (0, 1))

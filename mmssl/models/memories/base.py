@@ -29,7 +29,7 @@ class BaseMemory(Upgrading):
     own: ``queue=dict(type='MyQueue', length=4096)``. It gets exactly the arguments that the config gives.
 
     Attributes:
-        seed: Of the run; set by MemoryHook before ``allocate``.
+        seed: Of the run; set by the Runner before ``allocate``.
         epoch: Number of the running epoch, from 0.
         sharded: Names of buffers of which every rank holds the rows that ``shard_of`` gives it.
         num_clusters: Clusters that the samples belong to; where there are any, ``labels`` ``(N,)`` holds that of each
