@@ -54,9 +54,8 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
 def make_boxes(step: int) -> Tensor:
     """What two views of each image show, ``(BATCH, 2, 4)``; some flipped, some without a common place."""
     corners = torch.rand(2, BATCH, 4, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
-    return torch.cat([corners[..., :2], corners[..., :2] + 0.2 + corners[..., 2:]], dim=-1)[
-        ..., [2, 1, 0, 3]
-    ].transpose(0, 1)
+    boxes = torch.cat([corners[..., :2], corners[..., :2] + 0.2 + corners[..., 2:]], dim=-1)
+    return boxes[..., [2, 1, 0, 3]].transpose(0, 1)
 
 
 def prepare(model: BaseAlgorithm) -> None:

@@ -88,8 +88,8 @@ def _check_names(samples: list[dict]) -> None:
     for sample in samples[1:]:
         if odd := sorted(sample.keys() ^ first.keys()):
             raise ValueError(
-                f'Only one of the samples {first["sample_idx"]} and {sample["sample_idx"]} has {odd[0]!r}: give a field '
-                'for every sample or for none.'
+                f'Only one of the samples {first["sample_idx"]} and {sample["sample_idx"]} has {odd[0]!r}: give a '
+                'field for every sample or for none.'
             )
         if len(sample['inputs']) != len(first['inputs']):
             raise ValueError(

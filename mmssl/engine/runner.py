@@ -104,7 +104,9 @@ class Runner(MMEngineRunner):
 
         Memories stay out of what DDP broadcasts.
         """
-        model = model.to(memory_format=torch.channels_last)
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.dim() == 4:  # weights of three-dimensional convolutions have no such layout
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
         if self.cfg.get('sync_bn') and not (self.distributed and torch.cuda.is_available()):
             self.logger.info('sync_bn: one process or no GPU, so batch norm stays within each process.')
         if not self.distributed or is_model_wrapper(model):

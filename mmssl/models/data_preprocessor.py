@@ -37,9 +37,9 @@ class DataPreprocessor(BaseDataPreprocessor):
         """Normalise a collated batch.
 
         Args:
-            data: From :func:`~mmssl.datasets.collate`: ``inputs``, one uint8 or uint16 tensor per view, ``(B, C, H, W)``
-                or with more dimensions behind the channels (``(B, C, T, H, W)`` of clips); the ``(B,)`` numbers of the
-                samples; and ``extras``, which are moved to the device and not changed.
+            data: From :func:`~mmssl.datasets.collate`: ``inputs``, one uint8 or uint16 tensor per view, of shape
+                ``(B, C, H, W)``, of clips ``(B, C, T, H, W)``; the ``(B,)`` numbers of the samples; and ``extras``,
+                which are moved to the device and not changed.
             training: Not used; part of MMEngine's interface.
 
         Returns:
