@@ -1,4 +1,4 @@
-"""Clips with text, sound and fields nobody has heard of, from a source to an algorithm, and data sets of a user's own."""
+"""Clips with text, sound and unknown fields, from a source to an algorithm, and data sets of a user's own."""
 
 from typing import Any
 

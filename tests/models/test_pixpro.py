@@ -144,23 +144,13 @@ MUTATIONS = [
     Mutation(
         'a view is compared with its own teacher',
         'mmssl/models/algorithms/pixpro.py',
-<<<<<<< HEAD
-        'self.compare(seen[v], keys[1 - v].levels, batch.boxes[[v, 1 - v]])',
-        'self.compare(seen[v], keys[v].levels, batch.boxes[[v, 1 - v]])',
-=======
-        'self.compare(seen[v], taught[1 - v], boxes[[v, 1 - v]])',
-        'self.compare(seen[v], taught[v], boxes[[v, 1 - v]])',
->>>>>>> c4d6c43 (Open samples: collate keeps every field with its dtype in extras; data sets give their plain form and names; Concat; the Runner hands out the seed and keeps what monitors remember)
+        'self.compare(seen[v], keys[1 - v].levels, boxes[[v, 1 - v]])',
+        'self.compare(seen[v], keys[v].levels, boxes[[v, 1 - v]])',
     ),
     Mutation(
         'boxes of the views change places',
         'mmssl/models/algorithms/pixpro.py',
-<<<<<<< HEAD
-        'self.compare(seen[v], keys[1 - v].levels, batch.boxes[[v, 1 - v]])',
-        'self.compare(seen[v], keys[1 - v].levels, batch.boxes[[1 - v, v]])',
-=======
-        'self.compare(seen[v], taught[1 - v], boxes[[v, 1 - v]])',
-        'self.compare(seen[v], taught[1 - v], boxes[[1 - v, v]])',
->>>>>>> c4d6c43 (Open samples: collate keeps every field with its dtype in extras; data sets give their plain form and names; Concat; the Runner hands out the seed and keeps what monitors remember)
+        'self.compare(seen[v], keys[1 - v].levels, boxes[[v, 1 - v]])',
+        'self.compare(seen[v], keys[1 - v].levels, boxes[[1 - v, v]])',
     ),
 ]

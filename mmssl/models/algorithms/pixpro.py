@@ -104,11 +104,7 @@ class PixPro(BaseAlgorithm):
         keys = [self.encode_keys(view) for view in inputs]
         self.teacher.stage()
         seen = [[self.propagation(self.neck(level)) for level in levels] for levels in maps]
-<<<<<<< HEAD
-        losses = {'loss_pixel': sum(self.compare(seen[v], keys[1 - v].levels, batch.boxes[[v, 1 - v]]) for v in (0, 1))}
-=======
-        losses = {'loss_pixel': sum(self.compare(seen[v], taught[1 - v], boxes[[v, 1 - v]]) for v in (0, 1))}
->>>>>>> c4d6c43 (Open samples: collate keeps every field with its dtype in extras; data sets give their plain form and names; Concat; the Runner hands out the seed and keeps what monitors remember)
+        losses = {'loss_pixel': sum(self.compare(seen[v], keys[1 - v].levels, boxes[[v, 1 - v]]) for v in (0, 1))}
         if self.instance_neck:
             found = [self.instance_predictor(self.instance_neck(levels[-1])).mean(dim=(2, 3)) for levels in maps]
             instance = sum(agreement(found[v], keys[1 - v].whole) for v in (0, 1))
