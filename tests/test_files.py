@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmssl.files import atomic_write, cache_folder, file_lock, write_json
+from tests.helpers.mutation import Mutation
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -131,3 +132,25 @@ def test_the_cache_is_where_the_variables_say(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert cache_folder() == Path(weights) and cache_folder('folders') == Path(folders)
+
+
+MUTATIONS = [
+    Mutation(
+        'what was written is not flushed to the disk',
+        'mmssl/files.py',
+        '            os.fsync(file.fileno())\n',
+        '',
+    ),
+    Mutation(
+        'a write that fails leaves its draft behind',
+        'mmssl/files.py',
+        '        draft.unlink(missing_ok=True)\n',
+        '',
+    ),
+    Mutation(
+        'all processes go into a lock',
+        'mmssl/files.py',
+        '            stack.enter_context(FileLock(path, **_REAL_LOCKS))\n',
+        '',
+    ),
+]

@@ -15,6 +15,7 @@ from mmssl.engine.hooks import CollapseHook
 from mmssl.evaluation import RawPixels, extract_features
 from mmssl.models import BaseAlgorithm, BaseMemory, DataPreprocessor
 from mmssl.registry import DATASETS, MODELS, TRANSFORMS
+from tests.helpers.mutation import Mutation
 from tests.small import small_config
 
 CLIPS, FRAMES, SIDE = 24, 4, 8
@@ -258,3 +259,25 @@ def test_a_loader_of_two_processes_gives_the_batch_of_one():
     for name, field in one['extras'].items():
         same = torch.equal(field, two['extras'][name]) if isinstance(field, Tensor) else field == two['extras'][name]
         assert same
+
+
+MUTATIONS = [
+    Mutation(
+        'mean and deviation fit images only',
+        'mmssl/models/data_preprocessor.py',
+        '[1] * (view.dim() - 2)',
+        '[1] * 2',
+    ),
+    Mutation(
+        'memories are prepared from augmented views',
+        'mmssl/engine/hooks/memory_hook.py',
+        'runner.train_dataloader.dataset.plain(), ',
+        'runner.train_dataloader.dataset, ',
+    ),
+    Mutation(
+        'a field of the views replaces one of the source in silence',
+        'mmssl/datasets/datasets.py',
+        '        _check_names(extras, made)\n',
+        '',
+    ),
+]

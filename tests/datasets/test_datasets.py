@@ -180,3 +180,25 @@ def test_sixteen_bit_samples_travel_through_workers() -> None:
     dataset = ImageDataset(source, View(6, (0.5, 1.0), jitter=(0.4, 0.4, 0, 0)), channels=1)
     (batch,) = DataLoader(dataset, batch_size=4, collate_fn=collate, num_workers=1)
     assert batch['inputs'][0].dtype == torch.uint16 and batch['inputs'][0].shape == (4, 1, 6, 6)
+
+
+def test_the_plain_form_is_the_evaluation_view_of_every_image_in_order(dataset: ImageDataset) -> None:
+    for view in (EvalView(10, 8), {'type': 'EvalView', 'resize': 10, 'crop': 8}):
+        dataset.plain_views, dataset.seed = view, 7
+        plain = dataset.plain()
+        assert len(plain) == 12
+        for index in range(12):
+            expected = EvalView(10, 8)(dataset.source.load(index))
+            assert all(torch.equal(*pair) for pair in zip(plain[index, 99]['inputs'], expected, strict=True))
+    assert len(dataset[0]['inputs']) == 4 and dataset.seed == 7
+
+
+def test_without_an_evaluation_view_the_plain_form_says_what_to_set(dataset: ImageDataset) -> None:
+    with pytest.raises(ValueError, match=r'no evaluation view.*evaluation\.gallery\.views.*plain_views'):
+        dataset.plain()
+    own = ImageDataset(dataset.source, random_views(), plain_views=EvalView(8, 8))
+    assert own.plain()[0]['inputs'][0].shape == (3, 8, 8)
+
+
+def test_a_data_set_names_its_images(dataset: ImageDataset) -> None:
+    assert dataset.name(3) == 'array[3]'

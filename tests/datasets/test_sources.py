@@ -1,4 +1,4 @@
-"""Sources other than folders: list files, arrays, subsets."""
+"""Sources other than folders: list files, arrays, subsets, several in a row."""
 
 import gzip
 from collections.abc import Callable
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmssl.datasets import ArraySource, ImageFolder, ImageList, ListedImages, Subset
+from mmssl.datasets import ArraySource, Concat, ImageFolder, ImageList, ListedImages, Subset
 from mmssl.registry import DATASETS
+from tests.helpers.mutation import Mutation
 
 Make = Callable[..., Path]
 
@@ -233,3 +234,70 @@ def test_fingerprints_tell_data_apart(images: np.ndarray, labels: np.ndarray, ma
 def test_sources_are_built_from_configs(make_images: Make) -> None:
     folder = {'type': 'ImageFolder', 'root': str(make_images('a.png', 'b.png'))}
     assert len(DATASETS.build({'type': 'Subset', 'source': folder, 'num': 1})) == 1
+
+
+def test_several_sources_follow_one_another_each_as_often_as_wanted(images: np.ndarray, labels: np.ndarray) -> None:
+    one, other = ArraySource(images[:3], labels[:3]), ArraySource(images[3:5], labels[3:5])
+    both = Concat([one, other], repeats=[2, 1])
+    assert len(both) == 8
+    expected = [(one, place) for place in (0, 1, 2, 0, 1, 2)] + [(other, place) for place in (0, 1)]
+    for index, (part, place) in enumerate(expected):
+        assert torch.equal(both.load(index), part.load(place)) and both.label(index) == part.label(place)
+        assert both.name(index) == part.name(place) and both.path(index) is None
+    assert both.labels.tolist() == [both.label(index) for index in range(8)]
+    assert len(Concat([one, other])) == 5 and both.extras(0) == {}
+
+
+def test_repetitions_are_part_of_the_fingerprint(images: np.ndarray) -> None:
+    one, other = ArraySource(images[:3]), ArraySource(images[3:5])
+    sources = [Concat([one, other]), Concat([one, other], [2, 1]), Concat([one, other], [1, 2]), Concat([other, one])]
+    assert len({source.fingerprint for source in sources}) == 4
+    assert Concat([one, other], [2, 1]).fingerprint == sources[1].fingerprint
+
+
+def test_parts_keep_their_classes_where_they_agree_and_unlabelled_images_may_join(images: np.ndarray) -> None:
+    real = ArraySource(images[:4], np.array([0, 1, 1, 0]), ['cat', 'dog'])
+    made = ArraySource(images[4:6], np.array([-1, -1]))
+    both = Concat([real, made], [3, 1])
+    assert both.classes == ['cat', 'dog'] and both.labels.tolist() == [0, 1, 1, 0] * 3 + [-1, -1]
+    other = ArraySource(images[4:6], np.array([0, 1]), ['dog', 'cat'])
+    with pytest.raises(ValueError, match=r"\['cat', 'dog'\] and \['dog', 'cat'\]"):
+        Concat([real, other])
+    with pytest.raises(ValueError, match='Part 2 of 2 has no labels, but others have'):
+        Concat([real, ArraySource(images)])
+    assert Concat([ArraySource(images), ArraySource(images)]).labels is None
+
+
+@pytest.mark.parametrize('repeats', [[1], [1, 0], [1, 1.5], [2, 1, 1]])
+def test_repetitions_that_cannot_be_are_refused(images: np.ndarray, repeats: list) -> None:
+    with pytest.raises(ValueError, match='2 parts with the repetitions .*: give Concat'):
+        Concat([ArraySource(images), ArraySource(images)], repeats)
+    with pytest.raises(ValueError, match='0 parts'):
+        Concat([])
+
+
+def test_files_of_several_folders_are_found_from_a_config(make_images: Make) -> None:
+    roots = [make_images('a.png', folder='one'), make_images('a.png', 'b.png', folder='two')]
+    parts = [{'type': 'ImageFolder', 'root': str(root)} for root in roots]
+    source = DATASETS.build({'type': 'Concat', 'parts': parts, 'repeats': [2, 1]})
+    assert [source.path(index) for index in range(4)] == [roots[0] / 'a.png'] * 2 + [
+        roots[1] / 'a.png', roots[1] / 'b.png'
+    ]  # fmt: skip
+    part = Subset(source, indices=[3])
+    assert part.path(0) == roots[1] / 'b.png' and part.name(0) == 'b.png'
+
+
+MUTATIONS = [
+    Mutation(
+        'a repeated part is read beyond its end',
+        'mmssl/datasets/sources.py',
+        '(index - start) % len(part)',
+        '(index - start)',
+    ),
+    Mutation(
+        'the labels of a repeated part occur once',
+        'mmssl/datasets/sources.py',
+        'part.repeat(times) for part, times',
+        'part for part, times',
+    ),
+]

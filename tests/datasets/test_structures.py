@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmssl.datasets import Batch, collate
+from tests.helpers.mutation import Mutation
 
 
 def sample(number: int, **more: object) -> dict:
@@ -114,3 +115,19 @@ def test_boxes_are_stacked_by_sample_and_stay_floats() -> None:
     boxes = torch.rand(3, 2, 4)
     batch = collate([sample(number, boxes=part) for number, part in enumerate(boxes)])
     assert torch.equal(batch['extras']['boxes'], boxes)
+
+
+MUTATIONS = [
+    Mutation(
+        'a field that nobody has heard of is dropped',
+        'mmssl/datasets/structures.py',
+        'for name in samples[0] if name not in batch]',
+        "for name in samples[0] if name == 'boxes']",
+    ),
+    Mutation(
+        'numbers of a field are cut off to whole ones',
+        'mmssl/datasets/structures.py',
+        'return default_collate(tensors)',
+        'return default_collate(tensors).long()',
+    ),
+]

@@ -1,11 +1,13 @@
-"""The loop: unreadable images, learning rates by the batch, and where a run stands."""
+"""The loop: unreadable images, learning rates by the batch, where a run stands, and who gets its seed."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from mmssl.datasets import ImageFolder
-from tests.small import small_runner
+from mmssl.engine import Runner
+from tests.helpers.mutation import Mutation
+from tests.small import small_config, small_runner
 
 
 def _images(folder, broken):
@@ -62,3 +64,35 @@ def test_the_rates_of_a_run_follow_the_schedule_by_steps_of_the_optimizer(tmp_pa
     runner.train()
     assert rates[:4] == pytest.approx([0.0, 0.0, 0.05, 0.05])  # a warm-up of one epoch, two steps
     assert rates[4:6] == pytest.approx([0.1, 0.1])
+
+
+@pytest.mark.parametrize('with_hook', [True, False])
+def test_data_set_algorithm_memories_and_sampler_get_the_seed_of_the_run(tmp_path, with_hook):
+    config = small_config(tmp_path, randomness__seed=5, train_cfg__max_epochs=1)
+    if not with_hook:
+        config.default_hooks.pop('memory')
+        config.model.pop('queue')
+    runner = Runner.from_cfg(config)
+    runner.train()
+    memories = list(runner.algorithm.memories().values())
+    assert bool(memories) == with_hook
+    loader = runner.train_dataloader
+    assert {part.seed for part in (loader.dataset, loader.batch_sampler.sampler, runner.algorithm, *memories)} == {5}
+
+
+def test_the_data_set_learns_its_evaluation_view_from_the_evaluation_section_unless_it_has_one(tmp_path):
+    for own, side in ((None, 16), ({'type': 'EvalView', 'resize': 10, 'crop': 10}, 10)):
+        config = small_config(tmp_path)
+        config.train_dataloader.dataset.plain_views = own
+        dataset = Runner.from_cfg(config).build_train_loop(config.train_cfg).dataloader.dataset
+        assert dataset.plain()[0]['inputs'][0].shape == (3, side, side)
+
+
+MUTATIONS = [
+    Mutation(
+        'the seed of the run reaches nobody',
+        'mmssl/engine/runner.py',
+        'part.seed = self.seed',
+        'pass',
+    ),
+]

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 
 from mmssl.engine import Runner
 from mmssl.engine.hooks import ClusterHook, CollapseHook, MonitorHook, OnlineKNNHook, monitor_hook
@@ -235,7 +236,103 @@ def test_without_an_evaluation_section_nothing_is_watched(tmp_path):
     assert not [name for name in read_scalars(tmp_path) if name.endswith('_seconds')]
 
 
+def history(runner, name):
+    return runner.message_hub.get_scalar(f'val/{name}').data[0].tolist()
+
+
+def resumed(tmp_path, *hooks, **overrides):
+    """Go on from the first epoch of the run in ``one``."""
+    overrides = {
+        'train_cfg__max_epochs': 3,
+        'resume': True,
+        'load_from': str(tmp_path / 'one/epoch_1.pth'),
+        **overrides,
+    }
+    return run(tmp_path / 'two', *hooks, **overrides)
+
+
+def test_a_resumed_run_logs_the_changes_that_the_whole_one_logs(tmp_path):
+    whole = run(tmp_path / 'one', ClusterHook(share=NO_LIMIT), train_cfg__max_epochs=3)
+    again = resumed(tmp_path, ClusterHook(share=NO_LIMIT))
+    assert len(history(whole, 'prototypes/change')) == 3
+    assert history(again, 'prototypes/change') == history(whole, 'prototypes/change')
+
+
+def test_a_monitor_goes_on_with_its_alarms_and_its_time(clock):
+    first, runner = Counter(share=0.5), Log(10)
+    first.before_train(runner)
+    clock.sleep(20.0)
+    first.warn(runner, 1, 'features', 'bad')
+    first.spent, first.seconds, first.wait_logged = 9.0, 1.0, True
+    clock.sleep(1000.0)  # between the two runs; it counts for neither
+    state = first.state_dict() | {'elapsed': 20.0}
+    again = Counter(share=0.5)
+    again.load_state_dict(state)
+    runner.iter = 5
+    again.before_train(runner)
+    assert not again._affordable(runner, 2) and runner.said == []  # 9 + 2 of 20 seconds, and that it waits is known
+    clock.sleep(3.0)
+    assert again._affordable(runner, 3)
+    again.warn(runner, 3, 'features', 'bad')
+    assert runner.said == ['Epoch 3: bad']
+
+
+def test_what_a_monitor_has_spent_is_counted_up_to_the_checkpoint(clock):
+    hook = Counter()
+    hook.before_train(Log(10))
+    clock.sleep(7.0)
+    assert hook.state_dict()['elapsed'] == 7.0
+
+
+class Remembering(Hook):
+    """A hook of somebody else that remembers something."""
+
+    def __init__(self, note):
+        self.note = note
+
+    def state_dict(self):
+        return {'note': self.note}
+
+    def load_state_dict(self, state):
+        self.note = state['note']
+
+
+def test_any_hook_may_remember_also_two_of_one_class_and_what_is_unknown_is_passed_over(tmp_path):
+    run(tmp_path / 'one', Remembering([1, 'a']), Remembering(torch.ones(2)), Counter(), train_cfg__max_epochs=1)
+    stored = torch.load(tmp_path / 'one/epoch_1.pth', weights_only=True)['monitors']
+    assert sorted(stored) == ['Counter', 'Remembering', 'Remembering.1']
+    hooks = [Remembering('new'), Remembering('new'), CollapseHook(share=NO_LIMIT)]
+    resumed(tmp_path, *hooks)
+    assert hooks[0].note == [1, 'a'] and hooks[1].note.tolist() == [1, 1]
+
+
+def test_a_checkpoint_without_what_monitors_remember_is_resumed(tmp_path):
+    run(tmp_path / 'one', ClusterHook(share=NO_LIMIT), train_cfg__max_epochs=1)
+    path = tmp_path / 'one/epoch_1.pth'
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint['monitors']
+    torch.save(checkpoint, path)
+    assert resumed(tmp_path, ClusterHook(share=NO_LIMIT)).iter == 15
+
+
+def test_other_images_after_a_resume_give_no_change_and_no_error(tmp_path):
+    run(tmp_path / 'one', ClusterHook(share=NO_LIMIT, images=40), train_cfg__max_epochs=1)
+    again = resumed(tmp_path, ClusterHook(share=NO_LIMIT, images=20))
+    assert len(history(again, 'prototypes/change')) == 2  # of the first run, and between the two later looks
+
+
+def test_what_a_checkpoint_cannot_hold_is_refused_when_it_is_saved(tmp_path):
+    with pytest.raises(TypeError, match='state_dict.. of Remembering holds a set: give tensors, numbers'):
+        run(tmp_path, Remembering([{1}]))
+
+
 MUTATIONS = [
+    Mutation(
+        'a resumed monitor has forgotten everything',
+        'mmssl/engine/runner.py',
+        '                monitor.load_state_dict(remembered[name])',
+        '                pass',
+    ),
     Mutation(
         'monitors look however long it takes',
         'mmssl/engine/hooks/monitor_hook.py',
