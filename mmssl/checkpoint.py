@@ -1,8 +1,9 @@
 """Checkpoint files: whole or not there, and never unpickled."""
 
+import logging
 import pickle
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,19 @@ from mmengine.logging import HistoryBuffer, MessageHub, print_log
 from mmssl.dependencies import release
 from mmssl.files import atomic_write
 
+__all__ = [
+    'CheckpointError',
+    'LeftOut',
+    'delete_checkpoint',
+    'latest_checkpoint',
+    'pack_message_hub',
+    'part_path',
+    'plain_data',
+    'read_checkpoint',
+    'read_parts',
+    'unpack_message_hub',
+    'write_checkpoint',
+]
 PATTERNS = ('epoch_*.pth', 'iter_*.pth')
 # What the training scripts of this field save beside the tensors: options, log histories, numbers of NumPy. In their
 # place stands a LeftOut: nothing of these names is imported, built or called, so a file can do nothing through them.
@@ -24,6 +38,10 @@ _LEFT_OUT = (
     'numpy.ndarray',
     *(f'numpy.{core}.multiarray.{name}' for core in ('core', '_core') for name in ('scalar', '_reconstruct')),
 )
+
+
+class CheckpointError(ValueError):
+    """A file cannot be read as a checkpoint, or does not fit what it is loaded into. The message says what to do."""
 
 
 class LeftOut:
@@ -63,18 +81,18 @@ def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = F
         What was saved.
 
     Raises:
-        ValueError: The file is broken, or holds objects that only unpickling could make.
+        CheckpointError: The file is broken, or holds objects that only unpickling could make.
     """
     try:
         with _stand_ins() if tensors_only else nullcontext():
             return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise CheckpointError(
             f'{path} holds objects that need unpickling, which would run code from the file; it was not read. Save its '
             f'tensors alone (torch.save of a state_dict, or safetensors) and give that file.'
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f'{path} cannot be read as a checkpoint ({error}): give a whole .pth file.') from error
+        raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}): give a whole .pth file.') from error
 
 
 def _stand_ins() -> AbstractContextManager:
@@ -105,7 +123,7 @@ def read_parts(checkpoint: dict[str, Any], path: str | Path) -> list[dict[str, A
         Empty where nothing was cut over the processes.
 
     Raises:
-        ValueError: A part is missing, broken, or of another checkpoint.
+        CheckpointError: A part is missing, broken, or of another checkpoint.
     """
     own = checkpoint.get('part')
     if own is None:
@@ -115,7 +133,9 @@ def read_parts(checkpoint: dict[str, Any], path: str | Path) -> list[dict[str, A
         file = part_path(path, place, own['parts'])
         parts.append(read_checkpoint(file, mmap=True))
         if parts[-1]['progress'] != own['progress']:
-            raise ValueError(f'{file} is a part of another checkpoint than {path}: copy both from the same run again.')
+            raise CheckpointError(
+                f'{file} is a part of another checkpoint than {path}: copy both from the same run again.'
+            )
     return parts
 
 
@@ -134,7 +154,7 @@ def latest_checkpoint(folder: str | Path) -> tuple[Path, dict[str, Any]] | None:
             checkpoint = read_checkpoint(path)
             read_parts(checkpoint, path)
             return path, checkpoint
-        except ValueError as error:
+        except CheckpointError as error:
             print_log(f'Passed over: {error}', logger='current')
     return None
 
@@ -159,7 +179,44 @@ def pack_message_hub(hub: MessageHub) -> dict[str, Any]:
     return {'log_scalars': scalars, 'runtime_info': info, 'resumed_keys': kept}
 
 
+def plain_data(value: Any) -> Any:
+    """A config as plain data: dictionaries, lists, tuples, texts, numbers, booleans and None.
+
+    Numbers of NumPy become Python's and paths become texts. What is neither is left out, with one log line that names
+    all of it.
+
+    Args:
+        value: A dictionary, in which classes were named (their dotted names took their place).
+
+    Returns:
+        A copy, which a checkpoint can hold and :func:`read_checkpoint` gives back.
+    """
+    left_out: list[str] = []
+    plain = _plain_copy(value, '', left_out)
+    if left_out:
+        names = ', '.join(left_out)
+        print_log(f'Not plain, so not in the checkpoint: {names}.', logger='current', level=logging.WARNING)
+    return plain
+
+
+def _plain_copy(value: Any, path: str, left_out: list[str]) -> Any:
+    value = _plain(value)
+    if isinstance(value, dict):
+        entries = ((key, _plain_copy(entry, f'{path}{key}.', left_out)) for key, entry in dict.items(value))
+        return {key: entry for key, entry in entries if entry is not LeftOut}
+    if isinstance(value, list | tuple):
+        kept = [_plain_copy(entry, f'{path}{place}.', left_out) for place, entry in enumerate(value)]
+        whole = [entry for entry in kept if entry is not LeftOut]
+        return tuple(whole) if isinstance(value, tuple) else whole
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    left_out.append(path.rstrip('.'))
+    return LeftOut
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, PurePath):
+        return str(value)
     return value.item() if isinstance(value, np.generic) else value
 
 

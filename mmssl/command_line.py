@@ -98,11 +98,14 @@ def load_trained_options(args: argparse.Namespace) -> tuple[Any, Config]:
     """
     from mmengine.device import get_device
 
-    from mmssl.probe.trained import load_trained
+    from mmssl.probe import load_trained
 
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give that of the training, or leave --config out.')
-    model, cfg = load_trained(args.checkpoint, Config.fromfile(args.config) if args.config else None)
+    trained = load_trained(args.checkpoint, Config.fromfile(args.config) if args.config else None)
+    model, cfg = trained.algorithm(), trained.config
+    if 'evaluation' not in cfg:
+        raise ValueError(f'The config of {args.checkpoint} has no evaluation section: give one that has, as --config.')
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     if args.data:

@@ -4,6 +4,8 @@
 """
 
 import inspect
+import sys
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -70,3 +72,99 @@ def _defined_in(module: ModuleType) -> dict[str, Any]:
 def missing(package: str, name: str) -> AttributeError:
     """What ``__getattr__`` of a package raises: such a function also tells type checkers that names are found later."""
     return AttributeError(f'{package} has no {name!r}.')
+
+
+_DATA = (DATASETS, DATA_SAMPLERS, TRANSFORMS, FUNCTIONS)
+# What is built of a config that a file holds, and what of: the other parts (hooks, schedules) serve a training.
+_BUILT = {
+    'model': (MODELS, MEMORIES, mmengine_registry.WEIGHT_INITIALIZERS),
+    'evaluation': _DATA,
+    'train_dataloader': _DATA,
+}
+_READS_ELSEWHERE = ('pretrained', 'pretrained_cfg', 'checkpoint_path')  # of timm's models
+
+
+def registered_config(config: Mapping[str, Any], path: object) -> dict[str, Any]:
+    """The parts of a config out of a file that name nothing but registered components, or a refusal.
+
+    MMEngine's registries import whatever dotted name they do not know, and call it. A config that a file holds may be
+    anybody's, so its names are looked up beforehand, and nothing is imported for it. A dotted name counts where it
+    leads to a registered class of a module that has been imported already.
+
+    Args:
+        config: Plain data.
+        path: Of the file, for the error.
+
+    Returns:
+        The config. Parts that only a training builds (hooks, optimizers, schedules) are left out where they name
+        something that is not registered.
+
+    Raises:
+        ValueError: A part that is built names something that is not registered or not yet imported, a file to load, or
+            other configs.
+    """
+    for name, value in config.items():
+        if name in _BUILT or name in ('custom_imports', '_base_', 'default_scope'):
+            unknown = next(_unknown(value, str(name), _BUILT.get(name, ())), None)
+            if unknown:
+                raise ValueError(
+                    f'The config in {path} says {unknown}, but only registered components are built from a file, and '
+                    'nothing is imported, run or fetched for it: give the config of the training as --config, or '
+                    'import the module that registers the component first.'
+                )
+    every = tuple(value for value in globals().values() if isinstance(value, Registry))
+    return {
+        name: value for name, value in config.items() if name in _BUILT or not any(_unknown(value, str(name), every))
+    }
+
+
+def _unknown(value: Any, path: str, registries: tuple[Registry, ...]) -> Iterator[str]:
+    """What a config must not say, as ``path=value``."""
+    name = path.rpartition('.')[2]
+    if (
+        (name == 'type' and not _is_registered(value, registries))
+        or (name in ('_scope_', 'default_scope') and value not in (None, SCOPE, 'mmengine'))
+        or (name == '_base_' and value)
+        or (name == 'custom_imports' and not _are_imported(value))
+        or (name in _READS_ELSEWHERE and value)
+    ):
+        yield f'{path}={value!r}'[:200]
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _unknown(entry, f'{path}.{key}', registries)
+    elif isinstance(value, list | tuple):
+        for place, entry in enumerate(value):
+            yield from _unknown(entry, f'{path}.{place}', registries)
+
+
+def _are_imported(custom_imports: Any) -> bool:
+    names = custom_imports.get('imports') if isinstance(custom_imports, Mapping) else None
+    names = [names] if isinstance(names, str) else names
+    return isinstance(names, list | tuple) and all(name in sys.modules for name in names)
+
+
+def _is_registered(name: Any, registries: tuple[Registry, ...]) -> bool:
+    if not isinstance(name, str):
+        return False
+    chain = [registry for first in registries for registry in _with_parents(first)]
+    for registry in chain:
+        registry.import_from_location()
+    scope, _, rest = name.partition('.')
+    known = [component for registry in chain for component in registry.module_dict.values()]
+    names = [(name, rest) if scope == registry.scope else (name,) for registry in chain]
+    found = (registry.module_dict.get(key) for registry, keys in zip(chain, names) for key in keys)
+    component = next(filter(None, found), None) or _imported(name, known)
+    return component is not None and getattr(component, '__name__', '') != 'PretrainedInit'  # it unpickles a file
+
+
+def _with_parents(registry: Registry | None) -> Iterator[Registry]:
+    while registry is not None:
+        yield registry
+        registry = registry.parent
+
+
+def _imported(name: str, known: list[Any]) -> Any:
+    """The component of a dotted name, as far as its module is there and has it; no code of the module is run."""
+    module, _, attribute = name.rpartition('.')
+    found = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
+    return next((component for component in known if component is found), None) if found is not None else None

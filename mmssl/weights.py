@@ -1,15 +1,35 @@
-"""Weights from files, without ever unpickling one, and into a backbone, without ever losing one."""
+"""Weights from files, without ever unpickling one, and into a backbone, without ever losing one.
 
+Everything that loads a file comes through :func:`read_file`. Nothing that is in a file is run or parsed as Python.
+"""
+
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmssl.checkpoint import read_checkpoint
+from mmssl.checkpoint import CheckpointError, latest_checkpoint, read_checkpoint
 
+__all__ = [
+    'LAYOUTS',
+    'Match',
+    'WeightsFile',
+    'backbone_weights',
+    'load_backbone',
+    'match_keys',
+    'read_file',
+    'read_weights',
+    'resnet_prefix',
+    'strip_prefix',
+    'tensors_of',
+    'write_weights',
+]
 _NOT_LEARNED = 'num_batches_tracked'  # a counter that older files lack
+_RESNET = re.compile(r'(conv1|bn1|layer[1-4])\.')
 # What stands before a backbone's keys in the files of this field, and whose files those are; of two networks in one
 # file the earlier counts: the student of MoCo and its kin, not the momentum encoder.
 LAYOUTS = {
@@ -22,6 +42,46 @@ LAYOUTS = {
     'module.encoder.': 'PixPro, PIC, CoKe',
     'module.': 'SwAV, DeepCluster v2',
 }
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a file holds, as tensors and plain data.
+
+    Attributes:
+        path: Where it was read.
+        tensors: Its tensors on the CPU, under the keys they have there.
+        content: All of a checkpoint, its meta data, optimizer and log histories too; empty where the file holds
+            tensors alone. Nobody has vouched for it: check what you take.
+    """
+
+    path: Path
+    tensors: dict[str, Tensor]
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The part that says what the checkpoint is; empty where there is none."""
+        meta = self.content.get('meta')
+        return meta if isinstance(meta, dict) else {}
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The config of the training as plain data; None where the file holds none. It has not been checked."""
+        config = self.meta.get('config')
+        return config if isinstance(config, dict) else None
+
+    @property
+    def config_is_text(self) -> bool:
+        """Whether the config is there as text alone, as older versions of mmssl wrote it. It is not read."""
+        return self.config is None and isinstance(self.meta.get('cfg'), str)
+
+    @property
+    def progress(self) -> dict[str, int] | None:
+        """How far the training was, where mmssl wrote the file in a training."""
+        progress = self.meta.get('progress')
+        whole = isinstance(progress, dict) and all(type(value) is int for value in progress.values())
+        return progress if whole and 'num_samples' in progress else None
 
 
 @dataclass(frozen=True)
@@ -45,37 +105,105 @@ class Match:
         """Keys that are in the file with the right shape (counters of batch norm left out)."""
         return sum(not key.endswith(_NOT_LEARNED) for key in self.state_dict)
 
+    @property
+    def layout(self) -> str:
+        """The prefix, and whose files have it."""
+        whose = f' (as in {LAYOUTS[self.prefix]})' if self.prefix in LAYOUTS else ''
+        return f"'{self.prefix}'{whose}"
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Tensors of a checkpoint file, under the keys they have there.
+    @property
+    def foreign(self) -> str | None:
+        """A key of the file within the blocks of this ResNet that the network lacks; None where there is none."""
+        own = (key for key in self.left_over if key.startswith(self.prefix) and not key.endswith(_NOT_LEARNED))
+        return next((key for key in own if _RESNET.match(key.removeprefix(self.prefix))), None)
+
+
+Source = str | Path | WeightsFile | Mapping[str, Tensor]
+
+
+def read_file(path: str | Path) -> WeightsFile:
+    """Read a file of weights, whoever wrote it, without running anything that is in it.
 
     Args:
-        path: A ``.safetensors`` file, or one of ``torch.save`` that loads with ``weights_only=True``: the tensors
-            themselves, or a dict with them under ``state_dict``, ``model`` or ``teacher``.
+        path: A ``.safetensors`` file; one of ``torch.save`` that loads with ``weights_only=True``: the tensors
+            themselves, or a dict with them under ``state_dict``, ``model`` or ``teacher``; or the work directory of a
+            run, whose newest checkpoint is read.
+
+    Returns:
+        Tensors and plain data.
+
+    Raises:
+        FileNotFoundError: There is no such file, or the folder has no checkpoint.
+        CheckpointError: Reading would run code that is in the file, or it holds no tensors.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = latest_checkpoint(path)
+        if found is None:
+            raise FileNotFoundError(f'No checkpoint in {path}: give the work directory of a run, or a .pth file.')
+        path, content = found
+    elif not path.is_file():
+        raise FileNotFoundError(f'No checkpoint at {path}: give the path of an existing file.')
+    elif path.suffix == '.safetensors':
+        return WeightsFile(path, _read_safetensors(path))
+    else:
+        content = read_checkpoint(path, tensors_only=True)
+    if not isinstance(content, dict):
+        raise CheckpointError(f'{path} holds a {type(content).__name__}, not a dict of tensors: give a checkpoint.')
+    return WeightsFile(path, _tensors_in(content, path), content)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a file, under the keys they have there; see :func:`read_file`.
+
+    Args:
+        path: A file, or the work directory of a run.
 
     Returns:
         Tensors on the CPU by key.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: Reading would run code that is in the file, or it holds no tensors.
+        CheckpointError: Reading would run code that is in the file, or it holds no tensors.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'No checkpoint at {path}: give the path of an existing file.')
-    if path.suffix == '.safetensors':
-        return _safetensors().load_file(path)
-    content = read_checkpoint(path, tensors_only=True)
-    if not isinstance(content, dict):
-        raise ValueError(f'{path} holds a {type(content).__name__}, not a dict of tensors: give a checkpoint.')
-    for key in ('state_dict', 'model', 'teacher'):
-        if isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise ValueError(f'{path} holds no tensors, nor do its state_dict, model and teacher: give a checkpoint.')
-    return tensors
+    return read_file(path).tensors
+
+
+def tensors_of(source: Source | nn.Module) -> Mapping[str, Tensor]:
+    """Tensors by key.
+
+    Args:
+        source: A file (by its path, or as it was read), a network, or tensors by key, which stay as they are.
+
+    Returns:
+        Tensors under the keys they have there.
+    """
+    if isinstance(source, nn.Module):
+        return source.state_dict()
+    if isinstance(source, str | Path):
+        return read_weights(source)
+    return source.tensors if isinstance(source, WeightsFile) else source
+
+
+def backbone_weights(source: Source | nn.Module) -> dict[str, Tensor]:
+    """A backbone's tensors under its own keys.
+
+    Args:
+        source: A file (by its path, or as it was read), an algorithm with a ``backbone``, a backbone, or tensors by
+            key.
+
+    Returns:
+        Of a ResNet all that is in its stem and stages, whatever prefix it has in the file; of another network what
+        follows the first prefix of ``LAYOUTS`` that is there, or everything.
+    """
+    if isinstance(source, nn.Module):
+        return dict(getattr(source, 'backbone', source).state_dict())
+    tensors = tensors_of(source)
+    prefix = resnet_prefix(tensors)
+    if prefix is None:
+        known = (prefix for prefix in LAYOUTS if prefix and any(key.startswith(prefix) for key in tensors))
+        return strip_prefix(tensors, next(known, ''))
+    return {key: tensor for key, tensor in strip_prefix(tensors, prefix).items() if _RESNET.match(key)}
 
 
 def write_weights(state_dict: Mapping[str, Tensor], path: str | Path) -> None:
@@ -89,7 +217,7 @@ def write_weights(state_dict: Mapping[str, Tensor], path: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state_dict.items()}
     if path.suffix == '.safetensors':
-        _safetensors().save_file(tensors, path)
+        _safetensors().torch.save_file(tensors, path)
     else:
         torch.save(tensors, path)
 
@@ -117,43 +245,64 @@ def resnet_prefix(state_dict: Mapping[str, Tensor]) -> str | None:
         state_dict: Tensors by the file's keys.
 
     Returns:
-        The prefix; of several networks the one that ``LAYOUTS`` names first, else the one with the shortest.
+        The prefix; of several networks the one that ``LAYOUTS`` names first, else the one with the shortest. A network
+        that lies deeper within ``backbone.`` (a timm model's) is none of ours to rebuild.
     """
     found = _prefixes(state_dict, 'layer4.0.conv1.weight')
-    return next((prefix for prefix in found if f'{prefix}conv1.weight' in state_dict), None)
+    prefix = next((prefix for prefix in found if f'{prefix}conv1.weight' in state_dict), None)
+    wrapped = prefix is not None and prefix not in LAYOUTS and prefix.startswith('backbone.')
+    return None if wrapped else prefix
 
 
-def load_backbone(checkpoint: str | Path | Mapping[str, Tensor], network: nn.Module) -> Match:
+def load_backbone(checkpoint: Source, network: nn.Module, whole: bool = True) -> Match:
     """Fill a network with the backbone of a checkpoint, or refuse.
 
     Args:
-        checkpoint: A file for :func:`read_weights`, or tensors by key.
+        checkpoint: A file (by its path, or as it was read), or tensors by key.
         network: A backbone, or a plain class of torchvision or timm with the same keys.
+        whole: Whether to refuse a ResNet that has more in its stages than the network, which would give other
+            features.
 
     Returns:
         What was matched.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: One of the network's keys is not there with the right shape, or the file is refused.
+        CheckpointError: One of the network's keys is not there with the right shape, the file holds a larger network,
+            or it is refused.
     """
-    given = isinstance(checkpoint, Mapping)
-    match = match_keys(checkpoint if given else read_weights(checkpoint), network)
+    if isinstance(checkpoint, str | Path):
+        checkpoint = read_file(checkpoint)
+    place = str(checkpoint.path) if isinstance(checkpoint, WeightsFile) else 'The checkpoint'
+    kind, match = type(network).__name__, match_keys(tensors_of(checkpoint), network)
     if match.matched < match.total:
-        place = 'The checkpoint' if given else str(checkpoint)
         lacking = next(key for key in network.state_dict() if key not in match.state_dict and _NOT_LEARNED not in key)
-        raise ValueError(
-            f'{place} fits {match.matched} of the {match.total} keys of {type(network).__name__} (all are needed, and '
-            f"{lacking} does not fit); its keys start with '{match.prefix}'. Give the checkpoint of this network, or "
-            'build the network that it was made with (depth, base_channels, stem and in_channels decide the shapes).'
+        raise CheckpointError(
+            f'{place} fits {match.matched} of the {match.total} keys of {kind} (all are needed, and {lacking} does not '
+            f"fit); its keys start with '{match.prefix}'. Give the checkpoint of this network, or build the network "
+            'that it was made with (depth, base_channels, stem and in_channels decide the shapes).'
+        )
+    if whole and match.foreign:
+        raise CheckpointError(
+            f'{place} holds {match.foreign}, which this {kind} does not have, so its features would differ: build the '
+            'network that the file was made with (a plain ResNet of another depth, or one that mmssl does not have).'
         )
     network.load_state_dict(match.state_dict, strict=False)
     return match
 
 
-def behind(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose keys begin with a prefix, under the rest of their keys."""
     return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+
+
+def _tensors_in(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    own = (content[key] for key in ('state_dict', 'model', 'teacher') if isinstance(content.get(key), Mapping))
+    found = next(own, content)
+    tensors = {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    if not tensors:
+        raise CheckpointError(f'{path} holds no tensors, nor do its state_dict, model and teacher: give a checkpoint.')
+    return tensors
 
 
 def _prefixes(state_dict: Mapping[str, Tensor], key: str) -> list[str]:
@@ -176,9 +325,20 @@ def _common_prefix(state_dict: Mapping[str, Tensor]) -> str:
     return next(iter(state_dict), '').split('.')[0] + '.'
 
 
-def _safetensors():
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    package = _safetensors()
+    try:
+        tensors = package.torch.load_file(path)
+    except package.SafetensorError as error:
+        raise CheckpointError(f'{path} cannot be read as safetensors ({error}): give a whole file.') from error
+    if not tensors:
+        raise CheckpointError(f'{path} holds no tensors: give a checkpoint.')
+    return tensors
+
+
+def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
         raise ImportError('A .safetensors file needs the package safetensors: type  pip install safetensors') from error
-    return safetensors.torch
+    return safetensors

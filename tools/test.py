@@ -38,10 +38,10 @@ def measure(cfg: Config, checkpoint: str, baselines: bool) -> list[dict[str, Any
     """Rows of results, the checkpoint's last."""
     from mmssl.engine import Runner
     from mmssl.evaluation import compare_baselines, evaluate
-    from mmssl.export import load_backbone
+    from mmssl.probe import load_trained
 
     runner = Runner.from_cfg(cfg)  # joins the other processes, chooses the device
-    match = load_backbone(checkpoint, runner.algorithm.backbone)
+    match = load_trained(checkpoint, cfg).fill(runner.algorithm.backbone)
     runner.logger.info(f'{checkpoint}: {match.matched} of {match.total} keys of the backbone.')
     name = Path(checkpoint).name
     if baselines:

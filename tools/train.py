@@ -38,9 +38,13 @@ def load_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Build the runner and train."""
     cfg = load_config(parse_args())
+    from mmssl.checkpoint import CheckpointError
     from mmssl.engine import Runner
 
-    Runner.from_cfg(cfg).train()
+    try:
+        Runner.from_cfg(cfg).train()
+    except (CheckpointError, FileNotFoundError) as error:
+        raise SystemExit(f'{type(error).__name__}: {error}') from error
 
 
 if __name__ == '__main__':

@@ -5,8 +5,8 @@ from mmengine.config import Config
 from mmssl.apis.weights import fetch_weights
 from mmssl.apis.zoo import find_entry
 from mmssl.evaluation.evaluate import untrained
-from mmssl.export import load_backbone
 from mmssl.models import BaseAlgorithm
+from mmssl.probe import load_trained
 
 
 def get_model(name: str, pretrained: bool = False) -> BaseAlgorithm:
@@ -34,6 +34,6 @@ def get_model(name: str, pretrained: bool = False) -> BaseAlgorithm:
     config = Config.fromfile(entry.config)
     model = untrained(config)
     if weights:
-        load_backbone(weights, model.backbone)
+        load_trained(weights, config).fill(model.backbone)
     model.cfg = config
     return model.eval()

@@ -4,6 +4,7 @@ import copy
 import inspect
 import os
 import subprocess
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,21 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmssl.checkpoint import (
+    CheckpointError,
     latest_checkpoint,
     pack_message_hub,
-    read_checkpoint,
+    plain_data,
     unpack_message_hub,
     write_checkpoint,
 )
 from mmssl.datasets import collate
 from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.evaluation import FixedPart
+from mmssl.models import EMATeacher
 from mmssl.models.upgrade import upgraded
 from mmssl.registry import DATASETS, PARAM_SCHEDULERS, RUNNERS
 from mmssl.version import __version__
+from mmssl.weights import WeightsFile, load_backbone, read_file
 
 
 @RUNNERS.register_module()
@@ -50,7 +54,8 @@ class Runner(MMEngineRunner):
     def from_cfg(cls, cfg: Config) -> 'Runner':
         """Build a runner from a config; components are looked up in mmssl first.
 
-        Classes in it are replaced by their names, so that its text, which logs and checkpoints hold, can be read again.
+        Classes in it are replaced by their names, so that logs hold a text that can be read again, and checkpoints
+        plain data.
         """
         cfg = copy.deepcopy(cfg)
         _name_classes(cfg._cfg_dict)
@@ -186,8 +191,11 @@ class Runner(MMEngineRunner):
         self._has_loaded = True
 
     def _resume_newest(self) -> None:
-        found = (self._load_from, read_checkpoint(self._load_from)) if self._load_from else None
-        found = found or latest_checkpoint(self.work_dir)
+        if self._load_from:
+            file = read_file(self._load_from)
+            found = file.path, file.content
+        else:
+            found = latest_checkpoint(self.work_dir)
         if found is None:
             self.logger.info(f'No checkpoint in {self.work_dir}: training starts from the beginning.')
             return
@@ -203,12 +211,21 @@ class Runner(MMEngineRunner):
         Raises:
             ValueError: A key, a shape, the seed, the data or the global batch does not match.
         """
-        self._restore(read_checkpoint(filename), filename)
+        self._restore(read_file(filename).content, filename)
 
-    def _restore(self, checkpoint: dict[str, Any], path: str | Path) -> None:
+    def _restore(self, checkpoint: Mapping[str, Any], path: str | Path) -> None:
+        try:
+            self._restore_state(checkpoint, path)
+        except (AttributeError, KeyError, TypeError) as error:  # nobody has vouched for what a file holds
+            raise CheckpointError(
+                f'{path} does not hold the state of a training with mmssl ({type(error).__name__}: {error}): give a '
+                'checkpoint that one wrote, or load its weights alone with --cfg-options load_from=FILE.'
+            ) from error
+
+    def _restore_state(self, checkpoint: Mapping[str, Any], path: str | Path) -> None:
         seed = checkpoint['meta']['seed']
         if seed != self.seed:
-            raise ValueError(
+            raise CheckpointError(
                 f'The checkpoint was made with seed {seed}, now it is {self.seed}: set randomness.seed={seed}.'
             )
         self.train_loop.restore(checkpoint['meta']['progress'])
@@ -236,25 +253,43 @@ class Runner(MMEngineRunner):
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = True, **_: Any) -> dict:
         """Load weights, and nothing else, without unpickling.
 
+        A checkpoint of a training fills the algorithm, memories included. Of any other file the backbone is filled, and
+        teachers start as their students again.
+
         Args:
-            filename: The checkpoint.
+            filename: The file, of any project.
             map_location: Not used; part of MMEngine's interface.
-            strict: Refuse a checkpoint with other keys or shapes.
+            strict: Refuse a checkpoint of a training with other keys or shapes.
 
         Returns:
-            The whole checkpoint.
+            The whole checkpoint; empty where the file holds tensors alone.
 
         Raises:
             ValueError: It does not match, or cannot be read.
         """
-        checkpoint = read_checkpoint(filename)
+        file = read_file(filename)
+        if not file.progress and file.tensors.keys() != self.algorithm.state_dict().keys():
+            self._load_backbone(file)
+            return dict(file.content)
         if strict:
-            _load_strictly(self.algorithm, checkpoint['state_dict'])
-            restore_rows(self.algorithm, checkpoint, Path(filename))
+            _load_strictly(self.algorithm, file.tensors)
+            restore_rows(self.algorithm, file.content, file.path)
         else:
-            self.algorithm.load_state_dict(checkpoint['state_dict'], strict=False)
+            self.algorithm.load_state_dict(file.tensors, strict=False)
         self.logger.info(f'Loaded weights from {filename}.')
-        return checkpoint
+        return dict(file.content)
+
+    def _load_backbone(self, file: WeightsFile) -> None:
+        match = load_backbone(file, self.algorithm.backbone)
+        for memory in self.algorithm.memories().values():
+            if isinstance(memory, EMATeacher):  # it was copied from the student before the file was read
+                memory.allocate(len(self.train_dataloader.dataset))
+        parts = {name: part for name, part in self.algorithm.named_children() if not isinstance(part, EMATeacher)}
+        anew = [name for name, part in parts.items() if name != 'backbone' and list(part.parameters())]
+        self.logger.info(
+            f'{file.path}: {match.matched} of {match.total} keys of the backbone loaded, which stood behind '
+            f'{match.layout}. Started anew: {", ".join(anew) or "nothing"}.'
+        )
 
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> None:
         """Write everything that a resumed run needs: the file is whole, or the old state stands.
@@ -273,12 +308,16 @@ class Runner(MMEngineRunner):
         if is_main_process():
             write_checkpoint(self._checkpoint() | ({'part': part} if part else {}), path)
 
+    @cached_property
+    def _plain_config(self) -> dict[str, Any]:
+        return plain_data(self.cfg.to_dict())
+
     def _checkpoint(self) -> dict[str, Any]:
         checkpoint = {
             'meta': {
                 'progress': self.train_loop.progress(),
                 'seed': self.seed,
-                'cfg': self.cfg.pretty_text,
+                'config': self._plain_config,
                 'mmssl_version': __version__,
                 'mmengine_version': mmengine.__version__,
             },
@@ -321,7 +360,7 @@ def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:
     """Load a state dict of which every key and shape must match.
 
     Raises:
-        ValueError: Names what is missing, unexpected or of another shape.
+        CheckpointError: Names what is missing, unexpected or of another shape.
     """
     own, state_dict = model.state_dict(), upgraded(model, state_dict)
     missing, unexpected = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
@@ -331,7 +370,7 @@ def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:
         if own[key].shape != state_dict[key].shape
     ]
     if missing or unexpected or shapes:
-        raise ValueError(
+        raise CheckpointError(
             f'The checkpoint does not match the model: {len(missing)} keys missing {missing[:3]}, '
             f'{len(unexpected)} unexpected {unexpected[:3]}, {len(shapes)} of another shape {shapes[:3]}: '
             f'use the config it was made with.'

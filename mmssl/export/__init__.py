@@ -1,9 +1,7 @@
 """Weights that load elsewhere with nothing missing."""
 
-from mmssl.export.convert import Conversion, convert_checkpoint
-from mmssl.export.export import (
+from mmssl.export.backbone import (
     ExportCheck,
-    backbone_weights,
     empty_backbone,
     export_backbone,
     map_keys,
@@ -13,11 +11,12 @@ from mmssl.export.export import (
     rebuilt_pyramid,
     verify_export,
 )
+from mmssl.export.convert import Conversion, convert_checkpoint
 from mmssl.export.plain import OPENMMLAB, TARGETS, Architecture, architecture_of, loading_code, plain_network
 from mmssl.weights import (
     LAYOUTS,
     Match,
-    behind,
+    backbone_weights,
     load_backbone,
     match_keys,
     read_weights,
@@ -35,7 +34,6 @@ __all__ = [
     'Match',
     'architecture_of',
     'backbone_weights',
-    'behind',
     'convert_checkpoint',
     'empty_backbone',
     'export_backbone',

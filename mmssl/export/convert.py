@@ -1,17 +1,14 @@
 """The plain weights of a backbone out of a checkpoint of another project."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from mmssl.export.export import rebuilt_backbone
+from mmssl.export.backbone import rebuilt_backbone
 from mmssl.export.plain import architecture_of
-from mmssl.weights import LAYOUTS, Match, behind, match_keys, read_weights, resnet_prefix, write_weights
-
-_BACKBONE = re.compile(r'(conv1|bn1|layer[1-4])\.')
+from mmssl.weights import Match, match_keys, read_file, resnet_prefix, write_weights
 
 
 @dataclass(frozen=True)
@@ -34,11 +31,10 @@ class Conversion:
         return dict(Counter('.'.join(key.split('.')[:2]) for key in self.match.left_over))
 
     def __str__(self) -> str:
-        whose = f' (as in {LAYOUTS[self.match.prefix]})' if self.match.prefix in LAYOUTS else ''
         left = ', '.join(f'{name} ({number})' for name, number in self.left_out.items()) or 'nothing'
         return (
             f'{self.path}: {self.match.matched} of {self.match.total} keys of a {self.architecture}, which stood '
-            f"behind '{self.match.prefix}'{whose}. Left out, with the number of tensors: {left}."
+            f'behind {self.match.layout}. Left out, with the number of tensors: {left}.'
         )
 
 
@@ -49,7 +45,7 @@ def convert_checkpoint(source: str | Path, target: str | Path) -> Conversion:
     the shapes and filled, every key of it, before anything is written.
 
     Args:
-        source: The checkpoint; never unpickled, see :func:`~mmssl.export.read_weights`.
+        source: The checkpoint; never unpickled, see :func:`~mmssl.weights.read_file`.
         target: File to write; safetensors where it ends so, else ``.pth``.
 
     Returns:
@@ -59,20 +55,14 @@ def convert_checkpoint(source: str | Path, target: str | Path) -> Conversion:
         FileNotFoundError: There is no such checkpoint.
         ValueError: It holds no ResNet of torchvision's form, or is refused.
     """
-    tensors = read_weights(source)
-    prefix = resnet_prefix(tensors)
-    if prefix is None:
+    file = read_file(source)
+    if resnet_prefix(file.tensors) is None:
         raise ValueError(
             f'{source} holds no ResNet (conv1 and layer1 to layer4 are looked for, behind any prefix); its first key '
-            f'is {next(iter(tensors))}.'
+            f'is {next(iter(file.tensors))}.'
         )
-    network = rebuilt_backbone(behind(prefix, tensors))
-    match = match_keys(tensors, network)
-    foreign = next((key for key in match.left_over if _BACKBONE.match(key.removeprefix(match.prefix))), None)
-    if foreign:
-        raise ValueError(
-            f"{source} holds {foreign}, which torchvision's ResNet does not have: its features would differ."
-        )
+    network = rebuilt_backbone(file)
+    match = match_keys(file.tensors, network)
     write_weights(network.state_dict(), target)
     return Conversion(Path(target), match, _words(network))
 

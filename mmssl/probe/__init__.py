@@ -2,33 +2,33 @@
 
 from mmssl.probe.cache import FeatureCache, images_fingerprint, weights_fingerprint
 from mmssl.probe.networks import (
-    Contestant,
+    ComparedNetwork,
     ProbedNetwork,
     ProbedPixels,
-    Recipe,
-    contestants,
+    compared_networks,
     in_order,
-    recipe_of,
     titles,
+    untrained_network,
 )
 from mmssl.probe.probe import ProbeData, fifth, probe_data, probe_features
-from mmssl.probe.trained import load_trained
+from mmssl.probe.trained import Recipe, Trained, load_trained
 
 __all__ = [
-    'Contestant',
+    'ComparedNetwork',
     'FeatureCache',
     'ProbeData',
     'ProbedNetwork',
     'ProbedPixels',
     'Recipe',
-    'contestants',
+    'Trained',
+    'compared_networks',
     'fifth',
     'images_fingerprint',
     'in_order',
     'load_trained',
     'probe_data',
     'probe_features',
-    'recipe_of',
     'titles',
+    'untrained_network',
     'weights_fingerprint',
 ]

@@ -1,64 +1,208 @@
-"""A trained algorithm from what a run left behind."""
+"""From a file to a network: what the file says of it, and the networks that are built on that."""
 
+import copy
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from torch import nn
 
-from mmssl.checkpoint import latest_checkpoint, read_checkpoint
-from mmssl.registry import MODELS
-from mmssl.weights import load_backbone
+from mmssl.checkpoint import CheckpointError
+from mmssl.export import architecture_of, empty_backbone
+from mmssl.models import DataPreprocessor
+from mmssl.registry import MODELS, registered_config
+from mmssl.weights import Match, WeightsFile, backbone_weights, load_backbone, read_file, resnet_prefix
 
 
-def load_trained(path: str | Path, config: Config | None = None) -> tuple[nn.Module, Config]:
-    """Build what a checkpoint holds, in eval mode on the CPU.
+@dataclass(frozen=True)
+class Recipe:
+    """How the backbone of a file is built and fed, its weights aside.
 
-    A checkpoint of a training holds its config, and the whole algorithm is filled, its memories too (not the rows that
-    several processes had cut among them). Of another file the backbone alone is.
+    Attributes:
+        build: Makes the backbone, with weights from torch's generator.
+        mean: Of each channel, in the units of the images.
+        std: Of each channel.
+        source: Where mean and std come from, in words.
+        size: Side in pixels of the images that its config evaluates it on; None where no config says so.
+    """
+
+    build: Callable[[], nn.Module]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: str = field(compare=False)
+    size: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A file of weights, and what is known of the training that they come from.
+
+    Attributes:
+        file: The file, as it was read.
+        given: The config that was given for it; None where the file must do.
+    """
+
+    file: WeightsFile
+    given: Config | None = None
+
+    @cached_property
+    def config(self) -> Config:
+        """The config of the training: the one that was given, else the file's own, which names what is registered.
+
+        Raises:
+            ValueError: There is none, or the file's own names something else.
+        """
+        if self.given is not None:
+            return self.given
+        if self.file.config is None:
+            raise CheckpointError(
+                f'{self.file.path} holds no config of mmssl as plain data: give the one of its training (--config).'
+            )
+        return Config(copy.deepcopy(registered_config(self.file.config, self.file.path)))
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How to build and feed the backbone.
+
+        The config that was given decides. Without one a ResNet is read off its weights, and another network built as
+        the file's own config says; the normalisation is the one recorded in the file, else ImageNet's.
+
+        Raises:
+            ValueError: The weights are not a ResNet's and there is no config, or the normalisation is not known.
+        """
+        channels = None
+        if self.given is not None or (self._holds_another_network and self.file.config is not None):
+            build = partial(_backbone_of, self.config)
+        else:
+            architecture = architecture_of(backbone_weights(self.file))
+            build, channels = partial(empty_backbone, architecture), architecture.in_channels
+        known = (self.file.config or {}) if self.given is None else self.given.to_dict()
+        mean, std, source = self._normalisation(known)
+        if channels not in (None, len(mean)):
+            raise CheckpointError(
+                f'{self.file.path} takes images of {channels} channels, and the normalisation has {len(mean)} '
+                f'({source}): give the config of its training as --config.'
+            )
+        return Recipe(build, mean, std, source, _size_in(known))
+
+    @property
+    def _holds_another_network(self) -> bool:
+        return resnet_prefix(self.file.tensors) is None
+
+    def _normalisation(self, config: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...], str]:
+        stated = _entry(config, 'model', 'data_preprocessor')
+        if self.given is not None:
+            stated, source = dict(stated or {}), f'those of {self.given.filename or "the config"}'
+        elif _is_normalisation(stated):
+            source = 'recorded in the checkpoint'
+        else:
+            stated, source = {}, "ImageNet's, since the checkpoint records none"
+        plain = DataPreprocessor(**{key: stated[key] for key in ('mean', 'std') if key in stated})
+        mean, std = (tuple(round(value, 4) for value in part.flatten().tolist()) for part in (plain.mean, plain.std))
+        return mean, std, source
+
+    def fill(self, backbone: nn.Module) -> Match:
+        """Load the weights into a backbone that was built already, every key of it.
+
+        Raises:
+            ValueError: They do not fit.
+        """
+        return load_backbone(self.file, backbone)
+
+    def algorithm(self) -> nn.Module:
+        """The whole algorithm, in eval mode on the CPU.
+
+        Of a checkpoint of a training everything is filled, the memories too (not the rows that several processes had
+        cut among them). Of another file the backbone alone is.
+
+        Raises:
+            ValueError: There is no config, or the weights do not fit it.
+        """
+        model = self._built()
+        if self.file.progress:
+            model.allocate(self.file.progress['num_samples'])
+            _fill(model, self.file)
+        else:
+            self.fill(model.backbone)
+        return model.eval()
+
+    def _built(self) -> nn.Module:
+        if self.given is not None:
+            return MODELS.build(self.given.model)
+        config = self.config
+        try:
+            return MODELS.build(config.model)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f'Nothing can be built from the config in {self.file.path} ({error}): give the one of its training '
+                '(--config).'
+            ) from error
+
+
+def load_trained(path: str | Path, config: Config | None = None) -> Trained:
+    """Read a file of weights, once, with what is known of its training; networks are built on the result.
 
     Args:
-        path: A checkpoint, or the work directory of a run, whose newest one is taken.
-        config: What to build; by default the config of the checkpoint.
+        path: A checkpoint of any project, a ``.safetensors`` file, or the work directory of a run, whose newest
+            checkpoint is taken.
+        config: Of its training, instead of the one that the file holds as plain data.
 
     Returns:
-        The algorithm and its config.
+        The file and its config. A config that older versions of mmssl saved as text is not read, with one log line.
 
     Raises:
         FileNotFoundError: There is no such file, or the folder has no checkpoint.
-        ValueError: The file holds no config and none is given, or it does not fit.
+        ValueError: The file cannot be read without running what is in it, or holds no tensors.
     """
-    path, content = _read(Path(path))
-    meta = content.get('meta', {}) if isinstance(content, dict) else {}
-    if (config is None and not isinstance(meta, dict)) or (config is None and 'cfg' not in meta):
-        raise ValueError(f'{path} holds no config of mmssl: give the one that it was made with (--config).')
-    config = config or Config.fromstring(meta['cfg'], '.py')
-    model = MODELS.build(config.model)
-    if 'progress' in meta:
-        model.allocate(meta['progress']['num_samples'])
-        _fill(model, content['state_dict'], path)
-    else:
-        load_backbone(path, model.backbone)
-    return model.eval(), config
+    file = read_file(path)
+    if config is None and file.config_is_text:
+        print_log(
+            f'{file.path} carries its config as text, which is not read; its weights are. Give the config of its '
+            'training (--config) where more is needed.',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return Trained(file, config)
 
 
-def _read(path: Path) -> tuple[Path, dict[str, Any]]:
-    if path.is_dir():
-        found = latest_checkpoint(path)
-        if found is None:
-            raise FileNotFoundError(f'No checkpoint in {path}: give the work directory of a run, or a .pth file.')
-        return found
-    if not path.is_file():
-        raise FileNotFoundError(f'No checkpoint at {path}: give a .pth or .safetensors file, or a work directory.')
-    return path, {} if path.suffix == '.safetensors' else read_checkpoint(path)
+def _entry(config: Mapping[str, Any], *keys: str) -> Any:
+    """What a config has at a path of keys; None where it has nothing there."""
+    found: Any = config
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
 
-def _fill(model: nn.Module, state: dict[str, Any], path: Path) -> None:
+def _size_in(config: Mapping[str, Any]) -> int | None:
+    size = _entry(config, 'evaluation', 'gallery', 'views', 'crop')
+    return size if type(size) is int and size > 0 else None
+
+
+def _is_normalisation(stated: Any) -> bool:
+    """Whether plain data are a mean and a deviation of as many channels, or either of them."""
+    parts = [stated[key] for key in ('mean', 'std') if key in stated] if isinstance(stated, Mapping) else [None]
+    numbers = [isinstance(part, list | tuple) and all(type(v) in (int, float) for v in part) for part in parts]
+    return all(numbers) and len({len(part) for part in parts}) <= 1
+
+
+def _backbone_of(config: Config) -> nn.Module:
+    backbone = MODELS.build(config.model.backbone)
+    if hasattr(backbone, 'out_indices'):
+        backbone.out_indices = (0, 1, 2, 3)
+    return backbone
+
+
+def _fill(model: nn.Module, file: WeightsFile) -> None:
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(file.tensors)
     except RuntimeError as error:
         lines = str(error).splitlines()
-        raise ValueError(
-            f'{path} does not fit the config ({" ".join(lines[1:2]).strip()[:200]}): leave --config out, or give the '
-            'config of that training.'
+        raise CheckpointError(
+            f'{file.path} does not fit the config ({" ".join(lines[1:2]).strip()[:200]}): leave --config out, or give '
+            'the config of that training.'
         ) from error

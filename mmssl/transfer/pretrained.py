@@ -6,15 +6,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from mmssl.export import (
-    Match,
-    backbone_weights,
-    behind,
-    load_backbone,
-    map_pyramid_keys,
-    pyramid_weights,
-    read_weights,
-)
+from mmssl.export import map_pyramid_keys, pyramid_weights
+from mmssl.weights import Match, backbone_weights, load_backbone, read_weights, strip_prefix
 
 
 def load_pretrained(model: nn.Module, checkpoint: str | Path) -> list[str]:
@@ -38,13 +31,13 @@ def load_pretrained(model: nn.Module, checkpoint: str | Path) -> list[str]:
     weights = read_weights(checkpoint)
     backbone = backbone_weights(weights)
     match = _fill('backbone', model.backbone, backbone, checkpoint)
-    backbone = behind(match.prefix, backbone)
+    backbone = strip_prefix(backbone, match.prefix)
     report = [_sentence('backbone', match, checkpoint)]
     blocks = {key for key in backbone if re.match(r'layer\d+\.', key)} - match.state_dict.keys()
     shared = getattr(getattr(model, 'roi_head', None), 'shared_head', None)
     if shared is not None:
         stage = f'layer{shared.stage + 1}'
-        part = _fill(f'shared head ({stage})', getattr(shared, stage), behind(f'{stage}.', backbone), checkpoint)
+        part = _fill(f'shared head ({stage})', getattr(shared, stage), strip_prefix(backbone, f'{stage}.'), checkpoint)
         blocks -= {f'{stage}.{key}' for key in part.state_dict}
         report.append(_sentence(f'shared head ({stage})', part, checkpoint))
     blocks = {key for key in blocks if not key.endswith('num_batches_tracked')}
@@ -60,7 +53,7 @@ def load_pretrained(model: nn.Module, checkpoint: str | Path) -> list[str]:
 
 def _fill(name: str, network: nn.Module, weights: Mapping[str, Tensor], checkpoint: str | Path) -> Match:
     try:
-        return load_backbone(weights, network)
+        return load_backbone(weights, network, whole=False)
     except ValueError as error:
         raise ValueError(f'{checkpoint}, {name}: {error}') from error
 
@@ -73,7 +66,7 @@ def _pyramid(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of a pyramid under the keys of MMDetection's FPN, from a checkpoint of ours or an exported file."""
     if trained := pyramid_weights(weights):
         return map_pyramid_keys(trained)
-    necks = behind('neck.', weights)
+    necks = strip_prefix(weights, 'neck.')
     return {key: tensor for key, tensor in necks.items() if key.startswith(('lateral_convs.', 'fpn_convs.'))}
 
 

@@ -12,8 +12,10 @@ from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.runner import Runner
 from torch import nn
 
+from mmssl.checkpoint import CheckpointError, pack_message_hub, unpack_message_hub
 from mmssl.engine.runner import join_without_cuda
 from mmssl.transfer.pretrained import load_pretrained
+from mmssl.weights import read_file
 
 
 class TransferRunner(Runner):
@@ -50,27 +52,67 @@ class TransferRunner(Runner):
             for sentence in load_pretrained(model, checkpoint):
                 self.logger.info(sentence)
 
-    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = True, **settings: Any) -> dict:
-        """Load a trained model, every key of it.
+    def load_checkpoint(self, filename: str, *_: Any, **__: Any) -> dict[str, Any]:
+        """Load a trained model, every key of it, without unpickling and without running anything in the file.
+
+        Args:
+            filename: A checkpoint. MMEngine's further arguments are not used: the load is strict and by the CPU.
+
+        Returns:
+            The checkpoint, as MMEngine's ``resume`` takes it. Log histories that were saved as objects are left out.
 
         Raises:
-            ValueError: A key is missing, left over or of another shape.
+            ValueError: A key is missing, left over or of another shape, or the file is refused.
         """
+        file = read_file(filename)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
         try:
-            return super().load_checkpoint(filename, map_location, strict, **settings)
+            model.load_state_dict(file.tensors)
         except RuntimeError as error:
-            if 'state dict' not in str(error):
-                raise
             # The message has a line a key.
             first = ' '.join(str(error).split())[:300]
-            raise ValueError(
+            raise CheckpointError(
                 f'{filename} does not hold this model: {first} ... Give the config it was trained with.'
+            ) from error
+        self._has_loaded = True
+        self.logger.info(f'Loaded from {filename}.')
+        meta = {key: value for key, value in file.meta.items() if key != 'config'}  # MMEngine would run a text there
+        return {**file.content, 'meta': meta, 'message_hub': _histories(file.content.get('message_hub'))}
+
+    def resume(self, filename: str, *arguments: Any, **options: Any) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            ValueError: It is not one of such a training.
+        """
+        try:
+            super().resume(filename, *arguments, **options)
+        except (AttributeError, KeyError, TypeError) as error:  # nobody has vouched for what a file holds
+            raise CheckpointError(
+                f'{filename} does not hold the state of a training ({type(error).__name__}: {error}): start in another '
+                'work directory.'
             ) from error
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
-        """MMEngine's hooks, and the one that writes ``result.json``."""
+        """MMEngine's hooks, the one that writes ``result.json``, and the one that keeps objects out of checkpoints."""
         super().register_default_hooks(hooks)
         self.register_hook(_Result())
+        self.register_hook(_PlainCheckpoint())
+
+
+def _histories(packed: Any) -> dict[str, Any]:
+    """Log histories for MMEngine's message hub; none where they were saved as objects."""
+    try:
+        return unpack_message_hub(packed)
+    except (AttributeError, KeyError, TypeError):
+        return {'log_scalars': {}, 'runtime_info': {}, 'resumed_keys': {}}
+
+
+class _PlainCheckpoint(Hook):
+    """Packs the log histories into tensors, so that checkpoints hold tensors and plain data only."""
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        checkpoint['message_hub'] = pack_message_hub(runner.message_hub)
 
 
 class _Result(Hook):

@@ -159,7 +159,7 @@ def test_of_networks_that_nobody_knows_the_shortest_prefix_is_taken_whatever_the
 
 def test_a_network_with_more_in_its_blocks_is_refused_and_nothing_written(tmp_path):
     torch.save({**backbone(), 'layer1.0.se.fc1.weight': torch.ones(2)}, tmp_path / 'theirs.pth')
-    with pytest.raises(ValueError, match=r'layer1\.0\.se\.fc1\.weight, which torchvision'):
+    with pytest.raises(ValueError, match=r'layer1\.0\.se\.fc1\.weight, which this ResNet does not have'):
         convert_checkpoint(tmp_path / 'theirs.pth', tmp_path / 'ours.pth')
     assert not (tmp_path / 'ours.pth').exists()
 

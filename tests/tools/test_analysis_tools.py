@@ -10,7 +10,7 @@ import torch
 from mmssl.engine import Runner
 from mmssl.engine.hooks import CollapseHook, OnlineKNNHook
 from mmssl.export import write_weights
-from mmssl.probe.trained import load_trained
+from mmssl.probe import load_trained
 from tests.small import small_config, small_runner
 from tests.training import ROOT
 from tests.visualization.test_report import Page, write_log
@@ -117,7 +117,8 @@ def test_the_report_of_a_run_that_has_ended(run, monkeypatch, capsys):
 
 
 def test_a_checkpoint_gives_back_the_algorithm_it_was(run):
-    model, config = load_trained(run)
+    trained = load_trained(run)
+    model, config = trained.algorithm(), trained.config
     state = torch.load(run / 'epoch_1.pth', weights_only=True)['state_dict']
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     assert not model.training and config.train_cfg.max_epochs == 1
@@ -127,9 +128,9 @@ def test_other_weights_need_a_config_and_fill_the_backbone(tmp_path):
     config = small_config(tmp_path)
     trained = small_runner(tmp_path / 'other').algorithm
     write_weights(trained.backbone.state_dict(), tmp_path / 'weights.pth')
-    with pytest.raises(ValueError, match='no config of mmssl: give the one'):
-        load_trained(tmp_path / 'weights.pth')
-    model, _ = load_trained(tmp_path / 'weights.pth', config)
+    with pytest.raises(ValueError, match='no config of mmssl as plain data: give the one'):
+        load_trained(tmp_path / 'weights.pth').algorithm()
+    model = load_trained(tmp_path / 'weights.pth', config).algorithm()
     assert torch.equal(model.backbone.conv1.weight, trained.backbone.conv1.weight)
 
 
@@ -144,7 +145,7 @@ def test_a_config_of_another_network_is_refused(run, tmp_path):
     config = small_config(tmp_path)
     config.model.prototypes.num_prototypes = 5
     with pytest.raises(ValueError, match=r'does not fit the config .*prototypes.weight.*--config'):
-        load_trained(run, config)
+        load_trained(run, config).algorithm()
 
 
 def test_the_json_log_has_what_the_monitors_saw(run):

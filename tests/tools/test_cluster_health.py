@@ -62,4 +62,4 @@ def test_of_several_clusterings_the_first_is_drawn(tmp_path):
 
 def test_a_folder_without_clusters_is_refused_in_a_sentence(tmp_path):
     run = _run(tmp_path)
-    assert run.returncode == 1 and 'no checkpoint with clusters' in run.stderr and 'Traceback' not in run.stderr
+    assert run.returncode == 1 and 'No checkpoint in' in run.stderr and 'Traceback' not in run.stderr

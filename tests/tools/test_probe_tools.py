@@ -31,8 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = generator.integers(0, 60, (32, 32, 3)) + 90 * (index % 3)
         Image.fromarray(pixels.astype(np.uint8)).save(path)
-    saved(folder / 'a.pth', seed=1, cfg=CONFIG)
-    saved(folder / 'b.pth', seed=2, cfg=CONFIG)
+    saved(folder / 'a.pth', seed=1, config=CONFIG)
+    saved(folder / 'b.pth', seed=2, config=CONFIG)
     return folder
 
 

@@ -10,9 +10,9 @@ import re
 
 import numpy as np
 
-from mmssl.checkpoint import latest_checkpoint
 from mmssl.visualization import lines_figure, read_scalars, save_figure
 from mmssl.visualization.runs import named_folder
+from mmssl.weights import read_file
 
 PANELS = {'loss': 'loss', 'label_change': 'changed cluster (%)', 'largest_cluster': 'largest cluster (% of images)'}
 SIZES = 'images in each cluster'
@@ -23,12 +23,12 @@ def read_run(text: str) -> tuple[str, dict[str, tuple], np.ndarray]:
     a method has several).
 
     Raises:
-        ValueError: The folder has no checkpoint, or the method keeps no clusters.
+        FileNotFoundError: The folder has no checkpoint.
+        ValueError: The method keeps no clusters.
     """
     name, folder = named_folder(text)
-    found = latest_checkpoint(folder)
-    state = found[1]['state_dict'] if found else {}
-    counts = [value for key, value in state.items() if re.search(r'clusters\.(\d+\.)?counts$', key)]
+    tensors = read_file(folder).tensors
+    counts = [value for key, value in tensors.items() if re.search(r'clusters\.(\d+\.)?counts$', key)]
     if not counts:
         raise ValueError(
             f'{folder} has no checkpoint with clusters: give the work directory of DeepCluster, ODC or so.'

@@ -24,7 +24,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT', help='.pth or .safetensors')
     parser.add_argument('--data', required=True, help='folder of images')
     parser.add_argument('--stages', action='store_true', help='measure every stage of the backbone, not the last alone')
-    parser.add_argument('--size', type=int, help='side of the images; 32 for stems for small images, else 224')
+    parser.add_argument(
+        '--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224'
+    )
     parser.add_argument('--config', help='of the training; needed for normalisations that a checkpoint does not record')
     parser.add_argument('--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='so many of them, not all')
     parser.add_argument('--shots', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32, 64], help='of the low-shot SVM')
@@ -42,15 +44,14 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[tuple[
     from mmengine.config import Config
     from mmengine.logging import MMLogger
 
-    from mmssl.probe import FeatureCache, probe_data, probe_features
-    from mmssl.probe.networks import contestants, in_order
+    from mmssl.probe import FeatureCache, compared_networks, in_order, probe_data, probe_features
 
     MMLogger.get_instance('probe', log_level='WARNING')  # what is done is printed here
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config file of the training.')
     config = Config.fromfile(args.config) if args.config else None
     data = probe_data(args.data, args.images)
-    found = contestants(args.checkpoints, config, args.size, args.stages, args.seed)
+    found = compared_networks(args.checkpoints, config, args.size, args.stages, args.seed)
     cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))
     loading = {'batch_size': args.batch_size, 'num_workers': args.num_workers}
     rows = []

@@ -19,6 +19,7 @@ from mmssl.export import (
     rebuilt_pyramid,
     verify_export,
 )
+from mmssl.weights import read_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,14 +34,16 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Export, verify, and say how to load."""
     args = parse_args()
-    path = export_backbone(args.checkpoint, args.out, args.target)
+    file = read_file(args.checkpoint)
+    backbone = rebuilt_backbone(file)
+    path = export_backbone(file, args.out, args.target)
     openmmlab = args.target in OPENMMLAB
-    pyramid = rebuilt_pyramid(args.checkpoint) if openmmlab else None
-    check = verify_export(path, rebuilt_backbone(args.checkpoint), args.target, pyramid=pyramid)
+    pyramid = rebuilt_pyramid(file) if openmmlab else None
+    check = verify_export(path, backbone, args.target, pyramid=pyramid)
     print(f'{path}: {check}\n')
-    architecture = architecture_of(backbone_weights(args.checkpoint))
+    architecture = architecture_of(backbone_weights(file))
     print(loading_code(architecture, args.target, str(path), pyramid is not None))
-    if not openmmlab and pyramid_weights(args.checkpoint):
+    if not openmmlab and pyramid_weights(file):
         print(f'\nThe feature pyramid was left out: it goes to --target {" or ".join(OPENMMLAB)}.')
 
 

@@ -33,11 +33,11 @@ def measure(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
     """Accuracies by number of neighbours, and what they cost."""
     from mmssl.engine import Runner
     from mmssl.evaluation import extract_features, knn_accuracy
-    from mmssl.export import load_backbone
+    from mmssl.probe import load_trained
     from mmssl.registry import DATASETS
 
     model = Runner.from_cfg(cfg).algorithm  # joins the other processes, chooses the device
-    load_backbone(args.checkpoint, model.backbone)
+    load_trained(args.checkpoint, cfg).fill(model.backbone)
     start, evaluation = time.perf_counter(), cfg.evaluation
     gallery, query = (
         extract_features(model, DATASETS.build(evaluation[name]), evaluation.batch_size, evaluation.num_workers)

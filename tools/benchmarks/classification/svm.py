@@ -24,7 +24,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--costs', type=float, nargs='+', help='of the machines; 2^-19 to 2^-4 and 10^-7 to 10^2')
     parser.add_argument('--splits', nargs=2, default=['trainval', 'test'], metavar=('TRAIN', 'TEST'))
     parser.add_argument('--pool', type=int, default=2, help='side of the grid that the last map is averaged to')
-    parser.add_argument('--size', type=int, help='side of the images; 32 for stems for small images, else 224')
+    parser.add_argument(
+        '--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224'
+    )
     parser.add_argument('--config', help='of the training; needed for normalisations that a checkpoint does not record')
     parser.add_argument('--seed', type=int, default=0, help='of the untrained network and of the draws')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='machines that are trained at once')
@@ -41,8 +43,7 @@ def measure(args: argparse.Namespace) -> tuple[list[str], list[dict[str, Any]]]:
     from mmengine.logging import MMLogger
 
     from mmssl.datasets import ImageDataset
-    from mmssl.probe import FeatureCache
-    from mmssl.probe.networks import contestants, in_order
+    from mmssl.probe import FeatureCache, compared_networks, in_order
     from mmssl.probe.probe import plain_view
     from mmssl.probe.voc import voc_images
 
@@ -51,7 +52,7 @@ def measure(args: argparse.Namespace) -> tuple[list[str], list[dict[str, Any]]]:
         raise FileNotFoundError(f'No config {args.config}: give the config file of the training.')
     config = Config.fromfile(args.config) if args.config else None
     classes, sets = voc_images(args.data, args.splits)
-    found = contestants(args.checkpoints, config, args.size, seed=args.seed, grid=args.pool)
+    found = compared_networks(args.checkpoints, config, args.size, seed=args.seed, grid=args.pool)
     cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))
     rows = []
     for network in in_order(found):

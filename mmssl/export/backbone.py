@@ -17,7 +17,16 @@ from mmssl.models.backbones.resnet import ARCHITECTURES, ResNet
 from mmssl.models.modes import eval_mode
 from mmssl.models.necks.fpn import FPN
 from mmssl.version import __version__
-from mmssl.weights import behind, load_backbone, read_weights, write_weights
+from mmssl.weights import (
+    Source,
+    backbone_weights,
+    load_backbone,
+    read_file,
+    read_weights,
+    strip_prefix,
+    tensors_of,
+    write_weights,
+)
 
 _BACKBONE, _PYRAMID, _NECK = 'backbone.', 'pyramid.', 'neck.'
 
@@ -44,7 +53,7 @@ class ExportCheck:
 
 
 def export_backbone(
-    source: str | Path | nn.Module | Mapping[str, Tensor],
+    source: Source | nn.Module,
     path: str | Path,
     target: Target = 'torchvision',
     metadata: Mapping[str, Any] | None = None,
@@ -57,7 +66,8 @@ def export_backbone(
     detector; without one they are torchvision's for all targets.
 
     Args:
-        source: A checkpoint file, an algorithm with a ``backbone``, a backbone, or tensors by key.
+        source: A checkpoint file (by its path, or as it was read), an algorithm with a ``backbone``, a backbone, or
+            tensors by key.
         path: File to write; safetensors where it ends so (MMDetection and MMSegmentation do not read it).
         target: The package whose class shall load it.
         metadata: Plain values for the ``.json``.
@@ -69,13 +79,17 @@ def export_backbone(
         FileNotFoundError: There is no such checkpoint.
         ValueError: The weights are not those of a backbone that the target can build, or the file is refused.
     """
-    path, state_dict = Path(path), backbone_weights(source)
+    path = Path(path)
+    if not isinstance(source, nn.Module):
+        source = tensors_of(source)
+    state_dict = backbone_weights(source)
     architecture = architecture_of(state_dict)
-    plain_network(architecture, target)  # refuse before anything is written
+    network = plain_network(architecture, target)
+    load_backbone(map_keys(state_dict, target), network)  # or refuse, before anything is written
     if target in OPENMMLAB and path.suffix == '.safetensors':
         raise ValueError(f'{OPENMMLAB[target]} does not read safetensors: name the file {path.stem}.pth.')
     pyramid = pyramid_weights(source) if target in OPENMMLAB else {}
-    write_weights(map_keys(state_dict, target, pyramid), path)
+    write_weights(map_keys(network.state_dict(), target, pyramid), path)
     card = {
         'target': target,
         'architecture': asdict(architecture),
@@ -170,7 +184,7 @@ def _pooled(features: Tensor | tuple[Tensor, ...]) -> Tensor:
 
 def _plain_pyramid(weights: Mapping[str, Tensor], target: Target) -> nn.Module:
     """The target's FPN with the weights of an exported file."""
-    own = behind(_NECK, weights)
+    own = strip_prefix(weights, _NECK)
     lateral = [tensor for key, tensor in own.items() if re.fullmatch(r'lateral_convs\.\d+\.conv\.weight', key)]
     levels = sum(bool(re.fullmatch(r'fpn_convs\.\d+\.conv\.weight', key)) for key in own)
     kind = importlib.import_module(f'{target}.models.necks').FPN
@@ -179,21 +193,22 @@ def _plain_pyramid(weights: Mapping[str, Tensor], target: Target) -> nn.Module:
     return neck.eval()
 
 
-def rebuilt_backbone(source: str | Path | Mapping[str, Tensor]) -> nn.Module:
+def rebuilt_backbone(source: Source) -> nn.Module:
     """The backbone of a checkpoint, built from nothing but its weights.
 
     Args:
-        source: A checkpoint file, or tensors by key.
+        source: A checkpoint file (by its path, or as it was read), or tensors by key.
 
     Returns:
         A :class:`~mmssl.models.ResNet`.
 
     Raises:
-        ValueError: The weights are not a ResNet's, or of a depth that mmssl does not build.
+        ValueError: The weights are not a ResNet's, of a depth that mmssl does not build, or have more in their blocks.
     """
-    weights = backbone_weights(source)
-    network = empty_backbone(architecture_of(weights))
-    load_backbone(weights, network)
+    if isinstance(source, str | Path):
+        source = read_file(source)
+    network = empty_backbone(architecture_of(backbone_weights(source)))
+    load_backbone(source, network)
     return network
 
 
@@ -217,7 +232,7 @@ def empty_backbone(architecture: Architecture) -> nn.Module:
     return ResNet(depth, found.in_channels, found.stem, found.base_channels, out_indices=(0, 1, 2, 3))
 
 
-def rebuilt_pyramid(source: str | Path | Mapping[str, Tensor]) -> nn.Module | None:
+def rebuilt_pyramid(source: Source) -> nn.Module | None:
     """The feature pyramid of a checkpoint, built from nothing but its weights; None where it has none."""
     weights = pyramid_weights(source)
     if not weights:
@@ -229,23 +244,6 @@ def rebuilt_pyramid(source: str | Path | Mapping[str, Tensor]) -> nn.Module | No
     return network
 
 
-def backbone_weights(source: str | Path | nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A backbone's tensors without prefix.
-
-    Args:
-        source: A checkpoint file, an algorithm with a ``backbone``, a backbone, or tensors by key.
-
-    Returns:
-        What stands behind ``backbone.``, or everything where nothing does.
-    """
-    if isinstance(source, nn.Module):
-        return dict(getattr(source, 'backbone', source).state_dict())
-    tensors = source if isinstance(source, Mapping) else read_weights(source)
-    return behind(_BACKBONE, tensors) or dict(tensors)
-
-
-def pyramid_weights(source: str | Path | nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
+def pyramid_weights(source: Source | nn.Module) -> dict[str, Tensor]:
     """The tensors of the feature pyramid that was trained between backbone and neck; none where there was none."""
-    if isinstance(source, nn.Module):
-        source = source.state_dict()
-    return behind(_PYRAMID, source if isinstance(source, Mapping) else read_weights(source))
+    return strip_prefix(tensors_of(source), _PYRAMID)

@@ -1,0 +1,272 @@
+"""Files that would write a marker if anything in them were run go through every command that takes a checkpoint.
+
+The list of commands is made from the tools: a new tool that takes a checkpoint joins by itself.
+"""
+
+import argparse
+import pickle
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from mmssl.models import ResNet
+from tests.tools.test_evaluation_tools import LINEAR, SWAV
+from tests.training import ROOT, make_images
+
+TOOLS = sorted(path for path in (ROOT / 'tools').rglob('*.py') if 'checkpoint' in path.read_text().lower())
+# What options need, by their names in a tool; of a tool of its own where that is not what others mean by them.
+VALUES = {
+    'config': '{folder}/config.py',
+    'data': '{folder}/images',
+    'out': '{work}/out.pth',
+    'work_dir': '{work}',
+    'cache': '{work}/cache',
+    'size': '16',
+    'shots': '1',
+    'draws': '1',
+    'num_workers': '0',
+    'jobs': '1',
+    'work': 'train',
+}
+OWN_VALUES = {
+    'linear.py': {'config': '{folder}/linear.py'},
+    'compare_linear.py': {'config': '{folder}/linear.py'},
+    'finetune.py': {'config': '{folder}/finetune.py'},
+    'svm.py': {'data': '{folder}/voc', 'splits': 'trainval test', 'costs': '1'},
+    'transfer.py': {
+        'config': str(ROOT / 'configs/benchmarks/mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py'),
+        'data_root': '{folder}/bccd',
+        'cfg_options': 'train_dataloader.num_workers=0 val_dataloader.num_workers=0 '
+        'train_dataloader.persistent_workers=False val_dataloader.persistent_workers=False '
+        'test_dataloader.num_workers=0 test_dataloader.persistent_workers=False',
+    },
+}
+
+
+class Asked(BaseException):
+    """A tool parses its command line."""
+
+
+class Command(NamedTuple):
+    """A tool, and its command line with ``{file}`` where the checkpoint stands."""
+
+    tool: Path
+    words: tuple[str, ...]
+
+
+def parser_of(tool: Path, patch: pytest.MonkeyPatch) -> argparse.ArgumentParser | None:
+    """The parser of a tool, as the tool makes it; None where it makes none."""
+
+    def ask(parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        raise Asked(parser)
+
+    patch.setattr(argparse.ArgumentParser, 'parse_args', ask)
+    patch.setattr(sys, 'argv', [str(tool)])
+    patch.syspath_prepend(str(tool.parent))
+    try:
+        runpy.run_path(str(tool), run_name='__main__')
+    except Asked as asked:
+        return asked.args[0]
+    return None
+
+
+def takes_checkpoint(action: argparse.Action) -> bool:
+    names = f'{action.dest} {action.metavar or ""}'.upper()
+    return action.nargs != 0 and ('CHECKPOINT' in names or '=]WORK_DIR' in names)
+
+
+def commands_of(tool: Path, parser: argparse.ArgumentParser, before: tuple[str, ...] = ()) -> Iterator[Command]:
+    """One for each argument that takes a checkpoint."""
+    actions = [action for action in parser._actions if not isinstance(action, argparse._SubParsersAction)]
+    for part in parser._actions:
+        if isinstance(part, argparse._SubParsersAction):
+            for name, choice in part.choices.items():
+                yield from commands_of(tool, choice, (*before, name))
+    for taken in filter(takes_checkpoint, actions):
+        words = list(before)
+        values = {**VALUES, **OWN_VALUES.get(tool.name, {})}
+        for action in actions:
+            value = '{file}' if action is taken else values.get(action.dest)
+            needed = action.required or (not action.option_strings and action.nargs not in ('*', '?'))
+            assert value or not needed, f'{tool.name} needs {action.dest}: say in VALUES what to give it'
+            if value and (needed or action is taken or action.dest != 'config'):
+                words += [*action.option_strings[-1:], *value.split()]
+        yield Command(tool, tuple(words))
+        if tool.name == 'train.py':  # load_from is a key of its config
+            yield Command(tool, tuple(words[: words.index('--resume')] + ['--cfg-options', 'load_from={file}']))
+        if tool.name == 'transfer.py':
+            yield Command(tool, tuple('test' if word == 'train' else word for word in words))
+
+
+def all_commands() -> list[Command]:
+    with pytest.MonkeyPatch.context() as patch:
+        found = [(tool, parser_of(tool, patch)) for tool in TOOLS]
+    return [command for tool, parser in found if parser for command in commands_of(tool, parser)]
+
+
+class Payload:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple:
+        return open, (str(self.marker), 'w')
+
+
+def backbone() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return {f'backbone.{key}': tensor for key, tensor in ResNet(10, stem='small', base_channels=4).state_dict().items()}
+
+
+def hostile_config(marker: Path, hidden: Path) -> dict[str, Any]:
+    """Plain data in which everything that can be built would write the marker."""
+    command = f'touch {marker}'
+    call = {'type': 'os.system', 'command': command}
+    part = {'type': 'subprocess.Popen', 'args': ['touch', str(marker)]}
+    view = {'type': 'builtins.exec', 'source': f'open({str(marker)!r}, "w")'}
+    data = {'type': 'mmssl.ImageDataset', 'source': part, 'views': view}
+    return {
+        'custom_imports': {'imports': [hidden.stem], 'allow_failed_imports': False},
+        'model': {**call, 'backbone': part, 'data_preprocessor': {**call, 'mean': command}, 'neck': view},
+        'evaluation': {'gallery': data, 'query': data},
+        'train_dataloader': {'dataset': data},
+        'custom_hooks': [call, part],
+        'optim_wrapper': call,
+    }
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images and configs for the tools."""
+    folder = tmp_path_factory.mktemp('tools')
+    images = make_images(folder / 'images', 20)
+    extra = "cfg_options = dict()\nmodel.update(frozen=False, checkpoint=None)\nmodel['batch_norm'] = False\n"
+    for name, base, more in (('config', SWAV, ''), ('linear', LINEAR, ''), ('finetune', LINEAR, extra)):
+        (folder / f'{name}.py').write_text(
+            f'from mmengine.config import read_base\n'
+            f'with read_base():\n    from mmssl.configs.{base} import *\n'
+            f"for part in ('gallery', 'query'):\n    evaluation[part]['source'].update(root={str(images)!r})\n"
+            f"train_dataloader['dataset']['source'].update(root={str(images)!r})\n"
+            f'del part\ntrain_dataloader.update(num_workers=0, persistent_workers=False, batch_size=10)\n{more}'
+        )
+    from tests.probe.test_voc import make_voc
+
+    numbers = [str(number) for number in range(8)]
+    shown = {number: [(('cat', 'dog')[int(number) % 2], 0)] for number in numbers}
+    make_voc(folder / 'voc', shown, {'trainval': numbers[:4], 'test': numbers[4:]})
+    from tests.transfer import layouts
+
+    layouts.bccd(folder / 'bccd')
+    return folder
+
+
+KINDS = ('pickle', 'old_pickle', 'text', 'plain', 'initial', 'metadata')
+
+
+@pytest.fixture
+def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a file would write; a module that would write it too can be imported."""
+    (tmp_path / 'hidden').mkdir()
+    hidden = tmp_path / 'hidden' / 'hostile_module.py'
+    hidden.write_text(f'open({str(tmp_path / "marker")!r}, "w")\n')
+    monkeypatch.syspath_prepend(str(hidden.parent))
+    return tmp_path / 'marker'
+
+
+def make_file(kind: str, marker: Path) -> Path:
+    """A checkpoint, alone in a work directory, whose texts and objects would write the marker."""
+    path = marker.parent / 'run' / ('weights.safetensors' if kind == 'metadata' else 'epoch_1.pth')
+    path.parent.mkdir(exist_ok=True)
+    code = f'import os\nos.system("touch {marker}")\n'
+    hub = {'log_scalars': code, 'runtime_info': {'cfg': code}, 'resumed_keys': code}
+    texts = {'cfg': code, 'seed': 0, 'progress': code, 'mmssl_version': code, 'epoch': 1, 'iter': 1}
+    content = {
+        'meta': texts,
+        'state_dict': backbone(),
+        'message_hub': hub,
+        'optimizer': code,
+        'param_schedulers': [code],
+    }
+    if kind == 'plain':
+        texts['config'] = hostile_config(marker, marker.parent / 'hidden' / 'hostile_module.py')
+    if kind == 'initial':
+        torch.save({'state_dict': Payload(marker)}, marker.parent / 'hidden' / 'payload.pth')
+        start = {'type': 'Pretrained', 'checkpoint': str(marker.parent / 'hidden' / 'payload.pth')}
+        network = {'type': 'mmssl.models.ResNet', 'depth': 10, 'stem': 'small', 'base_channels': 4}
+        texts['config'] = {'model': {'type': 'mmssl.models.SimCLR', 'backbone': network, 'init_cfg': start}}
+    if kind == 'metadata':
+        from safetensors.torch import save_file
+
+        save_file(backbone(), path, metadata={'config': code, 'cfg': code, 'format': code})
+    elif kind == 'old_pickle':
+        with path.open('wb') as file:
+            pickle.dump({**content, 'payload': Payload(marker)}, file, protocol=2)
+    else:
+        torch.save({**content, **({'payload': Payload(marker)} if kind == 'pickle' else {})}, path)
+    return path
+
+
+def run(command: Command, file: Path, folder: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a tool says when it refuses a file; '' where it works with its weights."""
+    places = {'file': file, 'folder': folder, 'work': work}
+    words = [word.format(**places) for word in command.words]
+    monkeypatch.setattr(sys, 'argv', [str(command.tool), *words])
+    monkeypatch.syspath_prepend(str(command.tool.parent))
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.chdir(work)
+    try:
+        runpy.run_path(str(command.tool), run_name='__main__')
+    except SystemExit as end:
+        return str(end.code or '')
+    return ''
+
+
+COMMANDS = all_commands()
+
+
+def test_every_tool_that_reads_checkpoints_is_among_the_commands():
+    names = {command.tool.name for command in COMMANDS}
+    assert names >= {
+        'test.py', 'train.py', 'probe.py', 'knn.py', 'linear.py', 'finetune.py', 'compare_linear.py', 'svm.py',
+        'features.py', 'report.py', 'cluster_health.py', 'export_backbone.py', 'model_zoo.py', 'transfer.py',
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_the_files_would_write_the_marker_if_they_were_run(kind, marker):
+    file = make_file(kind, marker)
+    if kind in ('pickle', 'old_pickle'):
+        torch.load(file, weights_only=False) if kind == 'pickle' else pickle.load(file.open('rb'))
+    elif kind == 'metadata':
+        from safetensors import safe_open
+
+        exec(safe_open(file, 'pt').metadata()['config'])
+    else:
+        exec(torch.load(file, weights_only=True)['meta']['cfg'])
+    assert marker.exists()
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('command', COMMANDS, ids=lambda command: '_'.join((command.tool.stem, *command.words[:1])))
+def test_nothing_in_a_file_is_run(command: Command, kind: str, marker: Path, folder: Path, monkeypatch):
+    if command.tool.name == 'transfer.py':
+        pytest.importorskip('mmcv._ext', reason='bash tools/install_transfer.sh installs what is missing')
+    file, reads = make_file(kind, marker), []
+    for module, name in ((torch, 'load'), (__import__('safetensors.torch').torch, 'load_file')):
+        load = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *args, _load=load, **kw: reads.append(str(args[0])) or _load(*args, **kw)
+        )
+    given = file.parent if any('=]WORK_DIR' in word for word in command.words) else file
+    said = run(command, given, folder, marker.parent, monkeypatch)
+    assert not marker.exists(), said
+    assert reads.count(str(file)) == 1, f'read {reads.count(str(file))} times: {said}'
+    assert '\n' not in said and len(said) < 700
+    if kind in ('pickle', 'old_pickle'):
+        assert 'need unpickling' in said
