@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import safetensors.torch
 import torch
 
 from mmssl.models import ResNet
+from tests.probe.test_voc import make_voc
 from tests.tools.test_evaluation_tools import LINEAR, SWAV
 from tests.training import ROOT, make_images
+from tests.transfer import layouts
 
 TOOLS = sorted(path for path in (ROOT / 'tools').rglob('*.py') if 'checkpoint' in path.read_text().lower())
 # What options need, by their names in a tool; of a tool of its own where that is not what others mean by them.
@@ -57,6 +60,7 @@ class Command(NamedTuple):
 
     tool: Path
     words: tuple[str, ...]
+    wants_folder: bool = False
 
 
 def parser_of(tool: Path, patch: pytest.MonkeyPatch) -> argparse.ArgumentParser | None:
@@ -96,9 +100,9 @@ def commands_of(tool: Path, parser: argparse.ArgumentParser, before: tuple[str, 
             assert value or not needed, f'{tool.name} needs {action.dest}: say in VALUES what to give it'
             if value and (needed or action is taken or action.dest != 'config'):
                 words += [*action.option_strings[-1:], *value.split()]
-        yield Command(tool, tuple(words))
+        yield Command(tool, tuple(words), 'WORK_DIR' in (taken.metavar or ''))
         if tool.name == 'train.py':  # load_from is a key of its config
-            yield Command(tool, tuple(words[: words.index('--resume')] + ['--cfg-options', 'load_from={file}']))
+            yield Command(tool, (*words[: words.index('--resume')], '--cfg-options', 'load_from={file}'))
         if tool.name == 'transfer.py':
             yield Command(tool, tuple('test' if word == 'train' else word for word in words))
 
@@ -146,8 +150,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images and configs for the tools."""
     folder = tmp_path_factory.mktemp('tools')
     images = make_images(folder / 'images', 20)
-    extra = "cfg_options = dict()\nmodel.update(frozen=False, checkpoint=None)\nmodel['batch_norm'] = False\n"
-    for name, base, more in (('config', SWAV, ''), ('linear', LINEAR, ''), ('finetune', LINEAR, extra)):
+    few, learning = "model['prototypes'].update(num_prototypes=2)\n", 'model.update(frozen=False)\n'
+    for name, base, more in (('config', SWAV, few), ('linear', LINEAR, ''), ('finetune', LINEAR, learning)):
         (folder / f'{name}.py').write_text(
             f'from mmengine.config import read_base\n'
             f'with read_base():\n    from mmssl.configs.{base} import *\n'
@@ -155,13 +159,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"train_dataloader['dataset']['source'].update(root={str(images)!r})\n"
             f'del part\ntrain_dataloader.update(num_workers=0, persistent_workers=False, batch_size=10)\n{more}'
         )
-    from tests.probe.test_voc import make_voc
-
     numbers = [str(number) for number in range(8)]
     shown = {number: [(('cat', 'dog')[int(number) % 2], 0)] for number in numbers}
     make_voc(folder / 'voc', shown, {'trainval': numbers[:4], 'test': numbers[4:]})
-    from tests.transfer import layouts
-
     layouts.bccd(folder / 'bccd')
     return folder
 
@@ -201,9 +201,7 @@ def make_file(kind: str, marker: Path) -> Path:
         network = {'type': 'mmssl.models.ResNet', 'depth': 10, 'stem': 'small', 'base_channels': 4}
         texts['config'] = {'model': {'type': 'mmssl.models.SimCLR', 'backbone': network, 'init_cfg': start}}
     if kind == 'metadata':
-        from safetensors.torch import save_file
-
-        save_file(backbone(), path, metadata={'config': code, 'cfg': code, 'format': code})
+        safetensors.torch.save_file(backbone(), path, metadata={'config': code, 'cfg': code, 'format': code})
     elif kind == 'old_pickle':
         with path.open('wb') as file:
             pickle.dump({**content, 'payload': Payload(marker)}, file, protocol=2)
@@ -227,6 +225,18 @@ def run(command: Command, file: Path, folder: Path, work: Path, monkeypatch: pyt
     return ''
 
 
+def watched_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that are read from now on."""
+    reads: list[str] = []
+
+    def watched(load: Any) -> Any:
+        return lambda *args, **options: reads.append(str(args[0])) or load(*args, **options)
+
+    monkeypatch.setattr(torch, 'load', watched(torch.load))
+    monkeypatch.setattr(safetensors.torch, 'load_file', watched(safetensors.torch.load_file))
+    return reads
+
+
 COMMANDS = all_commands()
 
 
@@ -244,9 +254,7 @@ def test_the_files_would_write_the_marker_if_they_were_run(kind, marker):
     if kind in ('pickle', 'old_pickle'):
         torch.load(file, weights_only=False) if kind == 'pickle' else pickle.load(file.open('rb'))
     elif kind == 'metadata':
-        from safetensors import safe_open
-
-        exec(safe_open(file, 'pt').metadata()['config'])
+        exec(safetensors.safe_open(file, 'pt').metadata()['config'])
     else:
         exec(torch.load(file, weights_only=True)['meta']['cfg'])
     assert marker.exists()
@@ -257,16 +265,13 @@ def test_the_files_would_write_the_marker_if_they_were_run(kind, marker):
 def test_nothing_in_a_file_is_run(command: Command, kind: str, marker: Path, folder: Path, monkeypatch):
     if command.tool.name == 'transfer.py':
         pytest.importorskip('mmcv._ext', reason='bash tools/install_transfer.sh installs what is missing')
-    file, reads = make_file(kind, marker), []
-    for module, name in ((torch, 'load'), (__import__('safetensors.torch').torch, 'load_file')):
-        load = getattr(module, name)
-        monkeypatch.setattr(
-            module, name, lambda *args, _load=load, **kw: reads.append(str(args[0])) or _load(*args, **kw)
-        )
-    given = file.parent if any('=]WORK_DIR' in word for word in command.words) else file
+    file = make_file(kind, marker)
+    reads = watched_reads(monkeypatch)
+    given = file.parent if command.wants_folder else file
     said = run(command, given, folder, marker.parent, monkeypatch)
     assert not marker.exists(), said
-    assert reads.count(str(file)) == 1, f'read {reads.count(str(file))} times: {said}'
+    searched = command.wants_folder and kind == 'metadata'  # checkpoints in a work directory end in .pth
+    assert reads.count(str(file)) == (not searched), f'read {reads.count(str(file))} times: {said}'
     assert '\n' not in said and len(said) < 700
     if kind in ('pickle', 'old_pickle'):
-        assert 'need unpickling' in said
+        assert ('No checkpoint in' if command.wants_folder else 'need unpickling') in said
