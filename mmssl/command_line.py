@@ -98,7 +98,7 @@ def load_trained_options(args: argparse.Namespace) -> tuple[Any, Config]:
     """
     from mmengine.device import get_device
 
-    from mmssl.probe import load_trained
+    from mmssl.probe.trained import load_trained
 
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give that of the training, or leave --config out.')

@@ -268,7 +268,8 @@ class Runner(MMEngineRunner):
             ValueError: It does not match, or cannot be read.
         """
         file = read_file(filename)
-        if not file.progress and file.tensors.keys() != self.algorithm.state_dict().keys():
+        names = upgraded(self.algorithm, file.tensors).keys()
+        if not file.progress and names != self.algorithm.state_dict().keys():
             self._load_backbone(file)
             return dict(file.content)
         if strict:

@@ -231,7 +231,7 @@ def test_the_converter_takes_the_pyramid_along(tmp_path):
 MUTATIONS = [
     Mutation(
         'further levels of a pyramid are written over its first ones',
-        'mmssl/export/export.py',
+        'mmssl/export/backbone.py',
         "level = int(place) + (taken if kind == 'extra' else 0)",
         'level = int(place)',
     ),
