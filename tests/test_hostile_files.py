@@ -16,12 +16,14 @@ import safetensors.torch
 import torch
 
 from mmssl.models import ResNet
+from tests.helpers.mutation import Mutation
 from tests.probe.test_voc import make_voc
 from tests.tools.test_evaluation_tools import LINEAR, SWAV
 from tests.training import ROOT, make_images
 from tests.transfer import layouts
 
-TOOLS = sorted(path for path in (ROOT / 'tools').rglob('*.py') if 'checkpoint' in path.read_text().lower())
+TEXTS = {path: path.read_text().lower() for path in (ROOT / 'tools').rglob('*.py')}
+TOOLS = sorted(path for path, text in TEXTS.items() if 'checkpoint' in text and 'parse_args(' in text)
 # What options need, by their names in a tool; of a tool of its own where that is not what others mean by them.
 VALUES = {
     'config': '{folder}/config.py',
@@ -275,3 +277,19 @@ def test_nothing_in_a_file_is_run(command: Command, kind: str, marker: Path, fol
     assert '\n' not in said and len(said) < 700
     if kind in ('pickle', 'old_pickle'):
         assert ('No checkpoint in' if command.wants_folder else 'need unpickling') in said
+
+
+MUTATIONS = [
+    Mutation(
+        'a detector that is tested is unpickled',
+        'mmssl/transfer/runner.py',
+        '        file = read_file(filename)\n',
+        '        file = read_file(filename)\n        torch.load(filename, weights_only=False)\n',
+    ),
+    Mutation(
+        'the config in a file is built unchecked',
+        'mmssl/probe/trained.py',
+        'registered_config(self.file.config, self.file.path)',
+        'self.file.config',
+    ),
+]

@@ -1,5 +1,7 @@
 """The files of all projects load everywhere, by one reader."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,13 +12,16 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmssl.apis import get_model
+from mmssl.engine import Runner
 from mmssl.evaluation import LinearClassifier
 from mmssl.export import convert_checkpoint, export_backbone, rebuilt_backbone, verify_export
 from mmssl.models import DataPreprocessor, MoCo, ResNet
 from mmssl.probe import compared_networks, load_trained
 from mmssl.transfer import load_pretrained
 from mmssl.weights import LAYOUTS, read_file, read_weights
+from tests.helpers.mutation import Mutation
 from tests.small import small_config, small_runner
+from tests.training import differences
 
 NETWORK = {'depth': 10, 'stem': 'small', 'base_channels': 4}
 
@@ -100,13 +105,11 @@ def test_every_layout_passes_every_entry(entry: Callable[[Path], nn.Module], fil
     assert all(torch.equal(found[key], tensor) for key, tensor in weights(0).items() if 'num_batches' not in key)
 
 
-def test_a_foreign_file_as_the_start_of_a_training_is_counted_and_the_teacher_starts_as_its_student(tmp_path, caplog):
+def test_a_foreign_file_as_the_start_of_a_training_is_counted_and_the_teacher_starts_as_its_student(tmp_path):
     torch.save({f'module.encoder_q.{key}': value for key, value in weights(3).items()}, tmp_path / 'moco.pth')
     config = small_config(tmp_path / 'work', load_from=str(tmp_path / 'moco.pth'), log_level='INFO')
     model = {key: config.model[key] for key in ('data_preprocessor', 'backbone', 'neck')}
     config.model = {**model, 'type': MoCo, 'queue': {'length': 16, 'dim': 8}}
-    from mmssl.engine import Runner
-
     runner = Runner.from_cfg(config)
     runner.algorithm.allocate(40)
     runner.load_or_resume()
@@ -140,10 +143,25 @@ def test_a_broken_safetensors_file_is_refused_in_a_sentence(tmp_path):
         read_file(tmp_path / 'broken.safetensors')
 
 
-def test_export_imports_neither_evaluation_nor_scikit_learn():
-    import subprocess
-    import sys
+def test_a_checkpoint_of_an_older_version_resumes_and_its_text_is_not_read(tmp_path, monkeypatch):
+    small_runner(tmp_path / 'whole').train()
+    content = torch.load(tmp_path / 'whole' / 'epoch_1.pth', weights_only=True)
+    del content['meta']['config']
+    old, said = tmp_path / 'old.pth', []
+    torch.save({**content, 'meta': {**content['meta'], 'cfg': f'open({str(tmp_path / "ran")!r}, "w")'}}, old)
+    small_runner(tmp_path / 'half', resume=True, load_from=str(old)).train()
+    assert differences(tmp_path / 'whole' / 'epoch_2.pth', tmp_path / 'half' / 'epoch_2.pth') == []
+    monkeypatch.setattr('mmssl.probe.trained.print_log', lambda text, **_: said.append(text))
+    (found,) = compared_networks([old])
+    assert torch.equal(found.network.backbone.conv1.weight, content['state_dict']['backbone.conv1.weight'])
+    assert said == [f'{old} carries its config as text, which is not read; its weights are. Give the config of its '
+                    'training (--config) where more is needed.']  # fmt: skip
+    with pytest.raises(ValueError, match='holds no config of mmssl as plain data'):
+        load_trained(old).algorithm()
+    assert not (tmp_path / 'ran').exists()
 
+
+def test_export_imports_neither_evaluation_nor_scikit_learn():
     program = "import sys, mmssl.export; print([n for n in ('sklearn', 'mmssl.evaluation') if n in sys.modules])"
     found = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == '[]'
@@ -154,3 +172,19 @@ def test_the_normalisation_of_the_checkpoint_is_that_of_its_config(tmp_path):
     (found,) = compared_networks([tmp_path])
     assert found.recipe.mean == (7.0, 8.0, 9.0) and found.recipe.size == 16
     assert isinstance(found.network.data_preprocessor, DataPreprocessor)
+
+
+MUTATIONS = [
+    Mutation(
+        'a file of a deeper network fills its smaller kin',
+        'mmssl/weights.py',
+        'if whole and match.foreign:',
+        'if False:',
+    ),
+    Mutation(
+        'the teacher of a training that starts from a file stays what it was',
+        'mmssl/engine/runner.py',
+        '            if isinstance(memory, EMATeacher):  #',
+        '            if False:  #',
+    ),
+]

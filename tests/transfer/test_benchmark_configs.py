@@ -117,6 +117,21 @@ def test_small_ones_train_two_iterations_from_an_exported_backbone(path, tmp_pat
     check(path, tmp_path, backbones)
 
 
+def test_a_checkpoint_of_a_detector_holds_no_objects_and_goes_on(tmp_path, backbones):
+    cfg = prepared(SMALL[0], tmp_path)
+    cfg.pretrained = str(backbones['_r18_'])
+    TransferRunner.from_cfg(cfg).train()
+    path = Path((tmp_path / 'work/last_checkpoint').read_text())
+    saved = torch.load(path, weights_only=True)
+    assert 'train/loss' in saved['message_hub']['log_scalars']
+    cfg.resume, cfg.experiment_name = True, 'resumed'
+    again = TransferRunner.from_cfg(cfg)
+    again.resume(str(path))
+    assert again.iter == saved['meta']['iter'] > 0
+    assert len(again.message_hub.get_scalar('train/loss').data[0]) == again.iter
+    assert all(torch.equal(tensor, saved['state_dict'][name]) for name, tensor in again.model.state_dict().items())
+
+
 @pytest.mark.slow
 @parametrized([path for path in CONFIGS if path not in SMALL])
 def test_papers_protocols_train_two_iterations_from_an_exported_backbone(path, tmp_path, backbones):
