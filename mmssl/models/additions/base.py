@@ -11,13 +11,7 @@ Losses = dict[str, Tensor]  # scalars by name
 
 
 class Host(Protocol):
-    """What an addition may ask of the method that it is added to; :class:`~mmssl.models.Contrastive` has it.
-
-    Attributes:
-        seed: Of the run, for what is drawn at random.
-    """
-
-    seed: int
+    """What an addition may ask of the method that it is added to; :class:`~mmssl.models.Contrastive` has it."""
 
     def embed(self, images: Tensor) -> Tensor:
         """Embeddings of the student, ``(B, C, H, W)`` to ``(B, D)``, not normalised."""
@@ -43,7 +37,12 @@ class Addition(nn.Module):
     an exported network.
 
     An addition of your own inherits from this class, has a ``forward``, and is registered in ``mmssl.registry.MODELS``.
+
+    Attributes:
+        seed: Of the run, for what is drawn at random; set by the Runner.
     """
+
+    seed: int = 0
 
     @abstractmethod
     def forward(
@@ -52,7 +51,7 @@ class Addition(nn.Module):
         """The losses after this addition.
 
         Args:
-            host: The method; its seed, its network and its loss.
+            host: The method: its network and its loss.
             losses: Of the host and of the additions before this one, by name; left as they are.
             inputs: Normalised views, each ``(B, C, H, W)``.
             queries: Embeddings of the first view, not normalised, shape ``(B, D)``.
