@@ -14,7 +14,10 @@ import mmssl
 from tests.helpers.mutation import Mutation
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', ROOT / 'CHANGELOG.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [
+    *(ROOT / name for name in ('README.md', 'CHANGELOG.md', 'CONTRIBUTING.md')),
+    *sorted((ROOT / 'docs').glob('*.md')),
+]
 LINKED = [*PAGES, *sorted((ROOT / 'configs').rglob('README.md')), *sorted((ROOT / 'docs').glob('*.ipynb'))]
 _CODE = re.compile(r'```.*?```', flags=re.DOTALL)
 

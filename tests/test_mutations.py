@@ -51,7 +51,7 @@ class Forks:
 
 
 def _copy(folder: Path) -> Path:
-    ignore = shutil.ignore_patterns('.git', '.venv', 'work_dirs', 'data', '__pycache__', '.pytest_cache', '.ruff_cache')
+    ignore = shutil.ignore_patterns('.git', '.venv', 'work_dirs', 'data', '__pycache__', '.*_cache', '.lint')
     return Path(shutil.copytree(ROOT, folder / 'tree', symlinks=True, ignore=ignore))
 
 

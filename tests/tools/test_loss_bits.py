@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.mutation import Mutation
 from tests.training import ROOT
 
 sys.path.insert(0, str(ROOT / 'tools/benchmarks'))  # as Python does for a script that stands there
@@ -160,3 +161,19 @@ def test_an_error_in_a_tree_is_in_its_line(tmp_path):
     (tmp_path / 'configs' / config).write_text('raise ValueError("no such thing")\n')
     results = loss_bits.run_trees({'after': tmp_path}, 1, {'after': [config]})
     assert 'no such thing' in results['after'][config]['error']
+
+
+MUTATIONS = [
+    Mutation(
+        'losses that differ are called equal',
+        'tools/benchmarks/loss_bits.py',
+        'if old[name] != new[name]:',
+        'if False:',
+    ),
+    Mutation(
+        'items of the changelog that were there before excuse a change of losses',
+        'tools/benchmarks/loss_bits.py',
+        'for item in new - old if',
+        'for item in new if',
+    ),
+]
