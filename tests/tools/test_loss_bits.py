@@ -75,6 +75,9 @@ def test_configs_are_chosen_by_file_or_folder():
     assert {path.split('/')[0] for path in every} >= {'swav', 'moco', 'interclr', 'pixpro'}
     assert loss_bits.cpu_configs(ROOT, ['swav']) == [path for path in every if path.startswith('swav/')]
     assert loss_bits.cpu_configs(ROOT, [Path(every[0]).stem, Path(every[-1]).name]) == [every[0], every[-1]]
+    loss_bits.refuse_unknown(['swav', Path(every[0]).stem], every)
+    with pytest.raises(SystemExit, match='No CPU config is named swan: give names'):
+        loss_bits.refuse_unknown(['swav', 'swan'], every)
 
 
 def test_a_config_is_made_small_at_any_depth_by_the_names_of_its_keys():

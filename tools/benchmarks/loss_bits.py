@@ -46,7 +46,12 @@ def cpu_configs(tree: Path, names: list[str] | None = None) -> list[str]:
         Paths below ``configs``, sorted.
     """
     paths = sorted(path.relative_to(tree / 'configs') for path in (tree / 'configs').glob('*/*_cpu_*_cifar10.py'))
-    return [str(path) for path in paths if names is None or {path.parent.name, path.stem, path.name} & set(names)]
+    return [str(path) for path in paths if names is None or names_of(path) & set(names)]
+
+
+def names_of(config: str | Path) -> set[str]:
+    """List what a config may be called: its file, with or without ``.py``, and its folder."""
+    return {Path(config).parent.name, Path(config).stem, Path(config).name}
 
 
 def write_images(folder: Path) -> Path:
@@ -174,10 +179,21 @@ def report(results: dict[str, dict[str, dict]], named: set[str]) -> bool:
     fine = True
     for config in configs:
         equal, line = compare(results['before'].get(config), results['after'].get(config))
-        known = bool(named & {Path(config).stem, Path(config).parent.name})
+        known = bool(named & names_of(config))
         fine = fine and (equal or (known and 'it fails' not in line))
         print(f'{config:{width}}  {line}{" (CHANGELOG.md says so)" if known and not equal else ""}')
     return fine
+
+
+def refuse_unknown(names: list[str], configs: list[str]) -> None:
+    """Stop where a name that was asked for fits no config of either tree.
+
+    Raises:
+        SystemExit: Such a name.
+    """
+    unknown = sorted(set(names) - {name for config in configs for name in names_of(config)})
+    if unknown:
+        raise SystemExit(f'No CPU config is named {", ".join(unknown)}: give names of files or folders below configs/.')
 
 
 def main() -> None:
@@ -186,10 +202,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trees = {'before': check_out(args.against or parent(), Path(folder)), 'after': ROOT}
         names = {name: cpu_configs(tree, args.configs) for name, tree in trees.items()}
-        if not any(names.values()):
-            raise SystemExit(
-                f'No CPU config has one of the names {args.configs}: give files or folders below configs/.'
-            )
+        refuse_unknown(args.configs or [], names['before'] + names['after'])
         results = run_trees(trees, args.steps, names)
         texts = ((tree / 'CHANGELOG.md').read_text(encoding='utf-8') for tree in trees.values())
         if not report(results, announced(*texts)):
