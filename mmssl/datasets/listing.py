@@ -113,9 +113,7 @@ def _scan(root: Path, cache: Path) -> Listing:
     try:
         return _store(listing, header, cache)
     except OSError as error:
-        print_log(
-            f'The list of images is not cached ({error}): set MMSSL_CACHE to a folder that can be written.', 'current'
-        )
+        print_log(f'The list of images is not cached ({error}): set MMSSL_CACHE to a writable folder.', 'current')
         return listing
 
 
