@@ -43,6 +43,9 @@ def changes(before: dict, now: dict) -> Iterator[Change]:
 
 
 def _keys(name: str, before: dict[str, str], now: dict[str, str]) -> Iterator[Change]:
+    if before and not before.keys() & now.keys():  # one sentence says it
+        yield Change(f'{name} takes none of its arguments any more', (name,))
+        return
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
         if new is None:
@@ -121,6 +124,8 @@ def test_a_name_that_has_gone_is_a_change_and_a_new_one_is_none(now, sentences):
     [
         ({'width': '3', 'depth': 'required', 'new': '1'}, None),
         ({'width': '3'}, 'Net has no argument depth any more'),
+        ({}, 'Net takes none of its arguments any more'),
+        ({'size': 'required'}, 'Net takes none of its arguments any more'),
         ({'width': '3', 'depth': 'required', 'new': 'required'}, 'Net has a new argument new that must be given'),
         ({'width': '3', 'depth': '18'}, None),
         ({'width': '4', 'depth': 'required'}, 'width of Net was 3 by default and is 4'),
