@@ -1,10 +1,12 @@
-"""Write the lists of methods in README, docs and model-index.yml: tools/update_lists.py [--check].
+"""Write the lists that grow with each method: tools/update_lists.py [--check].
 
-The lists are made from ``configs/*/metafile.yml``. A method says there, under ``Listed`` of its collection, what stands
-in its rows; a model with results says in its metadata how many images it saw (``Images``), and how often (``Visits``).
+The tables of methods in README and docs and model-index.yml are made from ``configs/*/metafile.yml``. A method says
+there, under ``Listed`` of its collection, what stands in its rows; a model with results says in its metadata how many
+images it saw (``Images``), and how often (``Visits``). ``mmssl/functional/__init__.py`` exports what its files define.
 """
 
 import argparse
+import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +102,39 @@ def index() -> str:
     return '\n'.join(['Import:', *(f'  - {path.relative_to(ROOT).as_posix()}' for path in metafiles()), ''])
 
 
+def functional() -> str:
+    """mmssl/functional/__init__.py: every public function and class of its files, and what their ``__all__`` says."""
+    path = ROOT / 'mmssl/functional/__init__.py'
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8')))
+    found = {file.stem: exports(file) for file in sorted(path.parent.glob('*.py')) if file != path}
+    imports = [import_line(f'mmssl.functional.{module}', names) for module, names in found.items() if names]
+    everything = in_order([name for names in found.values() for name in names])
+    lines = [f'"""{docstring}"""', '', *imports, '', '__all__ = [', *(f'    {name!r},' for name in everything), ']', '']
+    return '\n'.join(lines)
+
+
+def exports(path: Path) -> list[str]:
+    """Public names of a file, in the order of ruff: what it says in ``__all__``, or all functions and classes."""
+    names = []
+    for node in ast.parse(path.read_text(encoding='utf-8')).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == '__all__':
+            return in_order(ast.literal_eval(node.value))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith('_'):
+            names.append(node.name)
+    return in_order(names)
+
+
+def in_order(names: list[str]) -> list[str]:
+    """Classes first, then functions, each in alphabetical order."""
+    return sorted(names, key=lambda name: (not name[0].isupper(), name))
+
+
+def import_line(module: str, names: list[str]) -> str:
+    """An import, formatted as ruff does."""
+    line = f'from {module} import {", ".join(names)}'
+    return line if len(line) <= 120 else '\n'.join([f'from {module} import (', *(f'    {n},' for n in names), ')'])
+
+
 def put(text: str, name: str, lines: list[str], page: str) -> str:
     """A page with the lines between the two comments that name the list.
 
@@ -122,7 +157,7 @@ PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
 
 def updated() -> dict[Path, str]:
     """What each file with a list should hold."""
-    found = {ROOT / 'model-index.yml': index()}
+    found = {ROOT / 'model-index.yml': index(), ROOT / 'mmssl/functional/__init__.py': functional()}
     for page, lists in PAGES.items():
         text = (ROOT / page).read_text(encoding='utf-8')
         for name, lines in lists.items():

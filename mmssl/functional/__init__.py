@@ -40,6 +40,7 @@ from mmssl.functional.invariance import (
 from mmssl.functional.kmeans import (
     Clustering,
     cluster_means,
+    fill_empty,
     kmeans,
     largest,
     most_similar,
@@ -100,6 +101,7 @@ __all__ = [
     'draw_members',
     'draw_others',
     'dual_ascent',
+    'fill_empty',
     'gather',
     'gather_with_gradient',
     'hardest_classes',

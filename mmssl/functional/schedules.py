@@ -2,6 +2,8 @@
 
 import math
 
+__all__: list[str] = []  # short names: they are used by module, as schedules.cosine
+
 
 def cosine(step: float, steps: float, start: float, end: float) -> float:
     """Half a cosine from ``start`` at step 0 to ``end`` at step ``steps``; constant outside.
