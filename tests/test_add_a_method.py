@@ -1,58 +1,158 @@
-"""The method of docs/add_a_method.md, taken from the page and put into a copy of the tree, runs."""
+"""What docs/add_a_method.md holds, put into a copy of the tree, works, and is all that one more method costs."""
 
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from tests.helpers.pages import files_of
 from tests.training import ROOT, environment, make_images
 
 PAGE = ROOT / 'docs' / 'add_a_method.md'
+METHOD = 'align_uniform'
+CONFIG = f'configs/{METHOD}/{METHOD}_resnet10_1xb256_cpu_2e_cifar10.py'
+WRITTEN = ['README.md', 'docs/choose_a_method.md', 'mmssl/functional/__init__.py', 'model-index.yml']
+SKIPPED = ('.git', '.venv', 'work_dirs', 'data', '__pycache__', '.pytest_cache', '.ruff_cache', '.mypy_cache', '_build')
 
 
 @pytest.fixture(scope='module')
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package, configs and tools, with every file of the page in its place."""
-    tree = tmp_path_factory.mktemp('tree')
-    for name in ('mmssl', 'configs', 'tools'):
-        shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns('__pycache__'))
-    for text, path in re.findall(r'```python\n(# (\S+)\n.*?)```', PAGE.read_text(), flags=re.DOTALL):
+    """A copy of the repository with every file of the page, after the one command."""
+    tree = tmp_path_factory.mktemp('copy') / 'tree'
+    shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(*SKIPPED))
+    for path, text in files_of(PAGE).items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_text(text)
+    run(tree, 'tools/update_lists.py')
     return tree
 
 
-def run(tree: Path, *arguments: str) -> str:
+def run(tree: Path, *arguments: str, red: bool = False) -> str:
     """Run Python in the copy; gives what it printed."""
     env = environment(PYTHONPATH=str(tree))
     result = subprocess.run([sys.executable, *arguments], cwd=tree, env=env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert bool(result.returncode) is red, result.stdout + result.stderr
     return result.stdout
 
 
-def test_the_test_of_the_page_passes(tree: Path) -> None:
-    assert '3 passed' in run(tree, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'tests/models/test_simsiam.py')
+def pytest_in(tree: Path, *arguments: str, red: bool = False) -> str:
+    return run(tree, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', *arguments, red=red)
 
 
-def test_the_memory_of_the_page_moves_with_the_rows_it_is_given(tree: Path) -> None:
-    code = (
-        'import torch; from mmssl.models.memories.center import Center; center = Center(2); '
-        'center.stage(torch.tensor([[10.0, 0.0], [30.0, 0.0]])); center.commit(); center.stage(torch.ones(1, 2)); '
-        'center.discard(); center.commit(); print(center.state_dict()["mean"].tolist())'
-    )
-    assert run(tree, '-c', code).strip() == '[2.0, 0.0]'
+def contents(tree: Path) -> dict[str, bytes]:
+    """All files below a folder by path."""
+    return {
+        str(path.relative_to(tree)): path.read_bytes()
+        for path in tree.rglob('*')
+        if path.is_file() and not set(SKIPPED) & set(path.relative_to(tree).parts)
+    }
+
+
+def test_a_method_costs_the_six_files_that_the_page_names_and_nothing_else_is_edited(tree: Path) -> None:
+    before, after = contents(ROOT), contents(tree)
+    assert after.keys() - before.keys() == files_of(PAGE).keys()
+    assert before.keys() - after.keys() == set()
+    assert [name for name in WRITTEN if before[name] != after[name]] == WRITTEN
+    assert [name for name in before if before[name] != after[name] and name not in WRITTEN] == []
+    of_method = sorted(name for name in files_of(PAGE) if METHOD in name)
+    assert of_method == [
+        f'configs/{METHOD}/README.md',
+        CONFIG,
+        f'configs/{METHOD}/metafile.yml',
+        f'mmssl/functional/{METHOD}.py',
+        f'mmssl/models/algorithms/{METHOD}.py',
+        f'tests/models/test_{METHOD}.py',
+    ]
+    assert 'A method costs six files' in PAGE.read_text()
+
+
+def test_the_lists_name_the_method(tree: Path) -> None:
+    page = f'[configs/{METHOD}](configs/{METHOD}/README.md)'
+    assert f'| AlignUniform | Wang and Isola, ICML 2020 | nothing | {page} |' in (tree / 'README.md').read_text()
+    assert f'  - configs/{METHOD}/metafile.yml\n' in (tree / 'model-index.yml').read_text()
+    names = ('mmssl.models.AlignUniform', 'mmssl.models.Spread', 'mmssl.models.Reservoir')
+    names += ('mmssl.functional.alignment_loss', 'mmssl.functional.uniformity_loss')
+    modules = run(tree, '-c', f'import mmssl.models; print(*[entry.__module__ for entry in ({", ".join(names)})])')
+    files = ('models.algorithms.align_uniform', 'models.additions.spread', 'models.memories.reservoir')
+    assert modules.split() == [f'mmssl.{file}' for file in (*files, *['functional.align_uniform'] * 2)]
 
 
 @pytest.mark.slow
-def test_the_config_of_the_page_trains(tree: Path, tmp_path: Path) -> None:
-    images = make_images(tmp_path / 'images')
+def test_the_tests_of_the_page_pass_and_those_over_all_methods_take_it_in(tree: Path) -> None:
+    own = ('tests/models/test_align_uniform.py', 'tests/models/test_spread_and_reservoir.py')
+    assert '6 passed' in pytest_in(tree, *own)
+    assert '1 passed' in pytest_in(tree, 'tests/test_testing.py', '-k', METHOD)
+    assert '2 passed' in pytest_in(tree, 'tests/configs/test_configs.py', '-k', METHOD)
+    lists = ('tests/tools/test_update_lists.py::test_the_lists_in_the_repository_are_up_to_date',)
+    pages = ('tests/test_documents.py', 'tests/test_floors.py', 'tests/test_public_names.py')
+    index = 'tests/tools/test_model_zoo.py::test_the_index_is_read_by_the_library_that_mim_uses'
+    has_config = 'tests/engine/test_resume.py::test_every_algorithm_has_a_cpu_config'
+    pytest_in(tree, *lists, *pages, index, has_config)
+
+
+@pytest.mark.slow
+def test_without_its_cpu_config_or_with_old_lists_the_method_is_refused(tree: Path, tmp_path: Path) -> None:
+    other = tmp_path / 'tree'
+    shutil.copytree(tree, other, symlinks=True)
+    (other / CONFIG).unlink()
+    printed = pytest_in(other, 'tests/engine/test_resume.py::test_every_algorithm_has_a_cpu_config', red=True)
+    assert "{'AlignUniform'}" in printed
+    shutil.copy(ROOT / 'README.md', other / 'README.md')
+    printed = pytest_in(other, 'tests/tools/test_update_lists.py', '-k', 'up_to_date', red=True)
+    assert 'Lists are out of date in README.md: type  python tools/update_lists.py' in printed
+
+
+def train(tree: Path, config: str, folder: Path) -> tuple[dict, dict]:
+    """The checkpoints after the first step and after the seventh and last, on 112 images."""
+    images = make_images(folder / 'images')
     parts = ('train_dataloader.dataset', 'evaluation.gallery', 'evaluation.query')
     options = [f'{part}.source.root={images}' for part in parts]
     options += ['train_dataloader.batch_size=16', 'train_cfg.max_epochs=1']
     options += ['train_dataloader.num_workers=0', 'evaluation.num_workers=0']
-    config = 'configs/simsiam/simsiam_resnet10_1xb256_cpu_3e_cifar10.py'
-    run(tree, 'tools/train.py', config, '--work-dir', str(tmp_path / 'work'), '--cfg-options', *options)
-    assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
+    options += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.by_epoch=False']
+    options += ['default_hooks.checkpoint.max_keep_ckpts=-1']
+    run(tree, 'tools/train.py', config, '--work-dir', str(folder / 'work'), '--cfg-options', *options)
+    first, last = (torch.load(folder / 'work' / f'{name}.pth', weights_only=True) for name in ('iter_1', 'epoch_1'))
+    assert (first['meta']['progress']['samples_seen'], last['meta']['progress']['epoch']) == (16, 1)
+    return first, last
+
+
+def moved(first: dict, last: dict) -> set[str]:
+    assert first['state_dict'].keys() == last['state_dict'].keys()
+    return {name for name, value in last['state_dict'].items() if not torch.equal(value, first['state_dict'][name])}
+
+
+@pytest.mark.slow
+def test_the_config_of_the_page_trains_every_weight(tree: Path, tmp_path: Path) -> None:
+    first, last = train(tree, CONFIG, tmp_path)
+    state = last['state_dict']
+    assert {name.partition('.')[0] for name in state} == {'backbone', 'neck'}
+    assert moved(first, last) == set(state)
+    assert all(value.isfinite().all() for value in state.values())
+    losses = last['message_hub']['log_scalars']['train/loss']['log_history']
+    assert len(losses) == 7 and torch.as_tensor(losses).isfinite().all()
+
+
+@pytest.mark.slow
+def test_moco_trains_with_the_memory_and_the_addition_of_the_page(tree: Path, tmp_path: Path) -> None:
+    config = tmp_path / 'config.py'
+    config.write_text(
+        'from mmengine.config import read_base\n'
+        'with read_base():\n'
+        '    from mmssl.configs.moco.moco_v2_resnet10_1xb128_cpu_2e_cifar10 import *\n'
+        "model.update(queue=dict(type='Reservoir', length=64, dim=64), additions=[dict(type='Spread', weight=0.1)])\n"
+        "train_dataloader['dataset']['source'] = dict(evaluation['gallery']['source'])\n"
+    )
+    first, last = train(tree, str(config), tmp_path)
+    state = last['state_dict']
+    assert {'queue.rows', 'queue.seen'} < moved(first, last)
+    assert (int(first['state_dict']['queue.seen']), int(state['queue.seen'])) == (16, 112)
+    torch.testing.assert_close(state['queue.rows'].norm(dim=1), torch.ones(64))
+    later = (state['queue.rows'][:16] != first['state_dict']['queue.rows'][:16]).any(dim=1)
+    assert later.any() and not later.all()  # some of the first rows gave way, some stayed
+    scalars = last['message_hub']['log_scalars']
+    sums = [scalars[f'train/{name}']['log_history'] for name in ('loss', 'loss_spread')]
+    assert len(sums[0]) == len(sums[1]) == 7 and (torch.as_tensor(sums[1]) < 0).all()
