@@ -51,17 +51,17 @@ def main() -> None:
     print(f'Pre-training SwAV for about {args.minutes:g} minutes; logs and checkpoints are in {args.work_dir}.')
     model = train(cfg)
     print('Measuring raw pixels, the untrained and the pre-trained network ...')
-    rows = compare_baselines(model, cfg)
+    results = compare_baselines(model, cfg)
     weights = export_backbone(model, args.work_dir / 'backbone_torchvision.pth')
     check = verify_export(weights, model.backbone)
     loading = loading_code(architecture_of(backbone_weights(model)), 'torchvision', weights.name)
     extra = {'whole run': f'{(time.perf_counter() - start) / 60:.1f} minutes'}
     report = report_run(
-        args.work_dir / 'report.html', model, cfg, rows, describe_command(sys.argv),
+        args.work_dir / 'report.html', model, cfg, results, describe_command(sys.argv),
         title='SwAV pre-training', exported=export_section(str(check), loading, weights), extra=extra,
     )  # fmt: skip
-    print(f'\n{format_results(rows)}\n')
-    print('\n'.join(verdict(rows)))
+    print(f'\n{format_results(results)}\n')
+    print('\n'.join(verdict(results)))
     print(f'\nExported to {weights}: {check}\nLoad it without mmssl:\n\n{loading}\n\nReport: {report.resolve()}')
 
 

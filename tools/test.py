@@ -5,14 +5,16 @@ none. Prints a table and writes ``evaluation.json`` into the work directory.
 """
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from mmssl.command_line import add_common_options, read_config
+
+if TYPE_CHECKING:
+    from mmssl.evaluation import Result
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,8 +36,8 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def measure(cfg: Config, checkpoint: str, baselines: bool) -> list[dict[str, Any]]:
-    """Rows of results, the checkpoint's last."""
+def measure(cfg: Config, checkpoint: str, baselines: bool) -> list['Result']:
+    """Results, the checkpoint's last."""
     from mmssl.engine import Runner
     from mmssl.evaluation import compare_baselines, evaluate
     from mmssl.probe import load_trained
@@ -46,22 +48,21 @@ def measure(cfg: Config, checkpoint: str, baselines: bool) -> list[dict[str, Any
     name = Path(checkpoint).name
     if baselines:
         return compare_baselines(runner.algorithm, cfg, name)
-    return [{'name': name, **evaluate(runner.algorithm, cfg.evaluation, cfg.train_dataloader.dataset)}]
+    return [evaluate(runner.algorithm, cfg.evaluation, cfg.train_dataloader.dataset, name)]
 
 
 def main() -> None:
     """Measure, print, write."""
     args = parse_args()
     cfg = load_config(args)
-    rows = measure(cfg, args.checkpoint, args.baselines)
+    results = measure(cfg, args.checkpoint, args.baselines)
     if not is_main_process():
         return
-    from mmssl.evaluation import format_results
+    from mmssl.evaluation import format_results, write_results
 
-    print(format_results(rows))
+    print(format_results(results))
     path = Path(cfg.work_dir) / 'evaluation.json'
-    report = {'config': args.config, 'checkpoint': args.checkpoint, 'results': rows}
-    path.write_text(json.dumps(report, indent=2) + '\n')
+    write_results(path, results, config=args.config, checkpoint=args.checkpoint)
     print(f'\nWritten to {path}')
 
 

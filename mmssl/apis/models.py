@@ -4,7 +4,7 @@ from mmengine.config import Config
 
 from mmssl.apis.weights import fetch_weights
 from mmssl.apis.zoo import find_entry
-from mmssl.evaluation.evaluate import untrained
+from mmssl.evaluation import untrained
 from mmssl.models import BaseAlgorithm
 from mmssl.probe import load_trained
 

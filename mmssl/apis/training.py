@@ -10,7 +10,7 @@ from mmssl.datasets import ImageFolder, Subset
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
 from mmssl.models import BaseAlgorithm
-from mmssl.probe import fifth
+from mmssl.probe import split_one_fifth
 from mmssl.registry import DATASETS, MODELS, OPTIMIZERS
 
 _EPOCHS = 3  # at least so many, on fewer images where the time is short
@@ -89,7 +89,7 @@ def folder_config(folder: str | Path) -> Config:
     cfg.model.prototypes.num_prototypes = max(2, min(100, len(images) // 10))
     parts = {
         name: {'type': Subset, 'source': source, **part}
-        for name, part in fifth(len(images), most=(10000, 2000)).items()
+        for name, part in split_one_fifth(len(images), most=(10000, 2000)).items()
     }
     cfg.evaluation.gallery.source = parts['gallery']
     if images.labels is not None:

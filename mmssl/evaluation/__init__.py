@@ -1,18 +1,7 @@
 """What a representation is worth, with labels and without."""
 
-from mmssl.evaluation.clustering import cluster_agreement, cluster_classes
+from mmssl.evaluation.clustering import ClusterAgreement, cluster_agreement, cluster_classes
 from mmssl.evaluation.collapse import collapse_measures, collapse_warning, project_features
-from mmssl.evaluation.evaluate import (
-    NO_LABELS,
-    NO_QUERY,
-    accuracies,
-    build_dataset,
-    compare_baselines,
-    evaluate,
-    headline,
-    label_free_measures,
-    untrained,
-)
 from mmssl.evaluation.features import (
     Features,
     RawPixels,
@@ -22,11 +11,13 @@ from mmssl.evaluation.features import (
     joined,
     raw_pixel_features,
 )
-from mmssl.evaluation.few_labels import draw_per_class, few_labels_probe, mean_and_spread, per_class
+from mmssl.evaluation.few_labels import draw_per_class, few_labels_probe, measure_of_draws, per_class
 from mmssl.evaluation.fixed_part import FixedPart
-from mmssl.evaluation.knn import knn_accuracy, knn_predict, nearest_neighbors
+from mmssl.evaluation.knn import Neighbors, knn_accuracy, knn_predict, nearest_neighbors
 from mmssl.evaluation.linear import (
     FAST_PROBE,
+    LinearFit,
+    LinearLayer,
     count_classes,
     fit_logistic,
     fit_sgd,
@@ -38,6 +29,20 @@ from mmssl.evaluation.linear import (
 )
 from mmssl.evaluation.linear_classifier import LinearClassifier, MultiStageClassifier
 from mmssl.evaluation.linear_hook import LinearAccuracyHook
+from mmssl.evaluation.measurement import (
+    NO_LABELS,
+    NO_QUERY,
+    LabelledSets,
+    accuracies,
+    build_dataset,
+    compare_baselines,
+    evaluate,
+    evenly_spaced,
+    knn_measures,
+    label_free_measures,
+    on_device,
+    untrained,
+)
 from mmssl.evaluation.measures import (
     alignment,
     deviation,
@@ -46,13 +51,13 @@ from mmssl.evaluation.measures import (
     retrieval_of_other_view,
     uniformity,
 )
-from mmssl.evaluation.svm import average_precision, low_shot_svm, voc07_low_shot, voc07_svm
+from mmssl.evaluation.results import Measure, Result, read_results, write_results
+from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
     format_results,
     format_table,
+    meanings,
     protocols,
-    result_columns,
-    result_numbers,
     table_lines,
     verdict,
 )
@@ -62,12 +67,20 @@ __all__ = [
     'FAST_PROBE',
     'NO_LABELS',
     'NO_QUERY',
+    'AveragePrecision',
+    'ClusterAgreement',
     'Features',
     'FixedPart',
+    'LabelledSets',
     'LinearAccuracyHook',
     'LinearClassifier',
+    'LinearFit',
+    'LinearLayer',
+    'Measure',
     'MultiStageClassifier',
+    'Neighbors',
     'RawPixels',
+    'Result',
     'accuracies',
     'alignment',
     'average_precision',
@@ -82,6 +95,7 @@ __all__ = [
     'draw_per_class',
     'effective_rank',
     'evaluate',
+    'evenly_spaced',
     'extract_features',
     'extract_views',
     'feature_batches',
@@ -90,24 +104,25 @@ __all__ = [
     'fit_sgd',
     'format_results',
     'format_table',
-    'headline',
     'joined',
     'knn_accuracy',
+    'knn_measures',
     'knn_predict',
     'label_free_measures',
     'linear_probe',
     'low_shot_svm',
-    'mean_and_spread',
     'mean_class_accuracy',
     'mean_cosine',
+    'meanings',
+    'measure_of_draws',
     'nearest_neighbors',
+    'on_device',
     'per_class',
     'probe_with_views',
     'project_features',
     'protocols',
     'raw_pixel_features',
-    'result_columns',
-    'result_numbers',
+    'read_results',
     'retrieval_of_other_view',
     'sgd_probe',
     'table_lines',
@@ -119,4 +134,5 @@ __all__ = [
     'verdict',
     'voc07_low_shot',
     'voc07_svm',
+    'write_results',
 ]

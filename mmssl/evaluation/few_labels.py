@@ -1,13 +1,14 @@
 """What a representation is worth with few labels: draws that favour no class, and probes that are fitted to them."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmssl.evaluation.linear import linear_probe
+from mmssl.evaluation.results import Measure
 from mmssl.functional import hash_seed
 
 
@@ -45,7 +46,7 @@ def few_labels_probe(
     shares: Sequence[float] = (0.01, 0.1),
     draws: int = 3,
     seed: int = 0,
-) -> dict[str, dict[str, Any]]:
+) -> list[Measure]:
     """The linear probe with a part of the labels, balanced over the classes.
 
     The penalty is chosen within the part: a tenth of it is held out, as :func:`~mmssl.evaluation.linear_probe` does.
@@ -60,20 +61,30 @@ def few_labels_probe(
         seed: Of the draws.
 
     Returns:
-        For each share as a text in percent (``'1 %'``): ``images``, ``top1`` of every draw in percent, ``mean``, and
-        ``std`` (of the sample; 0 for one draw).
+        One measure per share; its details are the ``share``, the number of ``images``, and the accuracy of every draw
+        (``draws``).
     """
-    results = {}
+    details = []
     for share in shares:
         parts = [draw_per_class(train_labels, per_class(train_labels, share), seed + draw) for draw in range(draws)]
-        top1 = [linear_probe(train[part], train_labels[part], test, test_labels, seed=seed)['top1'] for part in parts]
-        results[f'{100 * share:g} %'] = {'images': len(parts[0]), 'top1': top1, **mean_and_spread(top1)}
-    return results
+        top1 = [linear_probe(train[part], train_labels[part], test, test_labels, seed=seed).top1 for part in parts]
+        details.append({'share': share, 'images': len(parts[0]), 'draws': top1})
+    counts = ', '.join(f'{entry["images"]} images at {100 * entry["share"]:g} %' for entry in details)
+    protocol = (
+        f'part of the labels: the same number of every class ({counts}), the linear probe on them; mean and deviation '
+        f'of {draws} draws'
+    )
+    return [measure_of_draws(f'linear, {100 * entry["share"]:g} % of the labels', protocol, entry) for entry in details]
 
 
-def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
-    """``mean``, and the sample's standard deviation ``std``, which is 0 for one value."""
-    return {
-        'mean': statistics.fmean(values),
-        'std': statistics.stdev(values) if len(values) > 1 else 0.0,
-    }
+def measure_of_draws(name: str, protocol: str, details: Mapping[str, Any]) -> Measure:
+    """Mean over some draws, with the sample's standard deviation, which is 0 for one draw.
+
+    Args:
+        name: Of the measure.
+        protocol: Of the measure.
+        details: Of the measure; ``draws`` holds the values.
+    """
+    draws = details['draws']
+    deviation = statistics.stdev(draws) if len(draws) > 1 else 0.0
+    return Measure(name, statistics.fmean(draws), deviation, protocol=protocol, details=details)

@@ -1,6 +1,7 @@
 """Weighted k-nearest-neighbour classification of frozen features."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +13,20 @@ _SPARE = 32  # candidates beyond those that are asked for
 _VALUES = 2**19  # of candidates that are copied at once, in float64: they stay in the processor's cache
 
 
+class Neighbors(NamedTuple):
+    """The nearest gallery rows of some queries.
+
+    Attributes:
+        cosines: float64, shape ``(M, k)``, largest first.
+        rows: Rows of the gallery, int64, shape ``(M, k)``; among equals the lower row comes first.
+    """
+
+    cosines: Tensor
+    rows: Tensor
+
+
 @torch.no_grad()
-def nearest_neighbors(gallery: Tensor, query: Tensor, k: int, chunk: int = 4096) -> tuple[Tensor, Tensor]:
+def nearest_neighbors(gallery: Tensor, query: Tensor, k: int, chunk: int = 4096) -> Neighbors:
     """The most similar gallery rows of every query, by cosine.
 
     Products in float32 choose some more rows than ``k``, and these are compared exactly. Where rounding could have
@@ -26,7 +39,7 @@ def nearest_neighbors(gallery: Tensor, query: Tensor, k: int, chunk: int = 4096)
         chunk: Rows of either side that are compared at once; changes the memory needed, never the result.
 
     Returns:
-        Cosines (float64) and gallery rows, both ``(M, k)``, nearest first; among equals the lower row.
+        Cosines and gallery rows, nearest first.
     """
     count = k + _SPARE
     if len(gallery) <= 2 * count or torch.get_float32_matmul_precision() != 'highest':  # TF32 keeps no such bound
@@ -36,7 +49,7 @@ def nearest_neighbors(gallery: Tensor, query: Tensor, k: int, chunk: int = 4096)
     unsure = cosines[:, -1] <= least.double() + rounding_bound(gallery.shape[1])
     if unsure.any():
         cosines[unsure], rows[unsure] = _compare_all(gallery, query[unsure], k, chunk)
-    return cosines, rows
+    return Neighbors(cosines, rows)
 
 
 def rounding_bound(dim: int) -> float:
@@ -92,7 +105,7 @@ def _above(products: Tensor, least: Tensor, count: int) -> tuple[Tensor, Tensor]
     return values, columns
 
 
-def _compare_some(gallery: Tensor, query: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _compare_some(gallery: Tensor, query: Tensor, candidates: Tensor, k: int) -> Neighbors:
     """The nearest of some rows a query, exactly."""
     candidates = candidates.sort(dim=1).values
     # Written into place: small tensors kept between the large ones of each step would pin the heap, which then grows.
@@ -104,10 +117,10 @@ def _compare_some(gallery: Tensor, query: Tensor, candidates: Tensor, k: int) ->
         others = grid_rows(gallery[some.flatten()]).view(*some.shape, -1)
         near, columns = nearest(grid_cosines(grid_rows(query[part])[:, None], others)[:, 0], k)
         cosines[part], rows[part] = near, some.gather(1, columns)
-    return cosines, rows
+    return Neighbors(cosines, rows)
 
 
-def _compare_all(gallery: Tensor, query: Tensor, k: int, chunk: int) -> tuple[Tensor, Tensor]:
+def _compare_all(gallery: Tensor, query: Tensor, k: int, chunk: int) -> Neighbors:
     """The nearest of all rows, exactly."""
     grid_query = grid_rows(query)
     cosines = [grid_query.new_empty((len(part), 0)) for part in grid_query.split(chunk)]
@@ -120,7 +133,7 @@ def _compare_all(gallery: Tensor, query: Tensor, k: int, chunk: int) -> tuple[Te
             candidate_rows = torch.cat([rows[place], tile_rows.expand(len(part), -1)], dim=1)
             cosines[place], columns = nearest(candidates, min(k, candidates.shape[1]))
             rows[place] = candidate_rows.gather(1, columns)
-    return torch.cat(cosines), torch.cat(rows)
+    return Neighbors(torch.cat(cosines), torch.cat(rows))
 
 
 def knn_predict(

@@ -8,7 +8,8 @@ Results name theirs.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import torch
 from mmengine.device import get_device
@@ -17,9 +18,65 @@ from torch.nn.functional import cross_entropy, linear
 
 from mmssl.datasets import ImageDataset, ImageSource, MultiView
 from mmssl.evaluation.features import extract_features, extract_views
+from mmssl.evaluation.results import Measure
 
 NEEDS_LABELS = 'Classification needs labels: give images in one folder a class, or with a list.'
 FAST_PROBE = 'fast probe: L-BFGS on cached features, L2 chosen on a held-out part of the training set'
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """What a linear classifier of frozen features reached.
+
+    Attributes:
+        protocol: How it was trained, in words.
+        top1: Accuracy on the test set in percent.
+        top5: Likewise, of the five likeliest classes.
+        chosen: The weight of the L2 term, or the learning rate.
+        held_out_loss: Cross-entropy on the held-out images for each candidate that was tried.
+        seconds: Time of all of it.
+    """
+
+    protocol: str
+    top1: float
+    top5: float
+    chosen: float
+    held_out_loss: dict[float, float]
+    seconds: float
+
+    def measure(self, name: str, short: str = '') -> Measure:
+        """The top-1 accuracy as a measure, everything else as its details.
+
+        Args:
+            name: Of the measure; stands before the protocol, too.
+            short: As in :class:`~mmssl.evaluation.Measure`.
+        """
+        details = {key: value for key, value in asdict(self).items() if key not in ('protocol', 'top1')}
+        return Measure(name, self.top1, protocol=f'{name}: {self.protocol}', short=short, details=details)
+
+
+class LinearLayer(NamedTuple):
+    """A linear classifier.
+
+    Attributes:
+        weight: Shape ``(C, D)``; of several classifiers ``(R, C, D)``.
+        bias: Shape ``(C,)``; of several classifiers ``(R, C)``.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+class HeldOut(NamedTuple):
+    """A split of the training images.
+
+    Attributes:
+        kept: Places of the images that candidates are fitted to.
+        others: Places of the images that the choice is made on.
+    """
+
+    kept: Tensor
+    others: Tensor
 
 
 def linear_probe(
@@ -31,7 +88,7 @@ def linear_probe(
     held_out: float = 0.1,
     seed: int = 0,
     augmented: Sequence[Tensor] = (),
-) -> dict[str, Any]:
+) -> LinearFit:
     """Accuracy of multinomial logistic regression on standardised features.
 
     The weight of the L2 term is the one with the smallest cross-entropy on images held out from the training set (the
@@ -50,8 +107,7 @@ def linear_probe(
             place of ``train``, on which the choice is made.
 
     Returns:
-        ``protocol``, ``top1`` and ``top5`` in percent, the chosen ``l2``, ``held_out_loss`` of each weight tried,
-        ``seconds``.
+        The accuracies; ``chosen`` is the weight of the L2 term.
 
     Raises:
         ValueError: There are fewer than two training images, or a label is negative.
@@ -69,14 +125,8 @@ def linear_probe(
     best = min(found, key=found.__getitem__)
     fitted = fit_logistic(torch.cat(rows), train_labels.repeat(len(rows)), classes, best, start=fitted)
     logits = linear(test, *fitted)
-    return {
-        'protocol': FAST_PROBE + (f', {len(rows)} augmented views an image' if augmented else ', no augmentation'),
-        'top1': top_k_accuracy(logits, test_labels),
-        'top5': top_k_accuracy(logits, test_labels, k=5),
-        'l2': best,
-        'held_out_loss': found,
-        'seconds': time.perf_counter() - start,
-    }
+    views = f'{len(rows)} augmented views an image' if augmented else 'no augmentation'
+    return _fit_result(f'{FAST_PROBE}, {views}', logits, test_labels, found, start)
 
 
 def sgd_probe(
@@ -89,7 +139,7 @@ def sgd_probe(
     batch_size: int = 256,
     held_out: float = 0.1,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> LinearFit:
     """Accuracy of a linear classifier trained by SGD on standardised features, as the papers' protocols train it.
 
     The rate is the one with the smallest cross-entropy on images held out from the training set; a classifier is then
@@ -107,8 +157,7 @@ def sgd_probe(
         seed: Of the split and of the order.
 
     Returns:
-        ``protocol``, ``top1`` and ``top5`` in percent, the chosen ``rate``, ``held_out_loss`` of each rate,
-        ``seconds``.
+        The accuracies; ``chosen`` is the learning rate.
 
     Raises:
         ValueError: There are fewer than two training images, or a label is negative.
@@ -127,15 +176,24 @@ def sgd_probe(
     best = min(found, key=found.__getitem__)
     (weight,), (bias,) = fit_sgd(train, train_labels, classes, [best], **settings)
     logits = linear(test, weight, bias)
-    return {
-        'protocol': f'SGD on cached features: momentum 0.9, cosine, {epochs} epochs of batches of {batch_size}, rate '
-        'chosen on a held-out part of the training set, no augmentation',
-        'top1': top_k_accuracy(logits, test_labels),
-        'top5': top_k_accuracy(logits, test_labels, k=5),
-        'rate': best,
-        'held_out_loss': found,
-        'seconds': time.perf_counter() - start,
-    }
+    protocol = (
+        f'SGD on cached features: momentum 0.9, cosine, {epochs} epochs of batches of {batch_size}, rate chosen on a '
+        'held-out part of the training set, no augmentation'
+    )
+    return _fit_result(protocol, logits, test_labels, found, start)
+
+
+def _fit_result(
+    protocol: str, logits: Tensor, labels: Tensor, held_out_loss: dict[float, float], start: float
+) -> LinearFit:
+    return LinearFit(
+        protocol,
+        top1=top_k_accuracy(logits, labels),
+        top5=top_k_accuracy(logits, labels, k=5),
+        chosen=min(held_out_loss, key=held_out_loss.__getitem__),
+        held_out_loss=held_out_loss,
+        seconds=time.perf_counter() - start,
+    )
 
 
 def probe_with_views(
@@ -146,7 +204,7 @@ def probe_with_views(
     views: int = 10,
     batch_size: int = 256,
     num_workers: int = 0,
-) -> dict[str, Any]:
+) -> LinearFit:
     """The fast probe in the place of a paper's protocol: trained on random views, as that is, but on a few, cached.
 
     Small images lose much to random crops: a classifier trained on plain features is then better than the papers'
@@ -182,7 +240,7 @@ def probe_with_views(
     tensors = (train.features, train.labels, test.features, test.labels, *random_views)
     tensors = [tensor.to(get_device()) for tensor in tensors]
     result = linear_probe(*tensors[:4], augmented=tensors[4:])
-    return {**result, 'seconds': time.perf_counter() - start}
+    return replace(result, seconds=time.perf_counter() - start)
 
 
 def _first_view(dataset: ImageDataset) -> Callable[[Tensor], Tensor]:
@@ -194,10 +252,10 @@ def fit_logistic(
     labels: Tensor,
     num_classes: int,
     l2: float,
-    start: tuple[Tensor, Tensor] | None = None,
+    start: LinearLayer | None = None,
     max_iterations: int = 200,
     tolerance: float = 1e-4,
-) -> tuple[Tensor, Tensor]:
+) -> LinearLayer:
     """Multinomial logistic regression by full-batch L-BFGS.
 
     Minimises ``mean_i cross_entropy(x_i W^T + b, y_i) + l2 / 2 * |W|^2``; the bias is free.
@@ -207,7 +265,7 @@ def fit_logistic(
         labels: Classes from 0 to ``num_classes - 1``, shape ``(N,)``.
         num_classes: Number of classes C.
         l2: Weight of the penalty; ``1 / (N * C)`` in terms of scikit-learn's ``C``.
-        start: Weight and bias to start from; zeros by default.
+        start: What to start from; zeros by default.
         max_iterations: Steps of L-BFGS at most.
         tolerance: Stops where no entry of the gradient is larger (in units of equal steepness along each feature).
 
@@ -236,7 +294,7 @@ def fit_logistic(
 
     with torch.enable_grad():
         optimizer.step(closure)
-    return (scaled * scale).detach(), bias.detach()
+    return LinearLayer((scaled * scale).detach(), bias.detach())
 
 
 def fit_sgd(
@@ -248,7 +306,7 @@ def fit_sgd(
     batch_size: int = 256,
     momentum: float = 0.9,
     seed: int = 0,
-) -> tuple[Tensor, Tensor]:
+) -> LinearLayer:
     """Linear classifiers by SGD without weight decay, one for each rate, all in one pass over the features.
 
     The rate falls along a cosine to 0 over all steps; every epoch has a new order, the same for all rates.
@@ -283,7 +341,7 @@ def fit_sgd(
                 (losses.mean(dim=0) * scale).sum().backward()
                 optimizer.step()
                 schedule.step()
-    return weights.detach(), biases.detach()
+    return LinearLayer(weights.detach(), biases.detach())
 
 
 def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
@@ -344,7 +402,7 @@ def count_classes(training: ImageSource, test: ImageSource) -> int:
 
 def _path(
     features: Tensor, labels: Tensor, num_classes: int, l2: Sequence[float]
-) -> Iterator[tuple[float, tuple[Tensor, Tensor]]]:
+) -> Iterator[tuple[float, LinearLayer]]:
     """Fits from the strongest penalty to the weakest, each started from the one before."""
     fitted = None
     for strength in sorted(l2, reverse=True):
@@ -373,10 +431,10 @@ def _moments(rows: Tensor) -> tuple[Tensor, Tensor]:
     return rows.mean(dim=0), rows.std(dim=0, correction=0).clamp_min(1e-6)
 
 
-def _split(length: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
+def _split(length: int, held_out: float, seed: int) -> HeldOut:
     order = torch.randperm(length, generator=torch.Generator().manual_seed(seed))
     count = min(max(round(length * held_out), 1), length - 1)
-    return order[count:], order[:count]
+    return HeldOut(order[count:], order[:count])
 
 
 def _check_labels(train_labels: Tensor, test_labels: Tensor) -> None:

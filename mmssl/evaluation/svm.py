@@ -18,7 +18,7 @@ the powers of ten as an argument). What its numbers depend on:
 import statistics
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
-from mmssl.evaluation.few_labels import draw_per_class, mean_and_spread
+from mmssl.evaluation.few_labels import draw_per_class, measure_of_draws
+from mmssl.evaluation.results import Measure
 from mmssl.functional import hash_seed
 
 COSTS = (*(2.0**-power for power in range(19, 3, -1)), *(10.0**power for power in range(-7, 3)))
@@ -37,10 +38,49 @@ LOW_SHOT_COSTS = (0.1, 1.0, 10.0)
 _CHOOSING = 1000  # images that the cost of a low-shot machine is chosen on
 PRESENT, ABSENT, IGNORED = 1, 0, -1
 
-Labelled = tuple[np.ndarray, np.ndarray]
+VOC07_PROTOCOL = 'VOC07: one linear SVM a class, its cost chosen by cross-validation; mean average precision'
+LOW_SHOT_PROTOCOL = (
+    'VOC07 low-shot: k positives a class; mean and deviation over draws, the cost chosen on the test set'
+)
 
 
-def average_precision(targets: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+class Labelled(NamedTuple):
+    """Some images.
+
+    Attributes:
+        rows: Unit features, shape ``(N, D)``.
+        labels: Shape ``(N,)``.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+
+
+class AveragePrecision(NamedTuple):
+    """Average precision of one class in percent, in two ways.
+
+    Attributes:
+        area: Area under the precision-recall curve made monotonous.
+        eleven_point: Mean of that curve at recalls 0, 0.1, ..., 1.
+    """
+
+    area: float
+    eleven_point: float
+
+
+class ClassFit(NamedTuple):
+    """The machine of one class.
+
+    Attributes:
+        cost: What cross-validation chose.
+        scores: Of the test images, shape ``(M,)``.
+    """
+
+    cost: float
+    scores: np.ndarray
+
+
+def average_precision(targets: np.ndarray, scores: np.ndarray) -> AveragePrecision:
     """Average precision of one class.
 
     Args:
@@ -48,19 +88,18 @@ def average_precision(targets: np.ndarray, scores: np.ndarray) -> tuple[float, f
         scores: Higher for images that should show it, shape ``(N,)``.
 
     Returns:
-        In percent: the area under the curve made monotonous, and the mean of that curve at recalls 0, 0.1, ..., 1. Both
-        NaN where no image shows the class.
+        In percent; NaN where no image shows the class.
     """
     order = np.argsort(-scores, kind='stable')
     hits = np.asarray(targets, dtype=bool)[order]
     if not hits.any():
-        return float('nan'), float('nan')
+        return AveragePrecision(float('nan'), float('nan'))
     found = hits.cumsum()
     recall, precision = found / found[-1], found / np.arange(1, len(hits) + 1)
     best = np.maximum.accumulate(precision[::-1])[::-1]  # the best precision at this recall or a higher one
     area = (best[hits] / found[-1]).sum()
     eleven = [best[np.searchsorted(recall, point - 1e-12)] for point in np.linspace(0, 1, 11)]
-    return 100 * float(area), 100 * statistics.fmean(eleven)
+    return AveragePrecision(100 * float(area), 100 * statistics.fmean(eleven))
 
 
 def voc07_svm(
@@ -71,7 +110,7 @@ def voc07_svm(
     costs: Sequence[float] = COSTS,
     folds: int = 3,
     jobs: int = 1,
-) -> dict[str, Any]:
+) -> list[Measure]:
     """Mean average precision of one machine a class, by the protocol that this module describes.
 
     Args:
@@ -84,8 +123,8 @@ def voc07_svm(
         jobs: Processes; -1 for one a core. Changes no result.
 
     Returns:
-        ``mean_ap`` and ``mean_ap_11_point`` in percent; ``ap``, ``ap_11_point`` and ``cost``, a list with an entry a
-        class.
+        ``mAP`` and ``mAP by 11 points``; their details have one entry per class: the average precisions (``classes``)
+        and the costs (``costs``).
 
     Raises:
         ValueError: A class has fewer positives than folds in the training set, or none in the test set.
@@ -96,13 +135,18 @@ def voc07_svm(
         delayed(_fit_class)(rows, train_targets[:, place].numpy() == PRESENT, others, costs, folds)
         for place in range(train_targets.shape[1])
     ]
-    chosen, scores = zip(*Parallel(jobs)(tasks))
-    precisions = [_counted_precision(targets, score) for targets, score in zip(test_targets.T.numpy(), scores)]
-    area, eleven = map(list, zip(*precisions))
-    return {
-        'mean_ap': statistics.fmean(area), 'mean_ap_11_point': statistics.fmean(eleven),
-        'ap': area, 'ap_11_point': eleven, 'cost': list(chosen),
-    }  # fmt: skip
+    fits = Parallel(jobs)(tasks)
+    precisions = [_counted_precision(targets, fit.scores) for targets, fit in zip(test_targets.T.numpy(), fits)]
+    chosen = [fit.cost for fit in fits]
+    return [
+        _mean_precision('mAP', [found.area for found in precisions], chosen),
+        _mean_precision('mAP by 11 points', [found.eleven_point for found in precisions], chosen),
+    ]
+
+
+def _mean_precision(name: str, precisions: list[float], costs: list[float]) -> Measure:
+    details = {'classes': precisions, 'costs': costs}
+    return Measure(name, statistics.fmean(precisions), protocol=VOC07_PROTOCOL, digits=2, details=details)
 
 
 def voc07_low_shot(
@@ -115,7 +159,7 @@ def voc07_low_shot(
     costs: Sequence[float] = COSTS,
     seed: int = 0,
     jobs: int = 1,
-) -> dict[int, dict[str, Any]]:
+) -> list[Measure]:
     """Mean average precision with k positives a class, by the protocol that this module describes.
 
     Args:
@@ -130,8 +174,8 @@ def voc07_low_shot(
         jobs: Processes; -1 for one a core. Changes no result.
 
     Returns:
-        For each k ``mean`` and ``std`` over the draws in percent (the population's deviation, as in the reference),
-        ``cost``, and ``mean_11_point``.
+        One measure per k: the mean over the draws and the population's deviation, as in the reference. Its details are
+        ``shots`` (k), the ``cost``, and the ``mean_11_point``.
 
     Raises:
         ValueError: A class has fewer than ``max(shots)`` positives or ``(C - 1) max(shots)`` negatives to draw from, or
@@ -143,7 +187,7 @@ def voc07_low_shot(
     sets = (rows, train_targets.numpy(), others, test_targets.numpy())
     tasks = [delayed(_low_shot_draw)(*sets, k, costs, hash_seed(seed, draw, k)) for k in shots for draw in range(draws)]
     found = np.array(Parallel(jobs)(tasks)).reshape(len(shots), draws, len(costs), 2)
-    return {k: _best_cost(found[place], costs) for place, k in enumerate(shots)}
+    return [_best_cost(k, found[place], costs) for place, k in enumerate(shots)]
 
 
 def low_shot_svm(
@@ -155,7 +199,7 @@ def low_shot_svm(
     draws: int = 5,
     costs: Sequence[float] = LOW_SHOT_COSTS,
     seed: int = 0,
-) -> dict[int, dict[str, Any]]:
+) -> list[Measure]:
     """Accuracy with k labelled images a class: machines that each tell one class from the others, the highest wins.
 
     Not the VOC07 protocol: images have one class each, and the cost of each k is chosen with the first draw on up to
@@ -172,7 +216,7 @@ def low_shot_svm(
         seed: Of the draws.
 
     Returns:
-        For each k ``top1`` of every draw in percent, ``mean``, ``std``, ``cost``.
+        One measure per k; its details are ``shots`` (k), the accuracy of every draw (``draws``) and the ``cost``.
 
     Raises:
         ValueError: There is one class only.
@@ -183,14 +227,19 @@ def low_shot_svm(
     wanted = [k for k in sorted(set(shots)) if k <= int(sizes.min())]
     parts = {k: [draw_per_class(train_labels, k, seed + draw) for draw in range(draws)] for k in wanted}
     spare = _spare(len(train), [part for several in parts.values() for part in several], seed)
-    validation, tested = ((_unit(train[spare]), train_labels[spare].numpy()), (_unit(test), test_labels.numpy()))
-    results = {}
+    validation = Labelled(_unit(train[spare]), train_labels[spare].numpy())
+    tested = Labelled(_unit(test), test_labels.numpy())
+    protocol = (
+        f'SVM: so many labelled images of every class, one linear SVM a class; mean and deviation of {draws} draws; '
+        'the cost of each number chosen on training images in no draw'
+    )
+    measures = []
     for k, several in parts.items():
-        sets = [(_unit(train[part]), train_labels[part].numpy()) for part in several]
+        sets = [Labelled(_unit(train[part]), train_labels[part].numpy()) for part in several]
         cost = _chosen_cost(sets[0], validation, costs)
-        top1 = [_top1(drawn, tested, cost) for drawn in sets]
-        results[k] = {'top1': top1, **mean_and_spread(top1), 'cost': cost}
-    return results
+        details = {'shots': k, 'draws': [_top1(drawn, tested, cost) for drawn in sets], 'cost': cost}
+        measures.append(measure_of_draws(f'SVM, {k} a class', protocol, details))
+    return measures
 
 
 def _unit(features: Tensor) -> np.ndarray:
@@ -204,7 +253,7 @@ def _machine(cost: float) -> LinearSVC:
 
 def _fit_class(
     rows: np.ndarray, present: np.ndarray, others: np.ndarray, costs: Sequence[float], folds: int
-) -> tuple[float, np.ndarray]:
+) -> ClassFit:
     """The cost of one class that cross-validation chooses, and the scores of the test images."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', ConvergenceWarning)
@@ -215,10 +264,10 @@ def _fit_class(
             for cost in costs
         ]
         cost = costs[int(np.argmax(validated))]
-        return cost, _machine(cost).fit(rows, present).decision_function(others)
+        return ClassFit(cost, _machine(cost).fit(rows, present).decision_function(others))
 
 
-def _counted_precision(targets: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+def _counted_precision(targets: np.ndarray, scores: np.ndarray) -> AveragePrecision:
     counted = targets != IGNORED
     return average_precision(targets[counted] == PRESENT, scores[counted])
 
@@ -247,16 +296,13 @@ def _draw_two_kinds(column: np.ndarray, positives: int, negatives: int, generato
     return np.concatenate([generator.choice(np.flatnonzero(column == kind), num, replace=False) for kind, num in kinds])
 
 
-def _best_cost(found: np.ndarray, costs: Sequence[float]) -> dict[str, Any]:
-    """Of mean average precisions ``(draws, costs, 2)`` those of the best cost."""
+def _best_cost(k: int, found: np.ndarray, costs: Sequence[float]) -> Measure:
+    """The mean average precision at the best cost, of those of all draws and costs, shape ``(draws, costs, 2)``."""
     best = int(found[:, :, 0].mean(axis=0).argmax())
     area, eleven = found[:, best, 0], found[:, best, 1]
-    return {
-        'mean': float(area.mean()),
-        'std': float(area.std()),
-        'cost': costs[best],
-        'mean_11_point': float(eleven.mean()),
-    }
+    details = {'shots': k, 'cost': costs[best], 'mean_11_point': float(eleven.mean())}
+    name, protocol = f'mAP, {k} a class', LOW_SHOT_PROTOCOL
+    return Measure(name, float(area.mean()), float(area.std()), protocol=protocol, digits=2, details=details)
 
 
 def _spare(length: int, parts: Sequence[Tensor], seed: int) -> Tensor:
@@ -266,17 +312,17 @@ def _spare(length: int, parts: Sequence[Tensor], seed: int) -> Tensor:
 
 
 def _chosen_cost(drawn: Labelled, others: Labelled, costs: Sequence[float]) -> float:
-    if not len(others[1]):
+    if not len(others.labels):
         return costs[len(costs) // 2]
     return max(costs, key=lambda cost: _top1(drawn, others, cost))
 
 
 def _top1(drawn: Labelled, others: Labelled, cost: float) -> float:
-    rows, tested = _in_span(drawn[0], others[0])
+    rows, tested = _in_span(drawn.rows, others.rows)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', ConvergenceWarning)
-        machine = LinearSVC(C=cost, dual='auto', max_iter=2000, random_state=0).fit(rows, drawn[1])
-    return 100 * float((machine.predict(tested) == others[1]).mean())
+        machine = LinearSVC(C=cost, dual='auto', max_iter=2000, random_state=0).fit(rows, drawn.labels)
+    return 100 * float((machine.predict(tested) == others.labels).mean())
 
 
 def _in_span(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

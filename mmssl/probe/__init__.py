@@ -10,7 +10,7 @@ from mmssl.probe.networks import (
     titles,
     untrained_network,
 )
-from mmssl.probe.probe import ProbeData, fifth, probe_data, probe_features
+from mmssl.probe.probe import ProbeData, probe_data, probe_features, split_one_fifth
 from mmssl.probe.trained import Recipe, Trained, load_trained
 
 __all__ = [
@@ -22,12 +22,12 @@ __all__ = [
     'Recipe',
     'Trained',
     'compared_networks',
-    'fifth',
     'images_fingerprint',
     'in_order',
     'load_trained',
     'probe_data',
     'probe_features',
+    'split_one_fifth',
     'titles',
     'untrained_network',
     'weights_fingerprint',

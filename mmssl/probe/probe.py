@@ -2,22 +2,44 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from mmssl.datasets import EvalView, ImageDataset, ImageFolder, ImageSource, MultiView, Subset, View
 from mmssl.evaluation.clustering import cluster_classes
-from mmssl.evaluation.evaluate import NO_LABELS, accuracies, label_free_measures, on_device, spread
 from mmssl.evaluation.features import Features
 from mmssl.evaluation.few_labels import few_labels_probe
-from mmssl.evaluation.linear import sgd_probe
+from mmssl.evaluation.linear import linear_probe, sgd_probe
+from mmssl.evaluation.measurement import NO_LABELS, evenly_spaced, knn_measures, label_free_measures, on_device
+from mmssl.evaluation.results import Result
 from mmssl.evaluation.svm import low_shot_svm
 
-LEAST = 10  # images
+T = TypeVar('T')
+
+MINIMUM_IMAGES = 10
+_VIEWED = 2048  # images whose random views are measured
 _GALLERY, _QUERY = ('train', 'training'), ('test', 'val', 'validation')
+
+
+class _Stopwatch:
+    """Times calls, by name.
+
+    Attributes:
+        seconds: What each took.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str, measure: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Call ``measure`` and note how long it took."""
+        start = time.perf_counter()
+        found = measure(*arguments, **options)
+        self.seconds[name] = time.perf_counter() - start
+        return found
 
 
 def probe_features(
@@ -28,49 +50,45 @@ def probe_features(
     shares: Sequence[float] = (0.01, 0.1),
     draws: int = 3,
     seed: int = 0,
-) -> dict[str, Any]:
+    name: str = '',
+) -> Result:
     """Measure features with labels and without.
 
     Args:
         gallery: What classifiers are trained on.
         query: What they are measured on; None without labels.
         views: Features of two views of some images, shape ``(M, 2, D)``.
-        shots: Labelled images a class for the low-shot SVM.
+        shots: Labelled images per class for the low-shot SVM.
         shares: Of the labels for the linear probe with few.
         draws: Of every number of shots and of every share.
-        seed: Of all that chance decides.
+        seed: Of everything that is drawn at random.
+        name: What the result is called.
 
     Returns:
-        What :func:`~mmssl.evaluation.evaluate` gives, and with labels ``sgd``, ``low_shot``, ``few_labels``,
-        ``clusters`` and ``seconds`` by measure.
+        The measures of :func:`~mmssl.evaluation.evaluate`, and with labels those of a linear classifier by SGD, of few
+        labels, of the low-shot SVM and of clusters; with the seconds of each.
 
     Raises:
         ValueError: There are fewer than two classes.
     """
-    seconds: dict[str, float] = {}
-
-    def timed(name: str, measure: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        start = time.perf_counter()
-        found = measure(*arguments, **options)
-        seconds[name] = time.perf_counter() - start
-        return found
-
+    timed = _Stopwatch()
     pairs = () if views is None else views.unbind(dim=1)
     label_free = timed('label_free', label_free_measures, gallery.features, *pairs)
-    result = {'gallery': len(gallery), 'dim': gallery.features.shape[1], 'label_free': label_free, 'seconds': seconds}
+    result = Result(name, tuple(label_free), gallery=len(gallery), dim=gallery.features.shape[1])
     if query is None or gallery.labels is None or query.labels is None:
-        return {**result, 'note': NO_LABELS}
+        return replace(result, notes=(NO_LABELS,), seconds=timed.seconds)
     sets = on_device(gallery, query)
     options = {'draws': draws, 'seed': seed}
-    return {
-        **result,
-        'query': len(query),
-        **timed('knn_and_linear', accuracies, gallery, query, {'linear': {'seed': seed}}),
-        'sgd': timed('sgd', sgd_probe, *sets, seed=seed),
-        'low_shot': timed('low_shot', low_shot_svm, *(part.cpu() for part in sets), shots=shots, **options),
-        'few_labels': timed('few_labels', few_labels_probe, *sets, shares=shares, **options),
-        'clusters': timed('clusters', cluster_classes, *sets[2:], seed=seed),
-    }
+    measures = [
+        *timed('knn', knn_measures, sets),
+        timed('linear', linear_probe, *sets, seed=seed).measure('linear', short='linear'),
+        timed('sgd', sgd_probe, *sets, seed=seed).measure('linear by SGD'),
+        *timed('few_labels', few_labels_probe, *sets, shares=shares, **options),
+        *timed('low_shot', low_shot_svm, *(part.cpu() for part in sets), shots=shots, **options),
+        *timed('clusters', cluster_classes, sets.test, sets.test_labels, seed=seed),
+        *label_free,
+    ]
+    return replace(result, measures=tuple(measures), query=len(query), seconds=timed.seconds)
 
 
 @dataclass(frozen=True)
@@ -99,7 +117,7 @@ class ProbeData:
             ``gallery`` and ``query`` in one view, ``views`` in two random ones: up to 2,048 images of the gallery.
         """
         plain = plain_view(size)
-        several = Subset(self.gallery, indices=spread(len(self.gallery)))
+        several = Subset(self.gallery, indices=evenly_spaced(len(self.gallery), _VIEWED))
         parts = {'gallery': (self.gallery, plain), 'query': (self.query, plain), 'views': (several, two_views(size))}
         return {
             name: ImageDataset(source, view, channels, seed)
@@ -147,13 +165,15 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> Pro
     if images:
         gallery = Subset(gallery, min(images[0], len(gallery)))
         query = query and Subset(query, min(images[1], len(query)))
-    if len(gallery) < LEAST:
-        raise ValueError(f'{len(gallery)} images to learn from in {folder}: give a folder with {LEAST} or more.')
+    if len(gallery) < MINIMUM_IMAGES:
+        raise ValueError(
+            f'{len(gallery)} images to learn from in {folder}: give a folder with {MINIMUM_IMAGES} or more.'
+        )
     return ProbeData(gallery, query, _remarks(gallery, query))
 
 
-def fifth(length: int, most: tuple[int, int] | None = None) -> dict[str, dict[str, int]]:
-    """Arguments of two subsets that share no image: four fifths to learn from, one to measure on.
+def split_one_fifth(length: int, most: tuple[int, int] | None = None) -> dict[str, dict[str, int]]:
+    """Split off one fifth to measure on: arguments of two subsets that share no image.
 
     Args:
         length: Number of images.
@@ -171,9 +191,9 @@ def _split(folder: Path) -> tuple[ImageSource, ImageSource | None]:
     source = ImageFolder(folder)
     if source.labels is None:
         return source, None
-    if len(source) < LEAST + 3:  # four fifths of 13 are 10
-        raise ValueError(f'{len(source)} images in {folder}: give a folder with {LEAST + 3} or more.')
-    parts = fifth(len(source))
+    if len(source) < MINIMUM_IMAGES + 3:  # four fifths of 13 are 10
+        raise ValueError(f'{len(source)} images in {folder}: give a folder with {MINIMUM_IMAGES + 3} or more.')
+    parts = split_one_fifth(len(source))
     return Subset(source, **parts['gallery']), Subset(source, **parts['query'])
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import torch
@@ -46,7 +47,32 @@ class NamedImages(ImageSource):
         return hashlib.sha256('\n'.join(self.names).encode()).hexdigest()[:16]
 
 
-def voc_images(folder: str | Path, splits: Sequence[str]) -> tuple[list[str], list[tuple[NamedImages, Tensor]]]:
+class VOCSplit(NamedTuple):
+    """The images of a split.
+
+    Attributes:
+        source: The images.
+        targets: int64, shape ``(N, C)``: 1 where an object of the class is there, -1 where all of them are difficult,
+            else 0, which is what the lists of VOC2007 for each class say as 1, 0 and -1.
+    """
+
+    source: NamedImages
+    targets: Tensor
+
+
+class VOCImages(NamedTuple):
+    """Splits in the layout of PASCAL VOC.
+
+    Attributes:
+        classes: Their names, sorted.
+        splits: In the order in which they were asked for.
+    """
+
+    classes: list[str]
+    splits: list[VOCSplit]
+
+
+def voc_images(folder: str | Path, splits: Sequence[str]) -> VOCImages:
     """The images of splits, and which classes each of them shows.
 
     Args:
@@ -54,9 +80,7 @@ def voc_images(folder: str | Path, splits: Sequence[str]) -> tuple[list[str], li
         splits: Names of text files in ``ImageSets/Main``.
 
     Returns:
-        Names of the classes, sorted; for each split its images and their targets, int64, shape ``(N, C)``: 1 where an
-        object of the class is there, -1 where all of them are difficult, else 0, which is what the lists of VOC2007
-        for each class say as 1, 0 and -1.
+        Names of the classes, and the images of each split with their targets.
 
     Raises:
         ValueError: A folder, split, image or annotation is missing or cannot be read.
@@ -71,7 +95,7 @@ def voc_images(folder: str | Path, splits: Sequence[str]) -> tuple[list[str], li
     classes = sorted({label for part in shown for image in part for label in image})
     targets = [torch.tensor([[image.get(label, ABSENT) for label in classes] for image in part]) for part in shown]
     sources = [NamedImages(folder / 'JPEGImages', [files[name] for name in part]) for part in names]
-    return classes, list(zip(sources, targets))
+    return VOCImages(classes, list(map(VOCSplit, sources, targets)))
 
 
 def _names(path: Path, files: dict[str, str]) -> list[str]:

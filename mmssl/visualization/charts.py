@@ -1,18 +1,21 @@
 """Charts as inline SVG that takes its ink from the page, so that it reads on light and on dark ground."""
 
-import html
 import io
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from mmssl.visualization.html import element
 
 _INK = '#010203'  # stands for the colour of the page's text
 _BLUE, _ORANGE = '#3b82c4', '#d9822b'
@@ -26,7 +29,17 @@ _STYLE = {
     'lines.linewidth': 1.6, 'legend.frameon': False, 'axes.axisbelow': True,
 }  # fmt: skip
 
-Curve = tuple[Sequence[float], Sequence[float]]
+
+class Curve(NamedTuple):
+    """A quantity over the steps of a training, or over another axis.
+
+    Attributes:
+        steps: Places on the axis, ascending.
+        values: As many values.
+    """
+
+    steps: Sequence[float]
+    values: Sequence[float]
 
 
 @contextmanager
@@ -36,7 +49,7 @@ def _axes(size: tuple[float, float] = _SIZE) -> Iterator[tuple[Figure, Axes]]:
         yield figure, figure.add_subplot()
 
 
-def svg(figure: Figure, alt: str) -> str:
+def svg(figure: Figure, alt: str) -> Markup:
     """A figure as an SVG element for an HTML page.
 
     Args:
@@ -50,22 +63,23 @@ def svg(figure: Figure, alt: str) -> str:
     with matplotlib.rc_context(_STYLE):
         figure.savefig(buffer, format='svg', transparent=True, dpi=200)
     text = buffer.getvalue()
-    text = text[text.index('<svg') :].replace(_INK, 'currentColor')
-    text = re.sub(r'<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
-    box = re.search(r'viewBox="[^"]*"', text)[0]
-    start = f'<svg role="img" aria-label="{html.escape(alt, quote=True)}" {box}>'
-    return _unique_names(re.sub(r'<svg[^>]*>', start, text, count=1)).strip()
+    view_box = re.search(r'viewBox="([^"]*)"', text)
+    content = re.search(r'<svg[^>]*>(.*)</svg>', text, flags=re.DOTALL)
+    assert view_box and content, 'matplotlib wrote no SVG'
+    inner = re.sub(r'<metadata>.*?</metadata>', '', content[1], flags=re.DOTALL).replace(_INK, 'currentColor')
+    drawn = Markup(_unique_names(inner, alt).strip())  # matplotlib escapes the texts that it draws
+    return element('drawing', content=drawn, view_box=view_box[1], alt=alt)
 
 
-def _unique_names(text: str) -> str:
+def _unique_names(text: str, alt: str) -> str:
     """Drop names that nothing refers to, and mark the others with the figure's own: a page has several figures."""
-    mark = f'f{zlib.crc32(text.encode()):08x}-'
+    mark = f'f{zlib.crc32(f"{alt}{text}".encode()):08x}-'
     used = set(re.findall(r'#([\w.-]+)[")]', text))
     text = re.sub(r' id="([^"]*)"', lambda found: f' id="{mark}{found[1]}"' if found[1] in used else '', text)
     return re.sub(r'(url\(|href=")#', rf'\1#{mark}', text)
 
 
-def curve_chart(curve: Curve, title: str, smooth: bool = False, start: float | None = None) -> str:
+def curve_chart(curve: Curve, title: str, smooth: bool = False, start: float | None = None) -> Markup:
     """A quantity over the steps of a training.
 
     Args:
@@ -77,7 +91,7 @@ def curve_chart(curve: Curve, title: str, smooth: bool = False, start: float | N
     Returns:
         An SVG element.
     """
-    steps, values = (np.asarray(part, dtype=float) for part in curve)
+    steps, values = _arrays(curve)
     with _axes() as (figure, axes):
         if smooth:
             axes.plot(steps, values, color=_BLUE, alpha=0.3, linewidth=0.8)
@@ -88,7 +102,7 @@ def curve_chart(curve: Curve, title: str, smooth: bool = False, start: float | N
     return svg(figure, f'{title} over {len(steps)} logged steps, from {values[0]:.4g} to {values[-1]:.4g}.')
 
 
-def lines_chart(lines: Mapping[str, Curve], title: str, x_label: str = 'step', doubling: bool = False) -> str:
+def lines_chart(lines: Mapping[str, Curve], title: str, x_label: str = 'step', doubling: bool = False) -> Markup:
     """One quantity of several runs or networks, or several of one run, over the steps.
 
     Args:
@@ -150,12 +164,12 @@ def draw_lines(axes: Axes, lines: Mapping[str, Curve], title: str, x_label: str 
     for place, (name, (steps, values)) in enumerate(lines.items()):
         values, colour = np.asarray(values, dtype=float), f'C{place % 10}'
         if len(values) <= _LONG:
-            axes.plot(steps, values, color=colour, marker='o', markersize=3, label=name)
+            axes.plot(steps, values, color=colour, marker='o', markersize=3, label=_literal(name))
         elif x_label == 'step':
             axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
-            axes.plot(steps, _running_mean(values, len(values) // 20), color=colour, label=name)
+            axes.plot(steps, _running_mean(values, len(values) // 20), color=colour, label=_literal(name))
         else:  # no measurements in time: nothing to average
-            axes.plot(steps, values, color=colour, label=name)
+            axes.plot(steps, values, color=colour, label=_literal(name))
     _finish(axes, title, x_label)
     axes.ticklabel_format(axis='y', style='sci', scilimits=(-3, 4), useMathText=True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -180,7 +194,7 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         figure.savefig(path, dpi=160, facecolor='white', metadata=dates)
 
 
-def marked_chart(curve: Curve, title: str, x_label: str) -> str:
+def marked_chart(curve: Curve, title: str, x_label: str) -> Markup:
     """A quantity measured now and then; the first and the last value are written beside their points.
 
     Args:
@@ -191,7 +205,7 @@ def marked_chart(curve: Curve, title: str, x_label: str) -> str:
     Returns:
         An SVG element.
     """
-    places, values = (np.asarray(part, dtype=float) for part in curve)
+    places, values = _arrays(curve)
     with _axes() as (figure, axes):
         axes.plot(places, values, color=_BLUE, marker='o', markersize=4)
         for place in {0, len(values) - 1}:
@@ -203,7 +217,7 @@ def marked_chart(curve: Curve, title: str, x_label: str) -> str:
     return svg(figure, f'{title}: {values[0]:.1f} at first, {values[-1]:.1f} at last, over {len(values)} measurements.')
 
 
-def usage_chart(counts: Sequence[int], kind: str = 'prototype') -> str:
+def usage_chart(counts: Sequence[int], kind: str = 'prototype') -> Markup:
     """How many images belong to each prototype or cluster, sorted, beside equal use.
 
     Args:
@@ -228,7 +242,7 @@ def usage_chart(counts: Sequence[int], kind: str = 'prototype') -> str:
     return svg(figure, alt)
 
 
-def map_chart(points: np.ndarray, groups: np.ndarray, names: Sequence[str] | Mapping[int, str], title: str) -> str:
+def map_chart(points: np.ndarray, groups: np.ndarray, names: Sequence[str] | Mapping[int, str], title: str) -> Markup:
     """Points in the plane, coloured by group, with a legend where there are at most 20 groups.
 
     Args:
@@ -247,7 +261,8 @@ def map_chart(points: np.ndarray, groups: np.ndarray, names: Sequence[str] | Map
         for place, group in enumerate(present):
             colour = palette(place) if len(present) <= 20 else palette(place / len(present))
             members = points[groups == group]
-            axes.scatter(*members.T, s=7, color=colour, linewidths=0, alpha=0.8, rasterized=True, label=names[group])
+            axes.scatter(*members.T, s=7, color=colour, linewidths=0, alpha=0.8, rasterized=True,
+                         label=_literal(names[group]))  # fmt: skip
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         if rows:
@@ -255,8 +270,18 @@ def map_chart(points: np.ndarray, groups: np.ndarray, names: Sequence[str] | Map
     return svg(figure, f'{title}: {len(points)} points in {len(present)} colours.')
 
 
+def _arrays(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    steps, values = curve
+    return np.asarray(steps, dtype=float), np.asarray(values, dtype=float)
+
+
+def _literal(text: str) -> str:
+    """A name as matplotlib draws it as it is: between two dollar signs it would read mathematics."""
+    return text.replace('$', r'\$')
+
+
 def _finish(axes: Axes, title: str, x_label: str) -> None:
-    axes.set_title(title, loc='left', fontsize=9)
+    axes.set_title(_literal(title), loc='left', fontsize=9)
     axes.set_xlabel(x_label)
 
 

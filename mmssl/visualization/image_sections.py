@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmssl.evaluation import Features, nearest_neighbors
-from mmssl.evaluation.evaluate import spread
+from mmssl.evaluation import Features, evenly_spaced, nearest_neighbors
 from mmssl.functional import kmeans, random_state_kept, unit
 from mmssl.visualization.activations import activation_maps, attention_block, attention_maps, heated
-from mmssl.visualization.html import Section, Tile, legend, paragraph, sheet
+from mmssl.visualization.html import LegendEntry, Section, Tile, legend, paragraph, sheet
 from mmssl.visualization.images import to_image
 
 
@@ -28,7 +27,7 @@ def views_section(dataset: Dataset, count: int = 6) -> Section:
     """
     rows = []
     with random_state_kept():
-        for index in spread(len(dataset), count):
+        for index in evenly_spaced(len(dataset), count):
             sample = dataset[index]
             number = sample['sample_idx']
             name = dataset.source.name(number)
@@ -58,12 +57,12 @@ def neighbors_section(
     Returns:
         The section; where there are labels, frames tell right from wrong.
     """
-    places = spread(len(query), count)
+    places = evenly_spaced(len(query), count)
     itself = query is gallery
     wanted = min(neighbors + itself, len(gallery))
-    cosines, found = nearest_neighbors(gallery.features, query.features[places], wanted)
+    found = nearest_neighbors(gallery.features, query.features[places], wanted)
     rows = []
-    for place, near, similar in zip(places, found.tolist(), cosines.tolist()):
+    for place, near, similar in zip(places, found.rows.tolist(), found.cosines.tolist()):
         pairs = [(n, c) for n, c in zip(near, similar) if not (itself and n == place)][:neighbors]
         label = _label(query, place)
         name = _title(query_data, label)
@@ -75,7 +74,7 @@ def neighbors_section(
     text = f'First in each row: an image{first}, not selected. Then its nearest {others}, by cosine.'
     parts = [paragraph(text), sheet(rows)]
     if query.labels is not None and gallery.labels is not None:
-        parts.insert(1, legend([('right', 'same class'), ('wrong', 'other class')]))
+        parts.insert(1, legend([LegendEntry('right', 'same class'), LegendEntry('wrong', 'other class')]))
     return Section('Nearest neighbours', parts)
 
 
@@ -130,7 +129,7 @@ def activation_section(model: nn.Module, dataset: Dataset, count: int = 12) -> S
         ValueError: The backbone gives no map that can be laid over an image.
     """
     with random_state_kept():
-        samples = [dataset[place] for place in spread(len(dataset), count)]
+        samples = [dataset[place] for place in evenly_spaced(len(dataset), count)]
     maps = {'activation': activation_maps(model, samples)}
     text = (
         'Each image, and beside it how long the vector of the last feature map is at each place (yellow: the longest '

@@ -11,10 +11,9 @@ from pathlib import Path
 import torch
 
 from mmssl.version import __version__
+from mmssl.visualization.charts import Curve
 
 _PACKAGES = ('torch', 'torchvision', 'onedl-mmengine', 'mmengine', 'numpy', 'scikit-learn', 'timm')
-
-Curve = tuple[list[float], list[float]]
 
 
 def read_scalars(work_dir: str | Path) -> dict[str, Curve]:
@@ -39,7 +38,9 @@ def read_scalars(work_dir: str | Path) -> dict[str, Curve]:
             for name, value in entry.items():
                 if name != 'step' and isinstance(value, int | float):
                     found.setdefault(name, {})[entry['step']] = value
-    return {name: tuple(map(list, zip(*sorted(history.items())))) for name, history in found.items()}
+    return {
+        name: Curve(sorted(history), [history[step] for step in sorted(history)]) for name, history in found.items()
+    }
 
 
 def environment() -> dict[str, str]:

@@ -3,13 +3,12 @@
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 from torch import nn
 
 from mmssl.datasets import ImageDataset, Subset
-from mmssl.evaluation import build_dataset, extract_features
+from mmssl.evaluation import Result, build_dataset, evenly_spaced, extract_features
 from mmssl.visualization import image_sections as images
 from mmssl.visualization import sections as part
 from mmssl.visualization.html import Section, write_report
@@ -20,7 +19,7 @@ def report_run(
     path: str | Path,
     model: nn.Module,
     config: Config,
-    rows: Sequence[Mapping[str, Any]],
+    results: Sequence[Result],
     command: str,
     title: str = 'Pre-training report',
     exported: Section | None = None,
@@ -32,7 +31,7 @@ def report_run(
         path: The file.
         model: The trained algorithm.
         config: Of the run: ``work_dir``, ``train_dataloader.dataset`` and ``evaluation`` are read.
-        rows: Results, from :func:`~mmssl.evaluation.compare_baselines`.
+        results: From :func:`~mmssl.evaluation.compare_baselines`.
         command: The exact command.
         title: Of the page.
         exported: From :func:`~mmssl.visualization.export_section`.
@@ -52,7 +51,7 @@ def report_run(
     query = extract_features(model, query_data, *loading) if query_data is not gallery_data else gallery
     scalars = read_scalars(config.work_dir)
     parts = [
-        part.results_section(rows),
+        part.results_section(results),
         part.training_section(scalars),
         *([monitors] if (monitors := part.monitors_section(scalars)) else []),
         images.views_section(build_dataset(config.train_dataloader.dataset)),
@@ -79,9 +78,8 @@ def thinned(dataset: ImageDataset, most: int = 10_000) -> ImageDataset:
     Returns:
         The data set itself where it is no larger.
     """
-    length = len(dataset)
-    if length <= most:
+    if len(dataset) <= most:
         return dataset
     thinned = copy.copy(dataset)
-    thinned.source = Subset(dataset.source, indices=[place * length // most for place in range(most)])
+    thinned.source = Subset(dataset.source, indices=evenly_spaced(len(dataset), most))
     return thinned

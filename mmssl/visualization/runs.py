@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
 
 from mmssl.visualization.charts import Curve, lines_chart
-from mmssl.visualization.html import Section, charts, paragraph, table
+from mmssl.visualization.html import Figure, Section, charts, paragraph, table
 from mmssl.visualization.records import read_scalars
 
 # The curves that are drawn unless others are named, in this order: names, or ends of names.
@@ -36,10 +36,17 @@ class Run:
     config: Config | None
 
 
-def named_folder(text: str) -> tuple[str, Path]:
+class NamedFolder(NamedTuple):
+    """The work directory of a run, and what the run is called."""
+
+    name: str
+    folder: Path
+
+
+def named_folder(text: str) -> NamedFolder:
     """Name and folder of a run that was given as ``[NAME=]FOLDER``; by default the folder's name."""
     name, _, folder = text.rpartition('=')
-    return name or Path(folder).resolve().name, Path(folder)
+    return NamedFolder(name or Path(folder).resolve().name, Path(folder))
 
 
 def read_run(text: str) -> Run:
@@ -85,8 +92,8 @@ def _order(name: str) -> tuple[bool, str]:
 def curves_section(panels: Mapping[str, Mapping[str, Curve]]) -> Section:
     """The curves of :func:`curve_panels`."""
     text = 'Curves of many points: pale as logged, and their running mean.'
-    drawings = [lines_chart(lines, title) for title, lines in panels.items()]
-    return Section('Curves', [charts(drawings), paragraph(text, muted=True)])
+    figures = [Figure(lines_chart(lines, title)) for title, lines in panels.items()]
+    return Section('Curves', [charts(figures), paragraph(text, muted=True)])
 
 
 def figures_section(runs: Sequence[Run], panels: Mapping[str, Mapping[str, Curve]]) -> Section:
@@ -100,7 +107,7 @@ def final_figure(curve: Curve | None) -> str:
     """The end of a curve as people read it, or a dash where there is none."""
     if curve is None:
         return '-'
-    values = np.asarray(curve[1], dtype=float)
+    values = np.asarray(curve.values, dtype=float)
     return f'{values[-len(values) // 10 :].mean() if len(values) > _LONG else values[-1]:.4g}'
 
 

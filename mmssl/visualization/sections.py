@@ -2,23 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmssl.dependencies import require
-from mmssl.evaluation import (
-    Features,
-    headline,
-    protocols,
-    table_lines,
-    verdict,
-)
-from mmssl.evaluation.evaluate import spread
+from mmssl.evaluation import Features, Result, evenly_spaced, meanings, protocols, table_lines, verdict
 from mmssl.visualization.charts import Curve, curve_chart, lines_chart, map_chart, marked_chart, usage_chart
-from mmssl.visualization.html import Section, charts, code, paragraph, table
+from mmssl.visualization.html import Figure, Section, charts, code, details, paragraph, table
 from mmssl.visualization.image_sections import class_name
 from mmssl.visualization.records import environment
 
@@ -31,86 +23,86 @@ _MONITORED = {
     'dead': 'share of dead ones',
     'change': 'share that changed since the last look',
 }
-_MEASURES = (
-    'Other view found: how often the nearest of all second views belongs to the same image. Alignment: mean squared '
-    'distance of two views of an image (0 to 4). Uniformity: about -4 (evenly spread) to 0. Effective rank: '
-    'directions in use. Deviation: 1 (evenly spread) to 0. A collapsed network has alignment, uniformity and deviation '
-    '0, and effective rank 1. These measures tell a sound run from a collapsed one; they are no accuracy.'
-)
 
 
+_CLUSTER_CURVES = {  # title and caption
+    'label_change': ('images that changed cluster (%)', 'Of the last batch, or of all at the last k-means.'),
+    'largest_cluster': ('largest (%)', 'Of all.'),
+}
 _MOST_LINES = 8  # of a chart, as many as there are colours that can be told apart
 _MAPS = {'tsne': 't-SNE', 'umap': 'UMAP', 'pca': 'PCA'}
 
 
-def results_section(rows: Sequence[Mapping[str, Any]]) -> Section:
+def results_section(results: Sequence[Result]) -> Section:
     """The table of results, with what was measured and how it stands against the baselines.
 
     Args:
-        rows: From :func:`~mmssl.evaluation.compare_baselines`.
+        results: From :func:`~mmssl.evaluation.compare_baselines`.
 
     Returns:
         The section.
     """
-    return Section('Results', [
-        *map(paragraph, verdict(rows)),
-        *_results_table(rows),
-        paragraph(_MEASURES, muted=True),
-    ])  # fmt: skip
+    return Section('Results', [*map(paragraph, verdict(results)), *_results_table(results), _meanings(results[-1])])
 
 
-def _results_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = [str(row['name']) for row in rows]
+def _results_table(results: Sequence[Result]) -> list[str]:
+    names = [result.name for result in results]
     return [
-        table(['', *names], table_lines(rows), strong=len(rows) <= 3),  # one network and its baselines
-        *(paragraph(sentence, muted=True) for sentence in protocols(rows[-1])),
+        table(['', *names], table_lines(results), strong=len(results) <= 3),  # one network and its baselines
+        *(paragraph(sentence, muted=True) for sentence in protocols(results[-1])),
     ]
 
 
-def probe_section(title: str, rows: Sequence[Mapping[str, Any]], sentences: Sequence[str] = ()) -> Section:
+def _meanings(result: Result) -> str:
+    closing = 'These measures tell a sound run from a collapsed one; they are no accuracy.'
+    return paragraph(' '.join([*meanings(result), closing]), muted=True)
+
+
+def probe_section(title: str, results: Sequence[Result], sentences: Sequence[str] = ()) -> Section:
     """The table of a probe, and, where the lines can be told apart, low-shot accuracy over the number of images.
 
     Args:
         title: Of the section.
-        rows: The baselines, then the networks, each with ``name`` and what
-            :func:`~mmssl.evaluation.probe_features` gives.
+        results: From :func:`~mmssl.probe.probe_features`: the baselines, then the networks.
         sentences: What it comes to.
 
     Returns:
         The section.
     """
-    parts = [*map(paragraph, sentences), *_results_table(rows)]
-    shots = {row['name']: _low_shot_curve(row) for row in rows if len(row.get('low_shot', ())) > 1}
+    parts = [*map(paragraph, sentences), *_results_table(results)]
+    curves = {result.name: _low_shot_curve(result) for result in results}
+    shots = {name: curve for name, curve in curves.items() if len(curve.steps) > 1}
     if 0 < len(shots) <= _MOST_LINES:
         drawing = lines_chart(shots, 'low-shot SVM, top-1 (%)', 'labelled images a class', doubling=True)
-        parts.insert(len(sentences) + 1, charts([drawing], ['Mean over the draws.']))
-    return Section(title, [*parts, paragraph(_MEASURES, muted=True)])
+        parts.insert(len(sentences) + 1, charts([Figure(drawing, 'Mean over the draws.')]))
+    return Section(title, [*parts, _meanings(results[-1])])
 
 
-def stages_section(rows: Sequence[Mapping[str, Any]]) -> Section:
+def stages_section(results: Sequence[Result]) -> Section:
     """How the accuracies change from stage to stage of the networks.
 
     Args:
-        rows: With labels, each with ``name`` and ``layer`` (``'stage1'``, ...) and what
-            :func:`~mmssl.evaluation.probe_features` gives; rows of other layers are left out.
+        results: From :func:`~mmssl.probe.probe_features`, with labels, and with ``layer`` (``'stage1'``, ...); those of
+            other layers are left out.
 
     Returns:
         The section.
     """
-    curves: dict[str, dict[str, tuple[list, list]]] = {}
-    for row in rows:
-        if row['layer'].startswith('stage'):
-            for measure, value in headline(row).items():
-                places, values = curves.setdefault(measure, {}).setdefault(row['name'], ([], []))
-                places.append(int(row['layer'].removeprefix('stage')))
-                values.append(value)
-    drawings = [lines_chart(found, f'{measure}, top-1 (%)', 'stage') for measure, found in curves.items()]
+    curves: dict[str, dict[str, Curve]] = {}
+    for result in results:
+        if result.layer.startswith('stage'):
+            for measure in result.headline():
+                curve = curves.setdefault(measure.short, {}).setdefault(result.name, Curve([], []))
+                curve.steps.append(int(result.layer.removeprefix('stage')))
+                curve.values.append(measure.value)
+    figures = [Figure(lines_chart(found, f'{name}, top-1 (%)', 'stage')) for name, found in curves.items()]
     text = 'Features of each stage of the backbone, averaged over the image.'
-    return Section('Stage by stage', [paragraph(text), charts(drawings)])
+    return Section('Stage by stage', [paragraph(text), charts(figures)])
 
 
-def _low_shot_curve(row: Mapping[str, Any]) -> Curve:
-    return [int(k) for k in row['low_shot']], [found['mean'] for found in row['low_shot'].values()]
+def _low_shot_curve(result: Result) -> Curve:
+    measures = [measure for measure in result.measures if 'shots' in measure.details]
+    return Curve([measure.details['shots'] for measure in measures], [measure.value for measure in measures])
 
 
 def training_section(scalars: Mapping[str, Curve]) -> Section:
@@ -122,18 +114,24 @@ def training_section(scalars: Mapping[str, Curve]) -> Section:
     Returns:
         The section; what was not logged is left out.
     """
-    drawings, captions = [curve_chart(scalars['loss'], 'loss', smooth=True)], ['Pale: as logged. Line: running mean.']
+    loss = curve_chart(scalars['loss'], 'loss', smooth=True)
+    figures = [Figure(loss, 'Pale: as logged. Line: running mean.')]
     if 'lr' in scalars:
-        drawings.append(curve_chart(scalars['lr'], 'learning rate', start=0))
-        captions.append('Of the first parameter group.')
+        rate = curve_chart(scalars['lr'], 'learning rate', start=0)
+        figures.append(Figure(rate, 'Of the first parameter group.'))
     if 'knn_top1' in scalars:
-        drawings.append(marked_chart(scalars['knn_top1'], 'online k-NN top-1 (%)', 'step'))
-        captions.append('On parts of the gallery and the query set; the first point is the untrained network.')
+        accuracy = marked_chart(scalars['knn_top1'], 'online k-NN top-1 (%)', 'step')
+        text = 'On parts of the gallery and the query set; the first point is the untrained network.'
+        figures.append(Figure(accuracy, text))
     if 'prototypes_used' in scalars:
-        shares = [100 * share for share in scalars['prototypes_used'][1]]
-        drawings.append(curve_chart((scalars['prototypes_used'][0], shares), 'prototypes used in a batch (%)', True, 0))
-        captions.append('Share of the prototypes that some image of the batch chose first.')
-    return Section('Training', [charts(drawings, captions), *_timing(scalars)])
+        shares = curve_chart(_percent(scalars['prototypes_used']), 'prototypes used in a batch (%)', True, 0)
+        figures.append(Figure(shares, 'Share of the prototypes that some image of the batch chose first.'))
+    return Section('Training', [charts(figures), *_timing(scalars)])
+
+
+def _percent(curve: Curve) -> Curve:
+    steps, shares = curve
+    return Curve(steps, [100 * share for share in shares])
 
 
 def monitors_section(scalars: Mapping[str, Curve]) -> Section | None:
@@ -147,8 +145,8 @@ def monitors_section(scalars: Mapping[str, Curve]) -> Section | None:
     """
     panels = monitor_panels(scalars)
     titles = [f'{title} ({next(iter(lines))})' if len(lines) == 1 else title for title, lines in panels.items()]
-    drawings = [lines_chart(lines, title) for title, lines in zip(titles, panels.values())]
-    if not drawings:
+    figures = [Figure(lines_chart(lines, title)) for title, lines in zip(titles, panels.values())]
+    if not figures:
         return None
     text = (
         'Features: of the backbone; embedding: what the neck makes of them. Deviation is 1 where they spread evenly '
@@ -157,7 +155,7 @@ def monitors_section(scalars: Mapping[str, Curve]) -> Section | None:
         'point is the untrained network. Entropy is 1 where all clusters are used equally, 0 where one has everything; '
         'dead ones have no image.'
     )
-    return Section('What the monitors saw', [paragraph(text), charts(drawings)])
+    return Section('What the monitors saw', [paragraph(text), charts(figures)])
 
 
 def monitor_panels(scalars: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:
@@ -188,7 +186,7 @@ def map_section(
         ValueError: No such method.
         ImportError: UMAP is not installed.
     """
-    places = spread(len(features), count)
+    places = evenly_spaced(len(features), count)
     rows = normalize(features.features[places], dim=1).numpy()
     points = project(rows, method)
     if features.labels is None:
@@ -200,7 +198,7 @@ def map_section(
     title = f'{_MAPS[method]} map of the features, coloured by {colours}'
     text = f'{len(points)} images of the gallery, by {_MAPS[method]} of the unit features; colours are {colours}.'
     text += '' if method == 'pca' else ' Distances between far groups mean little.'
-    return Section('Map of the features', [charts([map_chart(points, groups, names, title)], [text])])
+    return Section('Map of the features', [charts([Figure(map_chart(points, groups, names, title), text)])])
 
 
 def project(rows: np.ndarray, method: str = 'tsne') -> np.ndarray:
@@ -247,7 +245,7 @@ def prototypes_section(counts: Tensor) -> Section:
         'training asks for holds in every batch of augmented views, so some unevenness here is normal; a few '
         'prototypes with nearly everything would be a collapse.'
     )
-    return Section('Prototype usage', [charts([usage_chart(counts.tolist())]), paragraph(text)])
+    return Section('Prototype usage', [charts([Figure(usage_chart(counts.tolist()))]), paragraph(text)])
 
 
 def clusters_section(counts: Tensor, scalars: Mapping[str, Curve]) -> Section:
@@ -260,20 +258,15 @@ def clusters_section(counts: Tensor, scalars: Mapping[str, Curve]) -> Section:
     Returns:
         The section.
     """
-    drawings, captions = [usage_chart(counts.tolist(), 'cluster')], ['At the end, all images of the training.']
-    for name, title in (('label_change', 'images that changed cluster (%)'), ('largest_cluster', 'largest (%)')):
+    figures = [Figure(usage_chart(counts.tolist(), 'cluster'), 'At the end, all images of the training.')]
+    for name, (title, caption) in _CLUSTER_CURVES.items():
         if name in scalars:
-            drawings.append(
-                curve_chart((scalars[name][0], [100 * share for share in scalars[name][1]]), title, True, 0)
-            )
-            captions.append(
-                'Of the last batch, or of all at the last k-means.' if name == 'label_change' else 'Of all.'
-            )
+            figures.append(Figure(curve_chart(_percent(scalars[name]), title, True, 0), caption))
     text = (
         f'{len(counts)} clusters of {int(counts.min())} to {int(counts.max())} images, half of them below '
         f'{int(counts.sort().values[len(counts) // 2])}. One cluster with nearly everything would be a collapse.'
     )
-    return Section('Clusters', [charts(drawings, captions), paragraph(text)])
+    return Section('Clusters', [charts(figures), paragraph(text)])
 
 
 def export_section(check: str, loading: str, path: str | Path) -> Section:
@@ -304,19 +297,16 @@ def reproduction_section(command: str, config: str | None = None, extra: Mapping
     lines = [[title, text] for title, text in {**environment(), **(extra or {})}.items()]
     parts = [code(command), table([], lines)]
     if config:
-        parts += ['<details><summary>The whole config</summary>', code(config), '</details>']
+        parts.append(details('The whole config', [code(config)]))
     return Section('Environment and command', parts)
 
 
 def _timing(scalars: Mapping[str, Curve]) -> list[str]:
     if 'time' not in scalars or 'data_time' not in scalars:
         return []
-    step, waiting = (np.mean(scalars[name][1]) for name in ('time', 'data_time'))
-    return [
-        paragraph(
-            f'A step took {step:.3g} s on average, {100 * waiting / step:.0f} % of it waiting for data.', muted=True
-        )
-    ]
+    step, waiting = (np.mean(scalars[name].values) for name in ('time', 'data_time'))
+    text = f'A step took {step:.3g} s on average, {100 * waiting / step:.0f} % of it waiting for data.'
+    return [paragraph(text, muted=True)]
 
 
 def _clusters(rows: np.ndarray, most: int = 10) -> np.ndarray:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmssl.evaluation import draw_per_class, few_labels_probe, linear_probe, mean_and_spread, per_class
+from mmssl.evaluation import draw_per_class, few_labels_probe, linear_probe, measure_of_draws, per_class
 from tests.evaluation.test_knn import blobs
 
 
@@ -37,20 +37,25 @@ def test_labels_that_are_not_numbered_without_gaps_are_drawn_too():
 
 def test_the_probe_with_all_labels_is_the_linear_probe():
     (train, labels), (test, test_labels) = blobs(80), blobs(60, seed=1)
-    found = few_labels_probe(train, labels, test, test_labels, shares=(1.0,), draws=1)['100 %']
+    (found,) = few_labels_probe(train, labels, test, test_labels, shares=(1.0,), draws=1)
     part = draw_per_class(labels, per_class(labels, 1.0), seed=0)
-    assert found['top1'] == [linear_probe(train[part], labels[part], test, test_labels)['top1']]
-    assert found['images'] == len(part)
-    assert found['std'] == 0
+    assert found.details['draws'] == [found.value]
+    assert found.value == linear_probe(train[part], labels[part], test, test_labels).top1
+    assert found.details['images'] == len(part)
+    assert found.spread == 0
+    assert found.title == 'linear, 100 % of the labels (%)'
 
 
 def test_more_labels_help_and_draws_differ():
     (train, labels), (test, test_labels) = blobs(1000, dim=20), blobs(300, dim=20, seed=1)
     found = few_labels_probe(train, labels, test, test_labels)
-    assert found['1 %']['mean'] < found['10 %']['mean']
-    assert len(set(found['1 %']['top1'])) > 1
+    assert found[0].value < found[1].value
+    assert len(set(found[0].details['draws'])) > 1
+    assert '(8 images at 1 %, 100 images at 10 %)' in found[0].protocol
     assert found == few_labels_probe(train, labels, test, test_labels)
 
 
 def test_mean_and_deviation_are_those_of_the_sample():
-    assert mean_and_spread([1.0, 3.0]) == {'mean': 2.0, 'std': pytest.approx(2**0.5)}
+    found = measure_of_draws('a', 'how', {'draws': [1.0, 3.0]})
+    assert (found.value, found.spread) == (2.0, pytest.approx(2**0.5))
+    assert measure_of_draws('a', 'how', {'draws': [1.0]}).spread == 0

@@ -40,9 +40,9 @@ def test_accuracy_equals_sklearns_with_the_chosen_strength():
     (train, labels), (test, test_labels) = blobs(600, dim=30), blobs(300, dim=30, seed=1)
     found = linear_probe(train, labels, test, test_labels)
     mean, std = train.mean(dim=0), train.std(dim=0, correction=0)
-    peer = LogisticRegression(C=1 / (found['l2'] * 600), tol=1e-6, max_iter=2000)
+    peer = LogisticRegression(C=1 / (found.chosen * 600), tol=1e-6, max_iter=2000)
     peer.fit(((train - mean) / std).numpy(), labels.numpy())
-    assert found['top1'] == pytest.approx(100 * peer.score(((test - mean) / std).numpy(), test_labels.numpy()), abs=0.4)
+    assert found.top1 == pytest.approx(100 * peer.score(((test - mean) / std).numpy(), test_labels.numpy()), abs=0.4)
 
 
 def test_the_scale_and_the_shift_of_a_feature_do_not_matter():
@@ -50,44 +50,44 @@ def test_the_scale_and_the_shift_of_a_feature_do_not_matter():
     scale, shift = torch.logspace(-2, 2, 8), torch.linspace(-5, 5, 8)
     plain = linear_probe(train, labels, test, test_labels)
     scaled = linear_probe(train * scale + shift, labels, test * scale + shift, test_labels)
-    assert scaled['top1'] == pytest.approx(plain['top1'], abs=1.1)
-    assert scaled['l2'] == plain['l2']
+    assert scaled.top1 == pytest.approx(plain.top1, abs=1.1)
+    assert scaled.chosen == plain.chosen
 
 
 def test_the_strength_is_chosen_without_the_test_set():
     (train, labels), (test, test_labels) = blobs(200), blobs(100, seed=1)
     plain = linear_probe(train, labels, test, test_labels)
     turned = linear_probe(train, labels, test, (test_labels + 1) % 4)
-    assert plain['l2'] == turned['l2']
-    assert plain['held_out_loss'] == turned['held_out_loss']
-    assert plain['held_out_loss'][plain['l2']] == min(plain['held_out_loss'].values())
+    assert plain.chosen == turned.chosen
+    assert plain.held_out_loss == turned.held_out_loss
+    assert plain.held_out_loss[plain.chosen] == min(plain.held_out_loss.values())
 
 
 def test_noise_calls_for_a_strong_penalty_and_clean_classes_for_a_weak_one():
     generator = torch.Generator().manual_seed(0)
     noise, labels = torch.randn(120, 100, generator=generator), torch.randint(2, (120,), generator=generator)
     noise[:, 0] += 2 * labels  # one feature that tells, among many that do not
-    assert linear_probe(noise, labels, noise, labels, l2=(1.0, 1e-4), held_out=0.3)['l2'] == 1.0
+    assert linear_probe(noise, labels, noise, labels, l2=(1.0, 1e-4), held_out=0.3).chosen == 1.0
 
 
 def test_a_feature_that_never_changes_does_no_harm():
     (train, labels), (test, test_labels) = blobs(100), blobs(50, seed=1)
     constant = torch.ones(100, 1)
     found = linear_probe(torch.cat([train, constant], 1), labels, torch.cat([test, constant[:50]], 1), test_labels)
-    assert np.isfinite(found['top1'])
-    assert found['top1'] == pytest.approx(linear_probe(train, labels, test, test_labels)['top1'], abs=2.1)
+    assert np.isfinite(found.top1)
+    assert found.top1 == pytest.approx(linear_probe(train, labels, test, test_labels).top1, abs=2.1)
 
 
 def test_a_class_that_only_the_test_set_has_counts_as_wrong():
     (train, labels), (test, _) = blobs(100), blobs(50, seed=1)
-    assert linear_probe(train, labels, test, torch.full((50,), 9))['top1'] == 0
+    assert linear_probe(train, labels, test, torch.full((50,), 9)).top1 == 0
 
 
 def test_the_result_says_which_protocol_it_is():
     train, labels = blobs(50)
     found = linear_probe(train, labels, train, labels)
-    assert found['protocol'].startswith('fast probe')
-    assert found['seconds'] > 0
+    assert found.protocol.startswith('fast probe')
+    assert found.seconds > 0
 
 
 def test_top_k_counts_the_class_among_the_k_best():
@@ -110,9 +110,9 @@ def test_with_augmented_features_the_classifier_is_fitted_to_them():
     plain = linear_probe(train, labels, test, test_labels, l2=(0.01,))
     same = linear_probe(train, labels, test, test_labels, l2=(0.01,), augmented=[train, train])
     other = linear_probe(train, labels, test, test_labels, l2=(0.01,), augmented=[turned])
-    assert same['top1'] == pytest.approx(plain['top1'], abs=1.1)
-    assert other['top1'] < plain['top1'] - 20
-    assert other['protocol'] == plain['protocol'].replace('no augmentation', '1 augmented views an image')
+    assert same.top1 == pytest.approx(plain.top1, abs=1.1)
+    assert other.top1 < plain.top1 - 20
+    assert other.protocol == plain.protocol.replace('no augmentation', '1 augmented views an image')
 
 
 @pytest.mark.parametrize('counts', [None, [1], [2]])
@@ -125,8 +125,8 @@ def test_the_probe_in_the_place_of_a_protocol_draws_new_views_of_images_decoded_
     found = probe_with_views(encoder(), training, fixed(30), fixed(12), views=3)
     assert decoded == list(range(30)) and len(seen) == 90
     assert len({image.numpy().tobytes() for image in seen}) == 90
-    assert '3 augmented views' in found['protocol']
-    assert found['top1'] > 60
+    assert '3 augmented views' in found.protocol
+    assert found.top1 > 60
 
 
 def test_training_images_other_than_the_gallerys_are_refused():
@@ -161,9 +161,9 @@ def test_with_fewer_images_than_features_the_fit_is_still_sklearns():
     (train, labels), (test, test_labels) = blobs(40, dim=100), blobs(200, dim=100, seed=1)
     found = linear_probe(train, labels, test, test_labels)
     mean, std = train.mean(dim=0), train.std(dim=0, correction=0)
-    peer = LogisticRegression(C=1 / (found['l2'] * 40), tol=1e-6, max_iter=5000)
+    peer = LogisticRegression(C=1 / (found.chosen * 40), tol=1e-6, max_iter=5000)
     peer.fit(((train - mean) / std).numpy(), labels.numpy())
-    assert found['top1'] == pytest.approx(100 * peer.score(((test - mean) / std).numpy(), test_labels.numpy()), abs=1.1)
+    assert found.top1 == pytest.approx(100 * peer.score(((test - mean) / std).numpy(), test_labels.numpy()), abs=1.1)
 
 
 def test_rates_trained_together_give_what_torchs_sgd_gives_for_each_alone():
@@ -188,10 +188,10 @@ def test_rates_trained_together_give_what_torchs_sgd_gives_for_each_alone():
 def test_sgd_comes_near_the_optimum_with_a_rate_chosen_on_held_out_images():
     (train, labels), (test, test_labels) = blobs(600, dim=30), blobs(300, dim=30, seed=1)
     found = sgd_probe(train, labels, test, test_labels)
-    assert found['top1'] == pytest.approx(linear_probe(train, labels, test, test_labels)['top1'], abs=2)
-    assert found['held_out_loss'][found['rate']] == min(found['held_out_loss'].values())
+    assert found.top1 == pytest.approx(linear_probe(train, labels, test, test_labels).top1, abs=2)
+    assert found.held_out_loss[found.chosen] == min(found.held_out_loss.values())
     turned = sgd_probe(train, labels, test, (test_labels + 1) % 4)
-    assert turned['held_out_loss'] == found['held_out_loss']
+    assert turned.held_out_loss == found.held_out_loss
     assert {**sgd_probe(train, labels, test, test_labels), 'seconds': 0} == {**found, 'seconds': 0}
 
 

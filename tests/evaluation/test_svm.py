@@ -33,11 +33,11 @@ def test_perfect_scores_give_a_hundred_and_no_positive_none():
 def test_a_class_is_trained_with_the_cost_that_cross_validation_chooses():
     (train, labels), (test, test_labels) = blobs(120), blobs(80, seed=1)
     costs = (2.0**-19, 0.5)
-    found = voc07_svm(train, targets_of(labels), test, targets_of(test_labels), costs)
+    found, eleven = voc07_svm(train, targets_of(labels), test, targets_of(test_labels), costs)
     rows, others = (
         (part.double() / (part.double().norm(dim=1, keepdim=True) + 1e-5)).numpy() for part in (train, test)
     )
-    for place, (cost, area) in enumerate(zip(found['cost'], found['ap'])):
+    for place, (cost, area) in enumerate(zip(found.details['costs'], found.details['classes'])):
         machines = [
             LinearSVC(C=c, class_weight={1: 2, 0: 1}, dual=True, max_iter=2000, random_state=0, tol=1e-4) for c in costs
         ]
@@ -46,8 +46,9 @@ def test_a_class_is_trained_with_the_cost_that_cross_validation_chooses():
         assert cost == costs[int(np.argmax(validated))]
         scores = machines[costs.index(cost)].fit(rows, present).decision_function(others)
         assert area == pytest.approx(average_precision(test_labels.numpy() == place, scores)[0])
-    assert found['mean_ap'] == pytest.approx(np.mean(found['ap']))
-    assert found['mean_ap_11_point'] == pytest.approx(np.mean(found['ap_11_point']))
+    assert (found.name, eleven.name) == ('mAP', 'mAP by 11 points')
+    assert found.value == pytest.approx(np.mean(found.details['classes']))
+    assert eleven.value == pytest.approx(np.mean(eleven.details['classes'])) != found.value
 
 
 def test_ignored_images_are_negatives_of_the_training_and_out_of_the_test():
@@ -57,14 +58,14 @@ def test_ignored_images_are_negatives_of_the_training_and_out_of_the_test():
     train_targets[train_targets == 0] = svm.IGNORED
     assert voc07_svm(train, train_targets, test, test_targets, (1.0,)) == plain
     test_targets[(test_targets == 0) & (torch.arange(60) % 2 == 0)[:, None]] = svm.IGNORED
-    assert voc07_svm(train, train_targets, test, test_targets, (1.0,))['mean_ap'] > plain['mean_ap']
+    assert voc07_svm(train, train_targets, test, test_targets, (1.0,))[0].value > plain[0].value
 
 
 def test_the_length_of_features_does_not_matter():
     (train, labels), (test, test_labels) = blobs(60), blobs(60, seed=1)
     sets = (targets_of(labels), test, targets_of(test_labels), (1.0,))
     scaled = train * torch.linspace(1, 1000, 60)[:, None]
-    assert voc07_svm(scaled, *sets)['mean_ap'] == pytest.approx(voc07_svm(train, *sets)['mean_ap'], abs=0.5)
+    assert voc07_svm(scaled, *sets)[0].value == pytest.approx(voc07_svm(train, *sets)[0].value, abs=0.5)
 
 
 def test_low_shot_draws_k_positives_and_the_negatives_of_the_reference():
@@ -78,11 +79,12 @@ def test_more_shots_help_and_the_cost_has_the_best_mean_over_the_draws():
     (train, labels), (test, test_labels) = blobs(400), blobs(200, seed=1)
     sets = (train, targets_of(labels), test, targets_of(test_labels))
     found = voc07_low_shot(*sets, shots=(1, 16), draws=3, costs=(1e-7, 1.0))
-    assert found[1]['mean'] < found[16]['mean']
-    alone = [voc07_low_shot(*sets, shots=(16,), draws=3, costs=(cost,))[16] for cost in (1e-7, 1.0)]
-    assert found[16] == max(alone, key=lambda result: result['mean'])
+    assert [measure.name for measure in found] == ['mAP, 1 a class', 'mAP, 16 a class']
+    assert found[0].value < found[1].value
+    alone = [voc07_low_shot(*sets, shots=(16,), draws=3, costs=(cost,))[0] for cost in (1e-7, 1.0)]
+    assert found[1] == max(alone, key=lambda measure: measure.value)
     assert found == voc07_low_shot(*sets, shots=(1, 16), draws=3, costs=(1e-7, 1.0))
-    assert found[1]['std'] > 0
+    assert found[0].spread > 0
 
 
 def test_too_few_positives_are_refused_with_a_number_that_works():
@@ -100,15 +102,15 @@ def test_a_class_that_nearly_every_image_shows_is_measured_without_a_warning():
     targets = targets_of(labels)
     targets[:, 0] = (torch.arange(60) > 1).long()
     found = voc07_svm(train, targets, test, targets_of(test_labels), (0.1, 1.0))
-    assert found['ap'][0] > 0
+    assert found[0].details['classes'][0] > 0
 
 
 def test_low_shot_on_class_folders_draws_balanced_parts_and_chooses_a_cost_outside_them():
     (train, labels), (test, test_labels) = blobs(500), blobs(200, seed=1)
     found = low_shot_svm(train, labels, test, test_labels, shots=(1, 4, 32), draws=3)
-    assert list(found) == [1, 4, 32]
-    assert found[1]['mean'] < found[32]['mean']
-    assert len(found[4]['top1']) == 3
+    assert [measure.details['shots'] for measure in found] == [1, 4, 32]
+    assert found[0].value < found[2].value
+    assert len(found[1].details['draws']) == 3
     assert found == low_shot_svm(train, labels, test, test_labels, shots=(1, 4, 32), draws=3)
     parts = [torch.arange(100), torch.arange(50, 300)]
     assert set(svm._spare(500, parts, 0).tolist()) == set(range(300, 500))
@@ -116,13 +118,14 @@ def test_low_shot_on_class_folders_draws_balanced_parts_and_chooses_a_cost_outsi
 
 def test_shots_beyond_the_smallest_class_are_left_out():
     train, labels = torch.randn(21, 5), torch.tensor([0] * 10 + [1] * 10 + [2])
-    assert list(low_shot_svm(train, labels, train, labels, shots=(1, 2, 4), draws=1)) == [1]
+    found = low_shot_svm(train, labels, train, labels, shots=(1, 2, 4), draws=1)
+    assert [measure.name for measure in found] == ['SVM, 1 a class']
 
 
 def test_with_every_image_drawn_the_middle_cost_is_taken():
     train, labels = blobs(8, classes=2)
     labels = torch.arange(8) % 2
-    assert low_shot_svm(train, labels, train, labels, shots=(4,), draws=1)[4]['cost'] == 1.0
+    assert low_shot_svm(train, labels, train, labels, shots=(4,), draws=1)[0].details['cost'] == 1.0
 
 
 def test_a_single_class_is_refused():
@@ -132,7 +135,8 @@ def test_a_single_class_is_refused():
 
 def test_few_rows_in_many_dimensions_give_the_machine_of_all_dimensions():
     (train, labels), (test, test_labels) = blobs(20, dim=50), blobs(80, dim=50, seed=1)
-    drawn, others = (train.double().numpy(), labels.numpy()), (test.double().numpy(), test_labels.numpy())
+    drawn = svm.Labelled(train.double().numpy(), labels.numpy())
+    others = svm.Labelled(test.double().numpy(), test_labels.numpy())
     machine = LinearSVC(C=0.1, dual=True, tol=1e-8, max_iter=100000).fit(*drawn)
     assert svm._in_span(drawn[0], others[0])[1].shape == (80, 20)
     assert svm._top1(drawn, others, 0.1) == pytest.approx(100 * machine.score(*others))

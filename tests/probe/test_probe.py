@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mmssl.evaluation import NO_LABELS, Features, format_results, result_numbers
-from mmssl.probe import fifth, probe_data, probe_features
+from mmssl.evaluation import NO_LABELS, Features, Result, format_results
+from mmssl.probe import probe_data, probe_features, split_one_fifth
 from tests.evaluation.test_knn import blobs
 
 
@@ -24,41 +24,37 @@ def features(count: int, seed: int, labelled: bool = True) -> Features:
     return Features(rows, labels if labelled else None, torch.arange(count))
 
 
-def without_seconds(result: dict) -> dict:
-    return {
-        key: without_seconds(value) if isinstance(value, dict) else value
-        for key, value in result.items()
-        if key != 'seconds'
-    }
+def numbers(result: Result) -> dict[str, tuple[float, float | None]]:
+    return {measure.name: (measure.value, measure.spread) for measure in result.measures}
 
 
 def test_every_measure_is_there_and_the_same_for_the_same_seed():
     gallery, query, views = features(120, 0), features(60, 1), torch.randn(50, 2, 8)
     first, second = (probe_features(gallery, query, views, shots=(1, 4), draws=2) for _ in range(2))
-    assert without_seconds(first) == without_seconds(second)
-    assert set(first['label_free']) == {'retrieval', 'alignment', 'effective_rank', 'uniformity', 'deviation'}
-    assert set(first['low_shot']) == {1, 4}
-    assert set(first['few_labels']) == {'1 %', '10 %'}
-    assert first['clusters']['clusters'] == 4
-    assert all(value > 0 for value in first['seconds'].values())
-    assert without_seconds(probe_features(gallery, query, views, shots=(1, 4), draws=2, seed=1)) != without_seconds(
-        first
-    )
+    assert numbers(first) == numbers(second)
+    assert list(numbers(first)) == [
+        'k-NN k=10', 'k-NN k=20', 'k-NN k=100', 'linear', 'linear by SGD', 'linear, 1 % of the labels',
+        'linear, 10 % of the labels', 'SVM, 1 a class', 'SVM, 4 a class', 'clusters, NMI', 'clusters, ARI',
+        'clusters, accuracy', 'other view found', 'alignment', 'uniformity', 'effective rank', 'deviation',
+    ]  # fmt: skip
+    assert set(first.seconds) == {'label_free', 'knn', 'linear', 'sgd', 'few_labels', 'low_shot', 'clusters'}
+    assert all(value > 0 for value in first.seconds.values())
+    assert numbers(probe_features(gallery, query, views, shots=(1, 4), draws=2, seed=1)) != numbers(first)
 
 
 def test_without_labels_only_the_measures_that_need_none_are_taken():
     found = probe_features(features(30, 0, labelled=False), None, torch.randn(30, 2, 8))
-    assert found['note'] == NO_LABELS
-    assert set(result_numbers(found)) == {
+    assert found.notes == (NO_LABELS,)
+    assert [measure.title for measure in found.measures] == [
         'other view found (%)', 'alignment', 'uniformity', 'effective rank', 'deviation',
-    }  # fmt: skip
-    assert NO_LABELS in format_results([{'name': 'a', **found}])
+    ]  # fmt: skip
+    assert NO_LABELS in format_results([found])
 
 
 def test_the_table_shows_the_deviation_over_draws():
-    row = {'name': 'a', **probe_features(features(100, 0), features(50, 1), shots=(1,), draws=2)}
-    value, digits, spread = result_numbers(row)['SVM, 1 a class (%)']
-    assert f'{value:.{digits}f} ± {spread:.{digits}f}' in format_results([row])
+    row = probe_features(features(100, 0), features(50, 1), shots=(1,), draws=2)
+    measure = row.measure('SVM, 1 a class')
+    assert f'SVM, 1 a class (%)  {measure.value:.1f} ± {measure.spread:.1f}' in format_results([row])
     assert 'of 2 draws' in format_results([row])
 
 
@@ -128,5 +124,5 @@ def test_views_of_a_large_image_cut_its_border_and_of_a_small_one_nothing(tmp_pa
 
 
 def test_a_fifth_is_measured_on_up_to_a_limit():
-    assert fifth(100) == {'gallery': {'num': 80, 'skip': 0}, 'query': {'num': 20, 'skip': 80}}
-    assert fifth(100, (50, 10)) == {'gallery': {'num': 50, 'skip': 0}, 'query': {'num': 10, 'skip': 50}}
+    assert split_one_fifth(100) == {'gallery': {'num': 80, 'skip': 0}, 'query': {'num': 20, 'skip': 80}}
+    assert split_one_fifth(100, (50, 10)) == {'gallery': {'num': 50, 'skip': 0}, 'query': {'num': 10, 'skip': 50}}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmssl.evaluation import FAST_PROBE
+from mmssl.evaluation import FAST_PROBE, read_results
 from mmssl.models import ResNet
 from tests.training import ROOT, environment
 
@@ -62,25 +62,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_test_py_prints_a_table_and_writes_the_same_numbers(folder, tmp_path):
     text = run('tools/test.py', folder / 'swav.py', folder / 'c.pth', '--work-dir', tmp_path)
     found = json.loads((tmp_path / 'evaluation.json').read_text())
-    result = found['results'][-1]
+    result = read_results(tmp_path / 'evaluation.json')[-1]
     assert found['checkpoint'] == str(folder / 'c.pth')
-    assert result['linear']['protocol'].startswith(FAST_PROBE)
-    assert set(result['knn']['top1']) == {'10', '20'}
-    assert f'{result["linear"]["top1"]:.1f}' in text
+    assert set(found['results'][-1]['measures'][0]) >= {'name', 'value', 'spread', 'unit', 'protocol'}
+    assert result.measure('linear').protocol.startswith(f'linear: {FAST_PROBE}')
+    assert [measure.name for measure in result.measures[:3]] == ['k-NN k=10', 'k-NN k=20', 'linear']
+    assert result.measure('linear').text in text
     assert FAST_PROBE in text
-    assert result['label_free']['retrieval'] >= 0
+    assert result.measure('other view found').value >= 0
 
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does_and_the_baselines_stand_beside_it(folder, tmp_path):
     run('tools/test.py', folder / 'swav.py', folder / 'c.pth', '--work-dir', tmp_path / '1', '--baselines')
     run('tools/dist_test.sh', folder / 'swav.py', folder / 'c.pth', 2, '--work-dir', tmp_path / '2', '--baselines')
-    one, two = (json.loads((tmp_path / name / 'evaluation.json').read_text())['results'] for name in '12')
-    assert [row['name'] for row in two] == ['raw pixels', 'untrained', 'c.pth']
+    one, two = (read_results(tmp_path / name / 'evaluation.json') for name in '12')
+    assert [result.name for result in two] == ['raw pixels', 'untrained', 'c.pth']
     for first, second in zip(one, two):
-        assert first['knn'] == second['knn']
-        assert first['linear']['top1'] == second['linear']['top1']
-        assert first['label_free'] == pytest.approx(second['label_free'], rel=1e-4)
+        for measure, other in zip(first.measures, second.measures):
+            assert measure.name == other.name
+            assert measure.value == pytest.approx(other.value, rel=0 if measure.labels else 1e-4)
 
 
 def test_a_checkpoint_of_another_network_is_refused_in_a_sentence(folder, tmp_path):
@@ -94,10 +95,13 @@ def test_the_papers_protocol_trains_a_classifier_for_the_classes_of_the_data(fol
     script = 'tools/benchmarks/classification/linear.py'
     text = run(script, folder / 'linear.py', '--checkpoint', folder / 'c.pth', '--work-dir', tmp_path)
     found = json.loads((tmp_path / 'linear.json').read_text())
-    assert found['protocol'].startswith('SwAV linear')
-    assert found['protocol'] in text
+    (result,) = read_results(tmp_path / 'linear.json')
+    top1, best = result.measure('top-1'), result.measure('top-1, best epoch')
+    assert top1.protocol.startswith('SwAV linear')
+    assert top1.protocol in text
     assert found['epochs'] == 3
-    assert found['best_top1'] >= found['top1'] > 40
+    assert best.value >= top1.value > 40
+    assert f'top-1 {top1.text} %, top-5 {result.measure("top-5").text} %; best epoch {best.text} %' in text
     state_dict = torch.load(tmp_path / 'epoch_3.pth', weights_only=True)['state_dict']
     assert state_dict['classifier.weight'].shape == (3, 128)
     given = torch.load(folder / 'c.pth', weights_only=True)['state_dict']
@@ -115,11 +119,11 @@ def test_the_papers_protocol_runs_on_two_processes(folder, tmp_path):
 def test_the_comparison_names_both_protocols_and_their_times(folder, tmp_path):
     script = 'tools/benchmarks/classification/compare_linear.py'
     run(script, folder / 'linear.py', '--checkpoint', folder / 'c.pth', '--work-dir', tmp_path)
-    found = json.loads((tmp_path / 'compare_linear.json').read_text())
-    assert found['fast']['protocol'].startswith(FAST_PROBE)
-    assert found['paper']['protocol'].startswith('SwAV linear')
-    assert '10 augmented views' in found['fast']['protocol']
-    assert found['paper']['seconds'] > 0
+    fast, paper = read_results(tmp_path / 'compare_linear.json')
+    assert fast.measure('top-1').protocol.startswith(FAST_PROBE)
+    assert paper.measure('top-1').protocol.startswith('SwAV linear')
+    assert '10 augmented views' in fast.measure('top-1').protocol
+    assert paper.seconds['all'] > 0
 
 
 @pytest.mark.slow
@@ -144,8 +148,9 @@ def test_a_protocol_that_a_signal_ends_reports_no_accuracy(folder, tmp_path):
 def test_knn_py_gives_each_number_of_neighbours_and_refuses_too_many(folder, tmp_path):
     script = 'tools/benchmarks/classification/knn.py'
     run(script, folder / 'swav.py', folder / 'c.pth', '--k', 1, 5, '--chunk', 7, '--work-dir', tmp_path)
-    found = json.loads((tmp_path / 'knn.json').read_text())
-    assert found['top1']['1'] == 100  # gallery and query are the same images here
+    (found,) = read_results(tmp_path / 'knn.json')
+    assert [measure.name for measure in found.measures] == ['k-NN k=1', 'k-NN k=5']
+    assert found.measure('k-NN k=1').value == 100  # gallery and query are the same images here
     text = run(script, folder / 'swav.py', folder / 'c.pth', '--work-dir', tmp_path, fails=True)
     assert 'gallery has 60 images' in text.splitlines()[-1]
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mmssl.evaluation import Measure, Result, read_results
 from mmssl.models import ResNet
 from tests.probe.test_networks import CONFIG, saved
 from tests.probe.test_voc import make_voc
@@ -49,16 +50,17 @@ def test_checkpoints_stand_side_by_side_with_their_baselines_and_a_second_run_re
     with (tmp_path / 'probe.csv').open() as file:
         lines = list(csv.DictReader(file))
     linear = {line['network']: float(line['value']) for line in lines if line['measure'] == 'linear (%)'}
-    assert linear == {row['name']: row['linear']['top1'] for row in first['results']}
+    results = read_results(tmp_path / 'probe.json')
+    assert linear == {result.name: result.measure('linear').value for result in results}
+    assert {line['measure'] for line in lines} == {measure.title for measure in results[0].measures}
     page = (tmp_path / 'probe.html').read_text()
     assert 'low-shot SVM' in page and '14' in page
     again = run(PROBE, folder / 'a.pth', folder / 'b.pth', *options)
     assert again.count('features read from') == 4 * 3
-    second = json.loads((tmp_path / 'probe.json').read_text())
-    for row, other in zip(first['results'], second['results']):
-        assert {key: row[key] for key in ('knn', 'low_shot', 'few_labels', 'clusters', 'label_free')} == {
-            key: other[key] for key in ('knn', 'low_shot', 'few_labels', 'clusters', 'label_free')
-        }
+    for one, other in zip(results, read_results(tmp_path / 'probe.json')):
+        assert [(m.name, m.value, m.spread) for m in one.measures] == [
+            (m.name, m.value, m.spread) for m in other.measures
+        ]
 
 
 def test_every_stage_has_its_table_and_unlabelled_images_no_accuracy(folder, tmp_path):
@@ -73,7 +75,7 @@ def test_every_stage_has_its_table_and_unlabelled_images_no_accuracy(folder, tmp
     assert [row['layer'] for row in rows] == ['pixels', *(f'stage{n}' for n in (1, 2, 3, 4))] * 1 + [
         f'stage{n}' for n in (1, 2, 3, 4)
     ]
-    assert all('knn' not in row for row in rows)
+    assert not any(result.labelled for result in read_results(tmp_path / 'probe.json'))
     assert 'Results of stage1' in (tmp_path / 'probe.html').read_text()
 
 
@@ -99,12 +101,14 @@ def test_svm_py_prints_the_precision_that_it_writes(folder, tmp_path):
     text = run(SVM, folder / 'a.pth', *options, '--costs', 0.01, 1)
     found = json.loads((tmp_path / 'svm.json').read_text())
     assert found['classes'] == ['cat', 'dog']
-    assert found['results'][0]['mean_ap'] == 100  # colour alone tells the classes apart
-    assert found['results'][2]['dim'] == 4 * ResNet(10, 3, 'small', 4).out_channels
-    assert f'a.pth: mAP {found["results"][2]["mean_ap"]:.2f}' in text
+    results = read_results(tmp_path / 'svm.json')
+    assert results[0].measure('mAP').value == 100  # colour alone tells the classes apart
+    assert results[2].dim == 4 * ResNet(10, 3, 'small', 4).out_channels
+    assert f'a.pth: mAP {results[2].measure("mAP").value:.2f} (by 11 points' in text
     text = run(SVM, folder / 'a.pth', *options, '--low-shot', '--shots', 1, 4, '--draws', 2, '--costs', 1)
-    found = json.loads((tmp_path / 'svm_low_shot.json').read_text())
-    assert set(found['results'][0]['low_shot']) == {'1', '4'}
+    first, *_ = read_results(tmp_path / 'svm_low_shot.json')
+    assert [measure.details['shots'] for measure in first.measures] == [1, 4]
+    assert f'raw pixels: mAP at k=1 {first.measures[0].value:.2f} ± {first.measures[0].spread:.2f}, k=4' in text
     assert 'features read from' in text
     text = run(SVM, folder / 'a.pth', *options, '--low-shot', '--shots', 20, fails=True)
     assert 'name numbers of shots up to 7' in text.splitlines()[-1]
@@ -129,11 +133,14 @@ def test_what_holds_for_several_networks_is_said_once():
 
 
 def test_of_many_checkpoints_the_table_tells_more_than_sentences():
-    verdicts = runpy.run_path(str(ROOT / PROBE))['verdicts']
-    trios = [('raw pixels', 'untrained', f'{number}.pth') for number in range(5)]
+    tool = runpy.run_path(str(ROOT / PROBE))
+    verdicts, trio_of = tool['verdicts'], tool['Trio']
+    trios = [trio_of('raw pixels', 'untrained', f'{number}.pth') for number in range(5)]
     rows = [
-        {'name': name, 'knn': {'top1': {'20': 30.0 + number}}, 'linear': {'top1': 40.0}}
-        for number, name in enumerate(['raw pixels', 'untrained', *(trio[-1] for trio in trios)])
+        Result(
+            name, (Measure('k-NN k=20', 30.0 + number, short='k-NN (k=20)'), Measure('linear', 40.0, short='linear'))
+        )
+        for number, name in enumerate(['raw pixels', 'untrained', *(trio.network for trio in trios)])
     ]
     assert any(sentence.startswith('In k-NN (k=20) accuracy 3.pth (35.0 %)') for sentence in verdicts(rows, trios[:4]))
     assert verdicts(rows, trios) == []

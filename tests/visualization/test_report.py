@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from jinja2 import UndefinedError
 from mmengine.config import Config
 from PIL import Image
 
-from mmssl.evaluation import NO_LABELS, extract_features
+from mmssl.evaluation import NO_LABELS, Measure, Result, extract_features
 from mmssl.models import DataPreprocessor, MLPNeck, Prototypes, ResNet, SwAV
 from mmssl.visualization import (
     Section,
@@ -27,6 +29,7 @@ from mmssl.visualization import (
     prototypes_section,
     read_scalars,
     report_run,
+    reproduction_section,
     results_section,
     stages_section,
     to_image,
@@ -35,10 +38,10 @@ from mmssl.visualization import (
     write_report,
 )
 from mmssl.visualization.charts import curve_chart, lines_chart, map_chart, marked_chart, usage_chart
-from mmssl.visualization.html import Tile, paragraph, sheet, table
+from mmssl.visualization.html import Figure, Tile, charts, code, details, element, paragraph, sheet, table
 from mmssl.visualization.run_report import thinned
 from tests.evaluation.stand_ins import encoder, fixed, pairs
-from tests.evaluation.test_evaluate import result
+from tests.evaluation.test_measurement import result, unlabelled
 
 ROWS = [result(80, 83), result(70, 72), result(81.5, 84)]
 
@@ -55,12 +58,16 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.images: list[dict] = []
         self.headings: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
         self.text = ''
         self.feed(text)
         assert not self.open, f'not closed: {self.open}'
 
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
+        self.tags.append(tag)
+        self.attributes += found
         self.links += [found[name] for name in ('src', 'href', 'xlink:href') if name in found]
         self.ids += [found['id']] if 'id' in found else []
         if tag in ('img', 'svg'):
@@ -154,7 +161,7 @@ def test_every_image_has_an_alternative_text_and_every_inner_link_a_target(repor
 
 def test_the_report_of_images_without_labels_claims_no_accuracy(tmp_path):
     write_log(tmp_path)
-    rows = [{'name': 'n', 'note': NO_LABELS, 'label_free': {'retrieval': value}} for value in (10.0, 20.0, 45.0)]
+    rows = [unlabelled(value) for value in (10.0, 20.0, 45.0)]
     page = Page(report_run(tmp_path / 'r.html', swav(), run_config(tmp_path, labelled=False), rows, 'x').read_text())
     assert NO_LABELS in page.text
     assert 'k-means clusters' in page.text
@@ -189,7 +196,7 @@ def test_what_was_not_logged_is_left_out_of_the_training_section():
 
 def test_the_share_of_waiting_is_that_of_the_log(tmp_path):
     write_log(tmp_path)
-    assert '25&nbsp;% of it waiting for data' in ''.join(training_section(read_scalars(tmp_path)).parts)
+    assert '25\N{NO-BREAK SPACE}% of it waiting for data' in ''.join(training_section(read_scalars(tmp_path)).parts)
 
 
 def test_views_show_the_original_and_each_view_and_training_draws_on_as_before():
@@ -324,14 +331,14 @@ def test_the_results_show_all_rows():
         assert number in page.text
 
 
-def probed(name: str, knn: float, layer: str = 'stage4') -> dict:
+def probed(name: str, knn: float, layer: str = 'stage4') -> Result:
     """A result of the probe, as far as its sections read it."""
-    part = {'images': 10, 'top1': [knn, knn], 'mean': knn, 'std': 1.25}
-    more = {
-        'sgd': {'protocol': 'SGD', 'top1': knn, 'rate': 0.1}, 'low_shot': {1: part, 2: {**part, 'mean': knn + 5}},
-        'few_labels': {'1 %': part}, 'clusters': {'clusters': 3, 'nmi': 10.0, 'ari': 5.0, 'accuracy': 40.0},
-    }  # fmt: skip
-    return {**result(knn, knn + 1), **more, 'name': name, 'layer': layer}
+    shots = [
+        Measure(f'SVM, {k} a class', value, 1.25, protocol='SVM: of 2 draws', details={'shots': k})
+        for k, value in ((1, knn), (2, knn + 5))
+    ]
+    found, clusters = result(knn, knn + 1), Measure('clusters, NMI', 10.0, unit='0-100', protocol='clusters: ...')
+    return replace(found, name=name, layer=layer, measures=(*found.measures[:4], *shots, clusters, *found.measures[4:]))
 
 
 def test_the_probes_section_has_every_measure_its_spread_and_a_line_a_network():
@@ -354,8 +361,7 @@ def test_more_networks_than_colours_have_a_table_and_no_chart():
 
 
 def test_a_result_without_labels_has_no_chart_of_accuracies():
-    free = {'name': 'a', 'note': NO_LABELS, 'label_free': result(1, 1)['label_free']}
-    text = ''.join(probe_section('Results', [free]).parts)
+    text = ''.join(probe_section('Results', [unlabelled(50.0)]).parts)
     assert 'svg' not in text
     assert NO_LABELS in text
 
@@ -395,3 +401,37 @@ def test_a_large_data_set_is_thinned_evenly_and_stays_as_it_is():
 def test_long_names_of_columns_may_break_behind_an_underscore_only():
     assert '<th scope="col">swav_<wbr>epoch_<wbr>10.pth</th>' in table(['', 'swav_epoch_10.pth'], [['a_b', '1']])
     assert '<td>a_b</td>' in table(['', 'x'], [['a_b', '1']])
+
+
+HOSTILE = '<script>alert("&amp; \'$x$")'
+
+
+def test_hostile_names_of_classes_files_networks_and_settings_are_shown_as_text(tmp_path):
+    data, names = fixed(30), [HOSTILE, '"><img src=x onerror=alert(1)>', "' onload='x"]
+    data.source.classes = names
+    data.source.name = lambda index: f'{HOSTILE}{index}.png'
+    features = extract_features(encoder(), data)
+    lines = {HOSTILE: ([1, 2], [3.0, 4.0]), '{{ 7 * 7 }}</svg>': ([1, 2], [3.0, 2.0])}
+    sections = [
+        results_section([replace(row, name=HOSTILE) for row in ROWS]),
+        views_section(pairs(3)), neighbors_section(features, data, features, data, count=3),
+        gallery_section(features, data, clusters=2), map_section(features, names, method='pca'),
+        Section(HOSTILE, [charts([Figure(lines_chart(lines, HOSTILE), HOSTILE)])]),
+        Section(HOSTILE, [table(['', HOSTILE], [[HOSTILE, '1']])]),
+        Section('</h2>', [code(HOSTILE), details(HOSTILE, [HOSTILE]), '<b>a string that no template made</b>']),
+        export_section(HOSTILE, HOSTILE, tmp_path / HOSTILE),
+        reproduction_section(HOSTILE, HOSTILE, extra={HOSTILE: HOSTILE}),
+    ]  # fmt: skip
+    text = write_report(tmp_path / 'r.html', HOSTILE, sections, lead=[HOSTILE]).read_text()
+    page = Page(text)
+    assert not {'script', 'b'} & set(page.tags)
+    assert not [name for name in page.attributes if name.startswith('on')]
+    assert page.headings[5:8] == [HOSTILE, HOSTILE, '</h2>']
+    assert '{{ 7 * 7 }}</svg>' in page.text
+    assert {f'query {name}' for name in names} <= {image.get('alt') for image in page.images}
+    assert page.text.count(HOSTILE) > 20
+
+
+def test_a_text_that_a_template_needs_and_does_not_get_is_an_error():
+    with pytest.raises(UndefinedError):
+        element('paragraph', text='a')

@@ -29,12 +29,12 @@ def main() -> None:
 
     given = Path(args.checkpoint)
     cfg.work_dir = str(given if given.is_dir() else given.parent)
-    rows = compare_baselines(model, cfg)
+    results = compare_baselines(model, cfg)
     title = f'{type(model).__name__} pre-training'
     path = report_run(
-        args.out or Path(cfg.work_dir) / 'report.html', model, cfg, rows, describe_command(sys.argv), title
+        args.out or Path(cfg.work_dir) / 'report.html', model, cfg, results, describe_command(sys.argv), title
     )
-    print(f'{format_results(rows)}\n\nWritten: {path}')
+    print(f'{format_results(results)}\n\nWritten: {path}')
 
 
 if __name__ == '__main__':

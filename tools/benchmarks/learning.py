@@ -9,15 +9,14 @@ lightly's.
 
 import argparse
 import copy
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
@@ -29,7 +28,7 @@ from speed import views
 from mmssl.datasets import Subset
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
-from mmssl.evaluation import RawPixels, evaluate, headline, untrained
+from mmssl.evaluation import RawPixels, Result, evaluate, read_results, untrained, write_results
 from mmssl.registry import MODELS, OPTIMIZERS
 
 PEERS = {'lightly': {'SwAV': 'lightly_swav', 'SimCLR': 'lightly_contrast', 'MoCo': 'lightly_contrast'}}
@@ -68,13 +67,13 @@ def adapter(peer: str, method: str) -> Callable[[Config], None]:
         raise SystemExit(f"{peer} is not installed ({error}): type pip install -e '.[benchmarks]'") from error
 
 
-def measure(cfg: Config, name: str) -> dict[str, Any]:
-    """One row: train where there is something to train, then evaluate."""
+def measure(cfg: Config, name: str) -> Result:
+    """Train where there is something to train, then evaluate."""
     start = time.perf_counter()
     make = {'raw pixels': lambda _: RawPixels(), 'untrained': untrained}.get(name, train_to_the_end)
     model = make(cfg)
     seconds = time.perf_counter() - start
-    return {'name': name, 'seed': cfg.randomness.seed, 'seconds': seconds, **evaluate(model, cfg.evaluation)}
+    return replace(evaluate(model, cfg.evaluation, name=name), seconds={'training': seconds})
 
 
 def train_to_the_end(cfg: Config) -> torch.nn.Module:
@@ -145,19 +144,19 @@ def view_table(cfg: Config) -> str:
     return '\n'.join(['| views by | images a second and core | mmssl / it |', '|---|---|---|', *lines])
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(results: list[Result]) -> str:
     """Mean and spread over the seeds, in Markdown."""
     lines = []
-    for name in dict.fromkeys(row['name'] for row in rows):
-        numbers = [headline(row) for row in rows if row['name'] == name]
+    for name in dict.fromkeys(result.name for result in results):
+        runs = [result for result in results if result.name == name]
         cells = []
-        for key in numbers[0]:
-            values = [number[key] for number in numbers]
+        for measures in zip(*(run.headline() for run in runs)):
+            values = [measure.value for measure in measures]
             spread = f' ± {statistics.stdev(values):.1f}' if len(values) > 1 else ''
             cells.append(f'{statistics.mean(values):.1f}{spread}')
-        seconds = statistics.mean(row['seconds'] for row in rows if row['name'] == name)
+        seconds = statistics.mean(sum(run.seconds.values()) for run in runs)
         lines.append(f'| {name} | {" | ".join(cells)} | {seconds:.0f} |')
-    head = ['features', *headline(rows[0]), 'training, s']
+    head = ['features', *(measure.short or measure.title for measure in results[0].headline()), 'training, s']
     return '\n'.join([f'| {" | ".join(head)} |', '|---' * len(head) + '|', *lines])
 
 
@@ -177,16 +176,16 @@ def main() -> None:
     work_dir = Path(args.work_dir) / Path(args.config).stem
     work_dir.mkdir(parents=True, exist_ok=True)
     trained = ['mmssl', *([args.peer] if args.peer else [])]
-    rows = []
+    results = []
     for seed in args.seeds:
         baselines = ['raw pixels', 'untrained'] if seed == args.seeds[0] else ['untrained']  # pixels have no seed
         for name in [*baselines, *trained]:
             run = variant(cfg, name, seed, work_dir)
-            result = Path(f'{run.work_dir}.json')
-            if not result.exists():
-                result.write_text(json.dumps(measure(run, name), indent=1))
-            rows.append(json.loads(result.read_text()))
-    report = table(rows)
+            file = Path(f'{run.work_dir}.json')
+            if not file.exists():
+                write_results(file, [measure(run, name)], seed=seed)
+            results += read_results(file)
+    report = table(results)
     if args.steps:
         report += '\n\n' + step_table(step_shares(cfg, trained, args.steps)) + '\n\n' + view_table(cfg)
     (work_dir / 'table.md').write_text(report + '\n')

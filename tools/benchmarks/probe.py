@@ -8,14 +8,39 @@ along. Prints a table and writes probe.json, probe.csv and probe.html into the w
 
 import argparse
 import csv
-import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-_MOST_SENTENCES = 4  # checkpoints that are told of one by one
+if TYPE_CHECKING:
+    from mmssl.evaluation import Result
+
+_MOST_SENTENCES = 4  # checkpoints that are described one by one
+
+
+class Trio(NamedTuple):
+    """The names of a checkpoint and its baselines."""
+
+    pixels: str
+    untrained: str
+    network: str
+
+
+class Measured(NamedTuple):
+    """What the probe found.
+
+    Attributes:
+        results: One for every network and layer.
+        trios: One for every checkpoint.
+        remarks: What to know to read the numbers.
+    """
+
+    results: list['Result']
+    trios: list[Trio]
+    remarks: list[str]
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,8 +64,8 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[tuple[str, str, str]], list[str]]:
-    """A row for every network and layer; the names of each checkpoint with its baselines; remarks on what was done."""
+def measure(args: argparse.Namespace) -> Measured:
+    """Measure every layer of every network."""
     from mmengine.config import Config
     from mmengine.logging import MMLogger
 
@@ -54,7 +79,7 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[tuple[
     found = compared_networks(args.checkpoints, config, args.size, args.stages, args.seed)
     cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))
     loading = {'batch_size': args.batch_size, 'num_workers': args.num_workers}
-    rows = []
+    results = []
     for network in in_order(found):
         start = time.perf_counter()
         datasets = data.datasets(network.size, network.channels, args.seed)
@@ -66,10 +91,10 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[tuple[
         for layer in network.layers:
             views, query = parts['views'][layer].features, parts['query'][layer] if 'query' in parts else None
             options = {'shots': args.shots, 'draws': args.draws, 'seed': args.seed}
-            measured = probe_features(parts['gallery'][layer], query, views, **options)
-            measured['seconds']['features'] = seconds
-            rows.append({'name': network.name, 'layer': layer, **measured})
-    return rows, [(one.pixels.name, one.untrained.name, one.network.name) for one in found], remarks_on(data, found)
+            result = probe_features(parts['gallery'][layer], query, views, name=network.name, **options)
+            results.append(replace(result, layer=layer, seconds={**result.seconds, 'features': seconds}))
+    trios = [Trio(one.pixels.name, one.untrained.name, one.network.name) for one in found]
+    return Measured(results, trios, remarks_on(data, found))
 
 
 def remarks_on(data: Any, found: Sequence[Any]) -> list[str]:
@@ -88,31 +113,31 @@ def remarks_on(data: Any, found: Sequence[Any]) -> list[str]:
     return remarks
 
 
-def by_layer(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each stage, those of raw pixels among all of them; the last stage comes first."""
-    pixels = [row for row in rows if row['layer'] == 'pixels']
-    layers = sorted({row['layer'] for row in rows} - {'pixels'}, reverse=True)
-    return {layer: [*pixels, *(row for row in rows if row['layer'] == layer)] for layer in layers}
+def by_layer(results: Sequence['Result']) -> dict[str, list['Result']]:
+    """The results of each stage, those of raw pixels among all of them; the last stage comes first."""
+    pixels = [result for result in results if result.layer == 'pixels']
+    layers = sorted({result.layer for result in results} - {'pixels'}, reverse=True)
+    return {layer: [*pixels, *(result for result in results if result.layer == layer)] for layer in layers}
 
 
-def verdicts(rows: Sequence[dict[str, Any]], trios: Sequence[tuple[str, str, str]]) -> list[str]:
-    """How each checkpoint stands against its baselines; ``rows`` are those of one layer. Many are left to the table."""
+def verdicts(results: Sequence['Result'], trios: Sequence[Trio]) -> list[str]:
+    """How each checkpoint stands against its baselines, in one layer. Many checkpoints are left to the table."""
     from mmssl.evaluation import verdict
 
     if len(trios) > _MOST_SENTENCES:
         return []
-    named = {row['name']: row for row in rows}
+    named = {result.name: result for result in results}
     sentences = [
-        sentence.replace('the pre-trained network', trio[-1])
+        sentence.replace('the pre-trained network', trio.network)
         for trio in trios
-        for sentence in verdict([named[n] for n in trio])
+        for sentence in verdict([named[name] for name in trio])
     ]
     return list(dict.fromkeys(sentences))
 
 
-def write(args: argparse.Namespace, rows: list[dict[str, Any]], trios: Any, remarks: list[str]) -> list[Path]:
+def write(args: argparse.Namespace, measured: Measured) -> list[Path]:
     """The results as JSON, CSV and HTML."""
-    from mmssl.evaluation import result_numbers
+    from mmssl.evaluation import write_results
     from mmssl.visualization import (
         describe_command,
         probe_section,
@@ -124,15 +149,16 @@ def write(args: argparse.Namespace, rows: list[dict[str, Any]], trios: Any, rema
     args.work_dir.mkdir(parents=True, exist_ok=True)
     paths = [args.work_dir / f'probe.{kind}' for kind in ('json', 'csv', 'html')]
     command = describe_command(sys.argv)
-    report = {'command': command, 'data': args.data, 'seed': args.seed, 'remarks': remarks, 'results': rows}
-    paths[0].write_text(json.dumps(report, indent=2) + '\n')
+    results, trios, remarks = measured
+    write_results(paths[0], results, command=command, data=args.data, seed=args.seed, remarks=remarks)
     with paths[1].open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(['network', 'layer', 'measure', 'value', 'deviation'])
-        for row in rows:
-            for measure, (value, _, spread) in result_numbers(row).items():
-                writer.writerow([row['name'], row['layer'], measure, value, '' if spread is None else spread])
-    tables = by_layer(rows)
+        for result in results:
+            for one in result.measures:
+                spread = '' if one.spread is None else one.spread
+                writer.writerow([result.name, result.layer, one.title, one.value, spread])
+    tables = by_layer(results)
     last = next(iter(tables))
     parts = [
         probe_section(
@@ -140,11 +166,11 @@ def write(args: argparse.Namespace, rows: list[dict[str, Any]], trios: Any, rema
         )
         for layer, some in tables.items()
     ]
-    if len(tables) > 1 and 'knn' in rows[-1]:
-        parts.insert(1, stages_section(rows))
+    if len(tables) > 1 and results[-1].labelled:
+        parts.insert(1, stages_section(results))
     extra = {
         'data': args.data,
-        'images': f'{rows[0]["gallery"]:,} to learn from, {rows[0].get("query", 0):,} to measure on',
+        'images': f'{results[0].gallery:,} to learn from, {results[0].query:,} to measure on',
     }
     write_report(paths[2], 'Probe', [*parts, reproduction_section(command, extra=extra)], remarks)
     return paths
@@ -153,14 +179,15 @@ def write(args: argparse.Namespace, rows: list[dict[str, Any]], trios: Any, rema
 def main() -> None:
     """Measure, print, write."""
     args = parse_args()
-    rows, trios, remarks = measure(args)
+    measured = measure(args)
     from mmssl.evaluation import format_table, protocols
 
-    tables = by_layer(rows)
+    tables = by_layer(measured.results)
     for layer, some in tables.items():
         print(f'\n{layer}\n' if len(tables) > 1 else '', format_table(some), sep='\n')
-    print('', *protocols(rows[-1]), '', *remarks, '', *verdicts(next(iter(tables.values())), trios), sep='\n')
-    print('\nWritten to ' + ', '.join(map(str, write(args, rows, trios, remarks))))
+    sentences = verdicts(next(iter(tables.values())), measured.trios)
+    print('', *protocols(measured.results[-1]), '', *measured.remarks, '', *sentences, sep='\n')
+    print('\nWritten to ' + ', '.join(map(str, write(args, measured))))
 
 
 if __name__ == '__main__':

@@ -4,13 +4,13 @@ Runs both on one checkpoint and prints accuracy and time of each, features inclu
 ``configs/benchmarks/classification``; ``--images`` takes a part of its data.
 """
 
-import json
 from pathlib import Path
 
 import linear
 from mmengine.config import Config
 
 from mmssl.datasets import Subset
+from mmssl.evaluation import write_results
 
 
 def take_part(cfg: Config, train: int, test: int) -> None:
@@ -28,13 +28,15 @@ def main() -> None:
     cfg = linear.load_config(args)
     if args.images:
         take_part(cfg, *args.images)
-    fast, paper = linear.probe(cfg), linear.train(cfg)
-    for result in (fast, paper):
-        print(f'{result["top1"]:6.2f} %  {result["seconds"]:8.1f} s  {result["protocol"]}')
-    share = fast['seconds'] / paper['seconds']
-    print(f'difference {fast["top1"] - paper["top1"]:+.2f} points in {share:.3f} of the time')
+    results = [linear.probe(cfg), linear.train(cfg)[-1]]
+    seconds = [result.seconds['all'] for result in results]
+    fast, paper = (result.measure('top-1') for result in results)
+    for one, time in zip((fast, paper), seconds):
+        print(f'{one.value:6.2f} %  {time:8.1f} s  {one.protocol}')
+    share = seconds[0] / seconds[1]
+    print(f'difference {fast.value - paper.value:+.2f} points in {share:.3f} of the time')
     path = Path(cfg.work_dir) / 'compare_linear.json'
-    path.write_text(json.dumps({'checkpoint': args.checkpoint, 'fast': fast, 'paper': paper}, indent=2) + '\n')
+    write_results(path, results, checkpoint=args.checkpoint)
     print(f'Written to {path}')
 
 

@@ -13,7 +13,7 @@ def main() -> None:
     cfg = linear.load_config(args)
     if cfg.model.get('frozen', True):
         raise ValueError(f'{args.config} keeps the backbone frozen: give it to linear.py beside this script.')
-    linear.report(args, cfg, linear.train(cfg), 'finetune.json')
+    linear.report(args, cfg, linear.train(cfg), 'finetune.json', epochs=cfg.train_cfg.max_epochs)
 
 
 if __name__ == '__main__':

@@ -5,15 +5,17 @@ them with the protocol into ``knn.json`` in the work directory.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from mmssl.command_line import add_common_options, read_config
+
+if TYPE_CHECKING:
+    from mmssl.evaluation import Result
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,10 +31,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
+def measure(args: argparse.Namespace, cfg: Config) -> 'Result':
     """Accuracies by number of neighbours, and what they cost."""
     from mmssl.engine import Runner
-    from mmssl.evaluation import extract_features, knn_accuracy
+    from mmssl.evaluation import LabelledSets, Result, extract_features, knn_measures
     from mmssl.probe import load_trained
     from mmssl.registry import DATASETS
 
@@ -46,14 +48,11 @@ def measure(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
     if gallery.labels is None or query.labels is None:
         raise ValueError('k-NN classification needs labels: give images in one folder a class, or with a list.')
     extracted = time.perf_counter()
-    sets = (gallery.features, gallery.labels, query.features, query.labels)
-    top1 = knn_accuracy(*sets, k=args.k, temperature=args.temperature, chunk=args.chunk)
-    return {
-        'protocol': f'k-NN: cosine, votes exp(cosine / {args.temperature}), {len(gallery)} images in the gallery',
-        'top1': top1,
-        'seconds_features': extracted - start,
-        'seconds_neighbors': time.perf_counter() - extracted,
-    }
+    sets = LabelledSets(gallery.features, gallery.labels, query.features, query.labels)
+    measures = knn_measures(sets, k=args.k, temperature=args.temperature, chunk=args.chunk)
+    seconds = {'features': extracted - start, 'neighbors': time.perf_counter() - extracted}
+    name, dim = Path(args.checkpoint).name, gallery.features.shape[1]
+    return Result(name, tuple(measures), (), len(gallery), len(query), dim, seconds=seconds)
 
 
 def main() -> None:
@@ -63,11 +62,13 @@ def main() -> None:
     result = measure(args, cfg)
     if not is_main_process():
         return
-    print(result['protocol'])
-    for k, accuracy in result['top1'].items():
-        print(f'k = {k:4d}: {accuracy:.2f} %')
+    from mmssl.evaluation import write_results
+
+    print(result.measures[0].protocol)
+    for one in result.measures:
+        print(f'k = {one.details["neighbors"]:4d}: {one.value:.2f} %')
     path = Path(cfg.work_dir) / 'knn.json'
-    path.write_text(json.dumps({'config': args.config, 'checkpoint': args.checkpoint, **result}, indent=2) + '\n')
+    write_results(path, [result], config=args.config, checkpoint=args.checkpoint)
     print(f'Written to {path}')
 
 

@@ -8,11 +8,11 @@ in a tenth of the time.
 """
 
 import argparse
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -24,6 +24,12 @@ from mmssl.command_line import (
     use_training_options,
 )
 from mmssl.files import rebase_paths
+
+if TYPE_CHECKING:
+    from mmssl.evaluation import Measure, Result
+
+MEAN_CLASS = 'mean over the classes'
+BEST_EPOCH = ', best epoch'
 
 
 def make_parser(description: str = 'Train a linear classifier on a frozen backbone.') -> argparse.ArgumentParser:
@@ -101,71 +107,85 @@ def number_of_classes(cfg: Config) -> int:
     return count_classes(DATASETS.build(training), DATASETS.build(query))
 
 
-def train(cfg: Config) -> dict[str, Any]:
-    """Train the classifier; the accuracy of every epoch comes from the message hub, so a resumed run has them all."""
+def train(cfg: Config) -> list['Result']:
+    """Train the classifier; one result per head, the last stage's at the end.
+
+    The accuracy of every epoch comes from the message hub, so a resumed run has them all.
+    """
     from mmssl.engine import Runner
+    from mmssl.evaluation import Result
 
     runner = Runner.from_cfg(cfg)
     start = time.perf_counter()
     runner.train()
     if runner.train_loop.interrupted:
         raise SystemExit(f'Ended by a signal in epoch {runner.epoch + 1}, nothing was measured: go on with --resume.')
-    heads = {name: accuracies(runner.message_hub, name) for name in runner.algorithm.heads}
+    seconds = {'all': time.perf_counter() - start}
     by_class = getattr(runner.train_loop.dataloader.dataset.source, 'mean_per_class', False)
-    return {
-        'protocol': cfg.protocol,
-        'epochs': runner.max_epochs,
-        'reported': 'mean_class' if by_class else 'top1',
-        **list(heads.values())[-1],
-        **({'stages': heads} if len(heads) > 1 else {}),
-        'seconds': time.perf_counter() - start,
-    }
+    notes = (f'{MEAN_CLASS} is what is reported for this set.',) if by_class else ()
+    heads = list(runner.algorithm.heads)
+    return [
+        Result(
+            Path(cfg.model.checkpoint).name if cfg.model.checkpoint else 'untrained',
+            tuple(accuracies(runner.message_hub, head, cfg.protocol)),
+            notes,
+            layer=head if len(heads) > 1 else '',
+            seconds=seconds,
+        )
+        for head in heads
+    ]
 
 
-def accuracies(message_hub: Any, head: str) -> dict[str, float]:
+def accuracies(message_hub: Any, head: str, protocol: str) -> list['Measure']:
     """What one classifier reached in the last epoch, and in the best."""
-    curves = {
-        name: message_hub.get_scalar(f'val/{head}_{name}').data[0].tolist() for name in ('top1', 'top5', 'mean_class')
-    }
-    best = {f'best_{name}': max(curves[name]) for name in ('top1', 'mean_class')}
-    return {name: curve[-1] for name, curve in curves.items()} | best
+    from mmssl.evaluation import Measure
+
+    measures = []
+    for name, title in (('top1', 'top-1'), ('top5', 'top-5'), ('mean_class', MEAN_CLASS)):
+        curve = message_hub.get_scalar(f'val/{head}_{name}').data[0].tolist()
+        measures += [Measure(title, curve[-1], protocol=protocol, digits=2)]
+        measures += [Measure(title + BEST_EPOCH, max(curve), protocol=protocol, digits=2)]
+    return measures
 
 
-def probe(cfg: Config, views: int = 10) -> dict[str, Any]:
+def probe(cfg: Config, views: int = 10) -> 'Result':
     """The fast probe on the config's data."""
     from mmssl.engine import Runner
-    from mmssl.evaluation import build_dataset, probe_with_views
+    from mmssl.evaluation import Measure, Result, build_dataset, probe_with_views
 
     model = Runner.from_cfg(cfg).algorithm  # joins the other processes, chooses the device
     model.init_weights()
     data = (cfg.train_dataloader.dataset, cfg.evaluation.gallery, cfg.evaluation.query)
     loading = {'batch_size': cfg.evaluation.batch_size, 'num_workers': cfg.evaluation.num_workers}
-    return probe_with_views(model, *map(build_dataset, data), views=views, **loading)
+    fit = probe_with_views(model, *map(build_dataset, data), views=views, **loading)
+    top1 = replace(fit.measure('top-1'), protocol=fit.protocol, digits=2)
+    measures = (top1, Measure('top-5', fit.top5, protocol=fit.protocol, digits=2))
+    return Result(Path(cfg.model.checkpoint or 'untrained').name, measures, seconds={'all': fit.seconds})
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(results: Sequence['Result']) -> str:
     """The protocol and the accuracies, a line each."""
-    lines = [result['protocol']]
-    for name, found in result.get('stages', {'': result}).items():
-        best = f'; best epoch {found["best_top1"]:.2f} %' if 'best_top1' in found else ''
-        lines.append(f'{name} top-1 {found["top1"]:.2f} %, top-5 {found["top5"]:.2f} %{best}'.strip())
-    if result.get('reported') == 'mean_class':
-        lines.append(f'mean over the classes, which is reported for this set: {result["mean_class"]:.2f} %')
-    return '\n'.join([*lines, f'{result["seconds"]:.0f} s'])
+    last = results[-1]
+    lines = [last.measures[0].protocol]
+    for result in results:
+        top1, top5 = result.measure('top-1'), result.measure('top-5')
+        best = ''.join(f'; best epoch {one.text} %' for one in result.measures if one.name == f'top-1{BEST_EPOCH}')
+        lines.append(f'{result.layer} top-1 {top1.text} %, top-5 {top5.text} %{best}'.strip())
+    if last.notes:
+        lines.append(f'{MEAN_CLASS}, which is reported for this set: {last.measure(MEAN_CLASS).text} %')
+    return '\n'.join([*lines, f'{last.seconds["all"]:.0f} s'])
 
 
-def report(args: argparse.Namespace, cfg: Config, result: dict[str, Any], name: str) -> None:
-    """Print a result, and write it into the work directory."""
+def report(args: argparse.Namespace, cfg: Config, results: Sequence['Result'], name: str, **header: Any) -> None:
+    """Print results, and write them into the work directory; ``header`` stands above them in the file."""
     if not is_main_process():
         return
-    print(describe(result))
+    from mmssl.evaluation import write_results
+
+    print(describe(results))
     path = Path(cfg.work_dir) / name
-    given = {
-        'config': args.config,
-        'checkpoint': args.checkpoint,
-        **({'dataset': args.dataset} if args.dataset else {}),
-    }
-    path.write_text(json.dumps({**given, **result}, indent=2) + '\n')
+    dataset = {'dataset': args.dataset} if args.dataset else {}
+    write_results(path, results, config=args.config, checkpoint=args.checkpoint, **dataset, **header)
     print(f'Written to {path}')
 
 
@@ -175,7 +195,10 @@ def main() -> None:
     cfg = load_config(args)
     if not cfg.model.get('frozen', True):
         raise ValueError(f'{args.config} lets the backbone learn: give it to finetune.py beside this script.')
-    report(args, cfg, probe(cfg, args.fast) if args.fast else train(cfg), 'linear.json')
+    if args.fast:
+        report(args, cfg, [probe(cfg, args.fast)], 'linear.json')
+    else:
+        report(args, cfg, train(cfg), 'linear.json', epochs=cfg.train_cfg.max_epochs)
 
 
 if __name__ == '__main__':

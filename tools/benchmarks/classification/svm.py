@@ -7,10 +7,12 @@ svm.json into the work directory.
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmssl.evaluation import Measure, Result
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,12 +39,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(args: argparse.Namespace) -> tuple[list[str], list[dict[str, Any]]]:
-    """Names of the classes, and a row for every network."""
+def measure(args: argparse.Namespace) -> tuple[list[str], list['Result']]:
+    """Names of the classes, and a result for every network."""
     from mmengine.config import Config
     from mmengine.logging import MMLogger
 
     from mmssl.datasets import ImageDataset
+    from mmssl.evaluation import Result
     from mmssl.probe import FeatureCache, compared_networks, in_order
     from mmssl.probe.probe import plain_view
     from mmssl.probe.voc import voc_images
@@ -51,49 +54,52 @@ def measure(args: argparse.Namespace) -> tuple[list[str], list[dict[str, Any]]]:
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config file of the training.')
     config = Config.fromfile(args.config) if args.config else None
-    classes, sets = voc_images(args.data, args.splits)
+    data = voc_images(args.data, args.splits)
     found = compared_networks(args.checkpoints, config, args.size, seed=args.seed, grid=args.pool)
     cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))
-    rows = []
+    results = []
     for network in in_order(found):
         layer = next(iter(network.layers))
         tensors = []
-        for source, targets in sets:
-            dataset = ImageDataset(source, plain_view(network.size), network.channels)
+        for split in data.splits:
+            dataset = ImageDataset(split.source, plain_view(network.size), network.channels)
             features = cache.features(network, dataset, batch_size=args.batch_size, num_workers=args.num_workers)
-            tensors += [features[layer].features, targets]
-        rows.append({'name': network.name, 'dim': network.layers[layer], **machines(args, tensors)})
-        print(describe(rows[-1]), flush=True)
-    return classes, rows
+            tensors += [features[layer].features, split.targets]
+        gallery, query = (len(split.source) for split in data.splits)
+        measures = tuple(machines(args, tensors))
+        results.append(Result(network.name, measures, (), gallery, query, network.layers[layer], layer))
+        print(describe(results[-1]), flush=True)
+    return data.classes, results
 
 
-def machines(args: argparse.Namespace, tensors: list) -> dict[str, Any]:
-    """The result of one network, by the protocol that is asked for."""
+def machines(args: argparse.Namespace, tensors: list) -> list['Measure']:
+    """The measures of one network, by the protocol that is asked for."""
     from mmssl.evaluation.svm import COSTS, SHOTS, voc07_low_shot, voc07_svm
 
     costs = args.costs or COSTS
     if not args.low_shot:
         return voc07_svm(*tensors, costs=costs, jobs=args.jobs)
     shots = args.shots or SHOTS
-    return {'low_shot': voc07_low_shot(*tensors, shots, args.draws, costs, args.seed, args.jobs)}
+    return voc07_low_shot(*tensors, shots, args.draws, costs, args.seed, args.jobs)
 
 
-def describe(row: dict[str, Any]) -> str:
+def describe(result: 'Result') -> str:
     """A line for people."""
-    if 'low_shot' not in row:
-        return f'{row["name"]}: mAP {row["mean_ap"]:.2f} (by 11 points {row["mean_ap_11_point"]:.2f})'
-    parts = [f'k={k} {found["mean"]:.2f} ± {found["std"]:.2f}' for k, found in row['low_shot'].items()]
-    return f'{row["name"]}: mAP at {", ".join(parts)}'
+    first, *others = result.measures
+    if first.spread is None:
+        return f'{result.name}: mAP {first.text} (by 11 points {others[0].text})'
+    return f'{result.name}: mAP at ' + ', '.join(f'k={one.details["shots"]} {one.text}' for one in result.measures)
 
 
 def main() -> None:
     """Measure, print, write."""
     args = parse_args()
-    classes, rows = measure(args)
+    classes, results = measure(args)
     args.work_dir.mkdir(parents=True, exist_ok=True)
     path = args.work_dir / ('svm_low_shot.json' if args.low_shot else 'svm.json')
-    report = {'data': args.data, 'splits': args.splits, 'classes': classes, 'pool': args.pool, 'results': rows}
-    path.write_text(json.dumps(report, indent=2) + '\n')
+    from mmssl.evaluation import write_results
+
+    write_results(path, results, data=args.data, splits=args.splits, classes=classes, pool=args.pool)
     print(f'Written to {path}')
 
 

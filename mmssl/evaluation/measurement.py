@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -13,6 +14,7 @@ from mmssl.evaluation.features import Features, RawPixels, extract_features, ext
 from mmssl.evaluation.knn import knn_accuracy
 from mmssl.evaluation.linear import linear_probe
 from mmssl.evaluation.measures import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
+from mmssl.evaluation.results import Measure, Result, brief_neighbors
 from mmssl.functional import random_state_kept, seed_cpu
 from mmssl.registry import DATASETS, MODELS
 
@@ -22,7 +24,25 @@ _NEIGHBORS = (10, 20, 100, 200)
 _MEASURED = 2048  # images that the label-free measures are taken on: the rank of more takes minutes
 
 
-def evaluate(model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | dict | None = None) -> dict[str, Any]:
+class LabelledSets(NamedTuple):
+    """Features and labels of two sets, in the order in which the probes take them.
+
+    Attributes:
+        train: Features that classifiers are trained on, shape ``(N, D)``.
+        train_labels: Shape ``(N,)``.
+        test: Features that they are measured on, shape ``(M, D)``.
+        test_labels: Shape ``(M,)``.
+    """
+
+    train: Tensor
+    train_labels: Tensor
+    test: Tensor
+    test_labels: Tensor
+
+
+def evaluate(
+    model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | dict | None = None, name: str = ''
+) -> Result:
     """Measure the features of a model.
 
     With labels: k-NN and the linear probe, trained on the gallery and measured on the query set. Always: the measures
@@ -37,9 +57,10 @@ def evaluate(model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | d
         pairs: Data set of random views, usually the training's; where a sample has one view, it is drawn twice, so an
             :class:`~mmssl.datasets.ImageDataset` is needed. Without it, retrieval of the other view and alignment are
             left out.
+        name: What the result is called.
 
     Returns:
-        ``gallery`` and ``query`` (numbers of images), ``label_free``, and either ``knn`` and ``linear`` or ``note``.
+        The measures; a note says why where no accuracy is among them.
 
     Raises:
         ValueError: The gallery has fewer images than neighbours are asked for.
@@ -47,47 +68,46 @@ def evaluate(model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | d
     loading = {'batch_size': evaluation.get('batch_size', 256), 'num_workers': evaluation.get('num_workers', 0)}
     gallery = extract_features(model, build_dataset(evaluation['gallery']), **loading)
     views = () if pairs is None else _two_views(model, build_dataset(pairs), loading)
-    result: dict[str, Any] = {'gallery': len(gallery), 'label_free': label_free_measures(gallery.features, *views)}
+    label_free = label_free_measures(gallery.features, *views)
+    result = Result(name, tuple(label_free), gallery=len(gallery), dim=gallery.features.shape[1])
     if gallery.labels is None:
-        return {**result, 'note': NO_LABELS}
+        return replace(result, notes=(NO_LABELS,))
     if 'query' not in evaluation:
-        return {**result, 'note': NO_QUERY}
+        return replace(result, notes=(NO_QUERY,))
     query = extract_features(model, build_dataset(evaluation['query']), **loading)
     if query.labels is None:
-        return {**result, 'note': NO_LABELS}
-    return {**result, 'query': len(query), **accuracies(gallery, query, evaluation)}
+        return replace(result, notes=(NO_LABELS,))
+    measures = (*accuracies(gallery, query, evaluation), *label_free)
+    return replace(result, query=len(query), measures=measures)
 
 
 def compare_baselines(
     model: nn.Module, config: Config, name: str = 'pre-trained', pairs: Dataset | dict | None = None
-) -> list[dict[str, Any]]:
+) -> list[Result]:
     """Measure a model, the same network untrained, and the bare pixels, all in the same way.
 
     Args:
         model: The trained algorithm.
         config: The config it was trained with: ``model``, ``evaluation``, ``randomness.seed`` and, where ``pairs`` is
             not given, ``train_dataloader.dataset``.
-        name: What the last row is called.
+        name: What the last result is called.
         pairs: As in :func:`evaluate`.
 
     Returns:
-        Three rows, each ``name``, ``seconds`` and what :func:`evaluate` gives.
+        Three results: raw pixels, untrained, and the model's.
     """
     evaluation = config.evaluation
     pairs = pairs or config.train_dataloader.dataset
     data = {key: build_dataset(evaluation[key]) for key in ('gallery', 'query') if key in evaluation}
     evaluation, pairs = {**evaluation, **data}, build_dataset(pairs)  # scanned once for all rows
     device = next(model.parameters()).device
-    rows = []
-    for title, network in (
-        ('raw pixels', RawPixels()),
-        ('untrained', untrained(config).to(device)),
-        (name, model),
-    ):
+    networks = {'raw pixels': RawPixels(), 'untrained': untrained(config).to(device), name: model}
+    results = []
+    for title, network in networks.items():
         start = time.perf_counter()
-        measured = evaluate(network, evaluation, pairs)
-        rows.append({'name': title, 'seconds': time.perf_counter() - start, **measured})
-    return rows
+        result = evaluate(network, evaluation, pairs, title)
+        results.append(replace(result, seconds={'all': time.perf_counter() - start}))
+    return results
 
 
 def untrained(config: Config) -> nn.Module:
@@ -106,23 +126,7 @@ def untrained(config: Config) -> nn.Module:
     return model
 
 
-def headline(result: Mapping[str, Any]) -> dict[str, float]:
-    """The few numbers of a result that a table has room for.
-
-    Args:
-        result: From :func:`evaluate`.
-
-    Returns:
-        With labels k-NN (20 neighbours, or the most below that) and linear top-1; without, the label-free measures.
-    """
-    if 'knn' not in result:
-        return dict(result['label_free'])
-    accuracies = {int(k): accuracy for k, accuracy in result['knn']['top1'].items()}
-    k = max([size for size in accuracies if size <= 20], default=min(accuracies))
-    return {f'k-NN (k={k})': accuracies[k], 'linear': result['linear']['top1']}
-
-
-def accuracies(gallery: Features, query: Features, settings: Mapping[str, Any]) -> dict[str, Any]:
+def accuracies(gallery: Features, query: Features, settings: Mapping[str, Any]) -> list[Measure]:
     """k-NN and the linear probe, trained on the gallery and measured on the query set.
 
     Args:
@@ -131,28 +135,54 @@ def accuracies(gallery: Features, query: Features, settings: Mapping[str, Any]) 
         settings: ``knn`` and ``linear`` as in :func:`evaluate`; both may be absent.
 
     Returns:
-        ``knn`` (``protocol`` and ``top1`` by number of neighbours) and ``linear``.
+        One measure per number of neighbours, and that of the probe.
 
     Raises:
         ValueError: The gallery has fewer images than neighbours are asked for.
     """
-    available = tuple(k for k in _NEIGHBORS if k <= len(gallery)) or (len(gallery),)
-    knn = {'k': available, 'temperature': 0.07, **settings.get('knn', {})}
     sets = on_device(gallery, query)
-    protocol = f'k-NN: cosine, votes exp(cosine / {knn["temperature"]}), {len(gallery)} images in the gallery'
-    return {
-        'knn': {'protocol': protocol, 'top1': knn_accuracy(*sets, **knn)},
-        'linear': linear_probe(*sets, **settings.get('linear', {})),
-    }
+    linear = linear_probe(*sets, **settings.get('linear', {}))
+    measure = linear.measure('linear', short='linear')
+    chosen = f'{measure.protocol}; L2 {linear.chosen:g}'
+    return [*knn_measures(sets, **settings.get('knn', {})), replace(measure, protocol=chosen)]
 
 
-def on_device(gallery: Features, query: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def knn_measures(sets: LabelledSets, **settings: Any) -> list[Measure]:
+    """k-NN accuracy, one measure per number of neighbours.
+
+    Args:
+        sets: Features and labels.
+        settings: Arguments of :func:`~mmssl.evaluation.knn_accuracy`; by default ``k`` is those of 10, 20, 100 and 200
+            that there are images for, and the temperature 0.07.
+
+    Raises:
+        ValueError: There are fewer training images than neighbours are asked for.
+    """
+    count = len(sets.train)
+    available = tuple(k for k in _NEIGHBORS if k <= count) or (count,)
+    settings = {'k': available, 'temperature': 0.07, **settings}
+    protocol = f'k-NN: cosine, votes exp(cosine / {settings["temperature"]}), {count} images in the gallery'
+    found = knn_accuracy(*sets, **settings)
+    brief = brief_neighbors(found)
+    return [
+        Measure(
+            f'k-NN k={k}',
+            accuracy,
+            protocol=protocol,
+            short=f'k-NN (k={k})' if k == brief else '',
+            details={'neighbors': k},
+        )
+        for k, accuracy in found.items()
+    ]
+
+
+def on_device(gallery: Features, query: Features) -> LabelledSets:
     """Features and labels of the gallery, then of the query set, on the device of the run."""
     tensors = (gallery.features, gallery.labels, query.features, query.labels)
-    return tuple(tensor.to(get_device()) for tensor in tensors)
+    return LabelledSets(*(tensor.to(get_device()) for tensor in tensors))
 
 
-def label_free_measures(features: Tensor, *views: Tensor) -> dict[str, float]:
+def label_free_measures(features: Tensor, *views: Tensor) -> list[Measure]:
     """The measures that need no labels, on up to 2,048 images spread evenly over their data set.
 
     Args:
@@ -160,20 +190,35 @@ def label_free_measures(features: Tensor, *views: Tensor) -> dict[str, float]:
         views: None, or two views of some images, each ``(M, D)``: for retrieval of the other view and alignment.
 
     Returns:
-        Numbers by name.
+        The measures.
     """
-    some = features[spread(len(features))]
-    measures = {
-        'effective_rank': effective_rank(some),
-        'uniformity': uniformity(some),
-        'deviation': deviation(some),
-    }
-    of_views = {'retrieval': retrieval_of_other_view(*views), 'alignment': alignment(*views)} if views else {}
-    return {**of_views, **measures}
+    some = features[evenly_spaced(len(features), _MEASURED)]
+    rank = effective_rank(some)
+    measures = [
+        _label_free('uniformity', uniformity(some), 2, 'about -4 (evenly spread) to 0 (collapsed)'),
+        _label_free('effective rank', rank, 1, 'directions in use; 1 in a collapse'),
+        _label_free('deviation', deviation(some), 2, '1 (evenly spread) to 0 (collapsed)'),
+    ]
+    return [*_of_two_views(*views), *measures] if views else measures
+
+
+def _of_two_views(first: Tensor, second: Tensor) -> list[Measure]:
+    retrieved = 'how often the nearest of all second views belongs to the same image'
+    distance = 'mean squared distance of two views of an image (0 to 4; also 0 in a collapse)'
+    retrieval = _label_free('other view found', retrieval_of_other_view(first, second), 1, retrieved)
+    return [
+        replace(retrieval, unit='%', short='the retrieval of the other view'),
+        _label_free('alignment', alignment(first, second), 3, distance),
+    ]
+
+
+def _label_free(name: str, value: float, digits: int, meaning: str) -> Measure:
+    protocol = f'{name[0].upper()}{name[1:]}: {meaning}.'
+    return Measure(name, value, unit='', protocol=protocol, digits=digits, labels=False)
 
 
 def _two_views(model: nn.Module, dataset: Dataset, loading: dict[str, int]) -> tuple[Tensor, ...]:
-    places = spread(len(dataset))
+    places = evenly_spaced(len(dataset), _MEASURED)
     views = extract_views(model, Subset(dataset, places), **loading)
     if len(views) > 1:
         return views
@@ -181,8 +226,16 @@ def _two_views(model: nn.Module, dataset: Dataset, loading: dict[str, int]) -> t
     return views + extract_views(model, again, views=1, **loading)
 
 
-def spread(length: int, most: int = _MEASURED) -> list[int]:
-    """Up to ``most`` places, spread evenly over ``length``."""
+def evenly_spaced(length: int, most: int) -> list[int]:
+    """Up to ``most`` positions, spread evenly over ``length``.
+
+    Args:
+        length: Number of positions that there are.
+        most: Number of those that are wanted; all where there are fewer.
+
+    Returns:
+        Ascending, from 0 on.
+    """
     count = min(length, most)
     return [place * length // count for place in range(count)]
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -8,14 +10,15 @@ from mmssl.evaluation import (
     FAST_PROBE,
     NO_LABELS,
     NO_QUERY,
+    Measure,
     RawPixels,
+    Result,
     alignment,
     compare_baselines,
     evaluate,
     extract_views,
     format_results,
     format_table,
-    headline,
     untrained,
     verdict,
 )
@@ -30,54 +33,56 @@ def settings(**more: object) -> dict:
 
 def test_with_labels_there_are_accuracies_and_the_measures_that_need_none():
     found = evaluate(encoder(), settings(), pairs(40))
-    assert set(found['knn']['top1']) == {10, 20}  # of 10, 20, 100 and 200 what 60 images are enough for
-    assert found['linear']['protocol'].startswith(FAST_PROBE)
-    assert 'cosine' in found['knn']['protocol']
-    assert set(found['label_free']) == {'retrieval', 'alignment', 'effective_rank', 'uniformity', 'deviation'}
-    assert (found['gallery'], found['query']) == (60, 30)
-    assert 'note' not in found
+    assert [measure.name for measure in found.measures] == [
+        'k-NN k=10', 'k-NN k=20',  # of 10, 20, 100 and 200 what 60 images are enough for
+        'linear', 'other view found', 'alignment', 'uniformity', 'effective rank', 'deviation',
+    ]  # fmt: skip
+    assert found.measure('linear').protocol.startswith(f'linear: {FAST_PROBE}')
+    assert 'cosine' in found.measure('k-NN k=10').protocol
+    assert [measure.name for measure in found.measures if measure.labels] == ['k-NN k=10', 'k-NN k=20', 'linear']
+    assert (found.gallery, found.query, found.dim) == (60, 30, 32)
+    assert found.labelled and found.notes == ()
 
 
 def test_raw_pixels_tell_classes_of_different_brightness_apart():
     found = evaluate(RawPixels(), settings())
-    assert found['linear']['top1'] == 100
+    assert found.measure('linear').value == 100
 
 
 def test_without_labels_a_sentence_says_that_no_accuracy_was_measured():
     found = evaluate(encoder(), {'gallery': fixed(20, labelled=False), 'query': fixed(10, labelled=False)}, pairs(20))
-    assert found['note'] == NO_LABELS
-    assert 'knn' not in found
-    assert 'linear' not in found
-    assert evaluate(encoder(), {'gallery': fixed(20)})['note'] == NO_QUERY
+    assert found.notes == (NO_LABELS,)
+    assert not found.labelled
+    assert evaluate(encoder(), {'gallery': fixed(20)}).notes == (NO_QUERY,)
 
 
 def test_without_pairs_what_needs_them_is_left_out():
     found = evaluate(encoder(), {'gallery': fixed(20, labelled=False)})
-    assert set(found['label_free']) == {'effective_rank', 'uniformity', 'deviation'}
+    assert [measure.name for measure in found.measures] == ['uniformity', 'effective rank', 'deviation']
 
 
 def test_one_random_view_is_drawn_twice():
     data = ImageDataset(images(40), View(16, scale=(0.5, 1.0)))
-    found = evaluate(encoder(), {'gallery': fixed(20, labelled=False)}, data)['label_free']
+    found = evaluate(encoder(), {'gallery': fixed(20, labelled=False)}, data)
     draws = [
         extract_views(encoder(), [data[place, place + shift] for place in range(40)], views=1)[0] for shift in (0, 40)
     ]
-    assert found['alignment'] == pytest.approx(alignment(*draws), rel=1e-4)
-    assert 0 < found['alignment'] < 4 and found['retrieval'] > 0
+    assert found.measure('alignment').value == pytest.approx(alignment(*draws), rel=1e-4)
+    assert 0 < found.measure('alignment').value < 4 and found.measure('other view found').value > 0
 
 
 @pytest.mark.parametrize('path', sorted(ROOT.glob('configs/*/*_cpu_*_cifar10.py')), ids=lambda path: path.parent.name)
 def test_the_views_of_every_method_can_be_measured(path):
     views = Config.fromfile(path).train_dataloader.dataset.views
     found = evaluate(encoder(), {'gallery': fixed(20, labelled=False)}, ImageDataset(images(20, 40), views))
-    assert 'alignment' in found['label_free']
+    assert found.measure('alignment').value >= 0
 
 
 def test_the_config_decides_on_neighbours_temperature_and_penalties():
     found = evaluate(encoder(), settings(knn={'k': [3], 'temperature': 0.5}, linear={'l2': [0.01]}))
-    assert set(found['knn']['top1']) == {3}
-    assert '0.5' in found['knn']['protocol']
-    assert found['linear']['l2'] == 0.01
+    assert [measure.name for measure in found.measures if measure.name.startswith('k-NN')] == ['k-NN k=3']
+    assert '0.5' in found.measure('k-NN k=3').protocol
+    assert found.measure('linear').details['chosen'] == 0.01
     with pytest.raises(ValueError, match='gallery has 60 images'):
         evaluate(encoder(), settings(knn={'k': [200]}))
 
@@ -113,23 +118,43 @@ def test_the_untrained_network_is_made_without_a_page_of_log(monkeypatch):
 def test_three_rows_measure_pixels_the_untrained_and_the_trained_network_alike():
     model = encoder()
     rows = compare_baselines(model, config(), pairs=pairs(20))
-    assert [row['name'] for row in rows] == ['raw pixels', 'untrained', 'pre-trained']
-    assert rows[2]['label_free'] == evaluate(model, settings(), pairs(20))['label_free']
-    assert rows[1]['label_free'] == evaluate(untrained(config()), settings(), pairs(20))['label_free']
-    assert rows[0]['knn'] == evaluate(RawPixels(), settings())['knn']
+    assert [row.name for row in rows] == ['raw pixels', 'untrained', 'pre-trained']
+    assert values(rows[2]) == values(evaluate(model, settings(), pairs(20)))
+    assert values(rows[1]) == values(evaluate(untrained(config()), settings(), pairs(20)))
+    assert rows[0].measure('k-NN k=10') == evaluate(RawPixels(), settings()).measure('k-NN k=10')
+    assert all(row.seconds['all'] > 0 for row in rows)
 
 
-def result(knn: float, linear: float, retrieval: float = 50.0) -> dict:
-    free = {'retrieval': retrieval, 'alignment': 0.5, 'effective_rank': 12.345, 'uniformity': -2.0, 'deviation': 0.9}
-    return {
-        'name': f'row {knn}', 'label_free': free,
-        'knn': {'protocol': 'k-NN: ...', 'top1': {10: 1.0, 20: knn, 200: 2.0}},
-        'linear': {'protocol': 'fast', 'l2': 0.1, 'top1': linear},
-    }  # fmt: skip
+def values(found: Result) -> dict[str, float]:
+    return {measure.name: measure.value for measure in found.measures}
 
 
-def test_the_headline_is_twenty_neighbours_and_linear():
-    assert headline(result(60, 70)) == {'k-NN (k=20)': 60, 'linear': 70}
+def label_free(retrieval: float) -> tuple[Measure, ...]:
+    found = Measure('other view found', retrieval, short='the retrieval of the other view', labels=False)
+    others = {'alignment': (0.5, 3), 'uniformity': (-2.0, 2), 'effective rank': (12.345, 1), 'deviation': (0.9, 2)}
+    return found, *(
+        Measure(name, value, unit='', protocol=f'{name}: ...', digits=digits, labels=False)
+        for name, (value, digits) in others.items()
+    )
+
+
+def result(knn: float, linear: float, retrieval: float = 50.0) -> Result:
+    neighbors = [
+        Measure(f'k-NN k={k}', value, protocol='k-NN: ...', short='k-NN (k=20)' if k == 20 else '')
+        for k, value in ((10, 1.0), (20, knn), (200, 2.0))
+    ]
+    classifier = Measure('linear', linear, protocol='linear: fast; L2 0.1', short='linear')
+    return Result(f'row {knn}', (*neighbors, classifier, *label_free(retrieval)))
+
+
+def unlabelled(retrieval: float) -> Result:
+    return Result('n', label_free(retrieval), (NO_LABELS,))
+
+
+def test_the_headline_is_twenty_neighbours_and_linear_or_what_needs_no_labels():
+    found = evaluate(encoder(), settings(knn={'k': [5, 20, 30]}))
+    assert [measure.short for measure in found.headline()] == ['k-NN (k=20)', 'linear']
+    assert len(unlabelled(50.0).headline()) == 5
 
 
 def test_the_verdict_says_above_and_below_as_it_is():
@@ -139,8 +164,7 @@ def test_the_verdict_says_above_and_below_as_it_is():
 
 
 def test_the_verdict_without_labels_starts_with_the_sentence_that_says_so():
-    rows = [{'name': '', 'note': NO_LABELS, 'label_free': {'retrieval': value}} for value in (10.0, 20.0, 45.0)]
-    first, second = verdict(rows)
+    first, second = verdict([unlabelled(value) for value in (10.0, 20.0, 45.0)])
     assert first == NO_LABELS
     assert '25.0 points above the untrained one' in second
     assert 'accuracy' not in second
@@ -157,8 +181,18 @@ def test_the_table_has_a_line_a_measure_and_the_protocols_below():
 
 
 def test_names_that_would_make_the_table_very_wide_become_numbers():
-    rows = [{**result(80 - count, 83), 'name': f'work_dirs/a_long_name/{count}/epoch_200.pth'} for count in range(4)]
+    rows = [replace(result(80 - count, 83), name=f'work_dirs/a_long_name/{count}/epoch_200.pth') for count in range(4)]
     lines = format_table(rows).splitlines()
     assert lines[3] == '4: work_dirs/a_long_name/3/epoch_200.pth'
     assert lines[5].split() == ['1', '2', '3', '4']
     assert any(line.split() == ['k-NN', 'k=20', '(%)', '80.0', '79.0', '78.0', '77.0'] for line in lines)
+
+
+def test_one_more_measure_is_in_the_table_the_protocols_and_the_verdict_by_itself():
+    more = Measure('colour', 90.0, 1.25, protocol='colour: by hand', digits=2, short='colour')
+    rows = [result(80, 83), result(70, 72), result(81, 84)]
+    rows = [replace(row, measures=(more, *row.measures)) for row in rows]
+    text = format_results(rows)
+    assert any(line.split() == ['colour', '(%)', *['90.00', '±', '1.25'] * 3] for line in text.splitlines())
+    assert 'colour: by hand' in text.splitlines()
+    assert verdict(rows)[0].startswith('In colour accuracy the pre-trained network (90.0 %) is level with')
