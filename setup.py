@@ -108,7 +108,8 @@ setup(
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     packages=find_packages(include=['mmssl', 'mmssl.*'], exclude=['mmssl.configs*']),
-    package_data={'mmssl': ['py.typed']},  # tells type checkers that the package has types
+    # py.typed tells type checkers that the package has types.
+    package_data={'mmssl': ['py.typed'], 'mmssl.visualization': ['templates/*']},
     python_requires='>=3.10',
     install_requires=read_requirements('runtime') + read_mm_requirements(),
     extras_require={name: read_requirements(name) for name in EXTRAS},

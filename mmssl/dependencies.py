@@ -52,6 +52,7 @@ REQUIRED = (
     Dependency('sklearn', ('scikit-learn',)),
     Dependency('matplotlib', ('matplotlib',)),
     Dependency('rich', ('rich',)),
+    Dependency('jinja2', ('jinja2',)),
 )
 OPTIONAL = (
     Dependency('safetensors', ('safetensors',)),

@@ -60,6 +60,17 @@ def test_every_module_ships(installed: Path) -> None:
     assert modules == {name for name in files_below(installed / 'mmssl', '*.py') if not name.startswith('configs/')}
 
 
+def test_the_templates_of_the_reports_ship_and_make_a_report(installed: Path, tmp_path: Path) -> None:
+    folder = 'mmssl/visualization/templates'
+    assert files_below(ROOT / folder) == files_below(installed / folder) >= {'report.html', 'report.css'}
+    code = (
+        'from mmssl.visualization import Section, write_report; import mmssl.visualization as package; '
+        "print(package.__file__, write_report('r.html', 'A title', [Section('A part', [])]).read_text())"
+    )
+    text = python(installed, '-c', code, folder=tmp_path)
+    assert text.startswith(str(installed)) and '<h2>A part</h2>' in text and 'color-scheme' in text
+
+
 def test_every_config_ships(installed: Path) -> None:
     assert files_below(ROOT / 'configs') == files_below(installed / 'mmssl' / 'configs')
 
