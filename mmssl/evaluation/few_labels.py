@@ -64,7 +64,7 @@ def few_labels_probe(
         One measure per share; its details are the ``share``, the number of ``images``, and the accuracy of every draw
         (``draws``).
     """
-    details = []
+    details: list[dict[str, Any]] = []
     for share in shares:
         parts = [draw_per_class(train_labels, per_class(train_labels, share), seed + draw) for draw in range(draws)]
         top1 = [linear_probe(train[part], train_labels[part], test, test_labels, seed=seed).top1 for part in parts]

@@ -224,7 +224,7 @@ def probe_with_views(
         As :func:`linear_probe`; ``seconds`` counts the features too.
 
     Raises:
-        ValueError: ``training`` and ``gallery`` are not the same images.
+        ValueError: ``training`` and ``gallery`` are not the same images, or images have no labels.
     """
     if training.source.fingerprint != gallery.source.fingerprint:
         raise ValueError(
@@ -237,10 +237,13 @@ def probe_with_views(
         training.source, MultiView([views], [_first_view(training)]), training.channels, training.seed
     )
     random_views = extract_views(model, several, views, *loading)
-    tensors = (train.features, train.labels, test.features, test.labels, *random_views)
-    tensors = [tensor.to(get_device()) for tensor in tensors]
-    result = linear_probe(*tensors[:4], augmented=tensors[4:])
-    return replace(result, seconds=time.perf_counter() - start)
+    if train.labels is None or test.labels is None:
+        raise ValueError(NEEDS_LABELS)
+    sets = (train.features, train.labels, test.features, test.labels)
+    rows, labels, test_rows, test_labels = (tensor.to(get_device()) for tensor in sets)
+    augmented = [view.to(get_device()) for view in random_views]
+    fit = linear_probe(rows, labels, test_rows, test_labels, augmented=augmented)
+    return replace(fit, seconds=time.perf_counter() - start)
 
 
 def _first_view(dataset: ImageDataset) -> Callable[[Tensor], Tensor]:
@@ -387,15 +390,16 @@ def count_classes(training: ImageSource, test: ImageSource) -> int:
     Raises:
         ValueError: Images have no labels, or the two sets name other classes.
     """
-    labels = [source.labels for source in (training, test)]
-    if any(found is None for found in labels):
+    labels = [source.labels for source in (training, test) if source.labels is not None]
+    if len(labels) < 2:
         raise ValueError(NEEDS_LABELS)
     names = [source.classes for source in (training, test)]
     if None not in names and names[0] != names[1]:
-        alone = [sorted(set(names[place]) - set(names[1 - place])) for place in (0, 1)]
+        first, second = (set(part or ()) for part in names)
+        alone = [sorted(part)[:3] for part in (first - second, second - first)]
         raise ValueError(
-            f'The training set has {len(names[0])} classes and the test set {len(names[1])}, so their numbers differ: '
-            f'only in training {alone[0][:3]}, only in test {alone[1][:3]}. Give both the same class folders.'
+            f'The training set has {len(first)} classes and the test set {len(second)}, so their numbers differ: only '
+            f'in training {alone[0]}, only in test {alone[1]}. Give both the same class folders.'
         )
     return max(int(max(found.max() for found in labels)) + 1, len(names[0] or ()))
 

@@ -177,7 +177,13 @@ def knn_measures(sets: LabelledSets, **settings: Any) -> list[Measure]:
 
 
 def on_device(gallery: Features, query: Features) -> LabelledSets:
-    """Features and labels of the gallery, then of the query set, on the device of the run."""
+    """Features and labels of the gallery, then of the query set, on the device of the run.
+
+    Raises:
+        ValueError: One of them has no labels.
+    """
+    if gallery.labels is None or query.labels is None:
+        raise ValueError(NO_LABELS)
     tensors = (gallery.features, gallery.labels, query.features, query.labels)
     return LabelledSets(*(tensor.to(get_device()) for tensor in tensors))
 

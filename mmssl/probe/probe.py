@@ -118,7 +118,11 @@ class ProbeData:
         """
         plain = plain_view(size)
         several = Subset(self.gallery, indices=evenly_spaced(len(self.gallery), _VIEWED))
-        parts = {'gallery': (self.gallery, plain), 'query': (self.query, plain), 'views': (several, two_views(size))}
+        parts: dict[str, tuple[ImageSource | None, Callable[[Tensor], Any]]] = {
+            'gallery': (self.gallery, plain),
+            'query': (self.query, plain),
+            'views': (several, two_views(size)),
+        }
         return {
             name: ImageDataset(source, view, channels, seed)
             for name, (source, view) in parts.items()
@@ -155,9 +159,12 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> Pro
     if not folder.is_dir():
         raise ValueError(f'There is no folder {folder}: give the folder that holds the images as --data.')
     train, test = _below(folder, _GALLERY), _below(folder, _QUERY)
+    gallery: ImageSource
+    query: ImageSource | None
     if train and test:
-        gallery, query = ImageFolder(train), ImageFolder(test)
-        _check_classes(gallery, query)
+        folders = ImageFolder(train), ImageFolder(test)
+        _check_classes(*folders)
+        gallery, query = folders
     else:
         gallery, query = _split(train or folder)
     if gallery.labels is None:
@@ -193,8 +200,9 @@ def _split(folder: Path) -> tuple[ImageSource, ImageSource | None]:
         return source, None
     if len(source) < MINIMUM_IMAGES + 3:  # four fifths of 13 are 10
         raise ValueError(f'{len(source)} images in {folder}: give a folder with {MINIMUM_IMAGES + 3} or more.')
-    parts = split_one_fifth(len(source))
-    return Subset(source, **parts['gallery']), Subset(source, **parts['query'])
+    parts = split_one_fifth(len(source)).values()
+    gallery, query = (Subset(source, num=part['num'], skip=part['skip']) for part in parts)
+    return gallery, query
 
 
 def _below(folder: Path, names: Sequence[str]) -> Path | None:
@@ -211,10 +219,10 @@ def _check_classes(gallery: ImageFolder, query: ImageFolder) -> None:
 
 
 def _remarks(gallery: ImageSource, query: ImageSource | None) -> tuple[str, ...]:
-    if query is None:
+    if query is None or gallery.labels is None or query.labels is None:
         return (NO_LABELS,)
-    known = set(gallery.labels.tolist())
-    lacking = [gallery.classes[label] for label in sorted(set(query.labels.tolist()) - known)]
+    known, classes = set(gallery.labels.tolist()), gallery.classes or ()
+    lacking = [classes[label] for label in sorted(set(query.labels.tolist()) - known)]
     if not lacking:
         return ()
     names = ', '.join(lacking[:5]) + (' ...' if len(lacking) > 5 else '')

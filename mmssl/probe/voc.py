@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -25,6 +24,7 @@ class NamedImages(ImageSource):
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         self.root, self.names = root, list(names)
+        self.fingerprint = hashlib.sha256('\n'.join(self.names).encode()).hexdigest()[:16]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -40,11 +40,6 @@ class NamedImages(ImageSource):
     def name(self, index: int) -> str:
         """Name of a file."""
         return self.names[index]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the names."""
-        return hashlib.sha256('\n'.join(self.names).encode()).hexdigest()[:16]
 
 
 class VOCSplit(NamedTuple):
@@ -113,10 +108,17 @@ def _shown(path: Path) -> dict[str, int]:
     """The classes of an image: present, or ignored where all objects of the class are difficult."""
     try:
         objects = ElementTree.parse(path).getroot().findall('object')
-        pairs = [(entry.findtext('name').strip(), int(entry.findtext('difficult') or 0)) for entry in objects]
-    except (OSError, ElementTree.ParseError, AttributeError, ValueError) as error:
+        pairs = [(_name(entry), int(entry.findtext('difficult') or 0)) for entry in objects]
+    except (OSError, ElementTree.ParseError, ValueError) as error:
         raise ValueError(
             f'{path} cannot be read as an annotation of PASCAL VOC ({error}): correct the file.'
         ) from error
     easy = {label for label, difficult in pairs if not difficult}
     return {label: PRESENT if label in easy else IGNORED for label, _ in pairs}
+
+
+def _name(entry: ElementTree.Element) -> str:
+    name = entry.findtext('name')
+    if name is None:
+        raise ValueError('an object has no name')
+    return name.strip()

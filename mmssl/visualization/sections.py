@@ -88,14 +88,16 @@ def stages_section(results: Sequence[Result]) -> Section:
     Returns:
         The section.
     """
-    curves: dict[str, dict[str, Curve]] = {}
+    curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for result in results:
         if result.layer.startswith('stage'):
             for measure in result.headline():
-                curve = curves.setdefault(measure.short, {}).setdefault(result.name, Curve([], []))
-                curve.steps.append(int(result.layer.removeprefix('stage')))
-                curve.values.append(measure.value)
-    figures = [Figure(lines_chart(found, f'{name}, top-1 (%)', 'stage')) for name, found in curves.items()]
+                points = curves.setdefault(measure.short, {}).setdefault(result.name, [])
+                points.append((int(result.layer.removeprefix('stage')), measure.value))
+    figures = []
+    for title, networks in curves.items():
+        lines = {name: Curve(*zip(*points)) for name, points in networks.items()}
+        figures.append(Figure(lines_chart(lines, f'{title}, top-1 (%)', 'stage')))
     text = 'Features of each stage of the backbone, averaged over the image.'
     return Section('Stage by stage', [paragraph(text), charts(figures)])
 
