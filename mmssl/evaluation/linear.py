@@ -358,8 +358,8 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
     Returns:
         0 to 100.
     """
-    guesses = logits.topk(min(k, logits.shape[1]), dim=1).indices
-    return 100 * int((guesses == labels[:, None]).sum()) / len(labels)
+    likeliest = logits.topk(min(k, logits.shape[1]), dim=1).indices
+    return 100 * int((likeliest == labels[:, None]).sum()) / len(labels)
 
 
 def mean_class_accuracy(right: Tensor, labels: Tensor) -> float:

@@ -54,7 +54,7 @@ class FeatureCache:
             By layer; ``features`` is mapped from the disk, shape ``(N, D)``, or ``(N, V, D)`` for several views.
 
         Raises:
-            ValueError: The data set is empty, or nothing can be written in the folder.
+            ValueError: The data set is empty, nothing can be written in the folder, or an entry vanished from it.
         """
         key = cache_key(network, dataset, views)
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
@@ -75,6 +75,10 @@ class FeatureCache:
                         '--cache.'
                     ) from error
                 found = _read(entry, network.layers, len(dataset))
+        if found is None:
+            raise ValueError(
+                f'{entry} was deleted while it was written: measure again, or give another folder as --cache.'
+            )
         return found
 
 
@@ -154,7 +158,8 @@ def _write(entry: Path, key: Any, layers: Mapping[str, int], batches: Iterable[B
 
     What a run that was killed left behind has the same name, and gives way.
     """
-    temporary, stores, done = entry.with_suffix('.part'), {}, 0
+    temporary, done = entry.with_suffix('.part'), 0
+    stores: dict[str, np.memmap] = {}
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     for rows, *numbers in batches:

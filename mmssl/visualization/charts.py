@@ -38,8 +38,8 @@ class Curve(NamedTuple):
         values: As many values.
     """
 
-    steps: Sequence[float]
-    values: Sequence[float]
+    steps: Sequence[float] | np.ndarray
+    values: Sequence[float] | np.ndarray
 
 
 @contextmanager

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from mmssl.evaluation import Measure, Result, read_results, write_results
+from tests.helpers.mutation import Mutation
 
 LINEAR = Measure('linear', 61.25, protocol='linear: fast', short='linear', details={'chosen': 0.1, 'top5': 90.0})
 SVM = Measure('SVM, 4 a class', 40.04, 1.26, protocol='SVM: ...')
@@ -48,3 +49,19 @@ def test_the_nested_form_of_earlier_files_is_read():
     assert (found.name, found.gallery, found.seconds) == ('mmssl', 100, {'all': 12.5})
     free = Result.from_dict({'name': 'n', 'note': 'No labels.', 'label_free': {'retrieval': 5.0}})
     assert (free.labelled, free.notes) == (False, ('No labels.',))
+
+
+MUTATIONS = [
+    Mutation(
+        'a table shows no deviation over the draws',
+        'mmssl/evaluation/results.py',
+        'return value if self.spread is None else',
+        'return value if True else',
+    ),
+    Mutation(
+        'results of earlier versions are not read',
+        'mmssl/evaluation/results.py',
+        "if 'measures' not in content:",
+        'if False:',
+    ),
+]

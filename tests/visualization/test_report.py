@@ -42,6 +42,7 @@ from mmssl.visualization.html import Figure, Tile, charts, code, details, elemen
 from mmssl.visualization.run_report import thinned
 from tests.evaluation.stand_ins import encoder, fixed, pairs
 from tests.evaluation.test_measurement import result, unlabelled
+from tests.helpers.mutation import Mutation
 
 ROWS = [result(80, 83), result(70, 72), result(81.5, 84)]
 
@@ -432,6 +433,29 @@ def test_hostile_names_of_classes_files_networks_and_settings_are_shown_as_text(
     assert page.text.count(HOSTILE) > 20
 
 
+def test_names_with_dollar_signs_are_drawn_as_they_are():
+    lines = {'costs $5 or $6': ([1, 2], [3.0, 4.0]), 'b': ([1, 2], [3.0, 2.0])}
+    assert '>costs $5 or $6</text>' in lines_chart(lines, 'title')
+    points, groups = np.random.default_rng(0).normal(size=(6, 2)), np.arange(6) % 2
+    assert '>$\\alpha$</text>' in map_chart(points, groups, ['$\\alpha$', 'b'], 'map')
+
+
 def test_a_text_that_a_template_needs_and_does_not_get_is_an_error():
     with pytest.raises(UndefinedError):
         element('paragraph', text='a')
+
+
+MUTATIONS = [
+    Mutation(
+        'names of folders and classes are put into a report as HTML',
+        'mmssl/visualization/html.py',
+        'autoescape=True',
+        'autoescape=False',
+    ),
+    Mutation(
+        'a class name with two dollar signs is drawn as mathematics',
+        'mmssl/visualization/charts.py',
+        "return text.replace('$', r'\\$')",
+        'return text',
+    ),
+]

@@ -7,10 +7,12 @@ Each run is a work directory, with a name before it if you like. Prints the same
 
 import argparse
 import re
+from typing import NamedTuple
 
 import numpy as np
 
 from mmssl.visualization import lines_figure, read_scalars, save_figure
+from mmssl.visualization.charts import Curve
 from mmssl.visualization.runs import named_folder
 from mmssl.weights import read_file
 
@@ -18,9 +20,22 @@ PANELS = {'loss': 'loss', 'label_change': 'changed cluster (%)', 'largest_cluste
 SIZES = 'images in each cluster'
 
 
-def read_run(text: str) -> tuple[str, dict[str, tuple], np.ndarray]:
-    """Name, scalars, and sizes of the clusters of the newest checkpoint, largest first (of the first clustering, where
-    a method has several).
+class ClusteredRun(NamedTuple):
+    """What a run with clusters left.
+
+    Attributes:
+        name: What it is called.
+        scalars: What it logged.
+        sizes: Images in each cluster of the newest checkpoint, largest first.
+    """
+
+    name: str
+    scalars: dict[str, Curve]
+    sizes: np.ndarray
+
+
+def read_run(text: str) -> ClusteredRun:
+    """Read a run; where a method has several clusterings, the first counts.
 
     Raises:
         FileNotFoundError: The folder has no checkpoint.
@@ -33,21 +48,21 @@ def read_run(text: str) -> tuple[str, dict[str, tuple], np.ndarray]:
         raise ValueError(
             f'{folder} has no checkpoint with clusters: give the work directory of DeepCluster, ODC or so.'
         )
-    return name, read_scalars(folder), np.sort(counts[0].long().numpy())[::-1]
+    return ClusteredRun(name, read_scalars(folder), np.sort(counts[0].long().numpy())[::-1])
 
 
-def panels_of(runs: list[tuple[str, dict[str, tuple], np.ndarray]]) -> dict[str, dict[str, tuple]]:
+def panels_of(runs: list[ClusteredRun]) -> dict[str, dict[str, Curve]]:
     """A panel a quantity, a line a run; those of the sizes come last."""
     panels = {}
     for key, title in PANELS.items():
         scale = 1 if key == 'loss' else 100
         lines = {name: scalars[key] for name, scalars, _ in runs if key in scalars}
         if lines:
-            panels[title] = {name: (steps, scale * np.asarray(values)) for name, (steps, values) in lines.items()}
-    return {**panels, SIZES: {name: (np.linspace(0, 100, len(sizes)), sizes) for name, _, sizes in runs}}
+            panels[title] = {name: Curve(steps, scale * np.asarray(values)) for name, (steps, values) in lines.items()}
+    return {**panels, SIZES: {name: Curve(np.linspace(0, 100, len(sizes)), sizes) for name, _, sizes in runs}}
 
 
-def row(name: str, scalars: dict[str, tuple], sizes: np.ndarray) -> str:
+def row(name: str, scalars: dict[str, Curve], sizes: np.ndarray) -> str:
     """A line of the table: the last tenth of the curves, and the sizes."""
     histories = [np.asarray(scalars[key][1] if key in scalars else [np.nan]) for key in PANELS]
     ends = [values[-max(len(values) // 10, 1) :] for values in histories]
