@@ -1,6 +1,7 @@
 """Classification with the features of a backbone: how the papers measure a representation."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -158,7 +159,7 @@ class MultiStageClassifier(LinearClassifier):
         num_classes: int,
         pools: Mapping[str, tuple[int, int, int]],
         image_size: int = 224,
-        **settings: object,
+        **settings: Any,
     ) -> None:
         self.heads, self._image_size = tuple(pools), image_size
         self._windows = {name: tuple(window) for name, window in pools.items()}
