@@ -149,12 +149,14 @@ def read_results(path: str | Path) -> list[Result]:
     """Read the results that :func:`write_results` wrote.
 
     Args:
-        path: The file.
+        path: The file; also one that holds a single result and nothing around it, as earlier versions of
+            ``tools/benchmarks/learning.py`` wrote it.
 
     Returns:
         The results, in order.
     """
-    return [Result.from_dict(entry) for entry in json.loads(Path(path).read_text(encoding='utf-8'))['results']]
+    content = json.loads(Path(path).read_text(encoding='utf-8'))
+    return [Result.from_dict(entry) for entry in content.get('results', [content])]
 
 
 def _from_nested(content: Mapping[str, Any]) -> Result:

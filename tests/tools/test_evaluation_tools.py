@@ -1,6 +1,7 @@
 """The evaluation tools by the commands a user types, on images that raw brightness tells apart."""
 
 import json
+import runpy
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmssl.evaluation import FAST_PROBE, read_results
+from mmssl.evaluation import FAST_PROBE, Measure, Result, read_results, write_results
 from mmssl.models import ResNet
 from tests.training import ROOT, environment
 
@@ -166,6 +167,23 @@ def test_export_backbone_py_shows_that_the_export_loads(target, folder, tmp_path
     assert 'keys matched; largest difference between the features of the same image: 0' in text
     exec(text[text.index('import ') :], names := {})
     assert names['network'].layer1[0].conv1.weight.shape == (16, 16, 3, 3)
+
+
+def test_the_table_of_a_benchmark_is_over_seeds_of_files_of_today_and_earlier(tmp_path):
+    tool = runpy.run_path(str(ROOT / 'tools/benchmarks/learning.py'))
+    measures = (Measure('k-NN k=20', 40.0, short='k-NN (k=20)'), Measure('linear', 50.0, short='linear'))
+    write_results(tmp_path / '0.json', [Result('mmssl', measures, seconds={'training': 100.0})], seed=0)
+    earlier = {
+        'name': 'mmssl', 'seed': 1, 'seconds': 50.0, 'label_free': {'deviation': 0.5},
+        'knn': {'protocol': 'k-NN: cosine', 'top1': {'10': 30.0, '20': 42.0}}, 'linear': {'protocol': '', 'top1': 54.0},
+    }  # fmt: skip
+    (tmp_path / '1.json').write_text(json.dumps(earlier))
+    results = [result for seed in '01' for result in read_results(tmp_path / f'{seed}.json')]
+    assert tool['table'](results).splitlines() == [
+        '| features | k-NN (k=20) | linear | training, s |',
+        '|---|---|---|---|',
+        '| mmssl | 41.0 ± 1.4 | 52.0 ± 2.8 | 75 |',
+    ]
 
 
 def test_a_peer_that_is_not_installed_is_named_with_the_command_that_installs_it(tmp_path):
