@@ -101,9 +101,9 @@ def compare_baselines(
     data = {key: build_dataset(evaluation[key]) for key in ('gallery', 'query') if key in evaluation}
     evaluation, pairs = {**evaluation, **data}, build_dataset(pairs)  # scanned once for all rows
     device = next(model.parameters()).device
-    networks = {'raw pixels': RawPixels(), 'untrained': untrained(config).to(device), name: model}
+    networks = [('raw pixels', RawPixels()), ('untrained', untrained(config).to(device)), (name, model)]
     results = []
-    for title, network in networks.items():
+    for title, network in networks:
         start = time.perf_counter()
         result = evaluate(network, evaluation, pairs, title)
         results.append(replace(result, seconds={'all': time.perf_counter() - start}))
