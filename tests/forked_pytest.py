@@ -21,14 +21,16 @@ def serve() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
     sys.modules['torch'].set_num_threads(1)
+    answers = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)  # what the ranks say is no answer
     forkserver.set_forkserver_preload(list(PRELOADED))
     forkserver.ensure_running()  # the ranks of all forks come from it: a new one in each fork would import torch again
     for line in sys.stdin:
         child = os.fork()
         if not child:
             run(**json.loads(line))
-        sys.stdout.write(f'{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n')
-        sys.stdout.flush()
+        answers.write(f'{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n')
+        answers.flush()
 
 
 class Failures:

@@ -8,6 +8,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from mmssl.checkpoint import LeftOut, latest_checkpoint, read_checkpoint, write_checkpoint
+from tests.helpers.mutation import Mutation
 from tests.small import small_runner
 
 
@@ -129,3 +130,13 @@ def test_accumulated_steps_leave_out_the_rest_of_an_epoch(tmp_path):
     runner = small_runner(tmp_path, optim_wrapper__accumulative_counts=2)
     runner.train()
     assert runner.iter == 8 and runner.steps == 4
+
+
+MUTATIONS = [
+    Mutation(
+        'the old checkpoint is not kept until the new one is whole',
+        'mmssl/files.py',
+        "draft = path.with_name(temporary or f'.{path.name}.{secrets.token_hex(4)}.tmp')",
+        'draft = path',
+    ),
+]

@@ -283,16 +283,22 @@ def test_views_with_boxes_are_those_without_and_the_boxes_are_their_crops(photo:
 
 
 def test_a_box_tells_where_the_pixels_of_a_view_come_from() -> None:
-    columns = torch.arange(200, dtype=torch.uint8).expand(3, 100, 200).contiguous()
-    view = View(20, scale=(0.3, 0.6))
+    places = torch.stack(torch.meshgrid(torch.arange(100), torch.arange(200), indexing='ij')).to(torch.uint8)
+    view, flipped = View(20, scale=(0.3, 0.6)), set()
     for seed in range(20):
         torch.manual_seed(seed)
-        pixels, (x0, _, x1, _) = view.with_box(columns)
-        middles = pixels[0, 10].float()
-        assert float(middles[0]) == pytest.approx(199 * x0, abs=8) and float(middles[-1]) == pytest.approx(
-            199 * x1, abs=8
-        )
-        assert (middles[0] > middles[-1]) == (x0 > x1)
+        pixels, (x0, y0, x1, y1) = view.with_box(places)
+        assert pixels[0, :, 10].tolist()[2:-2] == pytest.approx(_centres(99 * y0, 99 * y1)[2:-2], abs=0.6)
+        assert pixels[1, 10].tolist()[2:-2] == pytest.approx(_centres(199 * x0, 199 * x1)[2:-2], abs=0.6)
+        flipped.add(x0 > x1)
+    assert flipped == {False, True}
+
+
+def _centres(first: float, last: float) -> list[float]:
+    """Where in the image the centres of 20 pixels lie that together show its columns ``first`` to ``last``."""
+    step = (abs(last - first) + 1) / 20
+    centres = [min(first, last) - 0.5 + step * (place + 0.5) for place in range(20)]
+    return centres if first < last else centres[::-1]
 
 
 def test_boxes_of_views_that_are_turned_are_refused() -> None:
@@ -312,5 +318,17 @@ MUTATIONS = [
         'mmssl/datasets/transforms/views.py',
         'return [x1, y0, x0, y1] if draw.flip else [x0, y0, x1, y1]',
         'return [x0, y0, x1, y1]',
+    ),
+    Mutation(
+        'a box ends a column after its view',
+        'mmssl/datasets/transforms/views.py',
+        '(left + wide - 1) / columns',
+        '(left + wide) / columns',
+    ),
+    Mutation(
+        'a box stands for another draw than its view',
+        'mmssl/datasets/transforms/views.py',
+        'return self.apply(image, draw), corners(draw',
+        'return self.apply(image, self.draw(*image.shape[1:])), corners(draw',
     ),
 ]

@@ -1,7 +1,12 @@
 """The loop: unreadable images, learning rates by the batch, where a run stands, and who gets its seed."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
+import torch
+from mmengine.hooks import Hook
 from PIL import Image
 
 from mmssl.datasets import ImageFolder
@@ -88,11 +93,73 @@ def test_the_data_set_learns_its_evaluation_view_from_the_evaluation_section_unl
         assert dataset.plain()[0]['inputs'][0].shape == (3, side, side)
 
 
+def _watched(folder, **overrides):
+    """Train; gives by iteration the samples of the batch, and what is drawn that belongs to none of them."""
+    often = {
+        'default_hooks__checkpoint__interval': 3,
+        'default_hooks__checkpoint__by_epoch': False,
+        'default_hooks__checkpoint__max_keep_ckpts': -1,
+    }
+    runner = small_runner(folder, **often, **overrides)
+    seen, loss = {}, runner.algorithm.loss
+
+    def watched(inputs, batch):
+        seen[runner.iter] = (batch.sample_idx.tolist(), float(torch.rand(())))
+        return loss(inputs, batch)
+
+    runner.algorithm.loss = watched
+    runner.train()
+    return seen
+
+
+def test_a_resumed_epoch_goes_on_with_the_samples_and_the_draws_of_the_whole_one(tmp_path):
+    whole = _watched(tmp_path / 'whole')
+    half = _watched(tmp_path / 'half', resume=True, load_from=str(tmp_path / 'whole/iter_3.pth'))
+    assert list(whole) == list(range(10)) and list(half) == list(range(3, 10))
+    assert half == {iteration: whole[iteration] for iteration in half}
+    assert len({draw for _, draw in whole.values()}) == 10
+
+
+class _Signal(Hook):
+    """Sends this process a signal in its fourth iteration."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 3:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def test_a_signal_saves_where_no_checkpoint_is_due_and_ends_the_run(tmp_path):
+    runner = small_runner(tmp_path, custom_hooks=[{'type': _Signal}])
+    runner.train()
+    assert runner.iter == 4 and [path.name for path in tmp_path.glob('*.pth')] == ['iter_4.pth']
+
+
 MUTATIONS = [
     Mutation(
         'the seed of the run reaches nobody',
         'mmssl/engine/runner.py',
         'part.seed = self.seed',
         'pass',
+    ),
+    Mutation(
+        'an iteration is not seeded',
+        'mmssl/engine/loops.py',
+        '        _seed_iteration(self.runner.seed, self._iter)\n',
+        '',
+        'tests/engine/test_loop.py -k resumed',
+    ),
+    Mutation(
+        'a resumed epoch starts at its beginning',
+        'mmssl/engine/loops.py',
+        'sampler.set_start(self.samples_seen)',
+        'sampler.set_start(0)',
+        'tests/engine/test_loop.py -k resumed',
+    ),
+    Mutation(
+        'a signal ends the run without a checkpoint',
+        'mmssl/engine/hooks/checkpoint_hook.py',
+        'if runner.train_loop.interrupted:',
+        'if False:',
+        'tests/engine/test_loop.py -k signal',
     ),
 ]

@@ -103,11 +103,33 @@ def test_a_negative_rate_is_refused():
         ApexLARC([torch.nn.Parameter(torch.ones(1))], lr=-1.0)
 
 
+@pytest.mark.parametrize('eps', [0.0, 1e-8])
+def test_facebook_lars_takes_the_gradient_as_it_is_where_a_norm_is_zero(eps):
+    fresh, still = torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.ones(2, 3))
+    gradient = torch.arange(6.0).view(2, 3)
+    fresh.grad, still.grad = gradient.clone(), torch.zeros(2, 3)
+    FacebookLARS([{'params': [fresh], 'weight_decay': 0.1}, {'params': [still]}], lr=0.5, eps=eps).step()
+    assert torch.equal(fresh, -0.5 * gradient)
+    assert torch.equal(still, torch.ones(2, 3))
+
+
 MUTATIONS = [
     Mutation(
         'weight decay is missing in the denominator of LARC',
         'mmssl/engine/optimizers/lars.py',
         "(norm + group['weight_decay'] * weight_norm + group['eps'])",
         "(norm + group['eps'])",
+    ),
+    Mutation(
+        'a weight that is zero never moves under LARS',
+        'mmssl/engine/optimizers/lars.py',
+        'torch.where((weight_norm > 0) & (norm > 0), scale, torch.ones_like(scale))\n\n\n@OPTIMIZERS',
+        'scale\n\n\n@OPTIMIZERS',
+    ),
+    Mutation(
+        'LARS divides by a gradient of zero',
+        'mmssl/engine/optimizers/lars.py',
+        'decayed * torch.where((weight_norm > 0) & (norm > 0), scale',
+        'decayed * torch.where(weight_norm > 0, scale',
     ),
 ]

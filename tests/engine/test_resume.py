@@ -14,7 +14,6 @@ from mmssl.checkpoint import latest_checkpoint
 from mmssl.models import BaseAlgorithm
 from mmssl.registry import MODELS
 from mmssl.testing import differences
-from tests.helpers.mutation import Mutation
 from tests.helpers.overrides import overrides
 from tests.training import CPU_CONFIGS, ROOT, command, environment, make_config, make_images, short_config, train
 
@@ -114,17 +113,19 @@ def test_workers_change_nothing(images, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_ends_and_the_run_goes_on(number, images, tmp_path):
-    file = make_config(tmp_path / 'config.py', FIRST, images, extra='train_cfg.update(max_epochs=40)')
-    process = _start(file, tmp_path / 'work')
-    _wait_for(tmp_path / 'work/iter_3.pth', process)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == 0
-    path, checkpoint = latest_checkpoint(tmp_path / 'work')
-    assert checkpoint['meta']['progress']['epoch'] + checkpoint['meta']['progress']['samples_seen'] > 0
-    again = _start(file, tmp_path / 'work', '--resume')
-    _wait_for(tmp_path / f'work/iter_{_next(path)}.pth', again)
-    again.kill()
-    again.wait()
+    extra = """
+from tests.slow_write import Started
+custom_hooks = [*custom_hooks, dict(type=Started)]
+train_cfg.update(max_epochs=1000)
+default_hooks['checkpoint'].update(interval=7000)
+"""
+    file = make_config(tmp_path / 'config.py', FIRST, images, extra=extra)
+    assert _interrupted(file, tmp_path / 'work', number) == 0
+    (path,) = (tmp_path / 'work').glob('*.pth')
+    saved = int(path.stem.removeprefix('iter_'))
+    progress = latest_checkpoint(tmp_path / 'work')[1]['meta']['progress']
+    assert progress['epoch'] * 7 + progress['samples_seen'] // 16 == saved > 0
+    assert _interrupted(file, tmp_path / 'work', number, '--resume') == saved
 
 
 @pytest.mark.slow
@@ -163,30 +164,12 @@ def _wait_for(path: Path, process: subprocess.Popen, seconds: float = 90) -> Non
         time.sleep(0.05)
 
 
-def _next(path: Path) -> int:
-    return int(path.stem.split('_')[1]) // 3 * 3 + 6
-
-
-MUTATIONS = [
-    Mutation(
-        'an iteration is not seeded',
-        'mmssl/engine/loops.py',
-        '        _seed_iteration(self.runner.seed, self._iter)\n',
-        '',
-        'tests/engine/test_resume.py -k "2-1"',
-    ),
-    Mutation(
-        'a resumed epoch starts at its beginning',
-        'mmssl/engine/loops.py',
-        'sampler.set_start(self.samples_seen)',
-        'sampler.set_start(0)',
-        'tests/engine/test_resume.py -k "two_processes and swav"',
-    ),
-    Mutation(
-        'the old checkpoint is not kept until the new one is whole',
-        'mmssl/files.py',
-        "draft = path.with_name(temporary or f'.{path.name}.{secrets.token_hex(4)}.tmp')",
-        'draft = path',
-        'tests/engine/test_resume.py -k killed',
-    ),
-]
+def _interrupted(config: Path, work_dir: Path, number: signal.Signals, *options: str) -> int:
+    """Train until the first iteration is done, then send a signal; gives the iteration that the run began with."""
+    process = _start(config, work_dir, *options)
+    _wait_for(work_dir / 'started', process)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 0
+    first = int((work_dir / 'started').read_text())
+    (work_dir / 'started').unlink()
+    return first

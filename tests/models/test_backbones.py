@@ -6,6 +6,7 @@ import torchvision
 from torch import nn
 
 from mmssl.models import ResNet, TimmBackbone
+from tests.helpers.mutation import Mutation
 
 
 @pytest.mark.parametrize('depth', [18, 34, 50, 101, 152])
@@ -54,9 +55,17 @@ def test_an_unknown_depth_or_stem_is_refused_with_those_there_are(settings, word
 
 
 def test_a_timm_model_by_name_with_one_channel():
-    pytest.importorskip('timm')
-    backbone = TimmBackbone('resnet10t', in_channels=1).eval()
-    assert backbone(torch.randn(2, 1, 64, 64))[0].shape == (2, backbone.out_channels, 2, 2)
+    timm = pytest.importorskip('timm')
+    backbone = TimmBackbone('resnet10t', in_channels=1, channels=(8, 16, 24, 32)).eval()
+    plain = timm.create_model('resnet10t', in_chans=1, channels=(8, 16, 24, 32)).eval()
+    weights = {key.removeprefix('model.'): value for key, value in backbone.state_dict().items()}
+    assert plain.load_state_dict(weights, strict=False).missing_keys == ['fc.weight', 'fc.bias']
+    images = torch.randn(2, 1, 64, 64)
+    (features,) = backbone(images)
+    assert torch.equal(features, plain.forward_features(images)) and features.shape[1] == backbone.out_channels
+    torch.testing.assert_close(
+        backbone.pool(features), plain.forward_head(plain.forward_features(images), pre_logits=True)
+    )
 
 
 def test_a_transformer_is_pooled_by_its_class_token():
@@ -72,3 +81,25 @@ def test_an_unknown_timm_model_is_refused_with_near_names():
     pytest.importorskip('timm')
     with pytest.raises(ValueError, match='resnet'):
         TimmBackbone('resnet51x')
+
+
+MUTATIONS = [
+    Mutation(
+        'maps of timm are pooled by their largest value',
+        'mmssl/models/backbones/timm_backbone.py',
+        'features.mean(dim=(2, 3))',
+        'features.amax(dim=(2, 3))',
+    ),
+    Mutation(
+        'a transformer of timm is pooled by its last token',
+        'mmssl/models/backbones/timm_backbone.py',
+        'features[:, 0] if',
+        'features[:, -1] if',
+    ),
+    Mutation(
+        'options of a timm model are lost',
+        'mmssl/models/backbones/timm_backbone.py',
+        "global_pool='', **options)",
+        "global_pool='')",
+    ),
+]

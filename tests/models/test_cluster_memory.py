@@ -134,6 +134,14 @@ def test_two_small_clusters_are_dissolved_at_once_and_filled_in_order_from_the_l
     assert memory.labels[20:32].unique().numel() == 1 and (memory.labels[32:41] == 1).all()
 
 
+def test_a_cluster_of_exactly_the_least_size_stays_as_it_is():
+    directions = torch.tensor([[1.0, 0.0], [0.98, 0.199], [0.0, -1.0]])  # the second could not be told from the first
+    labels = torch.arange(3).repeat_interleave(torch.tensor([13, 4, 3]))
+    memory = _set(_plain(20, 3, 2, min_cluster=4), directions[labels], labels)
+    memory.maintain(1, 0)
+    assert torch.equal(memory.labels == 1, labels == 1)
+
+
 def test_an_empty_cluster_keeps_its_centroid_until_it_is_filled():
     memory = _set(_plain(6, 3, 2), torch.eye(2).repeat(3, 1), torch.tensor([0, 1] * 3))
     memory.centroids[2] = 7.0
@@ -339,5 +347,11 @@ MUTATIONS = [
         'mmssl/models/memories/cluster_memory.py',
         '        if self.online:\n            labels',
         '        if True:\n            labels',
+    ),
+    Mutation(
+        'clusters of exactly the minimum size are dissolved',
+        'mmssl/models/memories/cluster_memory.py',
+        'self._dissolve((self.counts < self.min_cluster)',
+        'self._dissolve((self.counts <= self.min_cluster)',
     ),
 ]
