@@ -126,4 +126,10 @@ MUTATIONS = [
         'bool(max_over_ranks(self._nonfinite))',
         'bool(self._nonfinite)',
     ),
+    Mutation(
+        'the warm-up of a schedule in epochs is counted in steps',
+        'mmssl/engine/schedules.py',
+        'warmup=round(warmup * epoch_length)',
+        'warmup=round(warmup)',
+    ),
 ]

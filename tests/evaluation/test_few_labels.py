@@ -3,6 +3,7 @@ import torch
 
 from mmssl.evaluation import draw_per_class, few_labels_probe, linear_probe, measure_of_draws, per_class
 from tests.evaluation.test_knn import blobs
+from tests.helpers.mutation import Mutation
 
 
 def test_one_percent_of_a_balanced_set_is_balanced():
@@ -59,3 +60,13 @@ def test_mean_and_deviation_are_those_of_the_sample():
     found = measure_of_draws('a', 'how', {'draws': [1.0, 3.0]})
     assert (found.value, found.spread) == (2.0, pytest.approx(2**0.5))
     assert measure_of_draws('a', 'how', {'draws': [1.0]}).spread == 0
+
+
+MUTATIONS = [
+    Mutation(
+        'labels are drawn without balance',
+        'mmssl/evaluation/few_labels.py',
+        'order[labels[order] == label][:count]',
+        'order[labels == label][:count]',
+    ),
+]

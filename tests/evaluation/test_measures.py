@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmssl.evaluation import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
+from tests.helpers.mutation import Mutation
 
 
 def noise(count: int, dim: int, seed: int = 0) -> torch.Tensor:
@@ -78,3 +79,19 @@ def test_retrieval_compares_directions_not_lengths():
     first = torch.eye(3)
     second = torch.tensor([[1.0, 0.1, 0.0], [0.0, 100.0, 50.0], [0.0, 0.0, 0.01]])
     assert retrieval_of_other_view(first, second) == pytest.approx(100)
+
+
+MUTATIONS = [
+    Mutation(
+        'a sample is near itself in the uniformity',
+        'mmssl/evaluation/measures.py',
+        'math.log((total - itself)',
+        'math.log(total',
+    ),
+    Mutation(
+        'alignment is measured by lengths too',
+        'mmssl/evaluation/measures.py',
+        'normalize(first.double(), dim=1) - normalize(second.double(), dim=1)',
+        'first.double() - second.double()',
+    ),
+]

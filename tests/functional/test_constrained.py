@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmssl.functional import averaged_slots, constrained_assignment, dual_ascent, moved_centroids, slot_weights
+from mmssl.functional import averaged_slots, constrained_assignment, dual_ascent, slot_weights, updated_centroids
 from tests.helpers.mutation import Mutation
 
 
@@ -31,11 +31,11 @@ def test_centroids_are_means_of_all_members_of_the_epoch_whatever_the_batches(un
     centroids, counts = torch.randn(5, 4).double(), torch.zeros(5).double()
     start = centroids
     for some in torch.arange(30).split([12, 3, 15]):
-        centroids, counts = moved_centroids(centroids, counts, features[some], labels[some], unit_length=False)
+        centroids, counts = updated_centroids(centroids, counts, features[some], labels[some], unit_length=False)
     assert torch.equal(counts, labels.bincount(minlength=5).double())
     means = torch.stack([features[labels == cluster].mean(dim=0) for cluster in range(3)])
     torch.testing.assert_close(centroids, torch.cat([means, start[3:]]))
-    first = moved_centroids(start, torch.zeros(5).double(), features, labels, unit_length)[0]
+    first = updated_centroids(start, torch.zeros(5).double(), features, labels, unit_length)[0]
     expected = means / means.norm(dim=1, keepdim=True) if unit_length else means
     torch.testing.assert_close(first, torch.cat([expected, start[3:]]))
 
@@ -81,8 +81,8 @@ MUTATIONS = [
     Mutation(
         'a centroid forgets the earlier batches of the epoch',
         'mmssl/functional/constrained.py',
-        '(new / total[moved])[:, None]',
-        'torch.ones_like(new / total[moved])[:, None]',
+        '(new / total[clusters])[:, None]',
+        'torch.ones_like(new / total[clusters])[:, None]',
     ),
     Mutation(
         'a new label takes the slot of the largest value',

@@ -7,6 +7,7 @@ import torch
 
 from mmssl.functional import cluster_means, kmeans, largest, most_similar, nearest_centroids, split_in_two, whiten
 from mmssl.functional.kmeans import fill_empty
+from tests.helpers.mutation import Mutation
 
 
 @pytest.fixture(params=['faiss', 'torch'], autouse=True)
@@ -134,3 +135,43 @@ def test_directions_without_variance_stay_zero_and_too_many_are_refused():
     assert not whiten(wide, 128)[:, 64:].any() and whiten(wide, 128)[:, :60].std(dim=0).sub(1).abs().max() < 0.01
     with pytest.raises(ValueError, match=r'5 directions of 4.*4 or less'):
         whiten(rows, 5)
+
+
+MUTATIONS = [
+    Mutation(
+        'of equal clusters the last counts as the largest',
+        'mmssl/functional/kmeans.py',
+        '.nonzero()[0, 0])',
+        '.nonzero()[-1, 0])',
+    ),
+    Mutation(
+        'a centroid in a later block is taken for one of the first',
+        'mmssl/functional/kmeans.py',
+        '(places.gather(0, block) + _COLUMNS * block)',
+        'places.gather(0, block)',
+    ),
+    Mutation(
+        'long centroids attract what is nearer to others',
+        'mmssl/functional/kmeans.py',
+        'most_similar(chunk, centroids, -half_squares)',
+        'most_similar(chunk, centroids)',
+    ),
+    Mutation(
+        'an empty cluster takes all of the largest one',
+        'mmssl/functional/kmeans.py',
+        'labels[members[split_in_two(features[members], hash_seed(seed, empty))]] = empty',
+        'labels[members] = empty',
+    ),
+    Mutation(
+        'rows are projected without being centred',
+        'mmssl/functional/whiten.py',
+        '(part - mean) @ projection',
+        'part @ projection',
+    ),
+    Mutation(
+        'directions of noise are scaled to a variance of 1',
+        'mmssl/functional/whiten.py',
+        'variances > 1e-6 * variances[0]',
+        'variances > 0',
+    ),
+]

@@ -238,6 +238,11 @@ def test_neighbours_that_the_bank_does_not_keep_are_refused():
         FeatureBank(4).stage(torch.tensor([0]), torch.ones(1, 4), torch.zeros(1, 2, dtype=torch.long))
 
 
+def test_as_many_neighbours_as_samples_are_refused_with_the_number_that_works():
+    with pytest.raises(ValueError, match=r'10 neighbours.*10 samples.*9 or less'):
+        FeatureBank(4, num_neighbors=10).allocate(10)
+
+
 @MEMORIES.register_module()
 class Newest(BaseMemory):
     """A test's own memory in the place of a queue: the rows of the last step alone."""
@@ -340,5 +345,17 @@ MUTATIONS = [
         'mmssl/models/memories/base.py',
         'runs on every rank after a skipped step."""\n        self._staged.clear()\n',
         'runs on every rank after a skipped step."""\n',
+    ),
+    Mutation(
+        'the neighbours of another occurrence are kept',
+        'mmssl/models/memories/feature_bank.py',
+        'self.neighbors[sample_idx] = neighbors[last]',
+        'self.neighbors[sample_idx] = neighbors[: len(sample_idx)]',
+    ),
+    Mutation(
+        'a sample may have itself for a neighbour',
+        'mmssl/models/memories/feature_bank.py',
+        'if self.num_neighbors >= num_samples:',
+        'if self.num_neighbors > num_samples:',
     ),
 ]

@@ -114,4 +114,16 @@ MUTATIONS = [
         'network.load_state_dict(student.state_dict())',
         'pass',
     ),
+    Mutation(
+        'keys are queued as long as they are',
+        'mmssl/models/algorithms/moco.py',
+        'self.queue.stage(unit(keys))',
+        'self.queue.stage(keys)',
+    ),
+    Mutation(
+        'the teacher of MoCo does not follow',
+        'mmssl/models/algorithms/moco.py',
+        '        self.queue.stage(unit(keys))\n        self.teacher.stage()\n',
+        '        self.queue.stage(unit(keys))\n',
+    ),
 ]

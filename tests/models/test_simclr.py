@@ -6,6 +6,7 @@ from torch import nn
 
 from mmssl.functional import nt_xent, unit
 from mmssl.models import SimCLR
+from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Passing, Smooth
 from tests.parity import UNEQUAL, check
 
@@ -30,3 +31,13 @@ def test_another_number_of_views_is_refused_with_what_to_set(count):
     views = [torch.randn(4, 3, 8, 8) for _ in range(count)]
     with pytest.raises(ValueError, match=rf'SimCLR takes 2 views, but the data set gives {count}: set .*views.counts'):
         _small()(views, mode='loss')
+
+
+MUTATIONS = [
+    Mutation(
+        'views are compared by products instead of cosines',
+        'mmssl/models/algorithms/simclr.py',
+        'nt_xent(unit(queries), unit(keys)',
+        'nt_xent(queries, keys',
+    ),
+]
