@@ -61,4 +61,10 @@ MUTATIONS = [
         'if old in state:',
         'if False:',
     ),
+    Mutation(
+        'a load does not give old keys their names of today',
+        'mmssl/models/upgrade.py',
+        '        self.upgrade(state_dict, prefix)\n',
+        '',
+    ),
 ]

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from mmssl.datasets import Batch
-from mmssl.functional import pixel_positive_mask, pixel_to_propagation
+from mmssl.functional import pixel_positive_mask, pixel_to_propagation, propagate_pixels
 from mmssl.models import ConvMLPNeck, PixelPropagation, PixPro
 from tests.conftest import golden
 from tests.helpers.mutation import Mutation
@@ -28,6 +28,14 @@ def test_two_layers_with_batch_norm_equal_the_reference():
     (normalize(mixed, dim=1) ** 3).sum().backward()
     torch.testing.assert_close(mixed.detach(), case['_y_unnormalised'], rtol=0, atol=1e-12)
     torch.testing.assert_close(features.grad, case['_grad_x_of_sum_y_l2_cubed'], rtol=0, atol=1e-12)
+
+
+def test_pixels_mix_by_powers_of_their_similarity():
+    features = torch.randn(2, 5, 3, 3)
+    for sharpness in (1.0, 3.0):
+        module = PixelPropagation(5, sharpness=sharpness)
+        expected = propagate_pixels(features, module.transform(features), sharpness)
+        torch.testing.assert_close(module(features), expected)
 
 
 def test_other_numbers_of_layers_are_refused():
@@ -152,5 +160,17 @@ MUTATIONS = [
         'mmssl/models/algorithms/pixpro.py',
         'self.compare(seen[v], keys[1 - v].levels, boxes[[v, 1 - v]])',
         'self.compare(seen[v], keys[1 - v].levels, boxes[[1 - v, v]])',
+    ),
+    Mutation(
+        'pixels are transformed where they should be compared',
+        'mmssl/models/heads/pixel_propagation.py',
+        'propagate_pixels(features, self.transform(features)',
+        'propagate_pixels(self.transform(features), features',
+    ),
+    Mutation(
+        'the sharpness of PixPro is not passed on',
+        'mmssl/models/heads/pixel_propagation.py',
+        ', self.sharpness)',
+        ')',
     ),
 ]
