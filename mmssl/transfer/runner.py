@@ -1,6 +1,5 @@
 """MMEngine's Runner for detectors and segmenters that start from a backbone of ours."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import nn
 
 from mmssl.checkpoint import CheckpointError, pack_message_hub, unpack_message_hub
 from mmssl.engine.runner import join_without_cuda
+from mmssl.files import write_json
 from mmssl.transfer.pretrained import load_pretrained
 from mmssl.weights import read_file
 
@@ -132,4 +132,4 @@ class _Result(Hook):
         figures = {key: round(float(value), 4) for key, value in (metrics or {}).items()}
         if is_main_process():
             content = {'config': config, **made_from, 'metrics': figures}
-            Path(runner.work_dir, name).write_text(json.dumps(content, indent=2) + '\n')
+            write_json(Path(runner.work_dir, name), content)

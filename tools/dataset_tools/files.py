@@ -7,14 +7,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
+from mmssl.files import atomic_write
+
 
 def write_whole(path: Path, content: BinaryIO | bytes) -> None:
     """Write a file beside its place and move it there: an interrupted call leaves no half file under the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    with part.open('wb') as file:
+    with atomic_write(path) as file:
         shutil.copyfileobj(io.BytesIO(content) if isinstance(content, bytes) else content, file, 1 << 20)
-    part.replace(path)
 
 
 def names_below(folder: Path, ending: str = '') -> set[str]:
