@@ -54,10 +54,10 @@ class Clips(ImageSource):
 
 @TRANSFORMS.register_module()
 class ClipViews:
-    """The clip and the clip backwards, and how fast it runs."""
+    """The clip backwards and the clip, and how fast it runs."""
 
     def __call__(self, clip: Tensor) -> dict[str, Any]:
-        return {'inputs': [clip, clip.flip(1)], 'speed': np.float32(0.5)}
+        return {'inputs': [clip.flip(1), clip], 'speed': np.float32(0.5)}
 
 
 @TRANSFORMS.register_module()
