@@ -1,6 +1,6 @@
-"""What the tools share: the options that OpenMMLab users know, and the config that they change.
+"""Command-line options that the tools share, with the names of OpenMMLab, and the config that they change.
 
-Nothing heavy is imported, so that ``--help`` answers at once.
+Nothing heavy is imported, so that ``--help`` is fast.
 """
 
 import argparse
@@ -27,14 +27,14 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example one under configs/') -> Config:
-    """The config that ``args.config`` names, with what the common options and ``--work-dir`` say.
+    """Read the config that ``args.config`` names, and apply the common options and ``--work-dir``.
 
     Args:
         args: Parsed, with ``config``, ``work_dir`` and the options of :func:`add_common_options`.
-        advice: What to give instead where there is no such file.
+        advice: What to give instead if there is no such file.
 
     Returns:
-        The config; its ``work_dir`` is the option's, else its own, else ``work_dirs/<name of the config>``.
+        The config. Its ``work_dir`` is that of the option, or else its own, or else ``work_dirs/<name of the config>``.
 
     Raises:
         SystemExit: There is no such file.
@@ -51,20 +51,20 @@ def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example
 
 
 def use_training_options(cfg: Config, args: argparse.Namespace) -> None:
-    """Change a config as the options of :func:`add_training_options` say.
+    """Apply the options of :func:`add_training_options` to a config.
 
     Args:
         cfg: Changed in place.
         args: Parsed.
 
     Raises:
-        SystemExit: ``--auto-scale-lr``, but the config does not say which batch its rates are for.
+        SystemExit: ``--auto-scale-lr``, but the config does not say for which batch size its learning rate is.
     """
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise SystemExit(
-                f'--auto-scale-lr, but {args.config} does not say which batch its rates are for: add '
-                f'auto_scale_lr=dict(base_batch_size=...).'
+                f'--auto-scale-lr, but {args.config} does not say for which batch size its learning '
+                f'rate is: add auto_scale_lr=dict(base_batch_size=...).'
             )
         cfg.auto_scale_lr.enable = True
     if args.amp:
@@ -74,23 +74,23 @@ def use_training_options(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def add_trained_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the tools share that look at a trained network: checkpoint, config, data."""
-    parser.add_argument('checkpoint', help='checkpoint, or the work directory of a run: its newest one')
-    parser.add_argument('--config', help='config of the training; by default the one that the checkpoint holds')
-    parser.add_argument('--data', help="folder of images to look at; by default the config's evaluation.gallery")
+    """Add the options of tools that use a trained network: checkpoint, config, data."""
+    parser.add_argument('checkpoint', help='checkpoint, or the work directory of a run (its newest checkpoint)')
+    parser.add_argument('--config', help='config of the training (default: the one in the checkpoint)')
+    parser.add_argument('--data', help="folder of images to use (default: the config's evaluation.gallery)")
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
     )
 
 
 def load_trained_options(args: argparse.Namespace) -> tuple[Any, Config]:
-    """The trained algorithm, and the config with what the options of :func:`add_trained_options` say.
+    """Load the trained algorithm, and its config with the options of :func:`add_trained_options`.
 
     Args:
         args: Parsed.
 
     Returns:
-        The algorithm, on the GPU where there is one; the config, whose ``evaluation.gallery`` has the images.
+        The algorithm, on the GPU if there is one, and the config, whose ``evaluation.gallery`` has the images.
 
     Raises:
         FileNotFoundError: There is no such checkpoint, config or folder.
@@ -101,7 +101,7 @@ def load_trained_options(args: argparse.Namespace) -> tuple[Any, Config]:
     from mmssl.probe.trained import load_trained
 
     if args.config and not Path(args.config).is_file():
-        raise FileNotFoundError(f'No config {args.config}: give that of the training, or leave --config out.')
+        raise FileNotFoundError(f'No config {args.config}: give the config of the training, or leave out --config.')
     trained = load_trained(args.checkpoint, Config.fromfile(args.config) if args.config else None)
     model, cfg = trained.algorithm(), trained.config
     if 'evaluation' not in cfg:

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Shared by the scripts beside it, which source it: the environment they run in, and how processes are started.
+# Sourced by the other scripts: sets up the environment they run in, and starts processes.
 
 mmssl_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 mmssl_venv=${MMSSL_VENV:-$mmssl_root/.venv}
@@ -11,10 +11,10 @@ mmssl_fail() {
     exit 1
 }
 
-# mmssl_usage SCRIPT: prints the comment at the script's head.
+# mmssl_usage SCRIPT: prints the comment at the top of the script.
 mmssl_usage() { sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "$1"; }
 
-# mmssl_has PYTHON MODULE...: whether that Python finds the modules (nothing is imported, so it takes milliseconds).
+# mmssl_has PYTHON MODULE...: whether that Python finds the modules (imports nothing, so it takes milliseconds).
 mmssl_has() {
     local python=$1
     shift
@@ -22,8 +22,8 @@ mmssl_has() {
         "$@" 2>/dev/null
 }
 
-# mmssl_linkable_torch PYTHON: where that Python has torch 2.4 or newer, prints its version and, a line each, the folders
-# its packages lie in.
+# mmssl_linkable_torch PYTHON: if that Python has torch 2.4 or newer, prints its version and then the folders of its
+# packages, one per line.
 mmssl_linkable_torch() {
     "$1" - <<'PYTHON'
 import re, sys
@@ -39,29 +39,29 @@ print(version, *(path for path in sys.path if path.endswith(('site-packages', 'd
 PYTHON
 }
 
-# mmssl_link: the file through which the virtual environment sees the packages of another one.
+# mmssl_link: the file that makes the packages of another environment visible in the virtual environment.
 mmssl_link() { "$mmssl_venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib") + "/mmssl_linked.pth")'; }
 
-# mmssl_make_venv: makes the virtual environment. The torch of an active environment is used through a link to its
-# packages; that environment itself is left as it is.
+# mmssl_make_venv: makes the virtual environment. It uses the torch of an active environment through a link to its
+# packages and leaves that environment unchanged.
 mmssl_make_venv() {
     local python=${MMSSL_PYTHON:-python3} version torch
-    command -v "$python" >/dev/null || mmssl_fail "$python is not there: install Python 3.10 or newer (apt install python3)."
+    command -v "$python" >/dev/null || mmssl_fail "$python was not found: install Python 3.10 or newer (apt install python3)."
     version=$("$python" -c 'import platform; print(platform.python_version())')
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-        mmssl_fail "Python $version is too old, 3.10 or newer is needed: install one and type MMSSL_PYTHON=python3.11 bash $0"
+        mmssl_fail "Python $version is too old: install 3.10 or newer and type MMSSL_PYTHON=python3.11 bash $0"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         mmssl_fail "$python cannot make virtual environments: type apt install python${version%.*}-venv"
     torch=$(mmssl_linkable_torch "$python") || torch=
-    mmssl_say "makes the virtual environment $mmssl_venv with Python $version"
+    mmssl_say "making the virtual environment $mmssl_venv with Python $version"
     if [ -n "$torch" ]; then
-        mmssl_say "uses torch $(head -n 1 <<<"$torch") of $(sed -n 2p <<<"$torch"); downloads the rest, about 200 MB"
+        mmssl_say "using torch $(head -n 1 <<<"$torch") from $(sed -n 2p <<<"$torch"); downloading the rest, about 200 MB"
     elif [ "$(uname -sm)" = 'Linux x86_64' ]; then
-        mmssl_say "downloads about 3 GB and takes about 6 GB of disk: torch with CUDA, which the package index has for" \
-            "this machine. To save it where there is no GPU, install torch's CPU build with its torchvision (0.3 GB)" \
-            "in an environment of yours, activate that, and start again: it will be used."
+        mmssl_say "downloading about 3 GB, which takes about 6 GB of disk: torch with CUDA, the default on this machine." \
+            "To avoid this without a GPU, install torch's CPU build with its torchvision (0.3 GB) in an environment" \
+            "of your own, activate it, and start again: its torch will be used."
     else
-        mmssl_say "downloads torch and the rest, up to 1 GB"
+        mmssl_say "downloading torch and the rest, up to 1 GB"
     fi
     "$python" -m venv "$mmssl_venv"
     if [ -n "$torch" ]; then
@@ -69,8 +69,8 @@ mmssl_make_venv() {
     fi
 }
 
-# mmssl_install EXTRAS: installs the checkout, editable, with these extras ('' for none), and checks that it imports.
-# A torch that is there is kept: pip must not replace it because torchvision asks for another.
+# mmssl_install EXTRAS: installs the checkout in editable mode with these extras ('' for none), and checks that it
+# imports. An installed torch is kept: pip must not replace it because torchvision asks for another one.
 mmssl_install() {
     local python=$mmssl_venv/bin/python constraint=()
     if mmssl_has "$python" torch; then
@@ -83,14 +83,14 @@ mmssl_install() {
     if [ -e "$(mmssl_link)" ]; then
         "$python" -m pip uninstall --quiet --yes torchvision
         mmssl_fail "the torch of $(head -n 1 "$(mmssl_link)") does not work with the torchvision of the package index" \
-            "(above): install the torchvision that belongs to it there, from where that torch came, and start again;" \
-            "or delete $mmssl_venv, leave that environment, and start again to download both."
+            "(see above): install the matching torchvision there, from the same source as torch, and start again;" \
+            "or deactivate that environment, delete $mmssl_venv, and start again to download both."
     fi
-    mmssl_fail "what is installed in $mmssl_venv does not work together (above): delete that folder and start again."
+    mmssl_fail "the packages in $mmssl_venv do not work together (see above): delete that folder and start again."
 }
 
-# mmssl_environment [EXTRA]: makes the virtual environment and installs what is missing, or finds both done: a stamp
-# holds a checksum of what the requirements, the Python and the place of the checkout were.
+# mmssl_environment [EXTRA]: makes the virtual environment and installs what is missing, unless both are already done: a
+# stamp file has a checksum of the requirements, the Python version and the path of the checkout.
 mmssl_environment() {
     local extra=${1:-} python=$mmssl_venv/bin/python stamp=$mmssl_venv/.mmssl-ready${1:+-$1} state
     "$python" -m pip --version >/dev/null 2>&1 || mmssl_make_venv
@@ -101,8 +101,8 @@ mmssl_environment() {
     fi
 }
 
-# mmssl_python: prints the Python to launch with: $PYTHON, the one on the path where it has torch and MMEngine (an
-# active environment), else that of the virtual environment the quickstart made.
+# mmssl_python: prints the Python to launch with: $PYTHON, or the one on the path if it has torch and MMEngine (an active
+# environment), or that of the quickstart's virtual environment.
 mmssl_python() {
     if [ -n "${PYTHON:-}" ]; then
         echo "$PYTHON"
@@ -111,11 +111,11 @@ mmssl_python() {
     elif [ -x "$mmssl_venv/bin/python" ]; then
         echo "$mmssl_venv/bin/python"
     else
-        mmssl_fail 'no Python with torch and MMEngine here: type bash tools/quickstart.sh, or activate your environment.'
+        mmssl_fail 'found no Python with torch and MMEngine: type bash tools/quickstart.sh, or activate your environment.'
     fi
 }
 
-# mmssl_torchrun PROCESSES SCRIPT ARGUMENT...: runs the script in so many processes on this node, and becomes them.
+# mmssl_torchrun PROCESSES SCRIPT ARGUMENT...: replaces the shell by that many processes of the script on this node.
 # NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT (or PORT) are torchrun's; on one node a free port is chosen.
 mmssl_torchrun() {
     local processes=$1 nodes=${NNODES:-1} port=${MASTER_PORT:-${PORT:-}} python cores
@@ -123,14 +123,14 @@ mmssl_torchrun() {
     case $processes in '' | *[!0-9]* | 0) mmssl_fail "'$processes' processes: give a number, 1 or more." ;; esac
     python=$(mmssl_python) || exit 1
     if [ -z "$port" ]; then
-        [ "$nodes" = 1 ] || mmssl_fail "$nodes nodes need one port and address for all: type MASTER_PORT=29500 MASTER_ADDR=HOST before the command."
+        [ "$nodes" = 1 ] || mmssl_fail "$nodes nodes need a common address and port: type MASTER_PORT=29500 MASTER_ADDR=HOST before the command."
         port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
     fi
     cores=$("$python" -c 'import os; print(os.cpu_count())')
-    # torchrun's own default is one thread a process.
+    # torchrun's own default is one thread per process.
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > processes ? cores / processes : 1))}
-    # Both SIGTERM and SIGUSR1 make a training save and end: torchrun is to pass them on, and wait for it (options in
-    # their environment form, since releases that do not have them ignore that).
+    # SIGTERM and SIGUSR1 make a training save and end: torchrun must pass them on and wait. The options are set by
+    # environment variables, which torchrun releases without them ignore.
     export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
     export PET_SHUTDOWN_TIMEOUT=${PET_SHUTDOWN_TIMEOUT:-120}
     export PYTHONPATH=$mmssl_root${PYTHONPATH:+:$PYTHONPATH}
@@ -138,8 +138,8 @@ mmssl_torchrun() {
         --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="$port" --nproc-per-node="$processes" "$@"
 }
 
-# mmssl_srun PARTITION JOB SCRIPT ARGUMENT...: runs the script under SLURM, one task a GPU, and becomes srun. Its
-# environment variables are those that tools/slurm_train.sh explains.
+# mmssl_srun PARTITION JOB SCRIPT ARGUMENT...: replaces the shell by srun, which runs the script with one task per GPU.
+# tools/slurm_train.sh explains the environment variables.
 mmssl_srun() {
     command -v srun >/dev/null || mmssl_fail "srun is not on the path: this script runs on a SLURM cluster; elsewhere type bash ${0/slurm_/dist_}"
     local partition=$1 job=$2 gpus=${GPUS:-8} gpus_per_node python

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Trains on several processes: one a GPU, or with gloo on CPUs where there is none.
+# Trains on several processes: one per GPU, or over gloo on CPUs without GPUs.
 #
 #   bash tools/dist_train.sh CONFIG PROCESSES [arguments of tools/train.py]
 #
-# Several nodes: NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT (or PORT), set on each. On one node a free port is chosen.
-# PYTHON names the interpreter (default: the active environment's, else that of the quickstart).
+# For several nodes, set NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT (or PORT) on each. On one node a free port is chosen.
+# PYTHON sets the interpreter (default: that of the active environment, otherwise the quickstart's).
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Checks what needs no test: ruff (rules and format), shellcheck on the shell scripts, mypy on mmssl/.
+# Runs the static checks: ruff (rules and format), shellcheck on the shell scripts, mypy on mmssl/.
 #
 #   bash tools/lint.sh
 #
-# The releases in requirements/lint.txt are installed into an environment of their own, .lint beside this folder
-# (MMSSL_LINT names another); they need neither torch nor mmssl. MMSSL_PYTHON names the Python that makes it.
+# Installs the releases in requirements/lint.txt into an environment of their own, .lint in the checkout (MMSSL_LINT sets
+# another one); they need neither torch nor mmssl. MMSSL_PYTHON sets the Python to make it with.
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -18,6 +18,6 @@ if ! cmp -s requirements/lint.txt "$lint/requirements.txt"; then
 fi
 "$lint/bin/ruff" check .
 "$lint/bin/ruff" format --check --quiet .
-# The scripts that git knows, and .ci/run, whose name says nothing of the shell.
+# The scripts that git tracks, and .ci/run, whose name does not end in .sh.
 git ls-files -z '*.sh' .ci/run | xargs -0 "$lint/bin/shellcheck" --external-sources --source-path=SCRIPTDIR
 "$lint/bin/mypy"

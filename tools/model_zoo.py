@@ -1,8 +1,8 @@
 """The model zoo: tools/model_zoo.py list|download|verify|convert.
 
-``list`` shows recipes and weights, ``download`` fetches weights into the cache (or a folder) and goes on where a
-connection was cut, ``verify`` compares what was fetched with its hashes, and ``convert`` turns a checkpoint of another
-project into the plain weights of its backbone.
+``list`` shows recipes and weights. ``download`` fetches weights into the cache (or a folder) and continues interrupted
+downloads. ``verify`` compares downloaded files with their hashes. ``convert`` writes the weights of the backbone of
+another project's checkpoint.
 """
 
 import argparse
@@ -18,18 +18,18 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar='list|download|verify|convert')
     listing = commands.add_parser('list', help='recipes and weights')
-    listing.add_argument('pattern', nargs='?', default='*', help="names as for files, for example 'swav*'")
-    listing.add_argument('--pretrained', action='store_true', help='only what has weights')
+    listing.add_argument('pattern', nargs='?', default='*', help="pattern for names, for example 'swav*'")
+    listing.add_argument('--pretrained', action='store_true', help='only entries with weights')
     listing.set_defaults(run=show)
     download = commands.add_parser('download', help='fetch weights')
-    download.add_argument('names', nargs='+', help='as list shows them')
+    download.add_argument('names', nargs='+', help='names that list shows')
     download.add_argument('--dest', help='folder instead of the cache')
     download.set_defaults(run=fetch)
     verify = commands.add_parser('verify', help='compare weights with their hashes')
-    verify.add_argument('names', nargs='*', help='all that was fetched by default')
+    verify.add_argument('names', nargs='*', help='names that list shows (default: all downloaded ones)')
     verify.add_argument('--dest', help='folder instead of the cache')
     verify.set_defaults(run=compare)
-    convert = commands.add_parser('convert', help="a backbone's weights out of a checkpoint of another project")
+    convert = commands.add_parser('convert', help="write the backbone's weights of another project's checkpoint")
     convert.add_argument('checkpoint', help='file, or a name that list shows')
     convert.add_argument('out', help='file to write, .pth or .safetensors')
     convert.set_defaults(run=extract)
@@ -37,10 +37,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def show(args: argparse.Namespace) -> None:
-    """Print the entries whose names fit."""
+    """Print the entries whose names match."""
     names = list_models(args.pattern, args.pretrained)
     if not names:
-        raise ValueError(f'No name fits {args.pattern!r}: leave the pattern out to see all.')
+        raise ValueError(f'No name matches {args.pattern!r}: leave out the pattern to see all.')
     rows = [row(find_entry(name)) for name in names]
     widths = [max(len(row[place]) for row in (HEADS, *rows)) for place in range(len(HEADS))]
     for cells in (HEADS, *rows):
@@ -48,7 +48,7 @@ def show(args: argparse.Namespace) -> None:
 
 
 def row(entry: ZooEntry) -> tuple[str, ...]:
-    """What a table says of an entry."""
+    """The cells of an entry's row."""
     project = entry.trained_by.removeprefix('https://github.com/')
     weights = 'download' if entry.weights else 'by hand' if entry.page else 'none'
     if entry.has_weights and not entry.checksum:
@@ -59,7 +59,7 @@ def row(entry: ZooEntry) -> tuple[str, ...]:
 
 
 def fetch(args: argparse.Namespace) -> None:
-    """Download weights and say where they are."""
+    """Download weights and print where they are."""
     from mmssl.apis import fetch_weights
 
     for entry in [find_entry(name) for name in args.names]:
@@ -68,19 +68,19 @@ def fetch(args: argparse.Namespace) -> None:
 
 def licence(entry: ZooEntry) -> str:
     """Whose the weights are, and under which terms."""
-    terms = f'licence {entry.licence}' if entry.licence else 'for the licence see there'
+    terms = f'licence {entry.licence}' if entry.licence else 'see there for the licence'
     return f'\n  Trained by {entry.trained_by}, not checked here; {terms}.'
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Compare weights with their hashes, all of them before the first difference is an error."""
+    """Compare all weights with their hashes, and then report every difference."""
     from mmssl.apis import cached_weights, verify_weights
 
     entries = [find_entry(name) for name in args.names] or list(zoo_entries().values())
     if not args.names:
         entries = [entry for entry in entries if cached_weights(entry, args.dest)]
     if not entries:
-        raise FileNotFoundError('No weights were fetched yet: type  python tools/model_zoo.py download NAME')
+        raise FileNotFoundError('No weights were downloaded yet: type  python tools/model_zoo.py download NAME')
     problems = []
     for entry in entries:
         try:
@@ -92,7 +92,7 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def extract(args: argparse.Namespace) -> None:
-    """Write the weights of a backbone and say what was taken and what was left."""
+    """Write the weights of a backbone, and say what was used and what was left out."""
     from mmssl.apis import fetch_weights
     from mmssl.export import convert_checkpoint
 

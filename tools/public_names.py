@@ -2,8 +2,8 @@
 
     python tools/public_names.py > tests/public_names.json     # at a release
 
-tests/test_public_names.py compares that file with the tree: what has gone, has become required, or has another default
-is named in CHANGELOG.md. The mmssl that Python finds first is read (PYTHONPATH=TREE).
+tests/test_public_names.py compares that file with the tree: CHANGELOG.md must name everything that was removed, became
+required, or has another default. Reads the mmssl that Python finds first (PYTHONPATH=TREE).
 """
 
 import argparse
@@ -21,7 +21,7 @@ import mmssl.registry
 
 
 def public_names() -> dict[str, list[str]]:
-    """Collect what packages and files on the ground floor export.
+    """Collect the exports of all packages and top-level modules.
 
     Returns:
         ``__all__`` of each, sorted, by the name of the module.
@@ -33,10 +33,10 @@ def public_names() -> dict[str, list[str]]:
 
 
 def config_keys() -> dict[str, dict[str, str]]:
-    """Collect what a config may give to the components that mmssl registers; import its packages before.
+    """Collect the arguments of the components that mmssl registers; import its packages first.
 
     Returns:
-        By ``REGISTRY.Name`` the arguments, each with its default as text or ``'required'``.
+        Arguments by ``REGISTRY.Name``, each with its default as text or ``'required'``.
     """
     registries = {name: value for name, value in vars(mmssl.registry).items() if isinstance(value, Registry)}
     return {
@@ -48,9 +48,9 @@ def config_keys() -> dict[str, dict[str, str]]:
 
 
 def arguments(component: Callable) -> dict[str, str]:
-    """List the arguments of a function, or of a class with those it hands on to its bases by ``**kwargs``.
+    """List the arguments of a function, or of a class with those that it passes to its bases in ``**kwargs``.
 
-    What bases outside mmssl take is left out: it varies with their releases.
+    Arguments of bases outside mmssl are left out: they vary between releases.
 
     Args:
         component: Function or class.

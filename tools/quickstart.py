@@ -1,4 +1,4 @@
-"""From images to a measured backbone, in one command: pre-train, evaluate, export, report.
+"""Pre-train a backbone on images without labels, evaluate it, export it, and write a report.
 
 Called by tools/quickstart.sh, which makes the environment first.
 """
@@ -23,16 +23,16 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        '--data', type=Path, help='folder of images, with or without class sub-folders; Fashion-MNIST by default'
+        '--data', type=Path, help='folder of images, with or without class sub-folders (default: Fashion-MNIST)'
     )
     parser.add_argument('--minutes', type=float, default=4.5, help='time for the training (default: 4.5)')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'), help='where everything goes')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'), help='folder for all results')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
 
 
 def fashion_mnist() -> Config:
-    """The config for Fashion-MNIST, which is fetched where it is not there."""
+    """The config for Fashion-MNIST, which is downloaded if it is missing."""
     folder = fetch_fashion_mnist(ROOT / 'data/fashion_mnist')
     cfg = Config.fromfile(ROOT / 'configs/swav/swav_resnet10_1xb128_cpu_5e_fashion_mnist.py')
     gallery, query = cfg.evaluation.gallery.source.source, cfg.evaluation.query.source
@@ -42,7 +42,7 @@ def fashion_mnist() -> Config:
 
 
 def main() -> None:
-    """Run all of it."""
+    """Run every part."""
     args = parse_args()
     start = time.perf_counter()
     cfg = folder_config(args.data) if args.data else fashion_mnist()

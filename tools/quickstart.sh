@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# From images to a measured backbone: makes the environment, then pre-trains, evaluates, exports and reports.
+# Trains a backbone on images without labels: makes the environment, pre-trains, evaluates, exports, and writes a report.
 #
 #   bash tools/quickstart.sh [--data FOLDER] [other options of tools/quickstart.py]
 #
-# --data FOLDER  images to train on, with or without class sub-folders; without it, Fashion-MNIST
+# --data FOLDER  images to train on, with or without class sub-folders (default: Fashion-MNIST)
 #
 # Environment variables:
-#   MMSSL_VENV    the virtual environment (default: .venv beside this folder); found again, not made again
-#   MMSSL_PYTHON  the Python that makes it (default: python3)
-# torch is taken from an active environment where that has 2.4 or newer, else downloaded.
+#   MMSSL_VENV    the virtual environment (default: .venv in the checkout); made once and then used again
+#   MMSSL_PYTHON  the Python to make it with (default: python3)
+# If the active environment has torch 2.4 or newer, that torch is used; otherwise torch is downloaded.
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs what tests need and runs the suite, two tests at a time.
+# Installs what the tests need and runs them, two at a time.
 #
 #   bash tools/run_tests.sh [--fast] [arguments of pytest]
 #
-# --fast  leaves out the tests marked slow
+# --fast  skips the tests marked slow
 #
-# The environment is the quickstart's (MMSSL_VENV and MMSSL_PYTHON too).
+# Uses the quickstart's environment (and MMSSL_VENV and MMSSL_PYTHON).
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"

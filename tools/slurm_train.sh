@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Trains under SLURM: srun starts one task a GPU.
+# Trains under SLURM: srun starts one task per GPU.
 #
 #   GPUS=16 GPUS_PER_NODE=8 bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of tools/train.py]
 #
 # Environment variables:
-#   GPUS           tasks in all (default 8)
-#   GPUS_PER_NODE  tasks, and GPUs, of a node (default: GPUS, at most 8)
-#   CPUS_PER_TASK  cores of a task, its data loading included (default 5)
-#   SRUN_ARGS      further options of srun. '--signal=USR1@120' sends the signal two minutes before the time limit:
-#                  the training saves and ends, and --resume goes on from there
-#   MASTER_PORT    port of the first node (default: one drawn between 20000 and 29999)
-#   PYTHON         the interpreter (default: the active environment's, else that of the quickstart)
+#   GPUS           total number of tasks (default 8)
+#   GPUS_PER_NODE  tasks, and GPUs, per node (default: GPUS, at most 8)
+#   CPUS_PER_TASK  cores per task, including data loading (default 5)
+#   SRUN_ARGS      more options for srun. '--signal=USR1@120' sends the signal two minutes before the time limit:
+#                  the training saves a checkpoint and ends, and --resume continues from there
+#   MASTER_PORT    port on the first node (default: drawn between 20000 and 29999)
+#   PYTHON         the interpreter (default: that of the active environment, otherwise the quickstart's)
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"

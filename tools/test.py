@@ -1,7 +1,7 @@
 """Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT [--work-dir FOLDER] ...
 
-k-NN and the fast linear probe as the config's ``evaluation`` section asks for; without labels the measures that need
-none. Prints a table and writes ``evaluation.json`` into the work directory.
+Measures k-NN and the fast linear probe on the data of the config's ``evaluation`` section; without labels, measures
+that need none. Prints a table and writes ``evaluation.json`` into the work directory.
 """
 
 import argparse
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line, in the words OpenMMLab users know."""
+    """The command line, with the option names of OpenMMLab."""
     parser = argparse.ArgumentParser(description='Evaluate the backbone of a checkpoint.')
     parser.add_argument('config', help='config file of the training')
     parser.add_argument('checkpoint', help='checkpoint, .pth or .safetensors')
-    parser.add_argument('--work-dir', help='where evaluation.json goes; work_dirs/<name of the config> by default')
-    parser.add_argument('--baselines', action='store_true', help='measure raw pixels and the untrained network, too')
+    parser.add_argument('--work-dir', help='folder for evaluation.json (default: work_dirs/<name of the config>)')
+    parser.add_argument('--baselines', action='store_true', help='also measure raw pixels and the untrained network')
     add_common_options(parser)
     return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config with what the command line says."""
+    """The config with the options of the command line."""
     cfg = read_config(args)
     if 'evaluation' not in cfg:
         raise SystemExit(f'{args.config} has no evaluation section: add evaluation=dict(gallery=..., query=...).')
@@ -52,7 +52,7 @@ def measure(cfg: Config, checkpoint: str, baselines: bool) -> list['Result']:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     args = parse_args()
     cfg = load_config(args)
     results = measure(cfg, args.checkpoint, args.baselines)

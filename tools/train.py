@@ -8,18 +8,18 @@ from mmssl.command_line import add_common_options, add_training_options, read_co
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line, in the words OpenMMLab users know."""
+    """The command line, with the option names of OpenMMLab."""
     parser = argparse.ArgumentParser(description='Pre-train a backbone without labels.')
     parser.add_argument(
         'config', help='config file, for example configs/swav/swav_resnet50_8xb32_queue_200e_imagenet.py'
     )
-    parser.add_argument('--work-dir', help='where logs and checkpoints go; work_dirs/<name of the config> by default')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from CHECKPOINT, or without it from the newest readable one in the work directory',
+        help='continue from CHECKPOINT, or by default from the newest readable one in the work directory',
     )
     add_training_options(parser)
     add_common_options(parser)
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config with what the command line says."""
+    """The config with the options of the command line."""
     cfg = read_config(args)
     if args.resume:
         cfg.resume, cfg.load_from = True, None if args.resume == 'auto' else args.resume

@@ -1,4 +1,4 @@
-"""What every run has."""
+"""Hooks and settings that all runs share."""
 
 from mmssl.engine import Runner
 from mmssl.engine.hooks import (

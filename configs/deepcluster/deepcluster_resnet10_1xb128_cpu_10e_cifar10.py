@@ -1,4 +1,4 @@
-"""DeepCluster for two cores: a narrow ResNet-10, 100 clusters of 10,000 images, found anew before every epoch."""
+"""DeepCluster for two cores: a narrow ResNet-10, 100 clusters of 10,000 images, found again before every epoch."""
 
 from mmengine.config import read_base
 

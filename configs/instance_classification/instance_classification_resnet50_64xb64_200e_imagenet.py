@@ -1,6 +1,6 @@
 """Million-way instance classification, 200 epochs, batch 4096 on 64 processes (the paper's recipe).
 
-No source that we read gives the number of hard classes; 100 is what is remembered of the paper.
+No source that we read gives the number of hard classes; 100 is from memory of the paper.
 """
 
 from mmengine.config import read_base

@@ -1,4 +1,4 @@
-"""InterCLR on SimCLR (our extension) for two cores, with the clusters of the one on MoCo v2."""
+"""InterCLR on SimCLR (our extension) for two cores, with the clusters of InterCLR on MoCo v2."""
 
 from mmengine.config import read_base
 

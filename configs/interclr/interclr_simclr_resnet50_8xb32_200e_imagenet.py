@@ -1,4 +1,4 @@
-"""InterCLR on SimCLR, 200 epochs, batch 256: our extension of a recipe of OpenMMLab; nobody has published it."""
+"""InterCLR on SimCLR, 200 epochs, batch 256: our extension of an OpenMMLab recipe, which nobody has published."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""MoCo v2 on a folder of some hundred photographs, for two cores: a narrow ResNet-18 that MMDetection and MMSegmentation take."""
+"""MoCo v2 on a folder of a few hundred photographs, for two cores: a narrow ResNet-18 that MMDetection and MMSegmentation can load."""
 
 from mmengine.config import read_base
 

@@ -15,7 +15,7 @@ model = dict(
     data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
     neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=64, batch_norm=False),
-    # At random, as in the paper, rows take off too late for 40 visits.
+    # Random rows, as in the paper, begin to learn too late for 40 draws of each image.
     table=dict(type=ClassTable, dim=64, start='features'),
     temperature=0.2,
     large_views=1,

@@ -1,6 +1,6 @@
 """PIC with one view, 200 epochs, batch 256 (the authors' recipe).
 
-An epoch is a window of 131,072 images: 1,955 of them are 200 passes over ImageNet, and 49 the warm-up of 5 passes.
+An epoch is a window of 131,072 images: 1,955 epochs are 200 passes over ImageNet, and 49 are the warm-up of 5 passes.
 """
 
 from mmengine.config import read_base

@@ -1,6 +1,6 @@
 """PixPro for two cores: a narrow ResNet-10, maps of 4 x 4 pixels, with the instance branch.
 
-With plain SGD at the rate of the other CPU configs all pixels became the same; LARS keeps them apart.
+With plain SGD at the learning rate of the other CPU configs, all pixels became the same; with LARS they do not.
 """
 
 from mmengine.config import read_base

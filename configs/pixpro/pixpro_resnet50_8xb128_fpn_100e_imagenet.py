@@ -1,6 +1,6 @@
 """PixPro on levels P3 to P6 of a feature pyramid, 100 epochs, batch 1,024: our form of the paper's head pre-training.
 
-No code of it was released: one projection serves all levels, and their losses are averaged.
+Its code was not released. Here, all levels share one projection, and their losses are averaged.
 """
 
 from mmengine.config import read_base

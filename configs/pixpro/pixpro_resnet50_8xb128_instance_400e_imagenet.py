@@ -1,4 +1,4 @@
-"""PixPro with its instance branch, 400 epochs, batch 1,024 (the paper's; the weight 1 is reported at second hand)."""
+"""PixPro with its instance branch, 400 epochs, batch 1,024 (the paper's; the weight 1 is reported second-hand)."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""The quickstart's: SwAV on Fashion-MNIST within five minutes on two cores, on a narrow ResNet-10 for one channel."""
+"""SwAV on Fashion-MNIST, for the quickstart: within five minutes on two cores, with a narrow ResNet-10 for one channel."""
 
 from mmengine.config import read_base
 

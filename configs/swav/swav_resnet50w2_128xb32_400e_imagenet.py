@@ -1,4 +1,4 @@
-"""SwAV on a ResNet-50 of double width, 2x224 + 4x96, 400 epochs, batch 4096 (77.3 % linear in the authors' table)."""
+"""SwAV with a ResNet-50 of twice the width, 2x224 + 4x96, 400 epochs, batch 4096 (77.3 % linear in the authors' table)."""
 
 from mmengine.config import read_base
 

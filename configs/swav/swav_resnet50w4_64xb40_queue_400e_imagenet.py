@@ -1,4 +1,4 @@
-"""SwAV on a ResNet-50 of fourfold width, 2x224 + 4x96, queue from the start, 400 epochs, batch 2560 (77.9 % linear)."""
+"""SwAV with a ResNet-50 of four times the width, 2x224 + 4x96, a queue from the start, 400 epochs, batch 2560 (77.9 % linear)."""
 
 from mmengine.config import read_base
 

@@ -327,8 +327,8 @@ def test_a_checkpoint_of_another_architecture_is_refused(path, tmp_path, backbon
 
 def test_a_config_is_sent_to_the_script_that_it_is_for(tmp_path, tool):
     layouts.cifar10(tmp_path)
-    assert 'finetune.py beside' in refused(tool, FEW, tmp_path, script='linear.py')
-    assert 'linear.py beside' in refused(tool, LINEAR, tmp_path, script='finetune.py')
+    assert 'finetune.py in the same folder' in refused(tool, FEW, tmp_path, script='linear.py')
+    assert 'linear.py in the same folder' in refused(tool, LINEAR, tmp_path, script='finetune.py')
 
 
 def test_a_name_of_a_set_is_for_configs_of_small_sets(tmp_path, tool):

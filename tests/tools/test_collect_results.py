@@ -30,8 +30,8 @@ def test_seeds_become_one_row_with_mean_and_deviation(tmp_path):
 
 def test_what_is_not_there_is_named(tmp_path):
     folders = [run(tmp_path / 'a_0', AP=0.3), run(tmp_path / 'b_0', AP=0.3, mIoU=0.1)]
-    with pytest.raises(SystemExit, match='Not every run has mIoU: choose --metrics out of AP'):
+    with pytest.raises(SystemExit, match='Not every run has mIoU: choose --metrics from AP'):
         table(folders, ['mIoU'])
     (tmp_path / 'c_0').mkdir()
-    with pytest.raises(SystemExit, match=r'c_0/result\.json: give work folders'):
+    with pytest.raises(SystemExit, match=r'c_0/result\.json: give work directories'):
         table([tmp_path / 'c_0'])

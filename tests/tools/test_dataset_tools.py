@@ -174,7 +174,7 @@ def test_a_second_call_writes_nothing(tool, voc_archives, tmp_path):
     code, text = tool(*arguments)
     assert code == 0
     assert stamps(tmp_path) == before
-    assert f'{VOC_2007}: 0 files written, 5 were there.' in text
+    assert f'{VOC_2007}: 0 files written, 5 already there.' in text
     assert 'with labels written' not in text
 
 
@@ -183,13 +183,13 @@ def test_a_call_that_was_interrupted_is_repeated_and_writes_the_rest(tool, voc_a
     (voc_archives / VOC_2012).write_bytes(whole[: whole.rindex(b'\xff\xd8') + 99])  # within an image
     code, text = tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
     assert code == 1
-    assert f'{VOC_2012} is not a whole archive' in text.splitlines()[-1]
+    assert f'{VOC_2012} is not a complete archive' in text.splitlines()[-1]
     assert not (root / 'VOC2012/JPEGImages/2008_5.jpg').exists()  # the one that was cut
     (voc_archives / VOC_2012).write_bytes(whole)
     (root / 'VOC2007/JPEGImages/000001.jpg').write_bytes(b'half')
     code, text = tool('prepare.py', 'voc', '--root', root, '--archives', voc_archives)
     assert code == 0, text
-    assert f'{VOC_2007}: 1 file written, 4 were there.' in text
+    assert f'{VOC_2007}: 1 file written, 4 already there.' in text
     assert read(root / 'VOC2007/JPEGImages/000001.jpg').shape == (12, 16)
 
 
@@ -206,7 +206,7 @@ def test_without_sbd_voc_is_complete_and_the_split_is_said_to_be_optional(tool, 
     (voc_archives / SBD).unlink()
     code, text = tool('prepare.py', 'voc', '--root', tmp_path / 'VOCdevkit', '--archives', voc_archives)
     assert code == 0
-    assert 'VOC2012 Segmentation/aug: not there, and not asked for; it is made from benchmark.tgz.' in text
+    assert 'VOC2012 Segmentation/aug: not there, which is fine; it is made from benchmark.tgz.' in text
 
 
 def test_sbd_without_a_label_file_is_refused_before_anything_is_written(tool, voc_archives, tmp_path):
@@ -232,7 +232,7 @@ def test_a_member_that_would_land_outside_is_refused(tool, tmp_path, dataset, ar
     pack(tmp_path / 'archives' / archive, {name: b'x'})
     code, text = tool('prepare.py', dataset, '--root', tmp_path / 'a/root', '--archives', tmp_path / 'archives')
     assert code == 1
-    assert f'holds {name!r}, which would land outside of' in text
+    assert f'contains {name!r}, which would be written outside of' in text
     assert not list(tmp_path.rglob('outside.txt'))
     assert not Path('/outside.txt').exists()
 
@@ -324,7 +324,7 @@ def test_cocos_images_and_annotations_that_are_missing_are_told(tool, tmp_path):
     named = root / 'annotations/instances_val2017.json'
     assert code == 1
     assert f'4 of the 6 images that {named} names, 2.jpg, 3.jpg, 4.jpg and 1 more (look in val2017.zip)' in text
-    assert f'{path} is not a whole COCO annotation file (look in annotations_trainval2017.zip).' in text
+    assert f'{path} is not a complete COCO annotation file (look in annotations_trainval2017.zip).' in text
 
 
 CITY = 'aachen/aachen_000000_000019'
@@ -365,7 +365,7 @@ def test_cityscapes_labels_are_converted_once_and_a_check_does_not_convert(tool,
     before = stamps(root)
     code, text = tool('prepare.py', 'cityscapes', '--root', root, '--check')
     assert code == 1
-    assert f'1 label in {root}/gtFine/val without training ids, {CITY}: the same command without --check' in text
+    assert f'1 label in {root}/gtFine/val without training ids, {CITY}: run the same command without --check' in text
     assert stamps(root) == before
     code, text = tool('prepare.py', 'cityscapes', '--root', root)
     assert code == 0
@@ -402,7 +402,7 @@ def test_a_folder_of_the_users_own_is_checked_and_boxes_without_area_are_named(t
     assert code == 0
     assert text.splitlines() == [
         'cells Main/train: 3 images, 3 in Annotations.',
-        f'3 boxes in {own} without area, which training leaves out:',
+        f'3 boxes in {own} without area, which are not used for training:',
         f'  {own}/Annotations/b.xml, box 1 (dog): x 5 to 5, y 5 to 9',
         f'  {own}/Annotations/b.xml, box 3 (dog): x 4 to 9, y 8 to 8',
         f'  {own}/Annotations/b.xml, box 4 (dog): x 9 to 8, y 2 to 9',
@@ -444,7 +444,7 @@ def test_boxes_in_coco_are_those_of_mmdetections_reader(tool, own, tmp_path):
         assert entry['area'] == (right - left) * (bottom - top)
     assert len({entry['id'] for entry in found['annotations']}) == 4
     assert 'instances_train.json: 3 images, 4 boxes (1 difficult), 3 classes.' in text
-    assert 'left out 3 boxes without area, by file (place in it): b.xml (1), b.xml (3), b.xml (4).' in text
+    assert 'left out 3 boxes without area, by file (position in it): b.xml (1), b.xml (3), b.xml (4).' in text
 
 
 @pytest.mark.slow
@@ -474,7 +474,7 @@ def test_classes_that_are_given_set_the_numbers_and_leave_others_out(tool, own, 
     assert [entry['name'] for entry in found['categories']] == ['dog', 'cat', 'cow']
     assert [entry['category_id'] for entry in found['annotations']] == [2, 2, 1]
     assert 'left out 1 box of other classes' in text
-    assert 'Warning: no annotation names cow; there are ant, cat, dog.' in text
+    assert 'Warning: no annotation has the class cow; the classes are ant, cat, dog.' in text
 
 
 def test_the_years_of_a_vocdevkit_become_one_file(tool, voc_archives, tmp_path):
@@ -496,7 +496,7 @@ def test_bad_input_is_refused_in_a_sentence(tool, own, tmp_path):
         'has none of train2017.zip, val2017.zip': ('prepare.py', 'coco', '--archives', tmp_path / 'empty'),
         'leave out --archives to check it': ('prepare.py', 'voc', '--root', own, '--archives', tmp_path),
         'not allowed with argument': ('prepare.py', 'voc', '--check', '--archives', tmp_path),
-        'has no folder Annotations': ('voc_to_coco.py', tmp_path / 'empty', out),
+        'has a folder Annotations': ('voc_to_coco.py', tmp_path / 'empty', out),
         'no split test in': ('voc_to_coco.py', own, out, '--splits', 'test'),
     }
     pack(tmp_path / VOC_2007, {})

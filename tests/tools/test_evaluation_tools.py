@@ -142,7 +142,7 @@ def test_a_protocol_that_a_signal_ends_reports_no_accuracy(folder, tmp_path):
     process.terminate()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert 'nothing was measured: go on with --resume' in errors
+    assert 'nothing was measured: continue with --resume' in errors
     assert not (tmp_path / 'linear.json').exists()
 
 

@@ -286,7 +286,7 @@ def test_a_python_that_is_too_old_is_refused(checkout: Path) -> None:
     path = put_on_path(checkout / 'bin', 'python3', old)
     result = launch(checkout, 'quickstart.sh', PATH=path)
     assert result.returncode == 1
-    assert 'Python 3.9.2 is too old, 3.10 or newer is needed' in result.stderr
+    assert 'Python 3.9.2 is too old: install 3.10 or newer' in result.stderr
 
 
 def test_a_python_without_venv_names_the_debian_package(checkout: Path) -> None:

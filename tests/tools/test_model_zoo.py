@@ -63,14 +63,14 @@ def test_weights_are_downloaded_verified_and_converted(zoo, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
-        (('list', 'nothing'), 'No name fits'),
+        (('list', 'nothing'), 'No name matches'),
         (
             ('download', 'odc_resnet50_8xb64_440e_imagenet'),
             'No weights of odc_resnet50_8xb64_440e_imagenet are published',
         ),
         (('download', 'coke_multi_resnet50_8xb128_801e_imagenet_authors'), 'must be downloaded by hand'),
         (('download', 'nothing_of_the_kind'), "has no 'nothing_of_the_kind'"),
-        (('verify',), 'No weights were fetched yet'),
+        (('verify',), 'No weights were downloaded yet'),
         (('convert', 'none.pth', 'out.pth'), 'No checkpoint at none.pth'),
     ],
 )

@@ -1,8 +1,8 @@
-"""Draw how the clusters of one or more runs fared: loss, changes of cluster, the largest one, and the final sizes.
+"""Draw the clusters of one or more runs: loss, changes of cluster, the largest cluster, and the final sizes.
 
     python tools/analysis_tools/cluster_health.py ODC=work_dirs/odc DeepCluster=work_dirs/deepcluster --out health.svg
 
-Each run is a work directory, with a name before it if you like. Prints the same as a table.
+Each run is a work directory, optionally with a name. Also prints the figures as a table.
 """
 
 import argparse
@@ -46,13 +46,13 @@ def read_run(text: str) -> ClusteredRun:
     counts = [value for key, value in tensors.items() if re.search(r'clusters\.(\d+\.)?counts$', key)]
     if not counts:
         raise ValueError(
-            f'{folder} has no checkpoint with clusters: give the work directory of DeepCluster, ODC or so.'
+            f'{folder} has no checkpoint with clusters: give the work directory of DeepCluster, ODC or the like.'
         )
     return ClusteredRun(name, read_scalars(folder), np.sort(counts[0].long().numpy())[::-1])
 
 
 def panels_of(runs: list[ClusteredRun]) -> dict[str, dict[str, Curve]]:
-    """A panel a quantity, a line a run; those of the sizes come last."""
+    """One panel per quantity, one line per run; the panel of the sizes comes last."""
     panels = {}
     for key, title in PANELS.items():
         scale = 1 if key == 'loss' else 100
@@ -63,7 +63,7 @@ def panels_of(runs: list[ClusteredRun]) -> dict[str, dict[str, Curve]]:
 
 
 def row(name: str, scalars: dict[str, Curve], sizes: np.ndarray) -> str:
-    """A line of the table: the last tenth of the curves, and the sizes."""
+    """A row of the table: means over the last tenth of the curves, and the sizes."""
     histories = [np.asarray(scalars[key][1] if key in scalars else [np.nan]) for key in PANELS]
     ends = [values[-max(len(values) // 10, 1) :] for values in histories]
     loss, changed, biggest = (f'{scale * end.mean():.2f}' for scale, end in zip((1, 100, 100), ends))
@@ -72,7 +72,7 @@ def row(name: str, scalars: dict[str, Curve], sizes: np.ndarray) -> str:
 
 
 def main() -> None:
-    """Read, draw, print."""
+    """Read, draw and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('runs', nargs='+', metavar='[NAME=]WORK_DIR')
     parser.add_argument('--out', default='cluster_health.svg', help='.svg, .png or .pdf')
@@ -85,7 +85,7 @@ def main() -> None:
     print('| run | loss at the end | changed cluster (%) | largest (%) | smallest / median / largest size |')
     print('|---|---|---|---|---|')
     print('\n'.join(row(*run) for run in runs))
-    print(f'\nDrawn: {args.out}. The figures are those of the last tenth of the steps.')
+    print(f'\nDrawn: {args.out}. The figures are means over the last tenth of the steps.')
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
-"""A table of transfer runs: tools/analysis_tools/collect_results.py WORK_DIR... --metrics coco/bbox_mAP mIoU
+"""Make a table of transfer runs: tools/analysis_tools/collect_results.py WORK_DIR... --metrics coco/bbox_mAP mIoU
 
-Every WORK_DIR holds the result.json of one run. Runs whose folders differ in a last ``_NUMBER`` alone, the seed, become
-one row: mean and standard deviation.
+Every WORK_DIR has the result.json of one run. Runs whose folders differ only in the final ``_NUMBER``, the seed, become
+one row with mean and standard deviation.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from pathlib import Path
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description='A table of transfer runs.')
+    parser = argparse.ArgumentParser(description='Make a table of transfer runs.')
     parser.add_argument('work_dirs', nargs='+', type=Path, help='folders named NAME_SEED')
-    parser.add_argument('--metrics', nargs='+', help='which figures; by default all that every run has')
+    parser.add_argument('--metrics', nargs='+', help='figures to show (default: all that every run has)')
     return parser.parse_args()
 
 
@@ -25,16 +25,16 @@ def table(work_dirs: list[Path], metrics: list[str] | None = None) -> str:
 
     Args:
         work_dirs: Folders of runs, each with a ``result.json``.
-        metrics: Names of figures; all that every run has by default.
+        metrics: Names of figures; by default all that every run has.
 
     Raises:
-        SystemExit: A run has no such figure, or no figures at all.
+        SystemExit: A run lacks one of the figures, or has none at all.
     """
     runs = [(re.sub(r'_\d+$', '', str(folder)), _figures(folder)) for folder in work_dirs]
     common = [key for key in runs[0][1] if all(key in figures for _, figures in runs)]
     lacking = [key for key in metrics or [] if key not in common]
     if lacking:
-        raise SystemExit(f'Not every run has {", ".join(lacking)}: choose --metrics out of {", ".join(common)}.')
+        raise SystemExit(f'Not every run has {", ".join(lacking)}: choose --metrics from {", ".join(common)}.')
     chosen = metrics or common
     lines = [f'| run | seeds | {" | ".join(chosen)} |', '|---' * (len(chosen) + 2) + '|']
     for name, group in groupby(sorted(runs, key=lambda run: run[0]), key=lambda run: run[0]):
@@ -47,7 +47,7 @@ def table(work_dirs: list[Path], metrics: list[str] | None = None) -> str:
 def _figures(folder: Path) -> dict[str, float]:
     file = folder / 'result.json'
     if not file.is_file():
-        raise SystemExit(f'No {file}: give work folders of tools/benchmarks/transfer.py whose runs have ended.')
+        raise SystemExit(f'No {file}: give work directories of finished runs of tools/benchmarks/transfer.py.')
     return json.loads(file.read_text())['metrics']
 
 

@@ -1,9 +1,9 @@
-"""Draw the curves of one or several runs; as HTML with the figures at the end and what differs in the configs.
+"""Draw the curves of one or more runs; an HTML file also has the final figures and the differences of the configs.
 
     python tools/analysis_tools/compare_runs.py work_dirs/swav work_dirs/simclr --out compared.html
     python tools/analysis_tools/compare_runs.py SwAV=work_dirs/swav --keys loss knn_top1 --out curves.svg
 
-Each run is a work directory, with a name before it if you like. Everything is read from the JSON logs of the runs.
+Each run is a work directory, optionally with a name. Everything is read from the JSON logs of the runs.
 """
 
 import argparse
@@ -14,13 +14,15 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('runs', nargs='+', metavar='[NAME=]WORK_DIR')
-    parser.add_argument('--keys', nargs='+', default=(), metavar='NAME', help='which of the logged quantities')
+    parser.add_argument(
+        '--keys', nargs='+', default=(), metavar='NAME', help='logged quantities to draw (default: all)'
+    )
     parser.add_argument('--out', type=Path, default=Path('runs.html'), help='.html, .svg, .png or .pdf')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Read, draw, print the figures at the end."""
+    """Read, draw, and print the final figures."""
     args = parse_args()
     from mmssl.visualization import lines_figure, save_figure, write_report
     from mmssl.visualization.runs import (

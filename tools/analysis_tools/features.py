@@ -1,9 +1,9 @@
-"""Look at the features of a checkpoint: a map, nearest neighbours, clusters of images, activation maps (HTML).
+"""Show the features of a checkpoint in an HTML file: a map, nearest neighbours, clusters of images, activation maps.
 
     python tools/analysis_tools/features.py work_dirs/swav
     python tools/analysis_tools/features.py work_dirs/swav/epoch_10.pth --data FOLDER --show map clusters --map umap
 
-A checkpoint of a training holds its config; of other weights, give --config.
+A checkpoint written in training contains its config; for other weights, give --config.
 """
 
 import argparse
@@ -19,16 +19,16 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_trained_options(parser)
-    parser.add_argument('--show', nargs='+', choices=PARTS, default=PARTS, help='which parts (default: all)')
-    parser.add_argument('--map', choices=('tsne', 'umap', 'pca'), default='tsne', help='how the map is made')
+    parser.add_argument('--show', nargs='+', choices=PARTS, default=PARTS, help='parts to show (default: all)')
+    parser.add_argument('--map', choices=('tsne', 'umap', 'pca'), default='tsne', help='method of the map')
     parser.add_argument('--clusters', type=int, default=10, help='number of clusters of images')
-    parser.add_argument('--images', type=int, default=5000, help='most images that are looked at')
+    parser.add_argument('--images', type=int, default=5000, help='maximum number of images')
     parser.add_argument('--out', type=Path, default=Path('features.html'))
     return parser.parse_args()
 
 
 def sections(args: argparse.Namespace, model: Any, cfg: Any) -> list[Any]:
-    """The parts that were asked for."""
+    """The requested parts."""
     from mmssl.evaluation import build_dataset, extract_features
     from mmssl.visualization import activation_section, gallery_section, map_section, neighbors_section
     from mmssl.visualization.run_report import thinned
@@ -46,7 +46,7 @@ def sections(args: argparse.Namespace, model: Any, cfg: Any) -> list[Any]:
 
 
 def main() -> None:
-    """Load, look, write."""
+    """Load, draw and write."""
     args = parse_args()
     model, cfg = load_trained_options(args)
     from mmssl.visualization import write_report

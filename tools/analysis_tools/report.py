@@ -1,8 +1,8 @@
-"""Write the report of a run that has ended (HTML): results beside the baselines, curves, images, maps, clusters.
+"""Write the report of a finished run (HTML): results with baselines, curves, images, maps, clusters.
 
     python tools/analysis_tools/report.py work_dirs/swav
 
-The newest checkpoint of the work directory is measured, with its config; another one by its path.
+Measures the newest checkpoint of the work directory, with its config. To measure another one, give its path.
 """
 
 import argparse
@@ -16,12 +16,12 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_trained_options(parser)
-    parser.add_argument('--out', type=Path, help='report.html in the work directory by default')
+    parser.add_argument('--out', type=Path, help='file to write (default: report.html in the work directory)')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Load, measure, write."""
+    """Load, measure and write."""
     args = parse_args()
     model, cfg = load_trained_options(args)
     from mmssl.evaluation import compare_baselines, format_results

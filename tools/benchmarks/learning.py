@@ -1,10 +1,10 @@
-"""Does a method learn? Pre-trains with a config and three seeds, beside a peer library, and measures all of it.
+"""Does a method learn? Pre-train with a config and three seeds, next to a peer library, and measure the results.
 
     python tools/benchmarks/learning.py configs/swav/swav_resnet10_1xb128_cpu_2e_cifar10.py --peer lightly
 
-Each run leaves one JSON file, so a benchmark that was stopped goes on where it was; the tables are printed at the end
-and written beside the files. The same call measures what a step costs, and what the views cost beside torchvision's and
-lightly's.
+Each run writes one JSON file, so an interrupted benchmark continues where it stopped. The tables are printed at the end
+and written next to these files. The same command also measures the time of a step, and the time of the views compared
+with torchvision's and lightly's.
 """
 
 import argparse
@@ -39,10 +39,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--peer', choices=list(PEERS), help='run the same method of this library beside ours')
+    parser.add_argument('--peer', choices=list(PEERS), help='also run the same method of this library')
     parser.add_argument('--work-dir', default='work_dirs/benchmarks/learning')
-    parser.add_argument('--gallery', type=int, default=10000, help='labelled training images to evaluate with')
-    parser.add_argument('--steps', type=int, default=20, help='steps to time; 0 leaves the timing out')
+    parser.add_argument(
+        '--gallery', type=int, default=10000, help='number of labelled training images for the evaluation'
+    )
+    parser.add_argument('--steps', type=int, default=20, help='number of steps to time; 0 skips the timing')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
     )
@@ -60,7 +62,7 @@ def variant(cfg: Config, name: str, seed: int, work_dir: Path) -> Config:
 
 
 def adapter(peer: str, method: str) -> Callable[[Config], None]:
-    """What makes a config of ours train the peer's method; it needs the peer's package."""
+    """The function that changes our config to the peer's method; needs the peer's package."""
     try:
         return import_module(f'peers.{PEERS[peer][method]}').adapt
     except ModuleNotFoundError as error:
@@ -77,16 +79,16 @@ def measure(cfg: Config, name: str) -> Result:
 
 
 def train_to_the_end(cfg: Config) -> torch.nn.Module:
-    """The trained model; a run that a signal cut short leaves no result."""
+    """The trained model; a run that a signal interrupted has no result."""
     runner = Runner.from_cfg(cfg)
     model = runner.train()
     if runner.train_loop.interrupted:
-        raise SystemExit('Ended by a signal: this run has no result. Start again to go on with the rest.')
+        raise SystemExit('Ended by a signal: this run has no result. Start again to continue with the rest.')
     return model
 
 
 def step_shares(cfg: Config, names: list[str], steps: int) -> dict[str, dict[str, float]]:
-    """Milliseconds a step, and the share of it outside the backbone's forward and backward, in turns."""
+    """Milliseconds per step, and its share outside the backbone's forward and backward pass, in turns."""
     loader = Runner.build_dataloader({**cfg.train_dataloader, 'num_workers': 0}, seed=0)
     batch = next(iter(loader))
     timers: dict[str, tuple[Callable, Callable]] = {}
@@ -133,7 +135,7 @@ def _backbone(model: torch.nn.Module, batch: dict, a_pass_a_view: bool) -> Calla
 
 
 def view_table(cfg: Config) -> str:
-    """Images a second and core that the config's crops allow, for images of its largest crop's size, in Markdown."""
+    """Images per second and core with the config's crops, for images of the size of its largest crop, in Markdown."""
     kinds = cfg.train_dataloader.dataset.views
     crops = [(count, kind.size, tuple(kind.scale)) for count, kind in zip(kinds.counts, kinds.views)]
     side = max(size for _, size, _ in crops)
@@ -141,11 +143,11 @@ def view_table(cfg: Config) -> str:
     lines = [
         f'| {name} | {row["images_per_second"]:.0f} | {row["mmssl_is_faster_by"]:.2f} |' for name, row in rates.items()
     ]
-    return '\n'.join(['| views by | images a second and core | mmssl / it |', '|---|---|---|', *lines])
+    return '\n'.join(['| views by | images per second and core | mmssl / it |', '|---|---|---|', *lines])
 
 
 def table(results: list[Result]) -> str:
-    """Mean and spread over the seeds, in Markdown."""
+    """Mean and standard deviation over the seeds, in Markdown."""
     lines = []
     for name in dict.fromkeys(result.name for result in results):
         runs = [result for result in results if result.name == name]
@@ -161,17 +163,17 @@ def table(results: list[Result]) -> str:
 
 
 def main() -> None:
-    """Run what is missing, then print."""
+    """Run what is missing, then print the tables."""
     args = parse_args()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     method = cfg.model.type.__name__
     if args.peer and method not in PEERS[args.peer]:
         raise SystemExit(
-            f'{args.peer} has no {method}: leave --peer out, or choose a config of {list(PEERS[args.peer])}.'
+            f'{args.peer} has no {method}: leave out --peer, or choose a config of {list(PEERS[args.peer])}.'
         )
     if args.peer:
-        adapter(args.peer, method)  # said before anything is trained
+        adapter(args.peer, method)  # fails before anything is trained
     cfg.evaluation.gallery.source = {'type': Subset, 'source': cfg.evaluation.gallery.source, 'num': args.gallery}
     work_dir = Path(args.work_dir) / Path(args.config).stem
     work_dir.mkdir(parents=True, exist_ok=True)
@@ -193,7 +195,7 @@ def main() -> None:
 
 
 def step_table(shares: dict[str, dict[str, float]]) -> str:
-    """What a step costs, in Markdown."""
+    """The time of a step, in Markdown."""
     lines = [f'| {name} | {row["step_ms"]:.0f} | {row["outside_backbone"]:.1%} |' for name, row in shares.items()]
     return '\n'.join(['| step of | ms | outside the backbone |', '|---|---|---|', *lines])
 

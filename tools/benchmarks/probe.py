@@ -1,9 +1,9 @@
 """Measure checkpoints on a folder of images: probe.py CHECKPOINT [CHECKPOINT ...] --data FOLDER [--stages] ...
 
-One process and one pass over the images for each network; the features stay on the disk, and a second run reads them.
-FOLDER holds train/ and test/ (or val/, validation/) of class folders, or class folders alone (a fifth is then measured
-on), or images without classes (measured without labels). Raw pixels and the untrained network are always measured
-along. Prints a table and writes probe.json, probe.csv and probe.html into the work directory.
+Runs in one process, with one pass over the images per network; features are cached on disk, and a second run reads
+them. FOLDER has train/ and test/ (or val/, validation/) with class folders, or class folders alone (a fifth of the
+images is then the test set), or images without classes (measured without labels). Raw pixels and the untrained network
+are always measured, too. Prints a table and writes probe.json, probe.csv and probe.html into the work directory.
 """
 
 import argparse
@@ -48,18 +48,30 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT', help='.pth or .safetensors')
     parser.add_argument('--data', required=True, help='folder of images')
-    parser.add_argument('--stages', action='store_true', help='measure every stage of the backbone, not the last alone')
+    parser.add_argument('--stages', action='store_true', help='measure every stage of the backbone, not only the last')
     parser.add_argument(
         '--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224'
     )
-    parser.add_argument('--config', help='of the training; needed for normalisations that a checkpoint does not record')
-    parser.add_argument('--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='so many of them, not all')
-    parser.add_argument('--shots', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32, 64], help='of the low-shot SVM')
-    parser.add_argument('--draws', type=int, default=3, help='of every number of shots and part of the labels')
-    parser.add_argument('--seed', type=int, default=0, help='of untrained networks, draws, k-means and orders')
-    parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='where features are kept')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/probe'), help='where the results go')
-    parser.add_argument('--batch-size', type=int, default=256, help='images a step')
+    parser.add_argument(
+        '--config', help='config of the training; needed if the checkpoint does not record the normalisation'
+    )
+    parser.add_argument(
+        '--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='number of images to use (default: all)'
+    )
+    parser.add_argument(
+        '--shots',
+        type=int,
+        nargs='+',
+        default=[1, 2, 4, 8, 16, 32, 64],
+        help='labelled images per class for the low-shot SVM',
+    )
+    parser.add_argument(
+        '--draws', type=int, default=3, help='number of draws for each number of shots and share of labels'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='seed of untrained networks, draws, k-means and orders')
+    parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='folder for cached features')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/probe'), help='folder for the results')
+    parser.add_argument('--batch-size', type=int, default=256, help='images per step')
     parser.add_argument('--num-workers', type=int, default=2, help='loading processes')
     return parser.parse_args()
 
@@ -71,9 +83,9 @@ def measure(args: argparse.Namespace) -> Measured:
 
     from mmssl.probe import FeatureCache, compared_networks, in_order, probe_data, probe_features
 
-    MMLogger.get_instance('probe', log_level='WARNING')  # what is done is printed here
+    MMLogger.get_instance('probe', log_level='WARNING')  # the tool prints its own progress
     if args.config and not Path(args.config).is_file():
-        raise FileNotFoundError(f'No config {args.config}: give the config file of the training.')
+        raise FileNotFoundError(f'No config {args.config}: give the config of the training.')
     config = Config.fromfile(args.config) if args.config else None
     data = probe_data(args.data, args.images)
     found = compared_networks(args.checkpoints, config, args.size, args.stages, args.seed)
@@ -98,7 +110,7 @@ def measure(args: argparse.Namespace) -> Measured:
 
 
 def remarks_on(data: Any, found: Sequence[Any]) -> list[str]:
-    """What to know to read the numbers: the split, and sizes and normalisations."""
+    """Remarks for reading the numbers: the split, image sizes and normalisations."""
     remarks, names = list(data.remarks), {}
     for one in found:
         mean, std = (', '.join(f'{value:g}' for value in part) for part in (one.recipe.mean, one.recipe.std))
@@ -136,7 +148,7 @@ def verdicts(results: Sequence['Result'], trios: Sequence[Trio]) -> list[str]:
 
 
 def write(args: argparse.Namespace, measured: Measured) -> list[Path]:
-    """The results as JSON, CSV and HTML."""
+    """Write the results as JSON, CSV and HTML."""
     from mmssl.evaluation import write_results
     from mmssl.visualization import (
         describe_command,
@@ -177,7 +189,7 @@ def write(args: argparse.Namespace, measured: Measured) -> list[Path]:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     args = parse_args()
     measured = measure(args)
     from mmssl.evaluation import format_table, protocols

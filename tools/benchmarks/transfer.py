@@ -1,8 +1,8 @@
 """Fine-tune and test detectors and segmenters: tools/benchmarks/transfer.py {train,test} CONFIG CHECKPOINT.
 
 train: CHECKPOINT is the pre-trained backbone (a checkpoint of mmssl or an exported file), or the word none for an
-untrained one. Every key of the detector's backbone must be in it. test: CHECKPOINT is the trained model. The figures
-of the newest evaluation are left in WORK_DIR/result.json, and those of a test in WORK_DIR/result_test.json.
+untrained network. It must have every key of the detector's backbone. test: CHECKPOINT is the trained model. The figures
+of the latest evaluation are written to WORK_DIR/result.json, and those of a test to WORK_DIR/result_test.json.
 """
 
 import argparse
@@ -16,11 +16,13 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description='Fine-tune or test in MMDetection and MMSegmentation.')
     parser.add_argument('work', choices=['train', 'test'])
-    parser.add_argument('config', help='one under configs/benchmarks/mmdetection or mmsegmentation')
+    parser.add_argument('config', help='a config under configs/benchmarks/mmdetection or mmsegmentation')
     parser.add_argument('checkpoint', help="train: pre-trained backbone, or 'none'; test: the trained model")
-    parser.add_argument('--data-root', help='where the data lies, in place of what the config says')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go; work_dirs/<name of the config> by default')
-    parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work directory')
+    parser.add_argument('--data-root', help='folder of the data, instead of the one in the config')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
+    parser.add_argument(
+        '--resume', action='store_true', help='continue from the newest checkpoint in the work directory'
+    )
     parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     parser.add_argument('--seed', type=int, default=0)
@@ -29,13 +31,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config with what the command line says."""
+    """The config with the options of the command line."""
     import torch
 
     from mmssl.dependencies import require_transfer
     from mmssl.transfer import check_data, move_data
 
-    cfg = read_config(args, 'one under configs/benchmarks/mmdetection or configs/benchmarks/mmsegmentation')
+    cfg = read_config(args, 'a config under configs/benchmarks/mmdetection or configs/benchmarks/mmsegmentation')
     require_transfer(cfg.default_scope)
     if args.data_root:
         move_data(cfg, args.data_root)
@@ -57,7 +59,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def main() -> None:
-    """Build the runner, and train or test."""
+    """Build the runner, then train or test."""
     args = parse_args()
     try:
         cfg = load_config(args)

@@ -1,4 +1,4 @@
-"""Unpack archives into the layout that the configs ask for; what is there already is left alone."""
+"""Unpack archives into the layout that the configs need, and leave existing files alone."""
 
 import tarfile
 import zipfile
@@ -10,17 +10,17 @@ from typing import BinaryIO, NamedTuple
 
 from files import write_whole
 
-Member = tuple[str, int, Callable[[], BinaryIO]]  # name, bytes, and what opens it
+Member = tuple[str, int, Callable[[], BinaryIO]]  # name, size in bytes, and a function that opens it
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 class Archive(NamedTuple):
-    """An archive as its owners hand it out.
+    """An official archive.
 
     Attributes:
         name: Its file name.
-        needed: How the names of the members begin that the layout has.
-        strip: How many leading folders of those names the layout does not have.
+        needed: Prefixes of the names of the members to unpack.
+        strip: Number of leading folders to remove from those names.
     """
 
     name: str
@@ -29,16 +29,16 @@ class Archive(NamedTuple):
 
 
 def place_of(name: str, archive: Archive, root: Path) -> Path | None:
-    """Where a member belongs below ``root``, None where it is not needed.
+    """The path of a member below ``root``; None if it is not needed.
 
     Raises:
-        ValueError: Where the member would land outside of ``root``.
+        ValueError: The member would be written outside of ``root``.
     """
     parts = PurePosixPath(name).parts
     if name.startswith('/') or '..' in parts:
         raise ValueError(
-            f'{archive.name} holds {name!r}, which would land outside of {root}: nothing more is unpacked from it. '
-            f'It is not the official archive; fetch that one again.'
+            f'{archive.name} contains {name!r}, which would be written outside of {root}, so unpacking stops. '
+            f'It is not the official archive: download that one again.'
         )
     inner = '/'.join(parts)
     return root.joinpath(*parts[archive.strip :]) if inner.startswith(archive.needed) else None
@@ -55,7 +55,7 @@ def zip_members(path: Path) -> Iterator[Member]:
 def tar_members(path: Path) -> Iterator[Member]:
     """The plain files in a tar archive.
 
-    Links are passed over: no official archive needs one, and so a later member cannot be led elsewhere by one.
+    Links are skipped: no official archive needs one, and a link could redirect later members.
     """
     with tarfile.open(path) as opened:
         for info in opened:
@@ -64,17 +64,17 @@ def tar_members(path: Path) -> Iterator[Member]:
 
 
 def unpack(path: Path, archive: Archive, root: Path) -> tuple[int, int]:
-    """Unpack what is needed and not there.
+    """Unpack the files that are needed and missing.
 
-    A file counts as there if it has the size that the archive states: files are written whole or not at all.
+    A file that exists with the size in the archive is complete, since files are written whole or not at all.
 
     Args:
         path: The archive on disk.
-        archive: What is known about it.
+        archive: Its description.
         root: Folder of the layout.
 
     Returns:
-        How many files were written, and how many are needed.
+        Number of files written, and number of files needed.
     """
     written = needed = 0
     try:
@@ -86,5 +86,7 @@ def unpack(path: Path, archive: Archive, root: Path) -> tuple[int, int]:
                     write_whole(place, content)
                 written += 1
     except BROKEN as error:
-        raise ValueError(f'{path} is not a whole archive ({error}): fetch it again, then repeat this call.') from error
+        raise ValueError(
+            f'{path} is not a complete archive ({error}): download it again, then repeat the command.'
+        ) from error
     return written, needed

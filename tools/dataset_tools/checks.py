@@ -1,4 +1,4 @@
-"""Say what of a data set is there and what is missing, in sentences."""
+"""Check which parts of a data set exist and which are missing, and say so in sentences."""
 
 import json
 from collections.abc import Collection
@@ -27,15 +27,15 @@ class Report:
     """What a check found.
 
     Attributes:
-        there: Sentences on what is there.
-        missing: Sentences on what is missing; none where the data set is complete.
+        there: Sentences about the parts that exist.
+        missing: Sentences about the parts that are missing; empty if the data set is complete.
     """
 
     there: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
     def needs(self, archives: dict[Path, str]) -> bool:
-        """Whether files or folders are all there; where one is not, the archive that holds it is said, once."""
+        """Whether all files or folders exist; for a missing one, name once the archive that contains it."""
         for path, archive in archives.items():
             sentence = f'{path} is not there{found_in(archive)}.'
             if not path.exists() and sentence not in self.missing:
@@ -43,7 +43,7 @@ class Report:
         return all(path.exists() for path in archives)
 
     def count_named(self, thing: str, named: Collection[str], there: Collection[str], by: Path, archive: str) -> int:
-        """How many things that ``by`` names are there; the others are missing, and so is an empty list."""
+        """Count the existing things that ``by`` lists; the others are missing, and an empty list is, too."""
         gone = [name for name in named if name not in there]
         if gone:
             few = f'{len(gone)} of the {count(len(named), thing)} that {by} names'
@@ -54,23 +54,23 @@ class Report:
 
 
 def found_in(archive: str) -> str:
-    """Half a sentence on the archive; empty for a data set of the user's own."""
+    """A remark that names the archive; empty for a data set of the user's own."""
     return f' (look in {archive})' if archive else ''
 
 
 def of_official(number: int) -> str:
-    """The number of images of the whole set, in brackets; empty where nobody has stated one."""
+    """The official number of images, in brackets; empty if there is none."""
     return f' (the official set has {number} images)' if number else ''
 
 
 def check_voc(root: Path) -> Report:
-    """Check the years of a VOCdevkit, or a folder of the user's own that has their layout."""
+    """Check the years of a VOCdevkit, or a folder of the user's own with their layout."""
     report = Report()
     if (root / 'Annotations').is_dir():
         splits = [Split('', 'Main', name) for name in SPLITS if split_file(root, name).is_file()]
         if not splits:
             wanted = ', '.join(f'{name}.txt' for name in SPLITS)
-            report.missing.append(f'{root / "ImageSets/Main"} needs one of {wanted}, the name of an image in a line.')
+            report.missing.append(f'{root / "ImageSets/Main"} needs one of {wanted}, with one image name per line.')
     else:
         years = [year for year, source in VOC_YEARS.items() if report.needs({root / year: source})]
         splits = [split for split in VOC_SPLITS if split.folder in years]
@@ -86,7 +86,7 @@ def check_voc_split(report: Report, folder: Path, split: Split) -> None:
     listed, labels = split_file(folder, split.name, split.task), folder / split.labels
     title, source = f'{folder.resolve().name} {split.task}/{split.name}', split.added or split.archive
     if split.added and not listed.exists() and not labels.exists():
-        report.there.append(f'{title}: not there, and not asked for; it is made from {split.added}.')
+        report.there.append(f'{title}: not there, which is fine; it is made from {split.added}.')
         return
     if not report.needs({listed: source, labels: source, folder / 'JPEGImages': split.archive}):
         return
@@ -100,12 +100,12 @@ def check_voc_split(report: Report, folder: Path, split: Split) -> None:
 
 
 def note_other_formats(report: Report, files: list[str]) -> None:
-    """Say that MMDetection's VOC reader passes over images that are not ``.jpg``: it puts that behind each name."""
+    """Say that MMDetection's VOC reader needs ``.jpg`` images: it appends that suffix to each name."""
     other = [file for file in files if not file.endswith('.jpg')]
     if other:
         report.there.append(
-            f'{len(other)} of them do not end in .jpg ({first_three(other)}), and MMDetection reads no others from '
-            f'this layout: voc_to_coco.py makes COCO files, which name any image.'
+            f'{len(other)} of them do not end in .jpg ({first_three(other)}), but MMDetection reads only .jpg from '
+            f'this layout: use voc_to_coco.py to write COCO files, which may name any image.'
         )
 
 
@@ -122,18 +122,18 @@ def check_voc_boxes(report: Report, folder: Path) -> None:
                  for box in boxes if not box.has_area]  # fmt: skip
     if flat:
         more = [f'and {len(flat) - MOST_BOXES} more'] if len(flat) > MOST_BOXES else []
-        title = f'{count(len(flat), "box")} in {folder} without area, which training leaves out:'
+        title = f'{count(len(flat), "box")} in {folder} without area, which are not used for training:'
         report.there.append('\n  '.join([title, *flat[:MOST_BOXES], *more]))
 
 
 def _read_coco(path: Path) -> tuple[list[str], int, int]:
-    """File names of the images, number of annotations and of classes; ValueError where it is no COCO file."""
+    """File names of the images, number of annotations and of classes; ValueError if it is not a COCO file."""
     try:
         found = json.loads(path.read_bytes())
         names = [image['file_name'] for image in found['images']]
         return names, len(found['annotations']), len(found['categories'])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is not a whole COCO annotation file{found_in(COCO_ANNOTATIONS)}.') from error
+        raise ValueError(f'{path} is not a complete COCO annotation file{found_in(COCO_ANNOTATIONS)}.') from error
 
 
 def check_coco(root: Path) -> Report:
@@ -166,7 +166,7 @@ def check_cityscapes(root: Path) -> Report:
 
 
 def check_cityscapes_split(report: Report, images: Path, labels: Path) -> str:
-    """Compare both folders of a split: each image needs labels, all labels their image; says how many there are."""
+    """Compare both folders of a split: each image needs labels, and all labels need an image; returns the counts."""
     names, ids = sorted(names_below(images, '_leftImg8bit.png')), names_below(labels, IDS)
     train_ids = names_below(labels, TRAIN_IDS)
     labelled = sorted(ids | train_ids)
@@ -176,6 +176,6 @@ def check_cityscapes_split(report: Report, images: Path, labels: Path) -> str:
     if raw:
         report.missing.append(
             f'{count(len(raw), "label")} in {labels} without training ids, {first_three(raw)}: '
-            f'the same command without --check writes them.'
+            f'run the same command without --check to write them.'
         )
     return f'{count(len(names), "image")} and {count(len(train_ids), "label")} with training ids'

@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: files that are written whole, and the names of files."""
+"""Shared by the scripts in this folder: write files whole, and list file names."""
 
 import io
 import os
@@ -11,14 +11,14 @@ from mmssl.files import atomic_write
 
 
 def write_whole(path: Path, content: BinaryIO | bytes) -> None:
-    """Write a file beside its place and move it there: an interrupted call leaves no half file under the name."""
+    """Write a file under a temporary name and rename it, so that an interrupted call leaves no incomplete file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         shutil.copyfileobj(io.BytesIO(content) if isinstance(content, bytes) else content, file, 1 << 20)
 
 
 def names_below(folder: Path, ending: str = '') -> set[str]:
-    """Names of the files below a folder, without ``ending``, which all of them have; links to folders are followed."""
+    """Names of the files below a folder that end in ``ending``, without it; links to folders are followed."""
     found = set()
     for path, _, files in os.walk(folder, followlinks=True):
         place = Path(path).relative_to(folder)
@@ -27,14 +27,14 @@ def names_below(folder: Path, ending: str = '') -> set[str]:
 
 
 def first_three(names: Collection[str]) -> str:
-    """The first three names and how many follow; quotes show a name that is empty or has blanks around it."""
+    """The first three names and the number of the others; empty names and names with spaces around them are quoted."""
     shown = [name if name and name == name.strip() else repr(name) for name in list(names)[:3]]
     rest = [f'{len(names) - 3} more'] if len(names) > 3 else []
     return ', '.join(shown) + ''.join(f' and {more}' for more in rest)
 
 
 def count(number: int, thing: str) -> str:
-    """A number and its thing: ``1 image``, ``2 images``, ``2 boxes``, ``2 classes``, ``2 files of SBD``."""
+    """A number with its noun: ``1 image``, ``2 images``, ``2 boxes``, ``2 classes``, ``2 files of SBD``."""
     word, space, rest = thing.partition(' ')
     plural = f'{word}{"es" if word.endswith(("x", "s")) else "s"}'
     return f'{number} {word if number == 1 else plural}{space}{rest}'

@@ -1,10 +1,10 @@
-"""Write lists of labelled images that the benchmarks read.
+"""Write lists of labelled images for the benchmarks.
 
     python tools/dataset_tools/image_lists.py percent FOLDER 1 OUT      a share of each class
     python tools/dataset_tools/image_lists.py inaturalist JSON OUT      train2018.json or val2018.json
 
-``percent`` is for training with few labels: it draws that share of every class folder, at least one image, at random
-but the same in every run, and writes paths below FOLDER. ``inaturalist`` writes paths and numbers of classes.
+``percent`` is for training with few labels. It draws that share of every class folder at random, at least one image,
+the same ones in every run, and writes paths below FOLDER. ``inaturalist`` writes paths and class numbers.
 """
 
 import argparse
@@ -16,26 +16,26 @@ from files import count, write_whole
 
 
 def draw_share(folder: Path, percent: float, seed: int = 0) -> list[str]:
-    """Paths of so many images of every class, class by class.
+    """Draw a share of the images of every class, class by class.
 
     Args:
-        folder: Images in one folder a class.
+        folder: Images in one folder per class.
         percent: Share of each class, above 0 and up to 100.
-        seed: Of the draw.
+        seed: Seed of the draw.
 
     Returns:
         Paths below the folder.
 
     Raises:
-        ValueError: No such share, or no classes.
+        ValueError: The share is out of range, or there are no classes.
     """
     from mmssl.datasets import ImageFolder
 
     if not 0 < percent <= 100:
-        raise ValueError(f'{percent:g} % of the images: give a number above 0, up to 100.')
+        raise ValueError(f'{percent:g} % of the images: give a number above 0 and at most 100.')
     source = ImageFolder(folder)
     if source.labels is None:
-        raise ValueError(f'{folder} has no classes: put the images into one folder a class.')
+        raise ValueError(f'{folder} has no classes: put the images into one folder per class.')
     generator, labels, drawn = random.Random(seed), source.labels.tolist(), []
     for label in range(len(source.classes)):
         members = [index for index, found in enumerate(labels) if found == label]
@@ -50,10 +50,10 @@ def inaturalist_lines(annotations: Path) -> list[str]:
         annotations: JSON with ``images`` (``id``, ``file_name``) and ``annotations`` (``image_id``, ``category_id``).
 
     Returns:
-        A line an image.
+        One line per image.
 
     Raises:
-        ValueError: There is no such file, or it holds something else.
+        ValueError: There is no such file, or it is not an annotation file.
     """
     try:
         content = json.loads(annotations.read_text('utf-8'))
@@ -66,17 +66,17 @@ def inaturalist_lines(annotations: Path) -> list[str]:
 
 
 def main() -> None:
-    """Read the command line, write one list."""
-    parser = argparse.ArgumentParser(description='Write lists of labelled images that the benchmarks read.')
+    """Read the command line and write a list."""
+    parser = argparse.ArgumentParser(description='Write lists of labelled images for the benchmarks.')
     kinds = parser.add_subparsers(dest='kind', required=True)
-    percent = kinds.add_parser('percent', help='some images of each class folder')
-    percent.add_argument('folder', type=Path, help='images in one folder a class')
+    percent = kinds.add_parser('percent', help='a share of the images of each class folder')
+    percent.add_argument('folder', type=Path, help='folder of images, with one folder per class')
     percent.add_argument('percent', type=float, help='share of each class, for example 1 or 10')
-    percent.add_argument('--seed', type=int, default=0, help='of the draw (0)')
+    percent.add_argument('--seed', type=int, default=0, help='seed of the draw (default: 0)')
     inaturalist = kinds.add_parser('inaturalist', help='an annotation file of iNaturalist 2018')
     inaturalist.add_argument('annotations', type=Path, help='train2018.json or val2018.json')
     for kind in (percent, inaturalist):
-        kind.add_argument('out', type=Path, help='the list to write')
+        kind.add_argument('out', type=Path, help='list to write')
     args = parser.parse_args()
     if args.kind == 'percent':
         lines = draw_share(args.folder, args.percent, args.seed)

@@ -18,7 +18,7 @@ AUG = 'SegmentationClassAug'
 
 
 def train_id_table() -> np.ndarray:
-    """Training id of each of Cityscapes' ids; all but 19 are ignored.
+    """Map Cityscapes' ids to training ids; all but 19 classes are ignored.
 
     Returns:
         Shape ``(256,)``, bytes.
@@ -29,28 +29,28 @@ def train_id_table() -> np.ndarray:
 
 
 def _save(path: Path, labels: np.ndarray) -> None:
-    """Write labels as a grey image, which every reader takes for the numbers it holds."""
+    """Write labels as a gray image, so that every reader gets the numbers themselves."""
     buffer = io.BytesIO()
     Image.fromarray(labels.astype(np.uint8)).save(buffer, format='PNG')
     write_whole(path, buffer.getvalue())
 
 
 def _write_all(write: Callable[[str], None], names: Iterable[str]) -> int:
-    """Write many images in threads, since Pillow works outside of Python's lock; returns how many."""
+    """Write many images in threads, since Pillow releases Python's lock; returns their number."""
     with ThreadPoolExecutor() as pool:
         return len(list(pool.map(write, names)))
 
 
 def write_train_ids(root: Path) -> int:
-    """Write ``*_gtFine_labelTrainIds.png`` beside Cityscapes' ``*_gtFine_labelIds.png`` where it is not there.
+    """Write ``*_gtFine_labelTrainIds.png`` next to Cityscapes' ``*_gtFine_labelIds.png`` where it is missing.
 
-    The test split is left out: its labels are not public, the archive holds empty ones.
+    The test split is left out: its labels are not public, and those in the archive are empty.
 
     Args:
         root: Folder with ``gtFine/{train,val}``.
 
     Returns:
-        How many images were written.
+        Number of images written.
     """
     table = train_id_table()
 
@@ -68,12 +68,12 @@ def write_train_ids(root: Path) -> int:
 
 def _sbd_labels(path: Path) -> np.ndarray:
     """Labels of an SBD file, the numbers of VOC's classes, shape ``(H, W)``."""
-    # Imported here: only this conversion needs SciPy, which comes with the requirements for MMSegmentation.
+    # Imported here: only this conversion needs SciPy, one of the requirements for MMSegmentation.
     try:
         from scipy.io import loadmat
     except ImportError as error:
         raise ValueError(
-            "SciPy is missing, which reads SBD's labels: bash tools/install_transfer.sh or pip install scipy."
+            "SBD's labels need SciPy, which is missing: type bash tools/install_transfer.sh or pip install scipy."
         ) from error
     try:
         return loadmat(path)['GTcls']['Segmentation'][0, 0]
@@ -85,7 +85,7 @@ def aug_names(voc: Path, sbd: Path) -> list[str]:
     """Images of SBD's train and val that VOC 2012 segments in neither train nor val, sorted.
 
     Raises:
-        ValueError: Where SBD lacks the labels of one.
+        ValueError: SBD lacks the labels of one of them.
     """
     given = {name.strip() for split in ('train', 'val') for name in read_names(sbd / f'{split}.txt')}
     own = {name.strip() for split in ('train', 'val') for name in read_names(split_file(voc, split, 'Segmentation'))}
@@ -94,23 +94,23 @@ def aug_names(voc: Path, sbd: Path) -> list[str]:
     if gone:
         few = f'{count(len(gone), "file")} with labels {"is" if len(gone) == 1 else "are"} not in {sbd / "cls"}'
         raise ValueError(
-            f'{few}, {first_three(gone)}: repeat the call with --archives and the folder that has benchmark.tgz.'
+            f'{few}, {first_three(gone)}: repeat the command with --archives and the folder of benchmark.tgz.'
         )
     return names
 
 
 def write_voc_aug(voc: Path, sbd: Path) -> int:
-    """Write what VOC 2012 with SBD's labels needs: ``SegmentationClassAug``, and at last the split ``aug.txt``.
+    """Write what VOC 2012 with SBD's labels needs: ``SegmentationClassAug``, and finally the split ``aug.txt``.
 
-    VOC's own labels are copied, and go before SBD's of the same image: they are finer and mark borders with 255.
-    Both hold class numbers, VOC's in an image with a palette. An ``aug.txt`` that is there stays as it is.
+    For images with labels from both, VOC's own are copied: they are finer and mark borders with 255. Both contain class
+    numbers, VOC's in an image with a palette. An existing ``aug.txt`` is kept.
 
     Args:
         voc: Folder VOC2012.
         sbd: SBD's folder ``dataset``, with ``cls``, ``train.txt`` and ``val.txt``.
 
     Returns:
-        How many files were written.
+        Number of files written.
     """
     names, there = aug_names(voc, sbd), names_below(voc / AUG, '.png')
     own = names_below(voc / 'SegmentationClass', '.png') - there

@@ -1,4 +1,4 @@
-"""What the owners of the data sets hand out: archives, splits and their numbers of images."""
+"""Official archives and splits of the data sets, with their numbers of images."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,14 @@ class Split(NamedTuple):
     """A split of VOC.
 
     Attributes:
-        folder: The year, empty for a data set of the user's own.
+        folder: The year; empty for a data set of the user's own.
         task: Folder in ImageSets.
         name: Name of the split.
-        images: How many the official one has; 0 where there is none.
-        archive: What holds it.
+        images: Official number of images; 0 if there is none.
+        archive: The archive that contains it.
         labels: Folder of its annotations.
-        ending: How their names end.
-        added: The archive of another owner that its labels come from; such a split need not be there.
+        ending: End of their file names.
+        added: Archive from another source with its labels; such a split is optional.
     """
 
     folder: str

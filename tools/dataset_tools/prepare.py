@@ -1,14 +1,13 @@
-"""Prepare a data set of the benchmarks and say what is missing: tools/dataset_tools/prepare.py DATASET.
+"""Prepare a data set for the benchmarks and say what is missing: tools/dataset_tools/prepare.py DATASET.
 
-Nothing is fetched. With ``--archives`` the official archives in that folder are unpacked; then what the benchmarks
-need beside them is written (Cityscapes' training ids, VOC 2012 with SBD's labels), and the data set is checked.
-What is there already is left alone, so an interrupted call is repeated as it was typed. ``--check`` only checks.
-The exit status is 0 where the data set is complete, a smaller one of the user's own too, and 1 where something is
-missing.
+Downloads nothing. With ``--archives``, unpacks the official archives in that folder. Then writes what else the
+benchmarks need (Cityscapes' training ids, VOC 2012 with SBD's labels), and checks the data set. Existing files are left
+alone, so an interrupted command can simply be repeated. ``--check`` only checks. The exit status is 0 if the data set
+is complete (also a smaller one of your own), and 1 if something is missing.
 
-  voc         VOC2007 and VOC2012 in a VOCdevkit; or any folder with Annotations, ImageSets/Main and JPEGImages
+  voc         VOC2007 and VOC2012 in a VOCdevkit, or any folder with Annotations, ImageSets/Main and JPEGImages
   coco        COCO 2017
-  cityscapes  the fine annotations
+  cityscapes  Cityscapes with fine annotations
 """
 
 import argparse
@@ -33,12 +32,12 @@ from official import (
 from voc import split_file
 
 SBD_FOLDER = 'benchmark_RELEASE'
-# SBD's images are VOC's, so only its labels and the names of its splits are unpacked.
+# SBD has the same images as VOC, so only its labels and splits are unpacked.
 SBD_NEEDED = tuple(f'{SBD_FOLDER}/dataset/{name}' for name in ('cls/', 'train.txt', 'val.txt'))
 
 
 def convert_voc(root: Path, archives: Path | None) -> int:
-    """Write VOC2012's labels with those of SBD, where both are there."""
+    """Combine the labels of VOC2012 and SBD, if both exist."""
     voc = root / 'VOC2012'
     folders = [place / SBD_FOLDER / 'dataset' for place in (root, archives) if place]
     sbd = [folder for folder in folders if all((folder / f'{split}.txt').is_file() for split in ('train', 'val'))]
@@ -47,13 +46,14 @@ def convert_voc(root: Path, archives: Path | None) -> int:
 
 
 class Dataset(NamedTuple):
-    """What is done for a data set.
+    """How a data set is prepared.
 
     Attributes:
-        root: Folder where the configs look for it.
-        archives: The official ones.
-        convert: Writes what is needed beside them; takes the folder and that of the archives, returns how many files.
-        check: Says what is there and what is missing.
+        root: Folder in which the configs look for it.
+        archives: The official archives.
+        convert: Writes whatever else is needed; takes the root and the folder of the archives, returns the number of
+            files.
+        check: Reports what exists and what is missing.
     """
 
     root: str
@@ -96,7 +96,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('dataset', choices=DATASETS)
     parser.add_argument('--root', type=Path, help='folder of the data set (default: data/VOCdevkit, data/coco, ...)')
     what = parser.add_mutually_exclusive_group()
-    what.add_argument('--archives', type=Path, help='folder with the official archives, which are unpacked')
+    what.add_argument('--archives', type=Path, help='folder with the official archives to unpack')
     what.add_argument('--check', action='store_true', help='only check, write nothing')
     return parser.parse_args()
 
@@ -106,20 +106,20 @@ def unpack_all(dataset: Dataset, folder: Path, root: Path) -> None:
     here = [archive for archive in dataset.archives if (folder / archive.name).is_file()]
     if not here and not (folder / SBD_FOLDER).is_dir():
         names = ', '.join(archive.name for archive in dataset.archives)
-        raise ValueError(f'{folder} has none of {names}: give the folder that you put them in as --archives.')
+        raise ValueError(f'{folder} has none of {names}: give their folder as --archives.')
     if (root / 'Annotations').is_dir():
         raise ValueError(
-            f'{root} is a data set of its own, the official archives belong elsewhere: leave out --archives to check '
-            f'it, or give --root {dataset.root}.'
+            f'{root} is a data set of your own, and official archives do not belong there: leave out --archives to '
+            f'check it, or give --root {dataset.root}.'
         )
     for archive in here:
         print(f'{archive.name}: unpacking into {root} ...', flush=True)
         written, needed = unpack(folder / archive.name, archive, root)
-        print(f'{archive.name}: {count(written, "file")} written, {needed - written} were there.')
+        print(f'{archive.name}: {count(written, "file")} written, {needed - written} already there.')
 
 
 def print_report(found: Report, root: Path) -> None:
-    """Print what was found; exits with 1 where something is missing."""
+    """Print what was found; exit with 1 if something is missing."""
     for sentence in found.there:
         print(sentence)
     if not found.missing:
@@ -132,7 +132,7 @@ def print_report(found: Report, root: Path) -> None:
 
 
 def main() -> None:
-    """Unpack, convert, check."""
+    """Unpack, convert and check."""
     args = parse_args()
     dataset = DATASETS[args.dataset]
     root = args.root or Path(dataset.root)

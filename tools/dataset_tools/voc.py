@@ -11,13 +11,13 @@ SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 
 class Box(NamedTuple):
-    """A box as the file states it: pixels counted from 1, both ends inside.
+    """A box as in the file: pixels counted from 1, both ends included.
 
     Attributes:
         number: Its place in the file, from 1.
         label: Name of the class.
-        xmin, ymin, xmax, ymax: Whole numbers, cut as MMDetection's XMLDataset cuts them.
-        difficult: Whether the evaluation passes over it.
+        xmin, ymin, xmax, ymax: Integers, truncated as in MMDetection's XMLDataset.
+        difficult: Whether the evaluation skips it.
     """
 
     number: int
@@ -30,7 +30,7 @@ class Box(NamedTuple):
 
     @property
     def has_area(self) -> bool:
-        """Whether there is anything inside."""
+        """Whether the box has an area."""
         return self.xmax > self.xmin and self.ymax > self.ymin
 
 
@@ -39,7 +39,7 @@ class Annotation(NamedTuple):
 
     Attributes:
         path: The file.
-        size: Width and height of the image, None where the file does not say.
+        size: Width and height of the image; None if the file does not say.
         boxes: Its boxes, in their order.
     """
 
@@ -49,7 +49,7 @@ class Annotation(NamedTuple):
 
 
 def _box(number: int, element: ElementTree.Element) -> Box:
-    """The box of an ``object`` element; AttributeError or ValueError where a part of it is missing."""
+    """The box of an ``object`` element; AttributeError or ValueError if a part of it is missing."""
     bounds = element.find('bndbox')
     edges = [int(float(bounds.find(edge).text)) for edge in ('xmin', 'ymin', 'xmax', 'ymax')]
     label = element.findtext('name')
@@ -62,32 +62,32 @@ def read_annotation(path: Path) -> Annotation:
     """Read an annotation file.
 
     Raises:
-        ValueError: Where it is not XML, or an object lacks its name or an edge of its box.
+        ValueError: It is not XML, or an object lacks its name or an edge of its box.
     """
     try:
         root = ElementTree.parse(path).getroot()
         boxes = [_box(number, element) for number, element in enumerate(root.findall('object'), start=1)]
         size = tuple(int(root.findtext(f'size/{side}') or 0) for side in ('width', 'height'))
     except ElementTree.ParseError as error:
-        raise ValueError(f'{path} is not XML ({error}): unpack or write it again.') from error
+        raise ValueError(f'{path} is not XML ({error}): unpack it again, or write it again.') from error
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f'{path} cannot be read: each object needs a name and, in its bndbox, xmin, ymin, xmax and ymax as '
-            f'numbers; width and height, where stated, are whole numbers. Correct the file.'
+            f'numbers; width and height, if present, must be integers. Correct the file.'
         ) from error
     return Annotation(path, size if all(size) else None, boxes)
 
 
 def read_names(path: Path) -> list[str]:
-    """Names of the images of a split; blanks around them stay, since MMDetection takes lines as they are."""
+    """Names of the images of a split; spaces around them are kept, as in MMDetection."""
     try:
         return path.read_text(encoding='utf-8').splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f'{path} is not UTF-8 text, a name of an image in each line: write it again.') from error
+        raise ValueError(f'{path} is not UTF-8 text with one image name per line: write it again.') from error
 
 
 def split_file(folder: Path, split: str, task: str = 'Main') -> Path:
-    """Where the names of a split are."""
+    """The file with the image names of a split."""
     return folder / 'ImageSets' / task / f'{split}.txt'
 
 
@@ -97,7 +97,7 @@ def annotation_files(folder: Path) -> list[Path]:
 
 
 def images_below(folder: Path) -> dict[str, str]:
-    """File names of the images by the names that splits have for them; ``.jpg`` goes before other formats."""
+    """Map the names used in splits to file names; ``.jpg`` has priority over other formats."""
     files = sorted(names_below(folder), key=lambda file: (file.endswith('.jpg'), file))
     return {file.rpartition('.')[0]: file for file in files if file.lower().endswith(SUFFIXES)}
 

@@ -1,8 +1,8 @@
 """Write COCO annotation files for a data set in the layout of VOC: tools/dataset_tools/voc_to_coco.py ROOT OUT.
 
-ROOT is a folder with Annotations, ImageSets/Main and JPEGImages, or a VOCdevkit with years; OUT gets
-``instances_{split}.json``. Images are named from JPEGImages on, those of a VOCdevkit from ROOT on. A difficult box
-becomes a crowd (``iscrowd``), which MMDetection passes over as it does a difficult one; a box without area is left out.
+ROOT is a folder with Annotations, ImageSets/Main and JPEGImages, or a VOCdevkit with years. The files in OUT are named
+``instances_{split}.json``. File names of images are relative to JPEGImages, or to ROOT for a VOCdevkit. A difficult box
+becomes a crowd (``iscrowd``), which MMDetection skips as it does difficult boxes. A box without area is left out.
 """
 
 import argparse
@@ -32,22 +32,22 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('root', type=Path, help='folder in the layout of VOC')
     parser.add_argument('out', type=Path, help='folder to write to')
-    parser.add_argument('--splits', nargs='+', help='default: those of train, val and test that are there')
-    parser.add_argument('--classes', nargs='+', help='default: all that the annotations name, sorted')
+    parser.add_argument('--splits', nargs='+', help='splits to write (default: train, val and test, if they exist)')
+    parser.add_argument('--classes', nargs='+', help='classes to use (default: all in the annotations, sorted)')
     return parser.parse_args()
 
 
 def find_folders(root: Path) -> list[Path]:
-    """The folders with annotations; ValueError where there are none."""
+    """The folders with annotations; ValueError if there are none."""
     folders = voc_folders(root)
     if not folders:
-        raise ValueError(f'{root} has no folder Annotations, nor has a year in it: give a folder with Annotations, '
+        raise ValueError(f'Neither {root} nor a year in it has a folder Annotations: give a folder with Annotations, '
                          f'ImageSets/Main and JPEGImages, or a VOCdevkit.')  # fmt: skip
     return folders
 
 
 def find_splits(folders: list[Path], asked: list[str] | None) -> list[str]:
-    """The splits to write; ValueError where one that was asked for is not there."""
+    """The splits to write; ValueError if a requested one does not exist."""
     there = {path.stem for folder in folders for path in (folder / 'ImageSets' / 'Main').glob('*.txt')}
     splits = asked or [split for split in DEFAULT_SPLITS if split in there]
     unknown = [split for split in splits if split not in there]
@@ -55,8 +55,8 @@ def find_splits(folders: list[Path], asked: list[str] | None) -> list[str]:
         known = ', '.join(split for split in SPLITS if split in there) or 'none'
         places = ' and '.join(str(folder / 'ImageSets' / 'Main') for folder in folders)
         raise ValueError(
-            f'no split {", ".join(unknown or DEFAULT_SPLITS)} in {places} (there: {known}); give another one as '
-            f'--splits, or write the names of its images there, one in a line.'
+            f'no split {", ".join(unknown or DEFAULT_SPLITS)} in {places} (available: {known}): give another one as '
+            f'--splits, or write a file with its image names there, one per line.'
         )
     return splits
 
@@ -64,18 +64,18 @@ def find_splits(folders: list[Path], asked: list[str] | None) -> list[str]:
 def find_classes(folders: list[Path], asked: list[str] | None) -> list[str]:
     """The classes in the order of their numbers.
 
-    Every annotation file counts, not only those of the splits, so that files written one by one agree.
+    All annotation files are read, not only those of the splits, so that separate calls give the same numbers.
     """
     paths = [path for folder in folders for path in annotation_files(folder)]
     there = sorted({box.label for path in paths for box in read_annotation(path).boxes})
     unknown = [label for label in asked or () if label not in there]
     if unknown:
-        print(f'Warning: no annotation names {", ".join(unknown)}; there are {", ".join(there)}.')
+        print(f'Warning: no annotation has the class {", ".join(unknown)}; the classes are {", ".join(there)}.')
     return list(dict.fromkeys(asked)) if asked else there
 
 
 def read_split(folder: Path, split: str) -> dict[Path, Annotation]:
-    """The annotations of a split by the path of their image; ValueError where a file of either kind is missing."""
+    """The annotations of a split by the path of their image; ValueError if an image or an annotation is missing."""
     path = split_file(folder, split)
     names = read_names(path) if path.is_file() else []  # not every year has every split
     files, annotated = images_below(folder / 'JPEGImages'), names_below(folder / 'Annotations', '.xml')
@@ -84,7 +84,7 @@ def read_split(folder: Path, split: str) -> dict[Path, Annotation]:
         if gone:
             raise ValueError(
                 f'not on disk: {count(len(gone), thing)} that {path} names, {first_three(gone)}: put them there, or '
-                f'take their lines out.'
+                f'remove their lines.'
             )
     return {
         folder / 'JPEGImages' / files[name]: read_annotation(folder / 'Annotations' / f'{name}.xml') for name in names
@@ -92,16 +92,17 @@ def read_split(folder: Path, split: str) -> dict[Path, Annotation]:
 
 
 def coco_box(box: Box) -> list[int]:
-    """A box as COCO has it: left, top, width, height.
+    """A box in COCO's form: left, top, width, height.
 
-    VOC counts pixels from 1 and both ends are inside, so 1 could be added to both sides. It is not: MMDetection's
-    XMLDataset takes 1 off all four edges and no more, and both formats shall train and score on the same boxes.
+    VOC counts pixels from 1 and includes both ends, so one could add 1 to width and height. This function does not:
+    MMDetection's XMLDataset only subtracts 1 from all four edges, and both formats must train and score on the same
+    boxes.
     """
     return [box.xmin - 1, box.ymin - 1, box.xmax - box.xmin, box.ymax - box.ymin]
 
 
 def image_entry(number: int, base: Path, path: Path, annotation: Annotation) -> dict[str, Any]:
-    """An image in COCO's words; its size is read off the image where the annotation does not say."""
+    """An image entry of COCO; the size is read from the image if the annotation lacks it."""
     if annotation.size is None:
         with Image.open(path) as image:
             width, height = image.size
@@ -111,7 +112,7 @@ def image_entry(number: int, base: Path, path: Path, annotation: Annotation) -> 
 
 
 def box_entry(number: int, image: int, box: Box, classes: list[str]) -> dict[str, Any]:
-    """A box in COCO's words."""
+    """An annotation entry of COCO."""
     left, top, width, height = coco_box(box)
     return {
         'id': number,
@@ -125,7 +126,7 @@ def box_entry(number: int, image: int, box: Box, classes: list[str]) -> dict[str
 
 
 def convert(base: Path, annotations: dict[Path, Annotation], classes: list[str]) -> dict[str, Any]:
-    """The content of a COCO annotation file; images are named from ``base`` on."""
+    """The content of a COCO annotation file; file names are relative to ``base``."""
     pairs = list(enumerate(annotations.items(), start=1))
     boxes = [(number, box) for number, (_, annotation) in pairs for box in annotation.boxes]
     kept = [(number, box) for number, box in boxes if box.has_area and box.label in classes]
@@ -149,7 +150,7 @@ def describe(path: Path, written: dict[str, Any], annotations: dict[Path, Annota
         f'({crowds} difficult), {count(len(classes), "class")}{left_out}.'
     )
     if flat:
-        print(f'Warning: left out {count(len(flat), "box")} without area, by file (place in it): {", ".join(flat)}.')
+        print(f'Warning: left out {count(len(flat), "box")} without area, by file (position in it): {", ".join(flat)}.')
 
 
 def main() -> None:
@@ -163,7 +164,7 @@ def main() -> None:
         written, path = convert(base, annotations, classes), args.out / f'instances_{split}.json'
         write_whole(path, json.dumps(written).encode())
         describe(path, written, annotations, classes)
-    print(f'The names of the images begin in {base}: that is data_root and data_prefix.img of the config.')
+    print(f'The image names are relative to {base}: set data_root and data_prefix.img of the config to it.')
 
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
 """Export the backbone of a checkpoint: tools/model_converters/export_backbone.py CHECKPOINT OUT --target torchvision.
 
-OUT gets the weights (safetensors where it ends so), and OUT with ``.json`` says how to load them. The file is then
-loaded into the plain class of the target, every key, and its features are compared with the checkpoint's. A feature
-pyramid that was trained goes along to mmdet and mmseg.
+Writes the weights to OUT (as safetensors if its name ends so), and a description of how to load them to OUT with
+``.json``. Then loads the file into the plain class of the target, with every key, and compares its features with the
+checkpoint's. For mmdet and mmseg, a trained feature pyramid is exported too.
 """
 
 import argparse
@@ -27,12 +27,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Export the backbone of a checkpoint.')
     parser.add_argument('checkpoint', help='checkpoint, .pth or .safetensors')
     parser.add_argument('out', help='file to write, .pth or .safetensors')
-    parser.add_argument('--target', choices=TARGETS, default='torchvision', help='package that shall load it')
+    parser.add_argument(
+        '--target', choices=TARGETS, default='torchvision', help='package to export for (default: torchvision)'
+    )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Export, verify, and say how to load."""
+    """Export, verify, and print how to load the file."""
     args = parse_args()
     file = read_file(args.checkpoint)
     backbone = rebuilt_backbone(file)
@@ -44,7 +46,7 @@ def main() -> None:
     architecture = architecture_of(backbone_weights(file))
     print(loading_code(architecture, args.target, str(path), pyramid is not None))
     if not openmmlab and pyramid_weights(file):
-        print(f'\nThe feature pyramid was left out: it goes to --target {" or ".join(OPENMMLAB)}.')
+        print(f'\nThe feature pyramid was left out: export it with --target {" or ".join(OPENMMLAB)}.')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""CIFAR-10 as class folders; the views of the training come from the file that inherits this."""
+"""CIFAR-10 as class folders; the config that inherits it defines the training views."""
 
 from mmssl.datasets import DrawSampler, EvalView, ImageDataset, ImageFolder, RankBatchSampler
 

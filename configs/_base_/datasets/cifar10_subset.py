@@ -1,4 +1,4 @@
-"""A part of CIFAR-10 in 2 crops of 32 pixels: methods with a row for every image see each one many times in minutes."""
+"""A part of CIFAR-10 in 2 crops of 32 pixels: methods with a row per image see each image many times within minutes."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""Fashion-MNIST, 28 gray pixels, in 2 mild crops of 28 and 3 of 20 pixels; labels serve the evaluation only."""
+"""Fashion-MNIST, 28 gray pixels, in 2 mild crops of 28 and 3 of 20 pixels; labels are only used for evaluation."""
 
 from mmssl.datasets import ArraySource, DrawSampler, EvalView, ImageDataset, MultiView, RankBatchSampler, Subset, View
 

@@ -1,4 +1,4 @@
-"""Any folder of images, in 2 crops of 64 and 3 of 40 pixels; class sub-folders, if there are any, serve evaluation."""
+"""Any folder of images, in 2 crops of 64 and 3 of 40 pixels; class sub-folders, if any, are used for evaluation."""
 
 from mmssl.datasets import DrawSampler, EvalView, ImageDataset, ImageFolder, MultiView, RankBatchSampler, View
 

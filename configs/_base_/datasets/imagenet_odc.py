@@ -1,4 +1,4 @@
-"""ImageNet in 1 crop of 224 pixels, turned by up to 2 degrees, strong jitter: the views of ODC and DeepCluster."""
+"""ImageNet in 1 crop of 224 pixels, rotated by up to 2 degrees, with strong jitter: the views of ODC and DeepCluster."""
 
 from mmengine.config import read_base
 

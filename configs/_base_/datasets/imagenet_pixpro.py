@@ -1,4 +1,4 @@
-"""ImageNet in 2 crops of 224 pixels with their boxes, blurred always or seldom: BYOL's asymmetric views, as PixPro has them."""
+"""ImageNet in 2 crops of 224 pixels with their boxes, one always blurred and one rarely: BYOL's asymmetric views, as in PixPro."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""CoKe on ResNet-50: what its forms with one view and with several share."""
+"""CoKe on ResNet-50: the settings shared by its forms with one view and with several."""
 
 from mmssl.models import CoKe, ConstrainedClusters, DataPreprocessor, MLPNeck, ResNet
 

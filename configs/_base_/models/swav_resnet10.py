@@ -1,6 +1,6 @@
-"""SwAV in small, for two cores: a narrow ResNet-10 for little images, 30 prototypes of 64 dimensions.
+"""Small SwAV for two cores: a narrow ResNet-10 for small images, 30 prototypes of 64 dimensions.
 
-Harder codes than the paper's (epsilon 0.03 instead of 0.05) get off the ground within a few hundred steps.
+The codes are harder than the paper's (epsilon 0.03 instead of 0.05), so that learning starts within a few hundred steps.
 """
 
 from mmssl.models import DataPreprocessor, MLPNeck, Prototypes, ResNet, SwAV

@@ -4,7 +4,7 @@ from mmssl.models import DataPreprocessor, MLPNeck, Prototypes, ResNet, SwAV
 
 model = dict(
     type=SwAV,
-    # .228, not ImageNet's usual .229: so in the authors' code
+    # .228 as in the authors' code, not ImageNet's usual .229
     data_preprocessor=dict(type=DataPreprocessor, mean=[123.675, 116.28, 103.53], std=[58.14, 57.12, 57.375]),
     backbone=dict(type=ResNet, depth=50),
     neck=dict(type=MLPNeck, in_channels=2048, hidden_channels=2048, out_channels=128),

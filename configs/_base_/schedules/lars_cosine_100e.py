@@ -1,4 +1,4 @@
-"""LARS with five epochs of warm-up from a hundredth and a cosine to 1e-6, for batches of 1,024: PixPro's recipe."""
+"""LARS with five epochs of warm-up from a hundredth of the learning rate and a cosine to 1e-6, for batches of 1,024: PixPro's recipe."""
 
 from mmssl.engine import EpochLoop, WarmupCosineLR
 from mmssl.engine.optimizers import FacebookLARS, OptimWrapper

@@ -1,6 +1,6 @@
 """OpenMMLab's LARS with ten epochs of warm-up and a cosine, for batches of 256: SimCLR's recipe in mmselfsup.
 
-The cosine moves the rate every step; in mmselfsup every epoch.
+The cosine changes the learning rate every step; in mmselfsup it does so every epoch.
 """
 
 from mmssl.engine import EpochLoop, WarmupCosineLR

@@ -1,4 +1,4 @@
-"""SGD at 0.03 for batches of 256, a tenth of it from epoch 120 and a hundredth from 160: MoCo v1's recipe, and NPID's."""
+"""SGD at 0.03 for batches of 256, divided by ten at epochs 120 and 160: MoCo v1's recipe, and NPID's."""
 
 from mmengine.optim import MultiStepLR
 from torch.optim import SGD

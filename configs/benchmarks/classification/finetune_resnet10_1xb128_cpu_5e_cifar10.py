@@ -1,4 +1,4 @@
-"""Fine-tuning with all labels for two cores, no paper's protocol: CIFAR-10, rates 0.05 and 0.5 (layer), 5 epochs."""
+"""Fine-tuning with all labels for two cores, not a paper's protocol: CIFAR-10, rates 0.05 and 0.5 (layer), 5 epochs."""
 
 from mmengine.config import read_base
 

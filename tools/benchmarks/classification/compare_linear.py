@@ -1,7 +1,7 @@
-"""The fast probe against a paper's protocol: compare_linear.py CONFIG --checkpoint FILE [--images TRAIN TEST].
+"""Compare the fast probe with a paper's protocol: compare_linear.py CONFIG --checkpoint FILE [--images TRAIN TEST].
 
-Runs both on one checkpoint and prints accuracy and time of each, features included, and the ratio. CONFIG is one of
-``configs/benchmarks/classification``; ``--images`` takes a part of its data.
+Runs both on one checkpoint and prints the accuracy and time of each, including features, and the ratio. CONFIG is a
+config in ``configs/benchmarks/classification``; ``--images`` uses a part of its data.
 """
 
 from pathlib import Path
@@ -14,16 +14,18 @@ from mmssl.evaluation import write_results
 
 
 def take_part(cfg: Config, train: int, test: int) -> None:
-    """Cut the data down to some images, drawn at random but the same in every run."""
+    """Use only some of the images, drawn at random but the same in every run."""
     parts = ((cfg.train_dataloader.dataset, train), (cfg.evaluation.gallery, train), (cfg.evaluation.query, test))
     for dataset, num in parts:
         dataset.source = {'type': Subset, 'source': dataset.source, 'num': num}
 
 
 def main() -> None:
-    """Measure both, print, write."""
+    """Measure both, print and write the results."""
     parser = linear.make_parser()
-    parser.add_argument('--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='so many of them, not all')
+    parser.add_argument(
+        '--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='number of images to use (default: all)'
+    )
     args = parser.parse_args()
     cfg = linear.load_config(args)
     if args.images:

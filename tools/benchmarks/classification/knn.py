@@ -1,7 +1,7 @@
 """k-NN classification: python tools/benchmarks/classification/knn.py CONFIG CHECKPOINT [--k 10 20 100 200] ...
 
-CONFIG is the training's, or any with ``model.backbone`` and an ``evaluation`` section. Prints the accuracies and writes
-them with the protocol into ``knn.json`` in the work directory.
+CONFIG is the config of the training, or any config with ``model.backbone`` and an ``evaluation`` section. Prints the
+accuracies and writes them, with the protocol, to ``knn.json`` in the work directory.
 """
 
 import argparse
@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line, in the words OpenMMLab users know."""
-    parser = argparse.ArgumentParser(description='Classify by the nearest neighbours in the features of a backbone.')
+    """The command line, with the option names of OpenMMLab."""
+    parser = argparse.ArgumentParser(description="Classify by nearest neighbours of a backbone's features.")
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint, .pth or .safetensors')
     parser.add_argument('--k', type=int, nargs='+', default=[10, 20, 100, 200], help='numbers of neighbours')
-    parser.add_argument('--temperature', type=float, default=0.07, help='of the votes, exp(cosine / temperature)')
-    parser.add_argument('--chunk', type=int, default=4096, help='rows compared at once; changes no result')
-    parser.add_argument('--work-dir', help='where knn.json goes; work_dirs/<name of the config> by default')
+    parser.add_argument(
+        '--temperature', type=float, default=0.07, help='temperature of the votes, exp(cosine / temperature)'
+    )
+    parser.add_argument('--chunk', type=int, default=4096, help='rows compared at once; does not change the result')
+    parser.add_argument('--work-dir', help='folder for knn.json (default: work_dirs/<name of the config>)')
     add_common_options(parser)
     return parser.parse_args()
 
 
 def measure(args: argparse.Namespace, cfg: Config) -> 'Result':
-    """Accuracies by number of neighbours, and what they cost."""
+    """Accuracies by number of neighbours, and the time they took."""
     from mmssl.engine import Runner
     from mmssl.evaluation import LabelledSets, Result, extract_features, knn_measures
     from mmssl.probe import load_trained
@@ -46,7 +48,7 @@ def measure(args: argparse.Namespace, cfg: Config) -> 'Result':
         for name in ('gallery', 'query')
     )
     if gallery.labels is None or query.labels is None:
-        raise ValueError('k-NN classification needs labels: give images in one folder a class, or with a list.')
+        raise ValueError('k-NN classification needs labels: put the images into one folder per class, or give a list.')
     extracted = time.perf_counter()
     sets = LabelledSets(gallery.features, gallery.labels, query.features, query.labels)
     measures = knn_measures(sets, k=args.k, temperature=args.temperature, chunk=args.chunk)
@@ -56,7 +58,7 @@ def measure(args: argparse.Namespace, cfg: Config) -> 'Result':
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     args = parse_args()
     cfg = read_config(args)
     result = measure(args, cfg)

@@ -1,10 +1,10 @@
 """Linear classification by a paper's protocol: tools/benchmarks/classification/linear.py CONFIG --checkpoint FILE.
 
-CONFIG is one of ``configs/benchmarks/classification``. The number of classes is that of the data. Prints the accuracy
-after the last epoch, and that of the best epoch, which the papers report and which is chosen on the test set; writes
-both with the protocol into ``linear.json`` in the work directory; of a classifier on each stage, the accuracies of
-each. With ``--fast``, a classifier is fitted to cached features of a few random views instead: about the same accuracy
-in a tenth of the time.
+CONFIG is a config in ``configs/benchmarks/classification``. The number of classes is read from the data. Prints the
+accuracy after the last epoch and in the best epoch, which the papers report and which is chosen on the test set. Writes
+both, with the protocol, to ``linear.json`` in the work directory; with a classifier on each stage, the accuracies of
+each. ``--fast`` fits a classifier to cached features of a few random views instead: about the same accuracy in a tenth
+of the time.
 """
 
 import argparse
@@ -33,21 +33,25 @@ BEST_EPOCH = ', best epoch'
 
 
 def make_parser(description: str = 'Train a linear classifier on a frozen backbone.') -> argparse.ArgumentParser:
-    """The command line, in the words OpenMMLab users know."""
+    """The command line, with the option names of OpenMMLab."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='config file, one of configs/benchmarks/classification')
-    parser.add_argument('--checkpoint', help='checkpoint with the backbone; without it, the network is untrained')
-    parser.add_argument('--data-root', help="where the data is, instead of the config's data_root")
-    parser.add_argument('--dataset', metavar='NAME', help="which of torchvision's sets, for the configs of small sets")
-    parser.add_argument('--work-dir', help='where logs and results go; work_dirs/<name of the config> by default')
-    parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work directory')
+    parser.add_argument('config', help='config file in configs/benchmarks/classification')
+    parser.add_argument('--checkpoint', help='checkpoint with the backbone (default: an untrained network)')
+    parser.add_argument('--data-root', help="folder of the data, instead of the config's data_root")
+    parser.add_argument(
+        '--dataset', metavar='NAME', help="one of torchvision's data sets, for the configs of small data sets"
+    )
+    parser.add_argument('--work-dir', help='folder for logs and results (default: work_dirs/<name of the config>)')
+    parser.add_argument(
+        '--resume', action='store_true', help='continue from the newest checkpoint in the work directory'
+    )
     add_training_options(parser)
     add_common_options(parser)
     return parser
 
 
 def parse_args() -> argparse.Namespace:
-    """The options of :func:`make_parser`, and the fast probe."""
+    """The options of :func:`make_parser`, and ``--fast``."""
     parser = make_parser()
     parser.add_argument(
         '--fast',
@@ -55,16 +59,16 @@ def parse_args() -> argparse.Namespace:
         type=int,
         const=10,
         metavar='VIEWS',
-        help='the fast probe, on so many random views an image (10)',
+        help='the fast probe instead, on this number of random views per image (10)',
     )
     return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config with what the command line and the data say."""
-    cfg = read_config(args, 'one of configs/benchmarks/classification')
+    """The config with the options of the command line and the number of classes."""
+    cfg = read_config(args, 'a config in configs/benchmarks/classification')
     if 'protocol' not in cfg:
-        raise ValueError(f'{args.config} states no protocol: give one of configs/benchmarks/classification.')
+        raise ValueError(f'{args.config} states no protocol: give a config in configs/benchmarks/classification.')
     cfg.resume = args.resume
     use_training_options(cfg, args)
     if args.data_root:
@@ -76,25 +80,27 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def sources(cfg: Config) -> Iterator[Any]:
-    """Where the images of training, gallery and query set come from."""
+    """The sources of the training, gallery and query images."""
     for dataset in (cfg.train_dataloader.dataset, cfg.evaluation.gallery, cfg.evaluation.query):
         yield dataset.source
 
 
 def move_data(cfg: Config, root: str) -> None:
-    """Let every path of a config that lies under its ``data_root`` lie under another folder."""
+    """Move every path below the config's ``data_root`` below another folder."""
     if 'data_root' not in cfg:
-        raise ValueError('--data-root, but this config has no data_root: add data_root=..., the folder it is now in.')
+        raise ValueError(
+            '--data-root needs a data_root in the config: add data_root=..., the folder that the data is in now.'
+        )
     names = ('train_dataloader', 'evaluation')
     parts = {name: rebase_paths(cfg[name].to_dict(), cfg.data_root, root) for name in names}
     cfg.merge_from_dict(parts, allow_list_keys=False)
 
 
 def choose_set(cfg: Config, name: str) -> None:
-    """Put the name of a set into a config for small sets."""
+    """Set the name of the data set in a config for small data sets."""
     for source in sources(cfg):
         if 'name' not in source:
-            raise ValueError(f'--dataset {name}, but this config has data of its own: give one of *_small_sets.py.')
+            raise ValueError(f'--dataset {name} needs a config for small data sets: give one of *_small_sets.py.')
         source.name = name
 
 
@@ -119,7 +125,9 @@ def train(cfg: Config) -> list['Result']:
     start = time.perf_counter()
     runner.train()
     if runner.train_loop.interrupted:
-        raise SystemExit(f'Ended by a signal in epoch {runner.epoch + 1}, nothing was measured: go on with --resume.')
+        raise SystemExit(
+            f'Ended by a signal in epoch {runner.epoch + 1}, nothing was measured: continue with --resume.'
+        )
     seconds = {'all': time.perf_counter() - start}
     by_class = getattr(runner.train_loop.dataloader.dataset.source, 'mean_per_class', False)
     notes = (f'{MEAN_CLASS} is what is reported for this set.',) if by_class else ()
@@ -137,7 +145,7 @@ def train(cfg: Config) -> list['Result']:
 
 
 def accuracies(message_hub: Any, head: str, protocol: str) -> list['Measure']:
-    """What one classifier reached in the last epoch, and in the best."""
+    """Accuracies of one classifier in the last epoch and in the best."""
     from mmssl.evaluation import Measure
 
     measures = []
@@ -164,7 +172,7 @@ def probe(cfg: Config, views: int = 10) -> 'Result':
 
 
 def describe(results: Sequence['Result']) -> str:
-    """The protocol and the accuracies, a line each."""
+    """The protocol and the accuracies, one per line."""
     last = results[-1]
     lines = [last.measures[0].protocol]
     for result in results:
@@ -190,11 +198,11 @@ def report(args: argparse.Namespace, cfg: Config, results: Sequence['Result'], n
 
 
 def main() -> None:
-    """Train or probe, print, write."""
+    """Train or probe, print and write the results."""
     args = parse_args()
     cfg = load_config(args)
     if not cfg.model.get('frozen', True):
-        raise ValueError(f'{args.config} lets the backbone learn: give it to finetune.py beside this script.')
+        raise ValueError(f'{args.config} trains the backbone: give it to finetune.py in the same folder.')
     if args.fast:
         report(args, cfg, [probe(cfg, args.fast)], 'linear.json')
     else:

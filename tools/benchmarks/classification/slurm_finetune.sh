@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Fine-tunes a backbone with labels under SLURM, one task a GPU.
+# Fine-tunes a backbone with labels under SLURM, one task per GPU.
 #
 #   bash tools/benchmarks/classification/slurm_finetune.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of finetune.py]
 #
-# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are those of tools/slurm_train.sh. A job that is cut off goes on with --resume.
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are those of tools/slurm_train.sh. To continue an interrupted job, add
+# --resume.
 
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# k-NN classification under SLURM, one task a GPU.
+# k-NN classification under SLURM, one task per GPU.
 #
 #   bash tools/benchmarks/classification/slurm_knn.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of knn.py]
 #

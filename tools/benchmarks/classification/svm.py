@@ -1,9 +1,9 @@
-"""VOC07 by linear SVMs: svm.py CHECKPOINT [CHECKPOINT ...] --data VOCdevkit/VOC2007 [--low-shot] ...
+"""Measure checkpoints on VOC07 by linear SVMs: svm.py CHECKPOINT [CHECKPOINT ...] --data VOCdevkit/VOC2007 [--low-shot]
 
-FOLDER has the layout of PASCAL VOC: Annotations, ImageSets/Main, JPEGImages. Trained on trainval, measured on test (or
-on val after train, with --splits). The protocol is that of Goyal et al. (ICCV 2019); mmssl/evaluation/svm.py says what
-it consists of. Raw pixels and the untrained network are measured along. Prints the mean average precision and writes
-svm.json into the work directory.
+The data has the layout of PASCAL VOC: Annotations, ImageSets/Main, JPEGImages. Trains on trainval and tests on test (or
+on other splits, with --splits). The protocol is that of Goyal et al. (ICCV 2019), described in mmssl/evaluation/svm.py.
+Raw pixels and the untrained network are measured, too. Prints the mean average precision and writes svm.json into the
+work directory.
 """
 
 import argparse
@@ -20,21 +20,25 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT', help='.pth or .safetensors')
     parser.add_argument('--data', required=True, help='folder in the layout of PASCAL VOC')
-    parser.add_argument('--low-shot', action='store_true', help='k positives a class instead of all')
-    parser.add_argument('--shots', type=int, nargs='+', help='values of k; 1, 2, 4, 8, 16, 32, 64, 96')
-    parser.add_argument('--draws', type=int, default=5, help='of each k')
-    parser.add_argument('--costs', type=float, nargs='+', help='of the machines; 2^-19 to 2^-4 and 10^-7 to 10^2')
+    parser.add_argument('--low-shot', action='store_true', help='k positives per class instead of all')
+    parser.add_argument('--shots', type=int, nargs='+', help='values of k (default: 1, 2, 4, 8, 16, 32, 64, 96)')
+    parser.add_argument('--draws', type=int, default=5, help='number of draws for each k')
+    parser.add_argument(
+        '--costs', type=float, nargs='+', help='costs to choose from (default: 2^-19 to 2^-4 and 10^-7 to 10^2)'
+    )
     parser.add_argument('--splits', nargs=2, default=['trainval', 'test'], metavar=('TRAIN', 'TEST'))
-    parser.add_argument('--pool', type=int, default=2, help='side of the grid that the last map is averaged to')
+    parser.add_argument('--pool', type=int, default=2, help='side of the grid that the last feature map is averaged to')
     parser.add_argument(
         '--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224'
     )
-    parser.add_argument('--config', help='of the training; needed for normalisations that a checkpoint does not record')
-    parser.add_argument('--seed', type=int, default=0, help='of the untrained network and of the draws')
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='machines that are trained at once')
-    parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='where features are kept')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/svm'), help='where svm.json goes')
-    parser.add_argument('--batch-size', type=int, default=64, help='images a step')
+    parser.add_argument(
+        '--config', help='config of the training; needed if the checkpoint does not record the normalisation'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='seed of the untrained network and of the draws')
+    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='number of SVMs to train at the same time')
+    parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='folder for cached features')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/svm'), help='folder for svm.json')
+    parser.add_argument('--batch-size', type=int, default=64, help='images per step')
     parser.add_argument('--num-workers', type=int, default=2, help='loading processes')
     return parser.parse_args()
 
@@ -50,9 +54,9 @@ def measure(args: argparse.Namespace) -> tuple[list[str], list['Result']]:
     from mmssl.probe.probe import plain_view
     from mmssl.probe.voc import voc_images
 
-    MMLogger.get_instance('probe', log_level='WARNING')  # what is done is printed here
+    MMLogger.get_instance('probe', log_level='WARNING')  # the tool prints its own progress
     if args.config and not Path(args.config).is_file():
-        raise FileNotFoundError(f'No config {args.config}: give the config file of the training.')
+        raise FileNotFoundError(f'No config {args.config}: give the config of the training.')
     config = Config.fromfile(args.config) if args.config else None
     data = voc_images(args.data, args.splits)
     found = compared_networks(args.checkpoints, config, args.size, seed=args.seed, grid=args.pool)
@@ -84,7 +88,7 @@ def machines(args: argparse.Namespace, tensors: list) -> list['Measure']:
 
 
 def describe(result: 'Result') -> str:
-    """A line for people."""
+    """One line of the printed result."""
     first, *others = result.measures
     if first.spread is None:
         return f'{result.name}: mAP {first.text} (by 11 points {others[0].text})'
@@ -92,7 +96,7 @@ def describe(result: 'Result') -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     args = parse_args()
     classes, results = measure(args)
     args.work_dir.mkdir(parents=True, exist_ok=True)

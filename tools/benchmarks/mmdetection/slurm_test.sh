@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Tests a detector under SLURM, one task a GPU.
+# Tests a detector under SLURM, one task per GPU.
 #
 #   bash tools/benchmarks/mmdetection/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of transfer.py]
 #
 # CHECKPOINT is the trained detector.
-# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are those of tools/slurm_train.sh. A job that is cut off loses what it did since
-# the newest checkpoint; train again with --resume.
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are those of tools/slurm_train.sh. If a job is
+# interrupted, only the work since the newest checkpoint is lost; train again with --resume.
 
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

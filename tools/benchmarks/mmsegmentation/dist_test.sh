@@ -4,8 +4,8 @@
 #   bash tools/benchmarks/mmsegmentation/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of transfer.py]
 #
 # CHECKPOINT is the trained segmenter.
-# PROCESSES is the number of GPUs, or of gloo processes on CPUs where there is none. Several nodes: NNODES, NODE_RANK,
-# MASTER_ADDR and MASTER_PORT (or PORT), set on each. PYTHON names the interpreter.
+# PROCESSES is the number of GPUs, or of gloo processes on CPUs. For several nodes, set NNODES, NODE_RANK, MASTER_ADDR and
+# MASTER_PORT (or PORT) on each. PYTHON sets the interpreter.
 
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

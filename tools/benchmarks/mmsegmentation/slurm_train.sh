@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Trains a segmenter under SLURM, one task a GPU.
+# Trains a segmenter under SLURM, one task per GPU.
 #
 #   bash tools/benchmarks/mmsegmentation/slurm_train.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of transfer.py]
 #
-# CHECKPOINT is the pre-trained backbone, or 'none' for an untrained one.
-# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are those of tools/slurm_train.sh. A job that is cut off loses what it did since
-# the newest checkpoint; train again with --resume.
+# CHECKPOINT is the pre-trained backbone, or 'none' for an untrained network.
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are those of tools/slurm_train.sh. If a job is
+# interrupted, only the work since the newest checkpoint is lost; train again with --resume.
 
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,4 +1,4 @@
-"""SimCLR and MoCo put together from lightly's parts, as lightly's own examples do, so that they run in our training."""
+"""SimCLR and MoCo built from lightly's parts, as in lightly's own examples, so that they run in our training."""
 
 import copy
 from typing import Any
@@ -16,12 +16,12 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class LightlySimCLR(BaseAlgorithm):
-    """lightly's projection head and loss on our backbone; one forward pass a view, as in its example.
+    """lightly's projection head and loss on our backbone; one forward pass per view, as in its example.
 
     Args:
         backbone: Config of the backbone.
         neck: ``in_channels``, ``hidden_channels`` and ``out_channels`` of the projection head.
-        temperature: Of the loss.
+        temperature: Temperature of the loss.
         data_preprocessor: Config.
     """
 
@@ -31,7 +31,7 @@ class LightlySimCLR(BaseAlgorithm):
         self.criterion = NTXentLoss(temperature)
 
     def loss(self, inputs: list[Tensor], batch: Any) -> dict[str, Tensor]:
-        """Lightly's training step."""
+        """The training step of lightly."""
         return {'loss': self.criterion(*(self.neck(self.extract_feat(view)) for view in inputs))}
 
 
@@ -43,8 +43,8 @@ class LightlyMoCo(BaseAlgorithm):
         backbone: Config of the backbone.
         neck: ``in_channels``, ``hidden_channels`` and ``out_channels`` of the projection head.
         queue: ``length`` and ``dim``.
-        momentum: Weight of the old teacher.
-        temperature: Of the loss.
+        momentum: Weight of the teacher's old value.
+        temperature: Temperature of the loss.
         data_preprocessor: Config.
     """
 
@@ -60,7 +60,7 @@ class LightlyMoCo(BaseAlgorithm):
         self.criterion = NTXentLoss(temperature, memory_bank_size=(queue['length'], queue['dim']))
 
     def loss(self, inputs: list[Tensor], batch: Any) -> dict[str, Tensor]:
-        """Lightly's training step."""
+        """The training step of lightly."""
         update_momentum(self.backbone, self.backbone_teacher, self.momentum)
         update_momentum(self.neck, self.neck_teacher, self.momentum)
         query = self.neck(self.extract_feat(inputs[0]))
@@ -73,7 +73,7 @@ def adapt(cfg: Config) -> None:
     """Put lightly's method into a config of ours, with our numbers.
 
     Args:
-        cfg: Of SimCLR or MoCo; changed in place.
+        cfg: A config of SimCLR or MoCo; changed in place.
     """
     types = {'SimCLR': LightlySimCLR, 'MoCo': LightlyMoCo}
     cfg.model.type = types[cfg.model.type.__name__]

@@ -1,4 +1,4 @@
-"""SwAV put together from lightly's parts, as lightly's own example does, so that it runs in the same training."""
+"""SwAV built from lightly's parts, as in lightly's own example, so that it runs in our training."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class LightlySwAV(BaseAlgorithm):
-    """lightly's projection head, prototypes and loss on our backbone; one forward pass a view, as in its example.
+    """lightly's projection head, prototypes and loss on our backbone; one forward pass per view, as in its example.
 
     Args:
         backbone: Config of the backbone.
@@ -45,7 +45,7 @@ class LightlySwAV(BaseAlgorithm):
         self.criterion = SwaVLoss(temperature, sinkhorn_iterations, epsilon)
 
     def loss(self, inputs: list[Tensor], batch: Any) -> dict[str, Tensor]:
-        """Lightly's training step: the first two views are the high-resolution ones."""
+        """The training step of lightly: the first two views are the high-resolution ones."""
         self.prototypes.normalize()
         scores = [self.prototypes(self._embed(view)) for view in inputs]
         return {'loss': self.criterion(scores[:2], scores[2:])}
@@ -55,10 +55,10 @@ class LightlySwAV(BaseAlgorithm):
 
 
 def adapt(cfg: Config) -> None:
-    """Put lightly's SwAV into a config of ours, with our numbers but for half the learning rate.
+    """Put lightly's SwAV into a config of ours, with our numbers except for half the learning rate.
 
     Its Sinkhorn neither subtracts a maximum nor guards a division, and its prototypes have biases that grow: at the
-    rate of our CPU config (0.4) a row of the matrix underflows after 26 to 40 steps, and its loss becomes NaN.
+    learning rate of our CPU config (0.4) a row of the matrix underflows after 26 to 40 steps, and its loss becomes NaN.
 
     Args:
         cfg: Changed in place.

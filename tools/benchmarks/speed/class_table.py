@@ -1,14 +1,14 @@
-"""What the softmax over a table of a million classes costs, beside full logits.
+"""Cost of the softmax over a table of a million classes, compared with full logits.
 
     python tools/benchmarks/speed/class_table.py [--num 1281167] [--dim 128] [--batch 256] [--rounds 3] [--json FILE]
     python tools/benchmarks/speed/class_table.py --scaling [--dim 128] [--rounds 3] [--json FILE]
 
-Forward and backward, in turns: the three products with the whole table that no form can do without (logits, and the
-gradients of features and table); ours, which makes the logits a second time, in pieces; and PyTorch's ``cross_entropy``
-on full logits. Memory is the most that a fresh process held above the table and its gradient.
+Forward and backward, in turns: the three products with the whole table that every form needs (logits, and the gradients
+of features and table); ours, which computes the logits twice, in chunks; and PyTorch's ``cross_entropy`` on full
+logits. Memory is the peak of a fresh process beyond the table and its gradient.
 
-``--scaling`` takes whole steps of a :class:`~mmssl.models.ClassTable` instead, SGD included, for several numbers of
-classes, samples and processes (over gloo, which share the cores), and gives the seconds and what each process held.
+``--scaling`` measures whole steps of a :class:`~mmssl.models.ClassTable` instead, including SGD, for several numbers of
+classes, samples and processes (over gloo, sharing the cores), and prints seconds and the memory of each process.
 """
 
 import argparse
@@ -41,7 +41,7 @@ SCALES = [  # classes, samples, processes
 
 
 def make(num: int, dim: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, table and targets at random."""
+    """Random features, table and targets."""
     generator = torch.Generator().manual_seed(0)
     table = torch.empty(num, dim)
     for part in table.split(100000):
@@ -59,17 +59,17 @@ def products(features: Tensor, table: Tensor, targets: Tensor) -> None:
 
 
 def ours(features: Tensor, table: Tensor, targets: Tensor) -> None:
-    """In pieces."""
+    """In chunks."""
     table_cross_entropy(features, table, targets, TEMPERATURE).backward()
 
 
 def rough(features: Tensor, table: Tensor, targets: Tensor) -> None:
-    """In pieces, with products in bfloat16."""
+    """In chunks, with products in bfloat16."""
     table_cross_entropy(features, table, targets, TEMPERATURE, bfloat16=True).backward()
 
 
 def full(features: Tensor, table: Tensor, targets: Tensor) -> None:
-    """With all logits, of rows that are unit already."""
+    """With all logits at once; the rows have unit length."""
     cross_entropy(features @ table.T / TEMPERATURE, targets).backward()
 
 
@@ -93,10 +93,10 @@ def seconds_of(num: int, dim: int, batch: int, rounds: int) -> dict[str, float]:
 
 
 def peak_megabytes(name: str, num: int, dim: int, batch: int, answer: Connection) -> None:
-    """In a fresh process: the most it held during one pass above what is there before, less the table's gradient."""
+    """Peak memory of one pass in a fresh process, beyond what it held before and the table's gradient."""
     tensors = make(num, dim, batch)
     FORMS[name](*(tensor[:1000].detach().requires_grad_() for tensor in tensors[:2]), tensors[2][:256] % 1000)
-    Path('/proc/self/clear_refs').write_text('5')  # forget the peak so far
+    Path('/proc/self/clear_refs').write_text('5')  # resets the peak
     before = resident('VmRSS')
     FORMS[name](*tensors)
     gradient = tensors[1].numel() * 4 / 1e6 if tensors[1].grad is not None else 0.0
@@ -118,7 +118,7 @@ def memory_of(name: str, num: int, dim: int, batch: int) -> float:
 def steps_of(
     place: int, processes: int, shape: tuple[int, int, int], rounds: int, store: str, answer: Connection
 ) -> None:
-    """One process of several: median seconds of a step, and the most it held above what an empty one holds."""
+    """One process of several: median seconds of a step, and peak memory beyond that of an empty process."""
     torch.set_num_threads(max(len(os.sched_getaffinity(0)) // processes, 1))
     if processes > 1:
         dist.init_process_group('gloo', init_method=f'file://{store}', rank=place, world_size=processes)
@@ -139,7 +139,7 @@ def steps_of(
 
 
 def scaling(num: int, dim: int, batch: int, processes: int, rounds: int) -> dict[str, float]:
-    """Seconds a step and megabytes a process, the largest of all processes."""
+    """Seconds per step and megabytes per process, the maximum over all processes."""
     context, found = multiprocessing.get_context('spawn'), []
     with tempfile.TemporaryDirectory() as folder:
         pipes = [context.Pipe(duplex=False) for _ in range(processes)]
@@ -154,7 +154,7 @@ def scaling(num: int, dim: int, batch: int, processes: int, rounds: int) -> dict
 def print_scaling(dim: int, rounds: int) -> list[dict[str, float]]:
     """A table in Markdown."""
     rows = []
-    print('| classes | samples | processes | s a step | MB a process | of which table, gradient, velocity |')
+    print('| classes | samples | processes | s per step | MB per process | of which table, gradient, velocity |')
     print('|---|---|---|---|---|---|')
     for num, batch, processes in SCALES:
         found = scaling(num, dim, batch, processes, rounds)
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument(
         '--scaling', action='store_true', help='whole steps, for several sizes and numbers of processes'
     )
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     if args.scaling:
         rows = print_scaling(args.dim, args.rounds)

@@ -1,15 +1,16 @@
-"""What clusters cost at ImageNet's size, beside the plain way of the reference codes.
+"""Cost of cluster memories at ImageNet's size, compared with the reference codes.
 
     python tools/benchmarks/speed/clusters.py [--num 1281167] [--steps 200] [--json FILE]
 
-- ODC (256 dimensions, 10,000 clusters, 512 samples a step): the assignment's product and argmax, which no form can do
-  without; everything else that a step does (rows, sums, counts, centroids every 10 steps, small clusters, weights),
-  averaged over all steps; and the same in the reference's way (labels counted anew twice a step, centroids by a loop
+- ODC (256 dimensions, 10,000 clusters, 512 samples per step): the product and argmax of the assignment, which every
+  form needs; everything else in a step (rows, sums, counts, centroids every 10 steps, small clusters, weights),
+  averaged over all steps; and the same as in the reference code (all labels counted twice per step, centroids in a loop
   over the clusters, sums over all rows).
-- InterCLR's semi-hard draw (16,384 of the 128,000 most similar, 32 queries): choosing positives and negatives, their
-  cosines; beside the reference's loop over the batch, and beside the product with all rows and the top-k alone.
+- InterCLR's semi-hard draw (16,384 of the 128,000 most similar, 32 queries): choosing positives and negatives, and
+  their cosines; compared with the reference's loop over the batch, and with only the product with all rows and the
+  top-k.
 
-Sizes of clusters are log-normal. How many fall below the minimum size depends on the data; what one costs is printed.
+Cluster sizes are log-normal. How many fall below the minimum size depends on the data; the cost of one is printed.
 """
 
 import argparse
@@ -27,20 +28,20 @@ from mmssl.datasets import Batch
 from mmssl.functional import unit
 from mmssl.models import ClusterMemory, InterImage
 
-CLUSTERS, LEAST, INTERVAL = 10000, 20, 10
+CLUSTERS, MIN_SIZE, INTERVAL = 10000, 20, 10
 
 
 def sizes(num: int, clusters: int) -> Tensor:
-    """Sizes of clusters, log-normal, at least :data:`LEAST`, ``num`` in all."""
+    """Log-normal cluster sizes of at least :data:`MIN_SIZE`; their sum is ``num``."""
     generator = torch.Generator().manual_seed(0)
     shares = torch.randn(clusters, generator=generator).exp()
-    counts = LEAST + (shares / shares.sum() * (num - LEAST * clusters)).long()
+    counts = MIN_SIZE + (shares / shares.sum() * (num - MIN_SIZE * clusters)).long()
     counts[0] += num - counts.sum()
     return counts
 
 
 def clustered(num: int, dim: int, clusters: int) -> tuple[Tensor, Tensor]:
-    """Unit rows around centres at random, and the centre of each."""
+    """Unit rows around random centres, and the centre of each."""
     generator = torch.Generator().manual_seed(1)
     labels = torch.arange(clusters).repeat_interleave(sizes(num, clusters))
     centres = unit(torch.randn(clusters, dim, generator=generator))
@@ -51,16 +52,16 @@ def clustered(num: int, dim: int, clusters: int) -> tuple[Tensor, Tensor]:
 
 
 def memory_of(rows: Tensor, labels: Tensor, **settings: float) -> ClusterMemory:
-    """A memory that holds these rows in these clusters."""
+    """A memory with these rows and clusters."""
     clusters = int(labels.max()) + 1
-    memory = ClusterMemory(clusters, rows.shape[1], min_cluster=LEAST, centroid_interval=INTERVAL, **settings)
+    memory = ClusterMemory(clusters, rows.shape[1], min_cluster=MIN_SIZE, centroid_interval=INTERVAL, **settings)
     memory.rows, memory.labels = rows, labels.clone()
     memory.recount()
     return memory
 
 
 class Batches:
-    """Samples drawn with replacement, whose embeddings have moved; one in ten goes over to another cluster."""
+    """Samples drawn with replacement, with changed embeddings; one in ten moves to another cluster."""
 
     def __init__(self, rows: Tensor, batch: int) -> None:
         self.rows, self.batch, self.generator = rows, batch, torch.Generator().manual_seed(2)
@@ -74,8 +75,8 @@ class Batches:
 
 
 def measure_odc(num: int, steps: int, dim: int = 256, batch: int = 512) -> dict[str, float]:
-    """Seconds a step of the product, of our memory, and of the reference's way."""
-    rows, labels = clustered(num, dim, min(CLUSTERS, num // (2 * LEAST)))
+    """Seconds per step of the product, of our memory, and of the reference's way."""
+    rows, labels = clustered(num, dim, min(CLUSTERS, num // (2 * MIN_SIZE)))
     memory, batches = memory_of(rows, labels), Batches(rows, batch)
     times: dict[str, list[float]] = {'product and argmax': [], 'mmssl, all of it': []}
     dissolved = 0
@@ -88,24 +89,24 @@ def measure_odc(num: int, steps: int, dim: int = 256, batch: int = 512) -> dict[
         _ = memory.class_weights
         memory.stage(sample_idx, embeddings)
         memory.commit()
-        dissolved += int((memory.counts < LEAST).sum())
+        dissolved += int((memory.counts < MIN_SIZE).sum())
         memory.maintain(step, 0)
         times['mmssl, all of it'].append(time.perf_counter() - start)
     seconds = {name: statistics.mean(values) for name, values in times.items()}
     again, largest = dissolve_smallest(memory)
     seconds["the reference's way"] = reference_odc(memory, batches, 2 * INTERVAL)
     rest = seconds['mmssl, all of it'] - seconds['product and argmax']
-    print(f'\nODC, {num:,} rows, {len(memory.counts):,} clusters, {batch} samples a step, mean of {steps} steps:')
+    print(f'\nODC, {num:,} rows, {len(memory.counts):,} clusters, {batch} samples per step, mean of {steps} steps:')
     for name, value in seconds.items():
         print(f'  {name:24s} {1e3 * value:9.1f} ms   {value / seconds["product and argmax"]:7.2f} x product and argmax')
     beyond = rest / seconds['product and argmax']
-    print(f'  ours beyond the product: {beyond:.3f} of it; {dissolved} clusters were dissolved on the way')
+    print(f'  ours beyond the product: {beyond:.3f} of it; {dissolved} clusters were dissolved during these steps')
     print(f'  dissolving one cluster and halving one of {largest} images: {1e3 * again:.0f} ms')
     return {**seconds, 'beyond': beyond, 'dissolved': dissolved / steps, 'dissolve': again}
 
 
 def dissolve_smallest(memory: ClusterMemory, rounds: int = 5) -> tuple[float, int]:
-    """Median seconds to dissolve the smallest cluster, and the size of the first one that gives a half."""
+    """Median seconds to dissolve the smallest cluster, and the size of the first cluster that is halved."""
     times, largest = [], int(memory.counts.max())
     for _ in range(rounds):
         memory.min_cluster = int(memory.counts.min()) + 1
@@ -117,7 +118,7 @@ def dissolve_smallest(memory: ClusterMemory, rounds: int = 5) -> tuple[float, in
 
 
 def reference_odc(memory: ClusterMemory, batches: Batches, steps: int) -> float:
-    """Seconds a step where everything is counted and added up anew (our transcription of the reference's order)."""
+    """Seconds per step if everything is counted and summed again (our transcription of the reference's order)."""
     bank, centroids = memory.rows.numpy(), memory.centroids.clone()
     labels, clusters = memory.labels.numpy().copy(), len(memory.counts)
     start = time.perf_counter()
@@ -136,19 +137,19 @@ def reference_odc(memory: ClusterMemory, batches: Batches, steps: int) -> float:
 
 
 def members_of_all(labels: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Every cluster with the numbers of its members."""
+    """Every cluster with the indices of its members."""
     order = np.argsort(labels, kind='stable')
     parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
     return [(int(labels[part[0]]), part) for part in parts]
 
 
 def dissolve_plainly(bank: np.ndarray, labels: np.ndarray, centroids: Tensor) -> None:
-    """Small clusters, with a count over all labels for every one of them."""
+    """Dissolve small clusters, with a count over all labels for each of them."""
     counts = np.bincount(labels, minlength=len(centroids))
-    small = np.flatnonzero(counts < LEAST)
+    small = np.flatnonzero(counts < MIN_SIZE)
     if not len(small):
         return
-    kept = np.flatnonzero(counts >= LEAST)
+    kept = np.flatnonzero(counts >= MIN_SIZE)
     for cluster in small:
         members = np.flatnonzero(labels == cluster)
         if len(members):
@@ -164,7 +165,7 @@ def dissolve_plainly(bank: np.ndarray, labels: np.ndarray, centroids: Tensor) ->
 
 def measure_interclr(num: int, rounds: int, dim: int = 128, batch: int = 32) -> dict[str, float]:
     """Seconds of a semi-hard draw of 32 queries."""
-    rows, labels = clustered(num, dim, min(CLUSTERS, num // (2 * LEAST)))
+    rows, labels = clustered(num, dim, min(CLUSTERS, num // (2 * MIN_SIZE)))
     pool, count = num // 10, num // 78
     settings = {'num_clusters': int(labels.max()) + 1, 'dim': dim}
     head = InterImage(settings, num_negatives=count, negatives='semihard', pool_size=pool)
@@ -190,7 +191,7 @@ def measure_interclr(num: int, rounds: int, dim: int = 128, batch: int = 32) -> 
 
 
 def reference_interclr(rows: Tensor, labels: Tensor, queries: Tensor, own: Tensor, pool: int, count: int) -> Tensor:
-    """The draw as the reference does it: redrawn until no negative is of the own cluster, sample by sample."""
+    """The draw of the reference: query by query, drawn again until no negative is in the query's own cluster."""
     candidates = (queries @ rows.T).topk(pool, dim=1).indices
     positives, negatives = [], []
     for query in range(len(queries)):
@@ -205,13 +206,13 @@ def reference_interclr(rows: Tensor, labels: Tensor, queries: Tensor, own: Tenso
 
 
 def main() -> None:
-    """Measure both."""
+    """Measure ODC and InterCLR."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--num', type=int, default=1281167, help='rows of the bank')
     parser.add_argument(
-        '--steps', type=int, default=200, help="of ODC; InterCLR's draw is measured a twentieth as often"
+        '--steps', type=int, default=200, help="number of ODC's steps; InterCLR's draw is measured a twentieth as often"
     )
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     found = {
         'odc': measure_odc(args.num, args.steps),

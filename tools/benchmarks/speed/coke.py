@@ -1,11 +1,11 @@
-"""What CoKe's clustering costs at ImageNet's size, beside the product with the centroids.
+"""Cost of CoKe's clustering at ImageNet's size, compared with the product with the centroids.
 
     python tools/benchmarks/speed/coke.py [--num 1281167] [--batch 1024] [--steps 40] [--json FILE]
 
-Three clusterings (3,000, 4,000 and 5,000 clusters of 128 dimensions). In turns: the assignment's product and argmax,
-which no form can do without; and a whole step of the memories: reading the labels of the epoch before, assigning,
-prices, centroids, counts, storing the labels. In the first epochs labels are hard; with soft labels, slots are
-averaged too.
+Three clusterings (3,000, 4,000 and 5,000 clusters of 128 dimensions). In turns: the product and argmax of the
+assignment, which every form needs, and a whole step of the memories: reading the labels of the previous epoch,
+assigning, prices, centroids, counts, storing the labels. In the first epochs labels are hard; with soft labels, slots
+are averaged too.
 """
 
 import argparse
@@ -26,7 +26,7 @@ CLUSTERS, DIM = (3000, 4000, 5000), 128
 
 
 def make(num: int, soft: bool) -> list[ConstrainedClusters]:
-    """One memory a clustering, in its second epoch (hard labels), or two epochs after labels became soft."""
+    """One memory per clustering, in its second epoch (hard labels), or two epochs after labels became soft."""
     memories = [ConstrainedClusters(number, DIM, soft_from=1 if soft else 0) for number in CLUSTERS]
     for memory in memories:
         memory.allocate(num)
@@ -39,7 +39,7 @@ def make(num: int, soft: bool) -> list[ConstrainedClusters]:
 
 
 def step(memories: list[ConstrainedClusters], sample_idx: Tensor, features: Tensor) -> None:
-    """What a training step asks of the memories."""
+    """The work of the memories in a training step."""
     for memory in memories:
         memory.read(sample_idx, features)
         memory.stage(sample_idx, features)
@@ -53,14 +53,14 @@ def product(memories: list[ConstrainedClusters], sample_idx: Tensor, features: T
 
 
 def seconds(action: Callable[[], None]) -> float:
-    """How long it takes."""
+    """Seconds that an action takes."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
 def measure(num: int, batch: int, steps: int, soft: bool) -> dict[str, float]:
-    """Medians of product and step, in turns, and what is beyond the product as a share of it."""
+    """Medians of product and step, in turns, and the time beyond the product as a share of it."""
     memories, times = make(num, soft), []
     for _ in range(steps + 3):
         given = memories, torch.randint(num, (batch,)), unit(torch.randn(batch, DIM))
@@ -75,11 +75,11 @@ def main() -> None:
     parser.add_argument('--num', type=int, default=1281167, help='samples')
     parser.add_argument('--batch', type=int, default=1024)
     parser.add_argument('--steps', type=int, default=40)
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     torch.manual_seed(0)
     found = {}
-    print(f'{args.num:,} samples, {CLUSTERS} clusters, {args.batch} samples a step, median of {args.steps}:')
+    print(f'{args.num:,} samples, {CLUSTERS} clusters, {args.batch} samples per step, median of {args.steps}:')
     for name, soft in (('hard labels', False), ('soft labels', True)):
         found[name] = measure(args.num, args.batch, args.steps, soft)
         alone, whole, beyond = found[name].values()

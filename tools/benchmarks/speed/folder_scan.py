@@ -1,11 +1,11 @@
-"""Time and memory to list a large folder of images: mmssl, first and from its cache, and torchvision's ImageFolder.
+"""Time and memory to list a large folder of images: mmssl with and without its cache, and torchvision's ImageFolder.
 
     python tools/benchmarks/speed/folder_scan.py [--num 1281167] [--classes 1000] [--folder DIR] [--json FILE]
 
-Makes ``--num`` empty files in class folders, as ImageNet's training set has them, unless ``--folder`` names ready ones.
-Contestants take turns, each time in a fresh process that has its imports done; the operating system has the folders in
-its own cache for all of them. Printed are medians: seconds until the list can be used, and the memory that a worker
-copies (forked, it reads every path once; its private memory outside files before and after, from /proc).
+Makes ``--num`` empty files in class folders, as in ImageNet's training set, unless ``--folder`` names existing ones.
+The candidates take turns, each in a fresh process after its imports; the folders are in the cache of the operating
+system for all of them. Prints medians: the seconds until the list can be used, and the memory that a worker copies (a
+forked worker reads every path once; its private memory outside files is read from /proc before and after).
 """
 
 import argparse
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-CONTESTANTS = ('mmssl-first', 'mmssl-cached', 'torchvision')
+CANDIDATES = ('mmssl-first', 'mmssl-cached', 'torchvision')
 
 
 def make_folder(root: Path, num: int, classes: int) -> None:
@@ -31,9 +31,9 @@ def make_folder(root: Path, num: int, classes: int) -> None:
             os.close(os.open(f'{folder}/n{number:08d}_{place:05d}.JPEG', os.O_CREAT | os.O_WRONLY))
 
 
-def measure(contestant: str, root: Path, answer: Connection) -> None:
-    """List the folder with one contestant; send the seconds, the number of images and a worker's megabytes."""
-    if contestant == 'torchvision':
+def measure(candidate: str, root: Path, answer: Connection) -> None:
+    """List the folder with one candidate; send the seconds, the number of images and a worker's megabytes."""
+    if candidate == 'torchvision':
         from torchvision.datasets import ImageFolder
     else:
         from mmssl.datasets import ImageFolder
@@ -49,18 +49,18 @@ def measure(contestant: str, root: Path, answer: Connection) -> None:
 
 
 def read_all(name: Callable[[int], str], num: int, answer: Connection) -> None:
-    """Read every path once; send how many megabytes were copied for it."""
+    """Read every path once; send how many megabytes this copied."""
     before = dirty_megabytes()
     longest = max(len(name(index)) for index in range(num))
     answer.send(dirty_megabytes() - before if longest else 0.0)
 
 
 def dirty_megabytes() -> float:
-    """Memory that this process has written or copied, in MB; files that are mapped do not count."""
+    """Memory that this process has written or copied, in MB, without mapped files."""
     total, is_file = 0, False
     for line in Path('/proc/self/smaps').read_text().splitlines():
         key, *values = line.split()
-        if not key.endswith(':'):  # the head of a mapping: addresses, rights, offset, device, inode
+        if not key.endswith(':'):  # first line of a mapping: addresses, rights, offset, device, inode
             is_file = values[3] != '0'
         elif key == 'Private_Dirty:' and not is_file:
             total += int(values[0])
@@ -68,13 +68,13 @@ def dirty_megabytes() -> float:
 
 
 def run(root: Path, rounds: int) -> dict[str, dict[str, float]]:
-    """Let the contestants take turns and print the table."""
-    results: dict[str, list[tuple]] = {name: [] for name in CONTESTANTS}
+    """Let the candidates take turns, and print the table."""
+    results: dict[str, list[tuple]] = {name: [] for name in CANDIDATES}
     context = multiprocessing.get_context('spawn')
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as cache:
             os.environ['XDG_CACHE_HOME'] = cache
-            for name in CONTESTANTS:
+            for name in CANDIDATES:
                 near, far = context.Pipe()
                 process = context.Process(target=measure, args=(name, root, far))
                 process.start()
@@ -93,16 +93,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--num', type=int, default=1281167)
     parser.add_argument('--classes', type=int, default=1000)
-    parser.add_argument('--folder', type=Path, help='a folder that is there, instead of making one')
+    parser.add_argument('--folder', type=Path, help='existing folder to list, instead of a new one')
     parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         if args.folder is None:
             make_folder(Path(temporary), args.num, args.classes)
-            time.sleep(2.5)  # a list of folders changed within two seconds is not taken from the cache
+            time.sleep(2.5)  # the cache is not used for folders that changed within two seconds
         root = args.folder or Path(temporary)
-        sum(len(files) for _, _, files in os.walk(root))  # the operating system reads the folders once, for all
+        sum(len(files) for _, _, files in os.walk(root))  # fills the cache of the operating system for all candidates
         table = run(root, args.rounds)
     if args.json:
         args.json.write_text(json.dumps(table, indent=2) + '\n')

@@ -1,15 +1,15 @@
-"""k-NN at ImageNet's size, beside faiss (IndexFlatIP) and lightly's knn_predict.
+"""k-NN at ImageNet's size, compared with faiss (IndexFlatIP) and lightly's knn_predict.
 
     python tools/benchmarks/speed/knn.py [--train 1281167] [--test 50000] [--dim 2048] [--slice 2048] [--json FILE]
 
-Features at random around the centres of 1,000 classes. A slice of the queries and a quarter of it are timed, and the
-line through both is followed to all queries, which the output says: mmssl prepares every row once, for however many
-queries. Contestants take turns on the same features in one process, and medians are taken. Peak memory is taken in a
-fresh process each, above what it holds before the search (the features), for ``--memory-train`` rows: faiss keeps a
-copy of all rows, and lightly a similarity for every row and query, so both grow with the rows.
+The features are random around the centres of 1,000 classes. A slice of the queries and a quarter of it are timed, and
+the time for all queries is extrapolated on the line through both, since mmssl prepares every row once for any number of
+queries. Candidates take turns on the same features in one process; medians are printed. Peak memory is measured in a
+fresh process each, beyond what it holds before the search (the features), for ``--memory-train`` rows: faiss keeps a
+copy of all rows, and lightly a similarity for every row and query, so both grow with the number of rows.
 
-faiss and lightly compare in float32; mmssl's answer is exact, so that it is the same on every machine. pip install
-faiss-cpu; lightly comes with pip install 'mmssl[benchmarks]'.
+faiss and lightly compare in float32; mmssl's answer is exact and so the same on every machine. Install them with pip
+install faiss-cpu and pip install 'mmssl[benchmarks]'.
 """
 
 import argparse
@@ -35,7 +35,7 @@ Search = Callable[[Tensor], Tensor]
 
 
 def fill(rows: Tensor, labels: Tensor, seed: int) -> None:
-    """Write unit rows around the centres of their classes, a block at a time."""
+    """Write unit rows around the centres of their classes, block by block."""
     centres = torch.randn(CLASSES, rows.shape[1], generator=torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(seed)
     for part, some in zip(rows.split(20000), labels.split(20000)):
@@ -43,7 +43,7 @@ def fill(rows: Tensor, labels: Tensor, seed: int) -> None:
 
 
 def labels_of(count: int) -> Tensor:
-    """Classes in turn."""
+    """Class labels in turn."""
     return torch.arange(count) % CLASSES
 
 
@@ -86,14 +86,14 @@ def by_lightly(gallery: Tensor, k: int) -> Search:
     return search
 
 
-CONTESTANTS = {'mmssl': ours, 'faiss': by_faiss, 'lightly': by_lightly}
+CANDIDATES = {'mmssl': ours, 'faiss': by_faiss, 'lightly': by_lightly}
 
 
 def time_all(args: argparse.Namespace) -> dict[str, dict[int, float]]:
-    """Median seconds of each contestant by the number of queries: a quarter of the slice, and the slice."""
+    """Median seconds of each candidate by the number of queries: a quarter of the slice, and the slice."""
     index = faiss.IndexFlatIP(args.dim)
     rows = torch.empty(20000, args.dim)
-    for first in range(0, args.train, len(rows)):  # into the index alone: two copies need not be held
+    for first in range(0, args.train, len(rows)):  # only into the index, so that there is one copy
         some = rows[: args.train - first]
         fill(some, labels_of(args.train)[first : first + len(some)], seed=3 + first)
         index.add(some.numpy())
@@ -117,10 +117,10 @@ def time_all(args: argparse.Namespace) -> dict[str, dict[int, float]]:
 
 
 def extrapolated(seconds: dict[int, float], test: int) -> float:
-    """Seconds for all queries, on the line through the two that were timed.
+    """Seconds for all queries, extrapolated from the two timed numbers of queries.
 
     Raises:
-        ValueError: More queries took less time, so the machine was busy with something else.
+        ValueError: More queries took less time, so the machine was busy with other work.
     """
     (few, short), (many, long) = sorted(seconds.items())
     if long <= short:
@@ -132,23 +132,23 @@ def extrapolated(seconds: dict[int, float], test: int) -> float:
 
 
 def answer_into(answers: dict[str, Tensor], name: str, search: Search, queries: Tensor) -> None:
-    """A search whose answers are kept."""
+    """Run a search and store its answers."""
     answers[name] = search(queries)
 
 
 def peak_megabytes(name: str, args: argparse.Namespace, answer: Connection) -> None:
-    """Send how far the process grows in one search."""
+    """Send how much the process grows in one search."""
     gallery, queries = torch.empty(args.memory_train, args.dim), queries_of(args.slice, args.dim)
     fill(gallery, labels_of(args.memory_train), seed=1)
-    search = CONTESTANTS[name](gallery, args.k)
-    Path('/proc/self/clear_refs').write_text('5')  # the peak starts anew from what is held now
+    search = CANDIDATES[name](gallery, args.k)
+    Path('/proc/self/clear_refs').write_text('5')  # resets the peak to the current value
     before = resident('VmRSS')
     search(queries)
     answer.send((resident('VmHWM') - before) / 1000)
 
 
 def memory_of(name: str, args: argparse.Namespace) -> float:
-    """Peak memory of a contestant in a process of its own, in MB."""
+    """Peak memory of a candidate in a process of its own, in MB."""
     context = multiprocessing.get_context('spawn')
     here, there = context.Pipe()
     process = context.Process(target=peak_megabytes, args=(name, args, there))
@@ -160,17 +160,17 @@ def memory_of(name: str, args: argparse.Namespace) -> float:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--train', type=int, default=1281167, help='rows to search')
     parser.add_argument('--test', type=int, default=50000, help='queries')
-    parser.add_argument('--dim', type=int, default=2048, help='features of a row')
-    parser.add_argument('--slice', type=int, default=2048, help='queries that are timed')
+    parser.add_argument('--dim', type=int, default=2048, help='features per row')
+    parser.add_argument('--slice', type=int, default=2048, help='number of queries to time')
     parser.add_argument('--k', type=int, default=200, help='neighbours')
     parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--memory-train', type=int, default=100000, help='rows while memory is measured')
+    parser.add_argument('--memory-train', type=int, default=100000, help='rows for the measurement of memory')
     parser.add_argument('--threads', type=int, default=os.cpu_count())
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     faiss.omp_set_num_threads(args.threads)
@@ -184,7 +184,7 @@ def main() -> None:
     whole = {name: extrapolated(values, args.test) for name, values in seconds.items()}
     for name, value in whole.items():
         print(
-            f'  {name:8s} {value:10.0f} s   {value / whole["faiss"]:5.2f} x faiss   {megabytes[name]:7.0f} MB above '
+            f'  {name:8s} {value:10.0f} s   {value / whole["faiss"]:5.2f} x faiss   {megabytes[name]:7.0f} MB beyond '
             'the features'
         )
     if args.json:

@@ -1,16 +1,16 @@
-"""Time and peak memory of banks and queues at ImageNet's size, each beside the plain way of the reference codes.
+"""Time and peak memory of banks and queues at ImageNet's size, compared with the reference codes.
 
     python tools/benchmarks/speed/memory.py [--num 1281167] [--rounds 5] [--json FILE]
 
 - InvP's step on the bank (128 samples, 4,096 background rows, 4 neighbours, 3 steps): scores, hard positives, losses,
-  gradient, neighbours and update; beside the similarity product and top-k alone, which no form can do without, and
-  beside the released code's way (every score exponentiated, queue-like propagation, scores of all samples at once).
-- MoCo's queue of 65,536 keys (256 queries): what keeping it costs, beside its similarity product.
+  gradient, neighbours and update. Compared with the similarity product and top-k alone, which every form needs, and
+  with the released code's way (every score exponentiated, queue-like propagation, scores of all samples at once).
+- MoCo's queue of 65,536 keys (256 queries): the cost of maintaining it, compared with its similarity product.
 - A bfloat16 bank: the same InvP step, and the share of float32's neighbours that it finds.
-- A checkpoint with the whole bank: its size, seconds to write and to read.
+- A checkpoint with the whole bank: its size, and the seconds to write and read it.
 
-Contestants take turns; printed are medians. Peak memory is taken in a fresh process each, above what it holds before
-the step, the bank included. Reads and writes of checkpoints are flushed to the disk, but read from the system's cache.
+Candidates take turns; medians are printed. Peak memory is measured in a fresh process each, beyond what it holds before
+the step, including the bank. Checkpoints are flushed to the disk when written, but read from the system's cache.
 """
 
 import argparse
@@ -35,29 +35,29 @@ BATCH, DIM, BACKGROUND, NEIGHBORS, STEPS, POSITIVES, TEMPERATURE = 128, 128, 409
 
 
 class Embeddings(nn.Module):
-    """A backbone whose images are embeddings already."""
+    """A backbone whose input is already an embedding."""
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """Give back the embeddings."""
+        """Return the embeddings."""
         return (images,)
 
 
 def make_bank(num: int) -> tuple[Tensor, Tensor]:
-    """Unit rows and neighbours at random."""
+    """Random unit rows and neighbours."""
     generator = torch.Generator().manual_seed(0)
     rows = unit(torch.randn(num, DIM, generator=generator))
     return rows, torch.randint(num, (num, NEIGHBORS), generator=generator)
 
 
 def make_batch(num: int) -> tuple[Tensor, Tensor]:
-    """Embeddings that want a gradient, and the numbers of their samples."""
+    """Embeddings that require a gradient, and their sample indices."""
     generator = torch.Generator().manual_seed(1)
     embeddings = torch.randn(BATCH, DIM, generator=generator).requires_grad_()
     return embeddings, torch.randint(num, (BATCH,), generator=generator)
 
 
 def ours(num: int, dtype: str = 'float32') -> Callable[[], None]:
-    """InvP's step as mmssl does it."""
+    """InvP's step in mmssl."""
     bank = {'dim': DIM, 'num_neighbors': NEIGHBORS, 'dtype': dtype}
     settings = {'num_background': BACKGROUND, 'num_positives': POSITIVES, 'steps': STEPS}
     model = InvP(Embeddings(), nn.Identity(), bank, temperature=TEMPERATURE, **settings)
@@ -74,7 +74,7 @@ def ours(num: int, dtype: str = 'float32') -> Callable[[], None]:
 
 
 def product_and_top_k(num: int) -> Callable[[], None]:
-    """What cannot be left out, for all samples at once."""
+    """The part that every form needs, for all samples at once."""
     (rows, _), (embeddings, _) = make_bank(num), make_batch(num)
 
     def step() -> None:
@@ -85,7 +85,7 @@ def product_and_top_k(num: int) -> Callable[[], None]:
 
 
 def released(num: int) -> Callable[[], None]:
-    """The same losses in the order and manner of the authors' code."""
+    """The same losses, computed as in the authors' code."""
     (rows, neighbors), (embeddings, samples) = make_bank(num), make_batch(num)
 
     def step() -> None:
@@ -105,7 +105,7 @@ def released(num: int) -> Callable[[], None]:
 
 
 def walk(neighbors: Tensor, sample: int) -> Tensor:
-    """Level by level with a list that grows, one concatenation a node."""
+    """Level by level with a growing list, one concatenation per node."""
     found = neighbors[sample]
     for place in range(sum(NEIGHBORS**level for level in range(1, STEPS))):
         found = torch.cat([found, neighbors[found[place]]])
@@ -113,10 +113,10 @@ def walk(neighbors: Tensor, sample: int) -> Tensor:
 
 
 def peak_megabytes(name: str, num: int, answer: Connection) -> None:
-    """Send how far the process grows in one step."""
+    """Send how much the process grows in one step."""
     torch.set_num_threads(2)
-    step = CONTESTANTS[name](num)
-    Path('/proc/self/clear_refs').write_text('5')  # the peak starts anew from what is held now
+    step = CANDIDATES[name](num)
+    Path('/proc/self/clear_refs').write_text('5')  # resets the peak to the current value
     before = resident('VmRSS')
     step()
     answer.send((resident('VmHWM') - before) / 1000)
@@ -128,7 +128,7 @@ def resident(kind: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(kind))
 
 
-CONTESTANTS: dict[str, Callable[[int], Callable[[], None]]] = {
+CANDIDATES: dict[str, Callable[[int], Callable[[], None]]] = {
     'product and top-k': product_and_top_k,
     'mmssl': ours,
     'mmssl, bfloat16 bank': lambda num: ours(num, 'bfloat16'),
@@ -137,7 +137,7 @@ CONTESTANTS: dict[str, Callable[[int], Callable[[], None]]] = {
 
 
 def in_turns(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of every contestant."""
+    """Median seconds of every candidate."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds + 1):
         for name, step in steps.items():
@@ -150,19 +150,20 @@ def in_turns(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, flo
 def measure_invp(num: int, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds and megabytes of InvP's step."""
     megabytes = {}
-    for name in CONTESTANTS:
+    for name in CANDIDATES:
         near, far = multiprocessing.get_context('spawn').Pipe()
         process = multiprocessing.get_context('spawn').Process(target=peak_megabytes, args=(name, num, far))
         process.start()
-        far.close()  # else a child that dies would be waited for
+        far.close()  # otherwise recv() would wait for a child that died
         megabytes[name] = near.recv()
         process.join()
-    seconds = in_turns({name: make(num) for name, make in CONTESTANTS.items()}, rounds)
+    seconds = in_turns({name: make(num) for name, make in CANDIDATES.items()}, rounds)
     print(f"\nInvP's step on a bank of {num:,} rows:")
     for name, value in seconds.items():
         ratio = value / seconds['product and top-k']
         print(
-            f'  {name:24s} {value:7.3f} s   {ratio:5.2f} x product and top-k   {megabytes[name]:7.0f} MB above the bank'
+            f'  {name:24s} {value:7.3f} s   {ratio:5.2f} x product and top-k   '
+            f'{megabytes[name]:7.0f} MB beyond the bank'
         )
     return {name: {'seconds': seconds[name], 'megabytes': megabytes[name]} for name in seconds}
 
@@ -189,7 +190,7 @@ def measure_queue(rounds: int, length: int = 65536, batch: int = 256) -> dict[st
 
 
 def measure_recall(num: int) -> dict[str, float]:
-    """Shares of float32's neighbours that a bfloat16 bank finds."""
+    """Share of float32's neighbours that a bfloat16 bank finds."""
     (rows, _), (embeddings, samples) = make_bank(num), make_batch(num)
     queries, rounded = unit(embeddings.detach()), rows.bfloat16()
     exact, found = (bank_scores(queries, bank, BACKGROUND, samples[:, None])[1] for bank in (rows, rounded))
@@ -221,11 +222,11 @@ def measure_checkpoint(num: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure all of it."""
+    """Measure everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--num', type=int, default=1281167, help='rows of the bank')
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     found = {
         'invp': measure_invp(args.num, args.rounds),

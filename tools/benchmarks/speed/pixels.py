@@ -1,10 +1,10 @@
-"""What PixPro's loss costs: its share of a step, and beside the formula written out pixel by pixel.
+"""Cost of PixPro's loss: its share of a step, and compared with the formula written out pixel by pixel.
 
     python tools/benchmarks/speed/pixels.py [--batch 16] [--rounds 5] [--json FILE]
 
-ResNet-50, views of 224 pixels, maps of 7 x 7 with 256 channels, as in the paper. The loss is everything behind the
+ResNet-50, views of 224 pixels, maps of 7 x 7 with 256 channels, as in the paper. The loss is everything after the
 projections: the pairs of pixels, the propagation with its 1 x 1 convolution, the cosines, and their gradients, in both
-directions. Every form is timed in turn, and both forms must give the same loss and gradients.
+directions. The forms are timed in turns, and must give the same loss and gradients.
 """
 
 import argparse
@@ -30,8 +30,8 @@ def model_of_the_paper() -> PixPro:
     return PixPro(ResNet(50), neck, PixelPropagation(256), threshold=THRESHOLD)
 
 
-def boxes_by_chance(batch: int) -> Tensor:
-    """Crops of at least 0.08 of the image, half of them flipped: ``(2, B, 4)``."""
+def random_boxes(batch: int) -> Tensor:
+    """Random crops of at least 0.08 of the image, half of them flipped: ``(2, B, 4)``."""
     generator = torch.Generator().manual_seed(0)
     side = torch.empty(2, batch, 2).uniform_(0.3, 1.0, generator=generator)
     corner = torch.rand(2, batch, 2, generator=generator) * (1 - side)
@@ -42,13 +42,13 @@ def boxes_by_chance(batch: int) -> Tensor:
 
 
 def ours(model: PixPro, projections: list[Tensor], taught: list[Tensor], boxes: Tensor) -> Tensor:
-    """Both directions, as :meth:`PixPro.loss` has them."""
+    """Both directions, as in :meth:`PixPro.loss`."""
     seen = [model.propagation(projection) for projection in projections]
     return sum(model.compare([seen[v]], [taught[1 - v]], boxes[[v, 1 - v]]) for v in (0, 1))
 
 
 def plain(model: PixPro, projections: list[Tensor], taught: list[Tensor], boxes: Tensor) -> Tensor:
-    """Both directions, an image and a pixel at a time, in the order of the paper's equations 1, 4, 5 and 6."""
+    """Both directions, image by image and pixel by pixel, in the order of the paper's equations 1, 4, 5 and 6."""
     total = torch.zeros(())
     for v in (0, 1):
         losses = []
@@ -84,22 +84,22 @@ def compare_plainly(y: list[Tensor], target: Tensor, box: Tensor, other: Tensor,
 
 
 def centres(box: Tensor, size: torch.Size) -> list[Tensor]:
-    """Where the pixels of a view lie in the image, row by row."""
+    """Positions of a view's pixels in the image, row by row."""
     height, width = size
     step = (box[2:] - box[:2]) / torch.tensor([width, height])
     return [box[:2] + step * torch.tensor([u + 0.5, v + 0.5]) for v in range(height) for u in range(width)]
 
 
 def diagonal(box: Tensor, size: torch.Size) -> float:
-    """Of one pixel of a view."""
+    """Diagonal of one pixel of a view."""
     height, width = size
     return float(((box[2:] - box[:2]) / torch.tensor([width, height])).norm())
 
 
 def measure(batch: int, rounds: int) -> dict[str, float]:
-    """Median seconds of a whole step, of the loss, and of the loss written out."""
+    """Median seconds of a whole step, of the loss, and of the written-out loss."""
     torch.manual_seed(0)
-    model, boxes = model_of_the_paper().train(), boxes_by_chance(batch)
+    model, boxes = model_of_the_paper().train(), random_boxes(batch)
     views = [torch.randn(batch, 3, 224, 224) for _ in range(2)]
     projections = [torch.randn(batch, 256, 7, 7, requires_grad=True) for _ in range(2)]
     taught = [torch.randn(batch, 256, 7, 7) for _ in range(2)]
@@ -135,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--batch', type=int, default=16)
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     seconds = measure(args.batch, args.rounds)
     print(f'ResNet-50, {args.batch} images, median of {args.rounds}:')

@@ -1,15 +1,15 @@
-"""Images a second on one core, from JPEG bytes to the views of a batch: mmssl, torchvision v2 and lightly side by side.
+"""Images per second on one core, from JPEG bytes to views: mmssl, torchvision v2 and lightly side by side.
 
     python tools/benchmarks/speed/views.py [--rounds 7] [--images 64] [--json FILE]
 
 Two settings: SwAV's 2x224 + 6x96 from images of 500x375, and the CPU config's 2x32 + 3x20 from images of 32x32. All
-contestants decode the same files with Pillow and draw the same crops and colours in distribution; they take turns, each
-round every one of them, in processor time of one thread. Printed is the median over the rounds.
+candidates decode the same files with Pillow and draw crops and colours from the same distributions. In every round they
+take turns; CPU time of one thread is measured, and the median over the rounds is printed.
 
 - mmssl: data set, uint8 views.
 - torchvision-pil: v2 transforms on Pillow images, Pillow's blur (as in the SwAV authors' code), uint8 views.
 - torchvision-tensor: v2 transforms on uint8 tensors, torchvision's blur with a kernel of a tenth of the view.
-- lightly: its SwaVTransform without normalisation, float views (left out if it is not installed).
+- lightly: its SwaVTransform without normalisation, float views (skipped if it is not installed).
 """
 
 import argparse
@@ -37,7 +37,7 @@ SETTINGS = {
 
 
 def write_images(folder: Path, shape: tuple[int, int], count: int) -> list[Path]:
-    """JPEG files (quality 95) with detail at every scale, as photographs have."""
+    """JPEG files (quality 95) with detail at every scale, like photographs."""
     generator = np.random.default_rng(0)
     height, width = shape
     paths = []
@@ -57,14 +57,14 @@ def write_images(folder: Path, shape: tuple[int, int], count: int) -> list[Path]
 
 
 def ours(folder: Path, setting: dict) -> Callable[[int, int], list[Tensor]]:
-    """Images to views by mmssl."""
+    """From images to views, by mmssl."""
     kinds = [View(size, scale, blur_prob=setting['blur'], **_SWAV) for _, size, scale in setting['crops']]
     dataset = ImageDataset(ImageFolder(folder), MultiView([count for count, *_ in setting['crops']], kinds))
     return lambda index, draw: dataset[index, draw]['inputs']
 
 
 def torchvision_v2(paths: list[Path], setting: dict, tensor: bool) -> Callable[[int, int], list[Tensor]]:
-    """Images to views by torchvision's v2 transforms, on Pillow images or on uint8 tensors."""
+    """From images to views, by torchvision's v2 transforms on Pillow images or on uint8 tensors."""
 
     def pillow_blur(image: Image.Image) -> Image.Image:
         return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
@@ -94,7 +94,7 @@ def torchvision_v2(paths: list[Path], setting: dict, tensor: bool) -> Callable[[
 
 
 def lightly_swav(paths: list[Path], setting: dict) -> Callable[[int, int], list[Tensor]] | None:
-    """Images to views by lightly, or None where it is not installed."""
+    """From images to views, by lightly; None if it is not installed."""
     try:
         from lightly.transforms.swav_transform import SwaVTransform
     except ImportError:
@@ -113,11 +113,11 @@ def lightly_swav(paths: list[Path], setting: dict) -> Callable[[int, int], list[
     return load
 
 
-def measure(contestants: dict[str, Callable], images: int, rounds: int) -> dict[str, list[float]]:
-    """Images a second of each contestant in each round."""
-    rates: dict[str, list[float]] = {name: [] for name in contestants}
+def measure(candidates: dict[str, Callable], images: int, rounds: int) -> dict[str, list[float]]:
+    """Images per second of each candidate in each round."""
+    rates: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(-1, rounds):  # the first round warms up
-        for name, load in contestants.items():
+        for name, load in candidates.items():
             start = time.process_time()
             for index in range(images):
                 load(index, turn * images + index)
@@ -127,19 +127,19 @@ def measure(contestants: dict[str, Callable], images: int, rounds: int) -> dict[
 
 
 def run(name: str, setting: dict, images: int = 64, rounds: int = 7) -> dict[str, dict[str, float]]:
-    """Measure one setting, in processor time of one thread, and print its table."""
+    """Measure one setting in CPU time of one thread, and print its table."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a worker of a data loader
     with tempfile.TemporaryDirectory() as temporary:
         paths = write_images(Path(temporary), setting['image'], images)
         size = statistics.mean(path.stat().st_size for path in paths)
-        contestants = {
+        candidates = {
             'mmssl': ours(Path(temporary), setting),
             'torchvision-pil': torchvision_v2(paths, setting, tensor=False),
             'torchvision-tensor': torchvision_v2(paths, setting, tensor=True),
             'lightly': lightly_swav(paths, setting),
         }
-        rates = measure({key: load for key, load in contestants.items() if load}, images, rounds)
+        rates = measure({key: load for key, load in candidates.items() if load}, images, rounds)
     torch.set_num_threads(threads)
     print(f'{name}: {images} JPEG files of {size / 1000:.1f} kB, median of {rounds} rounds')
     table = {}
@@ -154,8 +154,8 @@ def main() -> None:
     """Measure both settings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--images', type=int, default=64, help='images a round')
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument('--images', type=int, default=64, help='images per round')
+    parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     tables = {name: run(name, setting, args.images, args.rounds) for name, setting in SETTINGS.items()}
     if args.json:

@@ -1,4 +1,4 @@
-"""What the protocols on ImageNet share: data in one random crop, evaluation, and the hook that measures."""
+"""Settings that the protocols on ImageNet share: data in one random crop, evaluation, and the measuring hook."""
 
 from mmengine.config import read_base
 
@@ -48,6 +48,6 @@ evaluation = dict(
 
 train_cfg = dict(type=EpochLoop, max_epochs=100)
 auto_scale_lr = dict(base_batch_size=256, enable=False)
-for _hook in ('online_knn', 'collapse', 'clusters'):  # they watch a backbone that is pre-trained
+for _hook in ('online_knn', 'collapse', 'clusters'):  # these are for pre-training
     default_hooks.pop(_hook)
 custom_hooks = [dict(type=LinearAccuracyHook)]

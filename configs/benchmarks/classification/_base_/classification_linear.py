@@ -1,4 +1,4 @@
-"""What linear classification on ImageNet shares: a frozen ResNet-50, SGD with momentum, cosine by epoch to 0."""
+"""Settings that linear classification on ImageNet shares: a frozen ResNet-50, SGD with momentum, cosine by epoch to 0."""
 
 from mmengine.config import read_base
 from torch.optim import SGD

@@ -1,4 +1,4 @@
-"""iNaturalist 2018 by lists that tools/dataset_tools/image_lists.py makes; inherit it after the protocol."""
+"""iNaturalist 2018, read from lists that tools/dataset_tools/image_lists.py makes; inherit it after the protocol."""
 
 from mmssl.datasets import ImageList
 

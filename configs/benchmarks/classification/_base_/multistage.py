@@ -1,4 +1,4 @@
-"""What classifiers on all stages share: windows down to about 9,000 numbers a stage, Nesterov's momentum, steps."""
+"""Settings that classifiers on all stages share: windows with about 9,000 numbers per stage, Nesterov's momentum, steps."""
 
 from mmengine.config import read_base
 from mmengine.optim import MultiStepLR

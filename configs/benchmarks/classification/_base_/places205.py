@@ -1,4 +1,4 @@
-"""Places205 by its lists; inherit it after the protocol."""
+"""Places205, read from its lists; inherit it after the protocol."""
 
 from mmssl.datasets import ImageList
 

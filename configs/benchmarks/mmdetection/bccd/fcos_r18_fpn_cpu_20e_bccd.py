@@ -49,7 +49,7 @@ data_root = 'data/BCCD/'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0)),  # boxes of no area
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0)),  # boxes without area
     dict(type='Resize', scale=(400, 300), keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),

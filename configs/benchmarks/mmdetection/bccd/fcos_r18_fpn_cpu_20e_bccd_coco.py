@@ -1,4 +1,4 @@
-# As fcos_r18_fpn_cpu_20e_bccd.py, with the boxes in COCO's format (tools/dataset_tools/voc_to_coco.py data/BCCD
+# Like fcos_r18_fpn_cpu_20e_bccd.py, with the boxes in COCO's format (tools/dataset_tools/voc_to_coco.py data/BCCD
 # data/BCCD/annotations).
 _base_ = './fcos_r18_fpn_cpu_20e_bccd.py'
 

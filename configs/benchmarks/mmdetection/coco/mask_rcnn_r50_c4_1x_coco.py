@@ -1,6 +1,7 @@
 # Mask R-CNN R50-C4 on COCO, 90,000 iterations. Protocol of MoCo (He et al., CVPR 2020) and PixPro (Xie et al., CVPR 2021):
 # every layer trains, SyncBN, a norm after the fifth stage, shorter side 640 to 800.
-# Batch-norm statistics are not estimated anew before testing (PRECISE_BN there). Theirs ran in Detectron2; what MMDetection does otherwise (sampling, initial weights of the heads) is left as it is.
+# Batch-norm statistics are not estimated again before testing (PRECISE_BN in Detectron2). The papers used Detectron2; where
+# MMDetection does something else (sampling, initial weights of the heads), it is left as it is.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50-caffe-c4.py',
     '../_base_/coco_instances_640_800.py',

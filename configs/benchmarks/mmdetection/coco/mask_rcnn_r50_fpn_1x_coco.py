@@ -1,6 +1,6 @@
 # Mask R-CNN R50-FPN on COCO, 90,000 iterations. Protocol of MoCo (He et al., CVPR 2020) and PixPro (Xie et al., CVPR 2021):
 # every layer trains; SyncBN in backbone, pyramid and heads; a box head of four convolutions; shorter side 640 to 800.
-# Theirs ran in Detectron2; what MMDetection does otherwise (sampling, initial weights of the heads) is left as it is.
+# The papers used Detectron2; where MMDetection does something else (sampling, initial weights), it is left as it is.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/coco_instances_640_800.py',

@@ -1,4 +1,4 @@
-# Mask R-CNN R50-FPN on COCO, 180,000 iterations; else as mask_rcnn_r50_fpn_1x_coco.py.
+# Mask R-CNN R50-FPN on COCO, 180,000 iterations; otherwise like mask_rcnn_r50_fpn_1x_coco.py.
 _base_ = './mask_rcnn_r50_fpn_1x_coco.py'
 
 train_cfg = dict(max_iters=180000, val_interval=180000)

@@ -2,7 +2,7 @@
 # al., CVPR 2020), which PixPro, InterCLR and others follow: every layer trains, SyncBN, a norm after the fifth stage, shorter
 # side 480 to 800, steps at 18,000 and 22,000. AP is the mean over IoU .5 to .95 with VOC07's 11 points, as Detectron2 has it.
 # Where it differs: boxes marked difficult count as background here (in Detectron2 they train), and batch-norm statistics are
-# not estimated anew before testing (PRECISE_BN there).
+# not estimated again before testing (PRECISE_BN in Detectron2).
 _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50-caffe-c4.py',
     'mmdet::_base_/datasets/voc0712.py',
@@ -22,7 +22,7 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0)),  # boxes of no area
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0)),  # boxes without area
     dict(type='RandomChoiceResize', scales=[(1333, side) for side in range(480, 801, 32)], keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),

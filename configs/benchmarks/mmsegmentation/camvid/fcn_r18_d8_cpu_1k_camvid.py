@@ -1,4 +1,4 @@
-# FCN on frames of streets (CamVid at 240 x 180, 11 classes), for two cores: a ResNet-18 of 16 to 128 channels.
+# FCN on street scenes (CamVid at 240 x 180, 11 classes), for two cores: a ResNet-18 of 16 to 128 channels.
 _base_ = ['mmseg::_base_/default_runtime.py']
 
 _classes = 'sky building pole road pavement tree sign_symbol fence car pedestrian bicyclist'
@@ -9,7 +9,7 @@ metainfo = dict(
         [64, 64, 128], [64, 0, 128], [64, 64, 0], [0, 128, 192],
     ],
 )  # fmt: skip
-void = 11  # the number of pixels without class in the masks
+void = 11  # value of pixels without a class in the masks
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',

@@ -1,5 +1,5 @@
 # DeepLabV3+ R50-d8 on Cityscapes, 769 x 769, 40,000 iterations of 8 images: MMSegmentation's recipe, from a ResNet-50 with the
-# plain stem that backbones pre-trained without labels have. No paper's protocol.
+# plain stem that backbones pre-trained without labels have. Not a paper's protocol.
 _base_ = 'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb2-40k_cityscapes-769x769.py'
 
 model = dict(pretrained=None, backbone=dict(type='ResNet'))

@@ -1,6 +1,6 @@
-# FCN R50-d8 on VOC2012 with the further masks of SBD, 512 x 512, 20,000 iterations of 16 images: MMSegmentation's recipe, from a
+# FCN R50-d8 on VOC2012 with the additional masks of SBD, 512 x 512, 20,000 iterations of 16 images: MMSegmentation's recipe, from a
 # ResNet-50 with the plain stem. Papers use FCNs of their own here (MoCo's has other dilations, resolution and
-# schedule), so their figures are not comparable to the point.
+# schedule), so their figures are not exactly comparable.
 _base_ = 'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'
 
 model = dict(pretrained=None, backbone=dict(type='ResNet'))
