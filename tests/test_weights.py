@@ -17,11 +17,11 @@ from mmssl.evaluation import LinearClassifier
 from mmssl.export import convert_checkpoint, export_backbone, rebuilt_backbone, verify_export
 from mmssl.models import DataPreprocessor, MoCo, ResNet
 from mmssl.probe import compared_networks, load_trained
+from mmssl.testing import differences
 from mmssl.transfer import load_pretrained
 from mmssl.weights import LAYOUTS, read_file, read_weights
 from tests.helpers.mutation import Mutation
 from tests.small import small_config, small_runner
-from tests.training import differences
 
 NETWORK = {'depth': 10, 'stem': 'small', 'base_channels': 4}
 
