@@ -8,6 +8,7 @@ import pickle
 import runpy
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import safetensors.torch
 import torch
 
 from mmssl.models import ResNet
+from mmssl.registry import MODELS
 from tests.helpers.mutation import Mutation
 from tests.probe.test_voc import make_voc
 from tests.tools.test_evaluation_tools import LINEAR, SWAV
@@ -130,19 +132,25 @@ def backbone() -> dict[str, torch.Tensor]:
     return {f'backbone.{key}': tensor for key, tensor in ResNet(10, stem='small', base_channels=4).state_dict().items()}
 
 
-def hostile_config(marker: Path, hidden: Path) -> dict[str, Any]:
-    """Plain data in which everything that can be built would write the marker."""
-    command = f'touch {marker}'
-    call = {'type': 'os.system', 'command': command}
-    part = {'type': 'subprocess.Popen', 'args': ['touch', str(marker)]}
-    view = {'type': 'builtins.exec', 'source': f'open({str(marker)!r}, "w")'}
-    data = {'type': 'mmssl.ImageDataset', 'source': part, 'views': view}
+def hostile_config(kind: str, marker: Path) -> dict[str, Any]:
+    """Plain data of which everything that is built would write the marker."""
+    call = {'type': 'os.system', 'command': f'touch {marker}'}
+    data = {'type': 'os.mkdir', 'path': str(marker)}
+    network = {'type': 'mmssl.models.ResNet', 'depth': 10, 'stem': 'small', 'base_channels': 4}
+    model = {'type': 'mmssl.models.SimCLR', 'backbone': network, 'neck': call}
+    if kind == 'plain':
+        model = call
+    if kind == 'initial':  # MMEngine unpickles what it finds there
+        payload = marker.parent / 'hidden' / 'payload.pth'
+        torch.save({'state_dict': Payload(marker)}, payload)
+        neck = {'type': 'mmssl.models.MLPNeck', 'in_channels': 32, 'hidden_channels': 4, 'out_channels': 4}
+        model = {**model, 'neck': neck, 'init_cfg': {'type': 'Pretrained', 'checkpoint': str(payload)}}
     return {
-        'custom_imports': {'imports': [hidden.stem], 'allow_failed_imports': False},
-        'model': {**call, 'backbone': part, 'data_preprocessor': {**call, 'mean': command}, 'neck': view},
+        'model': model,
         'evaluation': {'gallery': data, 'query': data},
         'train_dataloader': {'dataset': data},
-        'custom_hooks': [call, part],
+        'custom_imports': {'imports': ['hostile_module'], 'allow_failed_imports': False},
+        'custom_hooks': [call, data],
         'optim_wrapper': call,
     }
 
@@ -168,7 +176,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-KINDS = ('pickle', 'old_pickle', 'text', 'plain', 'initial', 'metadata')
+KINDS = ('pickle', 'old_pickle', 'text', 'plain', 'nested', 'initial', 'metadata')
 
 
 @pytest.fixture
@@ -195,13 +203,8 @@ def make_file(kind: str, marker: Path) -> Path:
         'optimizer': code,
         'param_schedulers': [code],
     }
-    if kind == 'plain':
-        texts['config'] = hostile_config(marker, marker.parent / 'hidden' / 'hostile_module.py')
-    if kind == 'initial':
-        torch.save({'state_dict': Payload(marker)}, marker.parent / 'hidden' / 'payload.pth')
-        start = {'type': 'Pretrained', 'checkpoint': str(marker.parent / 'hidden' / 'payload.pth')}
-        network = {'type': 'mmssl.models.ResNet', 'depth': 10, 'stem': 'small', 'base_channels': 4}
-        texts['config'] = {'model': {'type': 'mmssl.models.SimCLR', 'backbone': network, 'init_cfg': start}}
+    if kind in ('plain', 'nested', 'initial'):
+        texts['config'] = hostile_config(kind, marker)
     if kind == 'metadata':
         safetensors.torch.save_file(backbone(), path, metadata={'config': code, 'cfg': code, 'format': code})
     elif kind == 'old_pickle':
@@ -253,12 +256,17 @@ def test_every_tool_that_reads_checkpoints_is_among_the_commands():
 @pytest.mark.parametrize('kind', KINDS)
 def test_the_files_would_write_the_marker_if_they_were_run(kind, marker):
     file = make_file(kind, marker)
-    if kind in ('pickle', 'old_pickle'):
-        torch.load(file, weights_only=False) if kind == 'pickle' else pickle.load(file.open('rb'))
+    if kind == 'pickle':
+        torch.load(file, weights_only=False)
+    elif kind == 'old_pickle':
+        pickle.loads(file.read_bytes())
     elif kind == 'metadata':
         exec(safetensors.safe_open(file, 'pt').metadata()['config'])
-    else:
+    elif kind == 'text':
         exec(torch.load(file, weights_only=True)['meta']['cfg'])
+    else:
+        with suppress(AttributeError, TypeError):  # what the call gave is no network
+            MODELS.build(torch.load(file, weights_only=True)['meta']['config']['model']).init_weights()
     assert marker.exists()
 
 
@@ -284,7 +292,7 @@ MUTATIONS = [
         'a detector that is tested is unpickled',
         'mmssl/transfer/runner.py',
         '        file = read_file(filename)\n',
-        '        file = read_file(filename)\n        torch.load(filename, weights_only=False)\n',
+        '        torch.load(filename, weights_only=False)\n        file = read_file(filename)\n',
     ),
     Mutation(
         'the config in a file is built unchecked',
