@@ -82,15 +82,17 @@ def test_the_lists_name_the_method(tree: Path) -> None:
 
 @pytest.mark.slow
 def test_the_tests_of_the_page_pass_and_those_over_all_methods_take_it_in(tree: Path) -> None:
-    own = ('tests/models/test_align_uniform.py', 'tests/models/test_spread_and_reservoir.py')
-    assert '6 passed' in pytest_in(tree, *own)
-    assert '1 passed' in pytest_in(tree, 'tests/test_testing.py', '-k', METHOD)
-    assert '2 passed' in pytest_in(tree, 'tests/configs/test_configs.py', '-k', METHOD)
-    lists = ('tests/tools/test_update_lists.py::test_the_lists_in_the_repository_are_up_to_date',)
-    pages = ('tests/test_documents.py', 'tests/test_floors.py', 'tests/test_public_names.py')
-    index = 'tests/tools/test_model_zoo.py::test_the_index_is_read_by_the_library_that_mim_uses'
-    has_config = 'tests/engine/test_resume.py::test_every_algorithm_has_a_cpu_config'
-    pytest_in(tree, *lists, *pages, index, has_config)
+    own = ('tests/models/test_align_uniform.py', 'tests/models/test_spread_and_reservoir.py')  # six tests
+    over_all = (
+        f'tests/test_testing.py::test_every_algorithm_passes_every_check[{CONFIG.removeprefix("configs/")}]',
+        f'tests/configs/test_configs.py::test_a_config_loads_survives_a_dump_and_builds[{Path(CONFIG).stem}]',
+        f'tests/configs/test_configs.py::test_a_config_has_an_importable_name_in_the_agreed_form[{Path(CONFIG).stem}]',
+        'tests/engine/test_resume.py::test_every_algorithm_has_a_cpu_config',
+        'tests/tools/test_update_lists.py::test_the_lists_in_the_repository_are_up_to_date',
+        'tests/tools/test_model_zoo.py::test_the_index_is_read_by_the_library_that_mim_uses',
+    )
+    assert '12 passed' in pytest_in(tree, *own, *over_all)
+    pytest_in(tree, 'tests/test_documents.py', 'tests/test_floors.py')
 
 
 @pytest.mark.slow
@@ -132,7 +134,7 @@ def test_the_config_of_the_page_trains_every_weight(tree: Path, tmp_path: Path) 
     assert {name.partition('.')[0] for name in state} == {'backbone', 'neck'}
     assert moved(first, last) == set(state)
     assert all(value.isfinite().all() for value in state.values())
-    losses = last['message_hub']['log_scalars']['train/loss']['log_history']
+    losses = last['message_hub']['log_scalars']['train/loss']['values']
     assert len(losses) == 7 and torch.as_tensor(losses).isfinite().all()
 
 
@@ -154,5 +156,5 @@ def test_moco_trains_with_the_memory_and_the_addition_of_the_page(tree: Path, tm
     later = (state['queue.rows'][:16] != first['state_dict']['queue.rows'][:16]).any(dim=1)
     assert later.any() and not later.all()  # some of the first rows gave way, some stayed
     scalars = last['message_hub']['log_scalars']
-    sums = [scalars[f'train/{name}']['log_history'] for name in ('loss', 'loss_spread')]
+    sums = [scalars[f'train/{name}']['values'] for name in ('loss', 'loss_spread')]
     assert len(sums[0]) == len(sums[1]) == 7 and (torch.as_tensor(sums[1]) < 0).all()
