@@ -25,7 +25,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from mmssl.checkpoint import read_checkpoint, read_parts
-from mmssl.datasets import ArraySource, DrawSampler, EvalView, ImageDataset, MultiView, RankBatchSampler, View
+from mmssl.datasets import (
+    ArraySource,
+    DrawSampler,
+    EvalView,
+    ImageDataset,
+    MultiView,
+    RankBatchSampler,
+    Subset,
+    View,
+)
 from mmssl.engine import EpochLoop, Runner
 from mmssl.engine.hooks import CheckpointHook, MemoryHook, ParamSchedulerHook
 from mmssl.engine.optimizers import OptimWrapper
@@ -53,7 +62,9 @@ class CheckError(AssertionError):
         self.check = check
 
 
-def check_algorithm(algorithm: type[BaseAlgorithm] | str | Path | Mapping[str, Any], **parts: Any) -> list[str]:
+def check_algorithm(
+    algorithm: type[BaseAlgorithm] | str | Path | Mapping[str, Any], own_images: bool = False, **parts: Any
+) -> list[str]:
     """Train an algorithm on generated images for some seconds, and check what mmssl promises of every algorithm.
 
     The checks, in this order; the first that fails raises:
@@ -74,6 +85,8 @@ def check_algorithm(algorithm: type[BaseAlgorithm] | str | Path | Mapping[str, A
     Args:
         algorithm: The class; its config, or that of a whole training; or the path of a config. Images of the config
             are replaced by 112 generated ones, and the batch has 16, so queues, clusters and prototypes must fit that.
+        own_images: Take 112 images of the config's source instead, which must have as many; for what noise cannot stand
+            for, such as clips. A data set without a source is used as it is.
         parts: What the config of the model gets besides, such as ``neck=dict(...)``. Where there is no backbone, it is
             a ResNet-10 with 64 features.
 
@@ -84,7 +97,7 @@ def check_algorithm(algorithm: type[BaseAlgorithm] | str | Path | Mapping[str, A
         CheckError: The first check that fails: what was found, and what is needed.
     """
     with TemporaryDirectory(prefix='mmssl_check_', ignore_cleanup_errors=True) as folder, _on_cpu():
-        config = _on_generated_images(_whole_config(algorithm, parts), Path(folder))
+        config = _short(_whole_config(algorithm, parts), Path(folder), own_images)
         with random_state_kept():
             return _check(config, Path(folder))
 
@@ -203,7 +216,7 @@ class _Run:
         except CheckError:
             raise
         except Exception as error:
-            raise CheckError(check, _told(error), 'it must train on noise without an error') from error
+            raise CheckError(check, _told(error), 'it must train without an error') from error
         for handler in runner.logger.handlers:
             handler.close()
         return runner.algorithm
@@ -269,7 +282,8 @@ class _Record(Hook):
     priority = 'LOWEST'
 
     def __init__(self) -> None:
-        self.losses, self.state = torch.empty(0), {}
+        self.losses = torch.empty(0)
+        self.state: dict[str, Tensor] = {}
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.losses = torch.cat([self.losses, outputs['loss'].detach().double().reshape(1)])
@@ -391,7 +405,7 @@ def _whole_config(algorithm: Any, parts: dict[str, Any]) -> Config:
 def _small_training(model: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a training without its model: augmented views, SGD with momentum."""
     views = getattr(model['type'], 'num_views', None) or 2
-    dataset = {'type': ImageDataset}
+    dataset = {'type': ImageDataset, 'source': None}  # the generated images
     augmented = {'type': View, 'size': 24, 'jitter': (0.4, 0.4, 0.4, 0.1)}
     return {
         'train_dataloader': {
@@ -405,15 +419,16 @@ def _small_training(model: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _on_generated_images(config: Config, folder: Path) -> Config:
-    """The same training, short, on noise, without the hooks that only watch it."""
-    dataset = config.train_dataloader['dataset']
-    source = {'type': ArraySource, 'images': str(folder / 'images.npy')}
+def _short(config: Config, folder: Path, own_images: bool) -> Config:
+    """The same training on a few images, without the hooks that only watch it."""
+    dataset, evaluation = config.train_dataloader['dataset'], config.get('evaluation', {})
+    sections = [dataset, *(evaluation[name] for name in ('gallery', 'query') if name in evaluation)]
+    noise = {'type': ArraySource, 'images': str(folder / 'images.npy')}
     shape = (_BATCH * _STEPS, _SIDE, _SIDE, dataset.get('channels', 3))
-    np.save(source['images'], np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))
-    for part in (dataset, *(config.get('evaluation', {}).get(name) for name in ('gallery', 'query'))):
-        if part is not None:
-            part['source'] = source
+    np.save(noise['images'], np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))
+    for section in (section for section in sections if 'source' in section):
+        own = {'type': Subset, 'num': _BATCH * _STEPS, 'source': section['source']}
+        section['source'] = own if own_images else noise
     if 'evaluation' in config:
         config.evaluation['num_workers'] = 0
     config.train_dataloader.update(batch_size=_BATCH, num_workers=0)
@@ -463,8 +478,8 @@ def unequal(one: Any, other: Any, place: str = '') -> list[str]:
     prefix = f'{place}.' if place else ''
     if isinstance(one, dict) and isinstance(other, dict):
         names = {**one, **other}  # in order
-        pairs = [(f'{prefix}{name}', one.get(name, _ABSENT), other.get(name, _ABSENT)) for name in names]
-        return [found for name, *pair in pairs for found in unequal(*pair, name)]
+        pairs = [(one.get(name, _ABSENT), other.get(name, _ABSENT), f'{prefix}{name}') for name in names]
+        return [found for pair in pairs for found in unequal(*pair)]
     if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
         return [found for index, pair in enumerate(zip(one, other)) for found in unequal(*pair, f'{place}[{index}]')]
     if isinstance(one, Tensor) and isinstance(other, Tensor):

@@ -13,6 +13,7 @@ from mmssl.registry import MODELS
 from mmssl.testing import CheckError, check_algorithm, unequal
 from tests.helpers import broken
 from tests.helpers.mutation import Mutation
+from tests.small import small_config
 from tests.training import CPU_CONFIGS, short_config
 
 CHECKS = ['build', 'loss', 'gradients', 'state', 'resume', 'forward', 'discard', 'two processes', 'export']
@@ -83,6 +84,12 @@ def test_a_config_is_left_as_it_was_and_so_are_the_generators(tmp_path: Path) ->
         check_algorithm(config)
     assert config.pretty_text == text
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_images_of_the_config_are_taken_where_it_is_asked_for(tmp_path: Path) -> None:
+    config = small_config(tmp_path, num_samples=50)
+    with pytest.raises(CheckError, match='^loss: .*112 images asked for, but the source has 50'):
+        check_algorithm(config, own_images=True)
 
 
 def test_gpus_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
