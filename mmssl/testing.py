@@ -87,8 +87,8 @@ def check_algorithm(
             are replaced by 112 generated ones, and the batch has 16, so queues, clusters and prototypes must fit that.
         own_images: Take 112 images of the config's source instead, which must have as many; for what noise cannot stand
             for, such as clips. A data set without a source is used as it is.
-        parts: What the config of the model gets besides, such as ``neck=dict(...)``. Where there is no backbone, it is
-            a ResNet-10 with 64 features.
+        parts: What the config of the model gets besides, such as ``neck=dict(...)``. A class without a backbone among
+            them gets a ResNet-10 with 64 features.
 
     Returns:
         One line per check, with what was found.
