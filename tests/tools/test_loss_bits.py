@@ -47,7 +47,16 @@ def test_a_part_that_was_renamed_is_named_and_the_sum_is_compared_all_the_same()
 def test_the_sum_is_looked_at_before_its_parts():
     before = [{'a_loss': (1.0).hex(), 'loss': (1.0).hex()}]
     after = [{'a_loss': (2.0).hex(), 'loss': (2.0).hex()}]
-    assert loss_bits.difference(before, after).startswith('step 1: loss was')
+    first, second = loss_bits.difference(before, after).split('; ')
+    assert first.startswith('step 1: loss was')
+    assert second.startswith('step 1: a_loss was')
+
+
+def test_another_value_that_moved_is_told_from_a_loss():
+    before = [{'loss': (1.0).hex(), 'change': (0.5).hex()}] * 2
+    after = [before[0], {'loss': (1.0).hex(), 'change': (0.25).hex()}]
+    line = 'step 2: change was 0.5 (3f000000), is 0.25 (3e800000); the losses themselves are equal'
+    assert loss_bits.compare({'rows': before}, {'rows': after}) == (False, line)
 
 
 def test_a_config_that_fails_in_one_tree_is_a_difference_that_no_changelog_excuses(capsys):

@@ -105,13 +105,16 @@ def difference(before: Rows, after: Rows) -> str | None:
         after: Those of the other run.
 
     Returns:
-        One line on the first step that differs, or on names that changed; None where all is equal.
+        The first step and both values of each name that differs, the losses first; None where all is equal.
     """
+    parts: dict[str, str] = {}
     for step, (old, new) in enumerate(zip(before, after), start=1):
-        for name in sorted(old.keys() & new.keys(), key=lambda name: (name != 'loss', name)):
+        for name in old.keys() & new.keys() - parts.keys():
             if old[name] != new[name]:
-                return f'step {step}: {name} was {_shown(old[name])}, is {_shown(new[name])}'
-    return None
+                parts[name] = f'step {step}: {name} was {_shown(old[name])}, is {_shown(new[name])}'
+    names = sorted(parts, key=lambda name: (name != 'loss', 'loss' not in name, name))
+    equal = [] if not parts or any('loss' in name for name in parts) else ['the losses themselves are equal']
+    return '; '.join([parts[name] for name in names] + equal) or None
 
 
 def renamed(before: Rows, after: Rows) -> str | None:
