@@ -43,7 +43,7 @@ def test_the_index_lists_every_metafile_and_every_method_has_one():
 @pytest.mark.parametrize('case', COLLECTIONS, ids=ids)
 def test_a_collection_is_complete(case):
     path, collection = case
-    assert collection.keys() == {'Name', 'Metadata', 'Paper', 'README', 'Code'}
+    assert collection.keys() == {'Name', 'Metadata', 'Paper', 'README', 'Code', 'Listed'}
     metadata = collection['Metadata']
     assert metadata.keys() == {'Training Data', 'Training Techniques', 'Training Resources', 'Architecture'}
     assert all(isinstance(name, str) for key in ('Training Techniques', 'Architecture') for name in metadata[key])

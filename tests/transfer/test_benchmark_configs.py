@@ -144,7 +144,7 @@ def test_a_config_has_an_importable_name_survives_a_dump_and_says_what_it_follow
     config = Config.fromfile(path)
     config.dump(tmp_path / 'dumped.py')
     assert Config.fromfile(tmp_path / 'dumped.py').pretty_text == config.pretty_text
-    assert re.search(r'protocol|recipe|for two cores|else as|As fcos', path.read_text(), re.IGNORECASE)
+    assert re.search(r'protocol|recipe|for two cores|like \w+\.py', path.read_text(), re.IGNORECASE)
 
 
 @parametrized(CONFIGS)
@@ -272,7 +272,7 @@ def test_boxes_of_no_area_do_not_train(tmp_path):
 def test_a_tested_detector_must_match_every_key(tmp_path, backbones):
     cfg = prepared(FOLDER / 'mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py', tmp_path)
     cfg.load_from = str(backbones['_r18_'])
-    with pytest.raises(ValueError, match=r'r18_\.pth does not hold this model: .*unexpected key'):
+    with pytest.raises(ValueError, match=r'r18_\.pth does not hold this model: .*Missing key'):
         TransferRunner.from_cfg(cfg).test()
 
 
