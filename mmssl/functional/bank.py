@@ -1,4 +1,4 @@
-"""Rows of a bank: how they start, and how they follow what is seen."""
+"""Initial rows of a bank, and their update by moving average."""
 
 import torch
 from torch import Tensor
@@ -8,15 +8,15 @@ from mmssl.functional.unit import unit
 
 
 def random_rows(num_samples: int, dim: int, seed: int) -> Tensor:
-    """First rows of a bank at random, a function of the seed alone.
+    """Draw the initial rows of a bank at random, from the seed alone.
 
     Args:
         num_samples: Number of rows N.
-        dim: Width of a row D.
-        seed: Of the run.
+        dim: Width D of a row.
+        seed: Seed of the run.
 
     Returns:
-        float32, shape ``(N, D)``: uniform, of an expected squared length of 1.
+        float32, shape ``(N, D)``: uniform, with an expected squared length of 1.
 
     Source: the released code of instance discrimination (Wu et al., CVPR 2018).
     """
@@ -26,10 +26,10 @@ def random_rows(num_samples: int, dim: int, seed: int) -> Tensor:
 
 
 def mixed_rows(old: Tensor, seen: Tensor, momentum: float) -> Tensor:
-    """Moving averages of unit rows: ``momentum * old + (1 - momentum) * seen``, made unit.
+    """Moving averages of unit rows: ``momentum * old + (1 - momentum) * seen``, normalised to unit length.
 
     Args:
-        old: Rows of the bank, shape ``(B, D)``; bfloat16 or as ``seen``.
+        old: Rows of the bank, shape ``(B, D)``; bfloat16 or the dtype of ``seen``.
         seen: Unit embeddings of the same samples, shape ``(B, D)``.
         momentum: Weight of the OLD row, 0 to 1.
 
@@ -42,13 +42,13 @@ def mixed_rows(old: Tensor, seen: Tensor, momentum: float) -> Tensor:
 
 
 def last_occurrences(numbers: Tensor) -> Tensor:
-    """Places of the last occurrence of each number.
+    """Positions of the last occurrence of each number.
 
     Args:
         numbers: int64, shape ``(B,)``.
 
     Returns:
-        int64, shape ``(B',)``, ordered by the numbers, of which each counts once.
+        int64, shape ``(B',)``, one position per distinct number, in ascending order of the numbers.
     """
     ordered, places = numbers.sort(stable=True)
     last = torch.ones_like(ordered, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""What clusters of unequal size need: weights, a loss that uses them, and draws that favour none."""
+"""Clusters of unequal size: class weights, a weighted loss, the change of labels, and members."""
 
 from typing import NamedTuple
 
@@ -14,9 +14,9 @@ class Members(NamedTuple):
     """Members of some clusters.
 
     Attributes:
-        samples: Sample numbers, ascending, then N where a cluster has no more, int64, shape ``(B, M)`` for M the
-            largest of the clusters.
-        counts: How many members there are, int64, shape ``(B,)``.
+        samples: Sample indices in ascending order, padded with N, int64, shape ``(B, M)``, where M is the size of the
+            largest cluster.
+        counts: Number of members, int64, shape ``(B,)``.
     """
 
     samples: Tensor
@@ -24,10 +24,10 @@ class Members(NamedTuple):
 
 
 def class_weights(counts: Tensor, power: float = 0.5) -> Tensor:
-    """Weights that make small clusters count more: ``n ** -power``, summing to 1.
+    """Class weights that favour small clusters: ``n ** -power``, normalised to a sum of 1.
 
     Args:
-        counts: Members of each cluster, shape ``(K,)``; an empty one is weighted like one of a single member.
+        counts: Members of each cluster, shape ``(K,)``; an empty cluster is weighted as if it had one member.
         power: 0 for equal weights, 1 for equal totals.
 
     Returns:
@@ -43,12 +43,12 @@ def class_weights(counts: Tensor, power: float = 0.5) -> Tensor:
 def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Cross-entropy averaged with the weight of each sample's class, ``sum(w l) / sum(w)`` over all ranks.
 
-    The mean over the ranks, weighted with their batches, is the loss of one process with the whole batch.
+    The mean over the ranks, weighted by batch size, is the loss of one process with the whole batch.
 
     Args:
         logits: Shape ``(B, K)``.
         labels: int64, shape ``(B,)``.
-        weights: Of the classes, shape ``(K,)``; their scale does not matter.
+        weights: Weight of each class, shape ``(K,)``; their scale does not matter.
 
     Returns:
         Scalar.
@@ -60,14 +60,14 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> T
 
 
 def label_change(before: Tensor, after: Tensor) -> Tensor:
-    """Share of the samples that did not go where most of their cluster went; the numbers of clusters do not matter.
+    """Share of the samples that did not move with the majority of their cluster, however the clusters are numbered.
 
     Args:
         before: Cluster of each sample, int64, shape ``(N,)``.
         after: Its cluster in another clustering, int64, shape ``(N,)``.
 
     Returns:
-        float64 scalar, 0 to 1; splitting clusters counts as change, joining whole clusters does not.
+        float64 scalar, 0 to 1; splitting a cluster counts as change, merging whole clusters does not.
     """
     width = int(after.max()) + 1
     pairs, together = (before * width + after).unique(return_counts=True)
@@ -77,7 +77,7 @@ def label_change(before: Tensor, after: Tensor) -> Tensor:
 
 
 def cluster_members(labels: Tensor, wanted: Tensor, num_clusters: int) -> Members:
-    """Members of some clusters, by one pass over all labels.
+    """Find the members of the wanted clusters in one pass over all labels.
 
     Args:
         labels: Cluster of each sample, int64, shape ``(N,)``.
@@ -85,7 +85,7 @@ def cluster_members(labels: Tensor, wanted: Tensor, num_clusters: int) -> Member
         num_clusters: Number of clusters.
 
     Returns:
-        Of each wanted cluster, ``B`` in all.
+        Members of each wanted cluster, ``B`` rows in all.
     """
     clusters, place = wanted.unique(return_inverse=True)
     row_of = labels.new_full((num_clusters,), -1)

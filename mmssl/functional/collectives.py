@@ -1,7 +1,7 @@
-"""Collectives that need no process group where there is one process.
+"""Collectives that also work without a process group, in a single process.
 
 Every function takes ``group``; ``None`` means all processes. Without an initialised process group there is one
-process, and the functions give back what they got.
+process, and the functions return their argument.
 """
 
 from typing import Any
@@ -18,17 +18,17 @@ def world_size(group: ProcessGroup | None = None) -> int:
 
 
 def rank(group: ProcessGroup | None = None) -> int:
-    """Place of this process in the group; 0 without ``torch.distributed``."""
+    """Rank of this process in the group; 0 without ``torch.distributed``."""
     return dist.get_rank(group) if dist.is_available() and dist.is_initialized() else 0
 
 
 def sum_over_ranks(tensor: Tensor, group: ProcessGroup | None = None) -> Tensor:
-    """Sum of the tensors of all ranks, on every rank; no gradient. The argument stays as it is."""
+    """Sum of the tensors of all ranks, on every rank; no gradient. The argument is not changed."""
     return _reduced(tensor, dist.ReduceOp.SUM, group)
 
 
 def max_over_ranks(tensor: Tensor, group: ProcessGroup | None = None) -> Tensor:
-    """Elementwise maximum over the tensors of all ranks, on every rank; no gradient. The argument stays as it is."""
+    """Elementwise maximum over the tensors of all ranks, on every rank; no gradient. The argument is not changed."""
     return _reduced(tensor, dist.ReduceOp.MAX, group)
 
 
@@ -48,7 +48,7 @@ def mean_over_ranks(tensor: Tensor, group: ProcessGroup | None = None) -> Tensor
 
 
 def gather(rows: Tensor, group: ProcessGroup | None = None) -> Tensor:
-    """Rows of all ranks in rank order, which is the order of one process; no gradient.
+    """Gather the rows of all ranks in rank order, as a single process would have them; no gradient.
 
     Args:
         rows: Shape ``(B_r, ...)``; ``B_r`` may differ between ranks and may be 0.
@@ -63,14 +63,14 @@ def gather(rows: Tensor, group: ProcessGroup | None = None) -> Tensor:
 
 
 def gather_with_gradient(rows: Tensor, group: ProcessGroup | None = None) -> tuple[Tensor, int]:
-    """As :func:`gather`; the gradient of a row is summed over all ranks that used it.
+    """Gather like :func:`gather`, and sum the gradient of a row over all ranks that used it.
 
     Args:
         rows: Shape ``(B_r, ...)``; ``B_r`` may differ between ranks and may be 0.
         group: The processes that take part.
 
     Returns:
-        Shape ``(sum of B_r, ...)``, the same on every rank; and the place of this rank's first row in it.
+        Shape ``(sum of B_r, ...)``, the same on every rank; and the position of this rank's first row in it.
     """
     if world_size(group) == 1:
         return rows, 0
@@ -79,11 +79,11 @@ def gather_with_gradient(rows: Tensor, group: ProcessGroup | None = None) -> tup
 
 
 def broadcast(tensor: Tensor, source: int, group: ProcessGroup | None = None) -> Tensor:
-    """A tensor of one rank, on every rank; no gradient.
+    """Send a tensor of one rank to every rank; no gradient.
 
     Args:
-        tensor: What the source gives; elsewhere any tensor of the same shape and type, which stays as it is.
-        source: Its place in the group.
+        tensor: The tensor to send, on the source; elsewhere any tensor of its shape and dtype, which is not changed.
+        source: Rank of the sender in the group.
         group: The processes that take part.
     """
     if world_size(group) == 1:
@@ -94,7 +94,7 @@ def broadcast(tensor: Tensor, source: int, group: ProcessGroup | None = None) ->
 
 
 def lengths_on_ranks(length: int, device: torch.device, group: ProcessGroup | None = None) -> list[int]:
-    """A whole number of every rank, such as the size of its batch, in rank order."""
+    """Collect an integer from every rank, such as its batch size, in rank order."""
     if world_size(group) == 1:
         return [length]
     own = torch.tensor([length], device=device)

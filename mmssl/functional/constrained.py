@@ -1,4 +1,4 @@
-"""Online k-means whose clusters are kept from running empty by a price on each."""
+"""Online k-means with a minimum cluster size, enforced by a bonus for each cluster."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from mmssl.functional.unit import unit
 
 
 class Centroids(NamedTuple):
-    """Running means of an epoch.
+    """Running cluster means within an epoch.
 
     Attributes:
         centroids: Shape ``(K, D)``.
@@ -23,10 +23,10 @@ class Centroids(NamedTuple):
 
 
 class SoftLabels(NamedTuple):
-    """A few classes of each sample, and how much each of them counts.
+    """A few classes per sample with their weights.
 
     Attributes:
-        classes: Whole numbers, shape ``(B, S)``.
+        classes: Class indices, integers, shape ``(B, S)``.
         weights: Shape ``(B, S)``.
     """
 
@@ -36,7 +36,7 @@ class SoftLabels(NamedTuple):
 
 @in_float32
 def constrained_assignment(features: Tensor, centroids: Tensor, duals: Tensor) -> Tensor:
-    """The cluster whose inner product and bonus together are largest.
+    """Assign each sample to the cluster with the largest sum of inner product and bonus.
 
     Args:
         features: Shape ``(B, D)``.
@@ -57,8 +57,8 @@ def dual_ascent(duals: Tensor, labels: Tensor, rate: float, ratio: float) -> Ten
 
     Args:
         duals: Shape ``(K,)``.
-        labels: What a batch was assigned to, shape ``(B,)``.
-        rate: Of the ascent.
+        labels: Clusters that a batch was assigned to, shape ``(B,)``.
+        rate: Step size of the ascent.
         ratio: Minimum size of a cluster, as a share of ``N / K``; 1 asks for equal sizes, and bonuses may then become
             negative.
 
@@ -81,7 +81,7 @@ def updated_centroids(
         counts: Members so far in this epoch, shape ``(K,)``.
         features: Shape ``(B, D)``.
         labels: Their clusters, shape ``(B,)``.
-        unit_length: Make the centroids that got members unit; the others stay as they are.
+        unit_length: Whether to normalise the centroids that got members; the others do not change.
 
     Returns:
         The centroids and the counts after the batch.
@@ -97,20 +97,20 @@ def updated_centroids(
 
 
 def averaged_slots(classes: Tensor, values: Tensor, labels: Tensor, share: float) -> SoftLabels:
-    """Running averages of one-hot labels, of which each sample keeps only a few classes.
+    """Running averages of one-hot labels, limited to a few classes per sample.
 
-    A label that has a slot adds to it; another one takes the slot of the smallest value.
+    A label that already has a slot adds to it; a new label replaces the slot with the smallest value.
 
     Args:
-        classes: Class in each slot, -1 where it is free, shape ``(B, S)``.
-        values: Value of each slot, 0 where it is free; they sum to 1; shape ``(B, S)``.
+        classes: Class in each slot, -1 for a free slot, shape ``(B, S)``.
+        values: Value of each slot, 0 for a free slot; rows sum to 1; shape ``(B, S)``.
         labels: New labels, shape ``(B,)``.
-        share: Weight of the new label in the average; 1 forgets what was there.
+        share: Weight of the new label in the average; 1 discards the old labels.
 
     Returns:
-        Classes and values (the weights) after it.
+        Updated classes and values (the weights).
 
-    Source: CoKe, the soft labels of the single-view form; idstcv/CoKe.
+    Source: CoKe, the soft labels of the single-view variant; idstcv/CoKe.
     """
     present = classes == labels[:, None]
     place = torch.where(present.any(dim=1), present.int().argmax(dim=1), values.argmin(dim=1))[:, None]
@@ -122,5 +122,5 @@ def averaged_slots(classes: Tensor, values: Tensor, labels: Tensor, share: float
 
 
 def slot_weights(values: Tensor, temperature: float) -> Tensor:
-    """Softmax over the slots that hold something: ``(B, S)`` to ``(B, S)``, 0 for free slots."""
+    """Softmax over the occupied slots: ``(B, S)`` to ``(B, S)``, 0 for free slots."""
     return torch.where(values > 0, values / temperature, -torch.inf).softmax(dim=1).nan_to_num(0.0)

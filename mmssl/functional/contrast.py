@@ -1,4 +1,4 @@
-"""Contrastive losses: tell what belongs together from what does not."""
+"""Contrastive losses: InfoNCE, NT-Xent and noise-contrastive estimation."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from mmssl.functional.precision import in_float32
 
 @in_float32
 def contrast(positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of each positive score among the negative ones of its row.
+    """Cross-entropy of each positive score against the negative scores of the same row.
 
     Args:
         positive: Score of each sample's positive, shape ``(B,)``.
@@ -27,7 +27,7 @@ def contrast(positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
 
 @in_float32
 def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
-    """InfoNCE: tell each query's positive from negatives that all queries share.
+    """InfoNCE with negatives shared by all queries.
 
     Args:
         query: Unit rows, shape ``(B, D)``.
@@ -45,16 +45,16 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
 
 @in_float32
 def nt_xent(first: Tensor, second: Tensor, temperature: float, group: ProcessGroup | None = None) -> Tensor:
-    """NT-Xent: each view finds the other view of its image among all views of the batches of all ranks.
+    """NT-Xent: identify the other view of each image among all views of the global batch.
 
-    The gradient flows through the views of other ranks too: the mean over the ranks, weighted with their batches, has
-    the gradient of one process with the whole batch.
+    Gradients also flow through the views of other ranks: the mean over the ranks, weighted by batch size, has the
+    gradient of one process with the whole batch.
 
     Args:
         first: Unit rows, one view of each of this rank's images, shape ``(B, D)``; ``B`` may differ between ranks.
         second: Unit rows, the other views in the same order, shape ``(B, D)``.
         temperature: Divides the cosines; positive.
-        group: The processes that take part; ``None`` means all, and none need exist.
+        group: The processes that take part; ``None`` means all; no process group is needed.
 
     Returns:
         Scalar: mean over this rank's ``2 B`` views.
@@ -72,17 +72,17 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float, group: ProcessGro
 
 @in_float32
 def noise_contrastive(positive: Tensor, negatives: Tensor, num_samples: int) -> Tensor:
-    """Noise-contrastive estimation against uniform noise: is a sample the data's or the noise's?
+    """Noise-contrastive estimation: classify samples as data or as uniform noise.
 
     Args:
         positive: Probability that the model gives to each sample itself, shape ``(B,)``.
         negatives: Probabilities that it gives to noise samples, shape ``(B, K)``.
-        num_samples: Number of samples that the noise is uniform over.
+        num_samples: Number of samples that the noise is drawn from.
 
     Returns:
         Scalar: mean over the batch of the negative log-likelihood, summed over the sample and its noise.
 
-    Source: instance discrimination, eq. 5 to 7 (Wu et al., CVPR 2018); the constant 1e-7 as in zhirongw/lemniscate.
+    Source: instance discrimination, eq. 5 to 7 (Wu et al., CVPR 2018); the constant 1e-7 from zhirongw/lemniscate.
     """
     noise = negatives.shape[1] / num_samples
     data = positive / (positive + noise + 1e-7)

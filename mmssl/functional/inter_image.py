@@ -1,4 +1,4 @@
-"""InterCLR's choices: whom an image shall resemble, whom not, and by how much."""
+"""InterCLR's positives, negatives and margins."""
 
 import math
 
@@ -14,7 +14,7 @@ _NEVER = torch.iinfo(torch.int64).max
 
 @in_float32
 def cosine_margin(cosines: Tensor, margin: float) -> Tensor:
-    """``cos(theta) - m``: a margin below 0 makes it easier to count as similar.
+    """``cos(theta) - m``; a margin below 0 loosens the decision boundary.
 
     Args:
         cosines: Any shape.
@@ -30,7 +30,7 @@ def cosine_margin(cosines: Tensor, margin: float) -> Tensor:
 
 @in_float32
 def arc_margin(cosines: Tensor, margin: float) -> Tensor:
-    """``cos(theta + m)``, carried on as a straight line where it would turn upwards again.
+    """``cos(theta + m)``, continued as a straight line where it would stop being monotonic in the angle.
 
     Args:
         cosines: Any shape.
@@ -51,29 +51,29 @@ def arc_margin(cosines: Tensor, margin: float) -> Tensor:
 
 
 def draw_members(members: Members, draws: Tensor, seed: int) -> Tensor:
-    """One member of each sample's cluster at random; it may be the sample itself.
+    """Draw one member of each sample's cluster at random; it may be the sample itself.
 
     Args:
-        members: Of each sample's cluster, from :func:`~mmssl.functional.cluster_members`.
-        draws: Numbers of the draws, shape ``(B,)``.
-        seed: Of the run and the purpose.
+        members: Members of each sample's cluster, from :func:`~mmssl.functional.cluster_members`.
+        draws: Draw numbers, shape ``(B,)``.
+        seed: Seed for the run and the purpose.
 
     Returns:
-        Sample numbers, int64, shape ``(B,)``.
+        Sample indices, int64, shape ``(B,)``.
     """
     return members.samples.gather(1, hash_draws(seed, draws, 1) % members.counts[:, None])[:, 0]
 
 
 def draw_others(members: Members, num_samples: int, numbers: Tensor) -> Tensor:
-    """Samples of other clusters at random, all equally likely, without a try that fails.
+    """Draw samples of other clusters at random, all equally likely, without rejection.
 
     Args:
-        members: Of each sample's own cluster, which does not hold all samples.
-        num_samples: Number of all samples N.
-        numbers: Whole numbers at random, shape ``(B, K)``.
+        members: Members of each sample's own cluster, which must not hold all samples.
+        num_samples: Number N of all samples.
+        numbers: Random integers, shape ``(B, K)``.
 
     Returns:
-        Sample numbers, int64, shape ``(B, K)``.
+        Sample indices, int64, shape ``(B, K)``.
     """
     own, counts = members.samples, members.counts[:, None]
     place = numbers % (num_samples - counts)  # among the others, in ascending order
@@ -83,16 +83,16 @@ def draw_others(members: Members, num_samples: int, numbers: Tensor) -> Tensor:
 
 
 def draw_from_pool(pool: Tensor, own: Tensor, count: int, numbers: Tensor) -> Tensor:
-    """Samples of other clusters at random out of a pool; none twice while there are enough.
+    """Draw samples of other clusters at random from a pool; none twice while there are enough.
 
     Args:
-        pool: Sample numbers, int64, shape ``(B, P)``.
-        own: Which of them are of the sample's own cluster, not all of a row, bool, shape ``(B, P)``.
+        pool: Sample indices, int64, shape ``(B, P)``.
+        own: Whether each is in the sample's own cluster, never all of a row; bool, shape ``(B, P)``.
         count: How many to draw.
-        numbers: A whole number at random for each, shape ``(B, P)``; the smallest are drawn.
+        numbers: One random integer per entry, shape ``(B, P)``; entries with the smallest are drawn.
 
     Returns:
-        Sample numbers, int64, shape ``(B, count)``.
+        Sample indices, int64, shape ``(B, count)``.
     """
     width = min(count, pool.shape[1])
     order = numbers.masked_fill(own, _NEVER).topk(width, dim=1, largest=False).indices
@@ -100,20 +100,20 @@ def draw_from_pool(pool: Tensor, own: Tensor, count: int, numbers: Tensor) -> Te
 
 
 def hardest_others(pool: Tensor, own: Tensor, count: int) -> Tensor:
-    """The first samples of a pool that are not of the sample's own cluster.
+    """Take the first entries of a pool that are not in the sample's own cluster.
 
     Args:
-        pool: Sample numbers, the most similar first, int64, shape ``(B, P)``.
-        own: Which of them are of the sample's own cluster, not all of a row, bool, shape ``(B, P)``.
+        pool: Sample indices, the most similar first, int64, shape ``(B, P)``.
+        own: Whether each is in the sample's own cluster, never all of a row; bool, shape ``(B, P)``.
         count: How many to take.
 
     Returns:
-        Sample numbers, int64, shape ``(B, count)``.
+        Sample indices, int64, shape ``(B, count)``.
     """
     return _repeated(pool.gather(1, own.to(torch.int8).argsort(dim=1, stable=True)), own, count)
 
 
 def _repeated(others_first: Tensor, own: Tensor, count: int) -> Tensor:
-    """So many of each row, from the start again where there are fewer others."""
+    """Take ``count`` entries of each row; start again at the first if a row has fewer others."""
     enough = (~own).sum(dim=1, keepdim=True).clamp_max(others_first.shape[1])
     return others_first.gather(1, torch.arange(count, device=own.device) % enough)

@@ -1,17 +1,17 @@
-"""InvP's losses: tell a sample from its background, and draw it to what is reached over its neighbours."""
+"""InvP's losses: separate a sample from its background, and pull it towards neighbours of its neighbours."""
 
 import torch
 from torch import Tensor
 
 from mmssl.functional.precision import in_float32
 
-_LARGEST = 1 - 1e-6  # share of the own row: nothing would be left of the background
+_LARGEST = 1 - 1e-6  # upper bound of the own row's share, so that some background is left
 _SMALLEST = 1e-7  # added to probabilities by the released code; it caps the loss at 16.1
 
 
 @in_float32
 def instance_loss(own: Tensor, nearest: Tensor) -> Tensor:
-    """Minus the logarithm of a sample's share among its nearest rows, as in the released code.
+    """Instance loss of the released code: negative log of a sample's share among its nearest rows.
 
     Args:
         own: Logit of each sample with its own row, shape ``(B,)``.
@@ -27,7 +27,7 @@ def instance_loss(own: Tensor, nearest: Tensor) -> Tensor:
 
 @in_float32
 def propagation_loss(own: Tensor, nearest: Tensor, positives: Tensor) -> Tensor:
-    """Minus the logarithm of what the positives are to the nearest rows without the own one, as in the released code.
+    """Propagation loss of the released code: negative log ratio of the positives to the nearest rows but the own one.
 
     Args:
         own: Logit of each sample with its own row, shape ``(B,)``.
@@ -46,12 +46,12 @@ def propagation_loss(own: Tensor, nearest: Tensor, positives: Tensor) -> Tensor:
 
 @in_float32
 def instance_loss_of_the_paper(own: Tensor, nearest: Tensor, is_own: Tensor) -> Tensor:
-    """Minus the logarithm of a sample's share among its nearest rows and itself.
+    """Instance loss of the paper: negative log of a sample's share among its nearest rows and itself.
 
     Args:
         own: Logit of each sample with its own row, shape ``(B,)``.
         nearest: Logits of its nearest rows, shape ``(B, M)``.
-        is_own: Which of them is its own row, bool, shape ``(B, M)``.
+        is_own: Whether each is its own row, bool, shape ``(B, M)``.
 
     Returns:
         Scalar: mean over the batch.
@@ -66,17 +66,19 @@ def instance_loss_of_the_paper(own: Tensor, nearest: Tensor, is_own: Tensor) -> 
 def propagation_loss_of_the_paper(
     nearest: Tensor, is_reached: Tensor, reached: Tensor, keep: Tensor, num_positives: int
 ) -> Tensor:
-    """Minus the logarithm of the share of the least similar reached samples, beside the near ones not reached.
+    """Propagation loss of the paper: negative log of the hard positives' share among themselves and the negatives.
+
+    The hard positives are the least similar of the reached samples; the negatives are near rows that are not reached.
 
     Args:
         nearest: Logits of each sample's nearest rows, shape ``(B, M)``.
-        is_reached: Which of them are reached, bool, shape ``(B, M)``.
+        is_reached: Whether each is reached, bool, shape ``(B, M)``.
         reached: Logits of the reached samples, shape ``(B, W)``.
-        keep: Which of them count, from :func:`~mmssl.functional.reached_set`, shape ``(B, W)``.
-        num_positives: How many of the least similar are positives; all where fewer are reached.
+        keep: Which of those count, from :func:`~mmssl.functional.reached_set`, shape ``(B, W)``.
+        num_positives: How many of the least similar are positives; all if fewer are reached.
 
     Returns:
-        Scalar: mean over the batch; a sample that reaches none adds 0.
+        Scalar: mean over the batch; a sample that reaches no other counts as 0.
 
     Source: InvP, eq. 4 to 6 (Wang et al., NeurIPS 2020).
     """

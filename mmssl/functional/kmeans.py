@@ -1,4 +1,4 @@
-"""k-means, by faiss where it is installed."""
+"""k-means by faiss, or by torch if faiss is not installed."""
 
 import warnings
 from collections.abc import Callable
@@ -12,16 +12,16 @@ from torch import Tensor
 from mmssl.functional.precision import in_float32
 from mmssl.functional.randomness import hash_seed
 
-_ROWS, _COLUMNS = 8192, 2048  # features and centroids compared at once
+_ROWS, _COLUMNS = 8192, 2048  # features and centroids compared at a time
 _FAISS_SEEDS = 1 << 31
 
 
 class Clustering(NamedTuple):
-    """What k-means found.
+    """Result of k-means.
 
     Attributes:
-        centroids: The means of their members, float32 (float64 for float64 features), shape ``(K, D)``.
-        labels: The cluster of each row, int64, shape ``(N,)``.
+        centroids: Means of the members, float32 (float64 for float64 features), shape ``(K, D)``.
+        labels: Cluster of each row, int64, shape ``(N,)``.
     """
 
     centroids: Tensor
@@ -37,15 +37,16 @@ def kmeans(
 ) -> Clustering:
     """Cluster rows by Euclidean distance; no cluster stays empty.
 
-    Features on the CPU are clustered by faiss, those on a GPU by faiss on that GPU where its GPU build is installed;
-    else torch does it on their device. On CPUs the result is a function of the arguments and of that choice.
+    Features on the CPU are clustered by faiss if it is installed, features on a GPU by faiss on that GPU if its GPU
+    build is installed; otherwise by torch on their device. On CPUs the result depends only on the arguments and on
+    which library did the work.
 
     Args:
         features: Shape ``(N, D)``.
-        num_clusters: Number of clusters K; at most N.
+        num_clusters: Number K of clusters; at most N.
         iterations: Rounds of assignment and averaging.
-        seed: Of the first centroids.
-        after_round: Called after every round, for a progress bar.
+        seed: Seed of the initial centroids.
+        after_round: Called after every round, for example to advance a progress bar.
 
     Returns:
         Centroids and labels; every cluster has a member.
@@ -58,7 +59,7 @@ def kmeans(
     if not 1 <= num_clusters <= len(features):
         raise ValueError(
             f'{num_clusters} clusters of {len(features)} samples: set the number of clusters between 1 and '
-            f'{max(len(features) // 10, 1)} (ten samples a cluster).'
+            f'{max(len(features) // 10, 1)} (ten samples per cluster).'
         )
     if not bool(features.isfinite().all()):
         raise ValueError('Features with NaN or infinity cannot be clustered: lower the learning rate.')
@@ -71,7 +72,7 @@ def kmeans(
 @torch.no_grad()
 @in_float32
 def nearest_centroids(features: Tensor, centroids: Tensor) -> Tensor:
-    """The centroid at the smallest Euclidean distance: ``(N, D)`` and ``(K, D)`` to int64 ``(N,)``."""
+    """Find the centroid at the smallest Euclidean distance: ``(N, D)`` and ``(K, D)`` to int64 ``(N,)``."""
     half_squares = centroids.square().sum(dim=1) / 2
     return torch.cat([most_similar(chunk, centroids, -half_squares) for chunk in features.split(_ROWS)])
 
@@ -79,9 +80,9 @@ def nearest_centroids(features: Tensor, centroids: Tensor) -> Tensor:
 @torch.no_grad()
 @in_float32
 def most_similar(rows: Tensor, centroids: Tensor, offsets: Tensor | None = None) -> Tensor:
-    """The centroid with the largest inner product, plus an offset of each: ``(B, D)`` and ``(K, D)`` to int64 ``(B,)``.
+    """Find the centroid with the largest inner product plus offset: ``(B, D)`` and ``(K, D)`` to int64 ``(B,)``.
 
-    Some centroids at a time: their products are searched while they are in the cache.
+    A few centroids are handled at a time, so that their products are searched while they are in the cache.
     """
     offsets = centroids.new_zeros(len(centroids)) if offsets is None else offsets
     blocks = zip(centroids.split(_COLUMNS), offsets.split(_COLUMNS))
@@ -94,19 +95,19 @@ def most_similar(rows: Tensor, centroids: Tensor, offsets: Tensor | None = None)
 @torch.no_grad()
 @in_float32
 def cluster_means(features: Tensor, labels: Tensor, num_clusters: int) -> Tensor:
-    """Mean of each cluster's rows, ``(K, D)``; zeros where it has none."""
+    """Mean of each cluster's rows, ``(K, D)``; zeros for empty clusters."""
     sums = features.new_zeros(num_clusters, features.shape[1]).index_add_(0, labels, features)
     return sums / labels.bincount(minlength=num_clusters).clamp_min(1)[:, None]
 
 
 def fill_empty(features: Tensor, labels: Tensor, num_clusters: int, seed: int = 0) -> Tensor:
-    """Give every empty cluster a half of the largest one, in the order of their numbers.
+    """Give every empty cluster half of the largest one, in ascending order of the empty clusters.
 
     Args:
         features: Shape ``(N, D)``, with N at least the number of clusters.
         labels: Cluster of each row, int64, shape ``(N,)``.
         num_clusters: Number of clusters.
-        seed: Of halves at random, where the members of a cluster are all alike.
+        seed: Seed of a random split, used if the members of a cluster are all alike.
 
     Returns:
         Labels in which every cluster occurs.
@@ -119,22 +120,22 @@ def fill_empty(features: Tensor, labels: Tensor, num_clusters: int, seed: int = 
 
 
 def largest(counts: Tensor) -> int:
-    """The place of the largest count, ``(K,)``; of equal ones the first, on every device."""
+    """Index of the largest count, ``(K,)``; the first of equal counts, on every device."""
     return int((counts == counts.max()).nonzero()[0, 0])
 
 
 def split_in_two(rows: Tensor, seed: int = 0) -> Tensor:
-    """Two halves of a cluster by 2-means; at random where that leaves one empty.
+    """Split a cluster in two by 2-means, or at random if one half would be empty.
 
-    The work is done by one thread on the CPU: several would add up in the order in which they end, and the ranks must
-    find the same halves.
+    One CPU thread does the work: several would add up in the order in which they finish, and all ranks must find the
+    same halves.
 
     Args:
         rows: Two or more, shape ``(N, D)``.
-        seed: Of the halves at random.
+        seed: Seed of the random split.
 
     Returns:
-        bool, shape ``(N,)``: the rows of the second half, neither none nor all of them.
+        bool, shape ``(N,)``: the rows of the second half; at least one, but not all.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -142,7 +143,7 @@ def split_in_two(rows: Tensor, seed: int = 0) -> Tensor:
 
     points = rows.detach().to('cpu', torch.float64 if rows.dtype == torch.float64 else torch.float32).numpy()
     with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter('ignore', ConvergenceWarning)  # rows that are alike
+        warnings.simplefilter('ignore', ConvergenceWarning)  # raised for identical rows
         second = KMeans(2, n_init=1, max_iter=20, random_state=0).fit_predict(points) == 1
     if second.all() or not second.any():
         order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed)).numpy()
@@ -164,14 +165,14 @@ def _faiss_centroids(
     import faiss
 
     points, dim = np.ascontiguousarray(features.detach().cpu().float().numpy()), features.shape[1]
-    index = faiss.IndexFlatL2(dim)
-    if features.is_cuda:  # the GPU of this process, not all there are
+    index: faiss.Index = faiss.IndexFlatL2(dim)
+    if features.is_cuda:  # only the GPU of this process
         index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), features.device.index, index)
     search = faiss.Clustering(dim, num_clusters)
     search.niter, search.seed = 1, seed % _FAISS_SEEDS
     search.min_points_per_centroid, search.max_points_per_centroid = 1, len(points)
     for _ in range(iterations):
-        search.train(points, index)  # goes on from the centroids that it holds
+        search.train(points, index)  # continues from its current centroids
         after_round()
     centroids = faiss.vector_to_array(search.centroids).reshape(num_clusters, dim)
     return torch.from_numpy(centroids).to(features)

@@ -1,4 +1,4 @@
-"""Neighbours in a bank of features, and what is reached over them."""
+"""Nearest neighbours in a bank of features, and neighbours of neighbours."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-_COLUMNS = 1024  # rows a query that are copied at a time
-_ANCHORS = 32  # at a time: their scores with every row are held at once
+_COLUMNS = 1024  # rows per query that are copied at a time
+_ANCHORS = 32  # queries at a time: their scores with all rows are in memory together
 
 
 class BankScores(NamedTuple):
     """Inner products of queries with rows of a bank.
 
     Attributes:
-        nearest: With the nearest rows, descending, shape ``(B, count)``.
-        rows: Numbers of the nearest rows, int64, shape ``(B, count)``.
-        others: With the rows that were asked for, shape ``(B, P)``.
+        nearest: Products with the nearest rows, descending, shape ``(B, count)``.
+        rows: Indices of the nearest rows, int64, shape ``(B, count)``.
+        others: Products with the requested rows, shape ``(B, P)``.
     """
 
     nearest: Tensor
@@ -25,11 +25,11 @@ class BankScores(NamedTuple):
 
 
 class ChosenScores(NamedTuple):
-    """Inner products of queries with rows that were chosen by their products.
+    """Inner products of queries with rows that were chosen by these products.
 
     Attributes:
         scores: Shape ``(B, K)``.
-        rows: Numbers of the rows, int64, shape ``(B, K)``.
+        rows: Indices of the rows, int64, shape ``(B, K)``.
     """
 
     scores: Tensor
@@ -37,17 +37,17 @@ class ChosenScores(NamedTuple):
 
 
 def propagate_neighbors(neighbors: Tensor, indices: Tensor, steps: int) -> Tensor:
-    """Samples reached within some steps over a neighbour graph, level by level.
+    """List the samples that are reached within ``steps`` in a neighbour graph, level by level.
 
-    A sample that is reached twice stands there twice, and a sample may be reached from itself.
+    A sample that is reached twice is listed twice, and a sample may be reached from itself.
 
     Args:
-        neighbors: Numbers of each sample's neighbours, int64, shape ``(N, k)``.
+        neighbors: Indices of each sample's neighbours, int64, shape ``(N, k)``.
         indices: The samples to start from, int64, shape ``(B,)``.
         steps: Levels; at least 1.
 
     Returns:
-        Sample numbers, int64, shape ``(B, k + k^2 + ... + k^steps)``.
+        Sample indices, int64, shape ``(B, k + k^2 + ... + k^steps)``.
 
     Source: InvP, section 3.1 (Wang et al., NeurIPS 2020), in the order of WangFeng18/InvariancePropagation.
     """
@@ -58,11 +58,11 @@ def propagate_neighbors(neighbors: Tensor, indices: Tensor, steps: int) -> Tenso
 
 
 def reached_set(reached: Tensor, indices: Tensor) -> Tensor:
-    """Which entries to keep so that each sample counts once and the start not at all.
+    """Mask that keeps each reached sample once and drops the start sample.
 
     Args:
         reached: From :func:`propagate_neighbors`, shape ``(B, W)``.
-        indices: The samples that it started from, shape ``(B,)``.
+        indices: The start samples, shape ``(B,)``.
 
     Returns:
         bool, shape ``(B, W)``.
@@ -74,11 +74,11 @@ def reached_set(reached: Tensor, indices: Tensor) -> Tensor:
 
 
 def without_self(rows: Tensor, indices: Tensor) -> Tensor:
-    """The nearest other rows: where a sample itself is among the first ``k``, the row after them takes its place.
+    """Find the nearest other rows: if the sample itself is among the first ``k``, the last row replaces it.
 
     Args:
         rows: The ``k + 1`` nearest rows of each sample, nearest first, int64, shape ``(B, k + 1)``.
-        indices: Numbers of the samples, shape ``(B,)``.
+        indices: Sample indices, shape ``(B,)``.
 
     Returns:
         int64, shape ``(B, k)``.
@@ -87,7 +87,7 @@ def without_self(rows: Tensor, indices: Tensor) -> Tensor:
 
 
 def contains(rows: Tensor, values: Tensor) -> Tensor:
-    """Whether each value stands in the row beside it.
+    """Whether each value occurs in the row with the same index.
 
     Args:
         rows: int64, shape ``(B, W)``.
@@ -102,23 +102,23 @@ def contains(rows: Tensor, values: Tensor) -> Tensor:
 
 
 def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> BankScores:
-    """The nearest rows of a bank, and some given ones, by inner product.
+    """Inner products with the nearest rows of a bank and with given rows.
 
-    Scores with the whole bank exist for 32 queries at a time and only until the nearest are chosen; the gradient
-    reaches the query through the scores that are given back. With a bfloat16 bank the choice is made among rounded
-    scores, and the chosen ones are computed again in float32.
+    Scores with the whole bank are held for 32 queries at a time, and only until the nearest are chosen; gradients flow
+    to the query through the returned scores. With a bfloat16 bank the rows are chosen by rounded scores, and the scores
+    of the chosen rows are computed again in float32.
 
     Args:
         query: Shape ``(B, D)``.
         bank: Rows without gradient, float32, float64 or bfloat16, shape ``(N, D)``.
-        count: How many of the nearest, at most N.
-        also: Numbers of rows whose scores are wanted as well, int64, shape ``(B, P)``.
+        count: Number of nearest rows, at most N.
+        also: Indices of further rows to score, int64, shape ``(B, P)``.
 
     Returns:
-        Scores of the nearest rows and their numbers, ``(B, count)``; scores of ``also``, ``(B, P)``.
+        Scores of the nearest rows and their indices, ``(B, count)``; scores of ``also``, ``(B, P)``.
     """
     query = _wide(query)
-    if not count and bank.dtype != query.dtype:  # rounded products would serve nobody
+    if not count and bank.dtype != query.dtype:  # no rows to choose: skip the rounded products
         return BankScores(query.new_empty(len(query), 0), also[:, :0], row_scores(query, bank, also))
 
     def choose(everything: Tensor, some: slice) -> Tensor:
@@ -133,20 +133,20 @@ def bank_scores(query: Tensor, bank: Tensor, count: int, also: Tensor) -> BankSc
 
 
 def chosen_scores(query: Tensor, bank: Tensor, choose: Callable[[Tensor, slice], Tensor]) -> ChosenScores:
-    """Inner products with rows of a bank that are chosen by their products.
+    """Inner products with rows of a bank that are chosen by these products.
 
     Args:
-        query: Shape ``(B, D)``; the gradient reaches it.
+        query: Shape ``(B, D)``; gradients flow to it.
         bank: Rows without gradient, float32, float64 or bfloat16, shape ``(N, D)``.
-        choose: Gets the products of some queries with all rows, ``(b, N)``, and which queries they are; gives the
-            numbers of the rows, int64, ``(b, K)``.
+        choose: Takes the products of some queries with all rows, ``(b, N)``, and the slice of these queries; returns
+            the indices of the chosen rows, int64, ``(b, K)``.
 
     Returns:
-        Products and the numbers of their rows, both ``(B, K)``.
+        Products and the indices of their rows, ``(B, K)`` each.
     """
     query = _wide(query)
 
-    def chunk(some: slice) -> tuple[Tensor, Tensor]:  # a function, so that its products are gone before the next ones
+    def chunk(some: slice) -> tuple[Tensor, Tensor]:  # a function, so that its products are freed before the next
         everything = query[some].to(bank.dtype) @ bank.T
         rows = choose(everything, some)
         exact = bank.dtype == query.dtype
@@ -159,12 +159,12 @@ def chosen_scores(query: Tensor, bank: Tensor, choose: Callable[[Tensor, slice],
 
 
 def row_scores(query: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
-    """Inner products with given rows of a bank, few against all; the gradient reaches the query.
+    """Inner products with a few given rows of a bank; gradients flow to the query.
 
     Args:
         query: Shape ``(B, D)``.
         bank: Rows without gradient, float32, float64 or bfloat16, shape ``(N, D)``.
-        rows: Their numbers, int64, shape ``(B, K)``.
+        rows: Indices of the rows, int64, shape ``(B, K)``.
 
     Returns:
         Shape ``(B, K)``.
@@ -180,13 +180,13 @@ def _wide(query: Tensor) -> Tensor:
 
 
 def _exact_scores(query: Tensor, rows: Tensor, bank: Tensor) -> Tensor:
-    """Products with chosen rows, in the query's precision; some columns at a time, since rows are copied."""
+    """Products with chosen rows, in the query's precision; a few columns at a time, since rows are copied."""
     columns = [torch.einsum('bd,bpd->bp', query, bank[some].to(query.dtype)) for some in rows.split(_COLUMNS, dim=1)]
     return torch.cat(columns, dim=1)
 
 
 class _Scores(torch.autograd.Function):
-    """Products that have been computed already; backward mixes the bank's rows without copying them."""
+    """Attach a gradient to scores that are already computed; backward mixes the bank's rows without copying them."""
 
     @staticmethod
     def forward(context: Any, query: Tensor, bank: Tensor, rows: Tensor, scores: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses between pixels of two views: PixPro's, and DenseCL's."""
+"""Losses between the pixels of two views, for PixPro and DenseCL."""
 
 import torch
 from torch import Tensor
@@ -7,26 +7,26 @@ from torch.nn.functional import normalize
 from mmssl.functional.contrast import info_nce
 from mmssl.functional.precision import in_float32
 
-_LITTLE = 1e-6  # of the reference code: it keeps an image without common pixels from dividing by zero
+_EPSILON = 1e-6  # as in the reference code; avoids a division by zero for an image without common pixels
 
 
 @in_float32
 def pixel_positive_mask(boxes_a: Tensor, boxes_b: Tensor, size: tuple[int, int], threshold: float) -> Tensor:
-    """Which pixels of two feature maps are close to each other in the image they were cropped from.
+    """Mask of the pixel pairs of two feature maps that are close to each other in the original image.
 
-    Two pixels are a positive pair where the distance of their centres is below ``threshold`` times the longer of the
-    diagonals of a pixel of either view. Distances are in shares of the image's width and height, so they are not
-    those of the image where it is not square.
+    Two pixels are a positive pair if the distance of their centres is below ``threshold`` times the longer pixel
+    diagonal of the two views. Distances are measured in shares of the image's width and height, so an image that is
+    not square distorts them.
 
     Args:
-        boxes_a: What the first view shows: x0, y0, x1, y1 in shares of the image, x0 > x1 where the view was
+        boxes_a: Box of the first view: x0, y0, x1, y1 in shares of the image, with x0 > x1 if the view was
             flipped; float32 or float64, shape ``(B, 4)``.
-        boxes_b: What the second view shows, shape ``(B, 4)``.
+        boxes_b: Box of the second view, shape ``(B, 4)``.
         size: Height and width of the feature maps.
         threshold: The paper's 0.7.
 
     Returns:
-        bool, shape ``(B, H * W, H * W)``: pixels of the first view down, row by row; of the second across.
+        bool, shape ``(B, H * W, H * W)``: pixels of the first view by pixels of the second, each in row order.
 
     Source: PixPro, eq. 1 (Xie et al., CVPR 2021), and zdaxie/PixPro.
     """
@@ -47,13 +47,13 @@ def _pixels(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 @in_float32
 def propagate_pixels(features: Tensor, values: Tensor, sharpness: float = 2.0) -> Tensor:
-    """Each pixel becomes a mixture of all pixels of its view, weighted by how similar they are to it.
+    """Replace each pixel by a mixture of all pixels of its view, weighted by their similarity to it.
 
-    ``y_i = sum_j max(cos(x_i, x_j), 0) ** sharpness * g_j`` with unit ``g_j``; weights are not normalised.
+    ``y_i = sum_j max(cos(x_i, x_j), 0) ** sharpness * g_j`` with unit ``g_j``; the weights are not normalised.
 
     Args:
         features: x, shape ``(B, D, H, W)``.
-        values: What is mixed, shape ``(B, D', H, W)``.
+        values: g, the vectors to mix, shape ``(B, D', H, W)``.
         sharpness: Exponent of the similarities, 0 or more.
 
     Returns:
@@ -64,16 +64,16 @@ def propagate_pixels(features: Tensor, values: Tensor, sharpness: float = 2.0) -
     pixels = normalize(features, dim=1).flatten(2)
     similarities = (pixels.transpose(1, 2) @ pixels).clamp_min(0)  # (B, HW, HW)
     if sharpness < 1:
-        similarities = similarities + _LITTLE  # the slope of a root at 0 is infinite
+        similarities = similarities + _EPSILON  # the slope of a root at 0 is infinite
     mixed = normalize(values, dim=1).flatten(2) @ (similarities**sharpness).transpose(1, 2)
     return mixed.view_as(values)
 
 
 @in_float32
 def pixel_to_propagation(queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-    """Mean cosine of the positive pairs of pixels of each image, times -2.
+    """Mean cosine of each image's positive pixel pairs, times -2.
 
-    An image whose views have no pixel in common adds 0, and counts in the mean.
+    An image whose views have no pixel in common counts as 0 in the mean.
 
     Args:
         queries: Propagated pixels of one view, shape ``(B, D, H, W)``.
@@ -81,19 +81,19 @@ def pixel_to_propagation(queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
         mask: From :func:`pixel_positive_mask`.
 
     Returns:
-        Scalar, -2 to 0: the mean over the images.
+        Scalar: mean over the images, -2 for perfect agreement.
 
-    Source: PixPro, eq. 6 (Xie et al., CVPR 2021); the factor 2 is the released code's.
+    Source: PixPro, eq. 6 (Xie et al., CVPR 2021); the factor 2 comes from the released code.
     """
     cosines = _cosines(queries, keys)
-    return -2 * ((cosines * mask).sum(dim=(1, 2)) / (mask.sum(dim=(1, 2)) + _LITTLE)).mean()
+    return -2 * ((cosines * mask).sum(dim=(1, 2)) / (mask.sum(dim=(1, 2)) + _EPSILON)).mean()
 
 
 @in_float32
 def pixel_contrast(queries: Tensor, keys: Tensor, mask: Tensor, temperature: float = 0.3) -> Tensor:
-    """PixContrast: a pixel tells its positives from all other pixels of the other view.
+    """PixContrast: contrast each pixel's positives with all other pixels of the other view.
 
-    Pixels without a positive are left out; an image without any adds 0, and counts in the mean.
+    Pixels without a positive are left out; an image without any positives counts as 0 in the mean.
 
     Args:
         queries: Pixels of one view, shape ``(B, D, H, W)``.
@@ -102,7 +102,7 @@ def pixel_contrast(queries: Tensor, keys: Tensor, mask: Tensor, temperature: flo
         temperature: Divides the cosines.
 
     Returns:
-        Scalar: the mean over the images of the mean over their pixels that have a positive.
+        Scalar: mean over the images of the mean over their pixels that have a positive.
 
     Source: PixPro, eq. 2 (Xie et al., CVPR 2021); no code was released.
     """
@@ -114,21 +114,21 @@ def pixel_contrast(queries: Tensor, keys: Tensor, mask: Tensor, temperature: flo
 
 
 def _cosines(queries: Tensor, keys: Tensor) -> Tensor:
-    """Of every pixel with every pixel of the other view: ``(B, HW, HW)``."""
+    """Cosines of every pixel with every pixel of the other view: ``(B, HW, HW)``."""
     return normalize(queries, dim=1).flatten(2).transpose(1, 2) @ normalize(keys, dim=1).flatten(2)
 
 
 @torch.no_grad()
 @in_float32
 def match_pixels(queries: Tensor, keys: Tensor) -> Tensor:
-    """For every pixel of one view the most similar pixel of the other, by cosine.
+    """Find the most similar pixel of the other view for every pixel, by cosine.
 
     Args:
         queries: The student's features, shape ``(B, C, H, W)``.
         keys: The teacher's features, shape ``(B, C, H, W)``.
 
     Returns:
-        Places in the other map, row by row, int64, shape ``(B, H * W)``.
+        Pixel indices in the other map, row by row, int64, shape ``(B, H * W)``.
 
     Source: DenseCL, eq. 3 (Wang et al., CVPR 2021).
     """
@@ -137,7 +137,7 @@ def match_pixels(queries: Tensor, keys: Tensor) -> Tensor:
 
 @in_float32
 def dense_contrast(queries: Tensor, keys: Tensor, places: Tensor, negatives: Tensor, temperature: float) -> Tensor:
-    """InfoNCE of every pixel with the pixel it was matched to.
+    """InfoNCE of every pixel with its matched pixel.
 
     Args:
         queries: The student's embeddings, shape ``(B, D, H, W)``.
@@ -147,7 +147,7 @@ def dense_contrast(queries: Tensor, keys: Tensor, places: Tensor, negatives: Ten
         temperature: Divides the cosines.
 
     Returns:
-        Scalar: the mean over all pixels of all images.
+        Scalar: mean over all pixels of all images.
 
     Source: DenseCL, eq. 2 (Wang et al., CVPR 2021).
     """

@@ -1,4 +1,4 @@
-"""Keep the delicate parts of a loss out of half precision."""
+"""Keep the sensitive parts of a loss out of half precision."""
 
 import functools
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def _to_float32(value: Any) -> Any:
 def in_float32(function: _Function) -> _Function:
     """Run a function outside autocast, with half-precision tensors (also in lists) cast to float32 first.
 
-    Casting the result would be too late: the product inside has then been rounded already. float64 stays float64.
+    Casting the result would be too late: the product inside would already be rounded. float64 stays float64.
     """
 
     @functools.wraps(function)
@@ -33,7 +33,7 @@ def in_float32(function: _Function) -> _Function:
         with torch.autocast(device, enabled=False):
             return function(*map(_to_float32, args), **{key: _to_float32(value) for key, value in kwargs.items()})
 
-    return wrapper  # type: ignore[return-value]
+    return wrapper  # type: ignore[return-value]  # mypy cannot see that the signature is kept
 
 
 def _flatten(values: Any) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Seeds as a function of what is drawn for, so that nothing random needs to be saved."""
+"""Seeds derived from the purpose of each draw, so that no generator state has to be saved."""
 
 import random
 from collections.abc import Iterator
@@ -16,22 +16,22 @@ _FACTORS, _SHIFTS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB), (30, 27)
 
 @unique
 class Stream(IntEnum):
-    """Random streams by purpose: a key of :func:`hash_seed`, so that two purposes never draw the same numbers.
+    """Random streams by purpose: keys of :func:`hash_seed`, so that two purposes never draw the same numbers.
 
-    The numbers have no meaning and never change: runs would not resume, and figures would move. A method of your own
-    takes any other number of more than two bytes.
+    The values have no meaning and never change, or runs could not resume and figures would change. A method of your
+    own takes any other number of more than two bytes.
     """
 
-    EPOCH_ORDER = 0x0EDE2  # in which order an epoch takes the images
-    WINDOW_ORDER = 0x53EE9  # the order that a sliding window moves over
+    EPOCH_ORDER = 0x0EDE2  # order of the images in an epoch
+    WINDOW_ORDER = 0x53EE9  # order that a sliding window moves over
     SHUFFLE = 0x5B0F  # which rank computes which key of a batch
-    FIXED_PART = 0x0F1D  # the images that monitors look at
-    CLUSTER_HEAD = 0xDC01  # weights of a classifier that starts anew
-    KMEANS = 0x3EA5  # first centroids
+    FIXED_PART = 0x0F1D  # images that monitors measure
+    CLUSTER_HEAD = 0xDC01  # weights of a reinitialised classifier
+    KMEANS = 0x3EA5  # initial centroids
     SPLIT = 0x5917  # halves of a cluster whose members are all alike
-    BANK_START = 0xBA27  # first rows of a bank
-    TABLE_START = 0x7AB1E  # first rows of a class table
-    CENTROID_START = 0xC0CE  # first centroids of constrained clusters
+    BANK_START = 0xBA27  # initial rows of a bank
+    TABLE_START = 0x7AB1E  # initial rows of a class table
+    CENTROID_START = 0xC0CE  # initial centroids of constrained clusters
     INVP_POSITIVES = 0x9057
     NPID_NEGATIVES = 0x4E6A
     INTER_POSITIVES = 0x1A7E
@@ -39,10 +39,10 @@ class Stream(IntEnum):
 
 
 def hash_seed(*keys: int) -> int:
-    """Mix whole numbers into one seed; neighbouring keys give unrelated seeds.
+    """Mix integers into one seed; neighbouring keys give unrelated seeds.
 
     Args:
-        keys: Any whole numbers, for example ``(seed, draw)`` or ``(seed, iteration, rank)``. Their order counts.
+        keys: Any integers, for example ``(seed, draw)`` or ``(seed, iteration, rank)``. Their order matters.
 
     Returns:
         A number in ``[0, 2**63)``.
@@ -59,36 +59,36 @@ def hash_seed(*keys: int) -> int:
 
 
 def hash_draws(seed: int, draws: Tensor, count: int) -> Tensor:
-    """Numbers at random for each draw, on its device: :func:`hash_seed` of ``(seed, draw, place)``.
+    """Random numbers for each draw, on its device: :func:`hash_seed` of ``(seed, draw, place)``.
 
     Args:
-        seed: Of the run and the purpose.
-        draws: Numbers of the draws, int64, shape ``(B,)``.
-        count: Numbers a draw.
+        seed: Seed for the run and the purpose.
+        draws: Draw numbers, int64, shape ``(B,)``.
+        count: Numbers per draw.
 
     Returns:
-        Whole numbers in ``[0, 2**63)``, int64, shape ``(B, count)``.
+        Integers in ``[0, 2**63)``, int64, shape ``(B, count)``.
     """
     return hash_places(seed, draws, torch.arange(count, device=draws.device)[None])
 
 
 def hash_places(seed: int, draws: Tensor, places: Tensor) -> Tensor:
-    """Numbers at random for given places of each draw, on its device: :func:`hash_seed` of ``(seed, draw, place)``.
+    """Random numbers for given places of each draw, on its device: :func:`hash_seed` of ``(seed, draw, place)``.
 
     Args:
-        seed: Of the run and the purpose.
-        draws: Numbers of the draws, int64, shape ``(B,)``.
-        places: What is drawn for, numbers of samples for one, int64, shape ``(B, P)`` or ``(1, P)``.
+        seed: Seed for the run and the purpose.
+        draws: Draw numbers, int64, shape ``(B,)``.
+        places: What the numbers are drawn for, such as sample indices, int64, shape ``(B, P)`` or ``(1, P)``.
 
     Returns:
-        Whole numbers in ``[0, 2**63)``, int64, shape ``(B, P)``.
+        Integers in ``[0, 2**63)``, int64, shape ``(B, P)``.
     """
     first = _mix(torch.zeros((), dtype=torch.int64, device=draws.device), seed)
     return _logical_shift(_mix(_mix(first, draws)[:, None], places), 1)
 
 
 def _mix(state: Tensor, key: Tensor | int) -> Tensor:
-    """One round of :func:`hash_seed`; products of int64 drop what does not fit, as unsigned ones do."""
+    """One round of :func:`hash_seed`; int64 products drop the bits that do not fit, like unsigned ones."""
     key = _signed(key & _MASK) if isinstance(key, int) else key
     state = state + key + _signed(_STEP)
     for factor, shift in zip(_FACTORS, _SHIFTS):
@@ -105,9 +105,9 @@ def _signed(number: int) -> int:
 
 
 def seed_cpu(seed: int) -> None:
-    """Seed the three generators a view pipeline may draw from: torch's on the CPU, ``random`` and NumPy's.
+    """Seed the three generators that a view pipeline may use: torch's on the CPU, ``random`` and NumPy's.
 
-    ``torch.manual_seed`` would visit every accelerator as well, which takes 100 times as long.
+    ``torch.manual_seed`` would seed every accelerator as well, which takes 100 times as long.
 
     Args:
         seed: From :func:`hash_seed`; NumPy gets its low 32 bits.
@@ -119,8 +119,9 @@ def seed_cpu(seed: int) -> None:
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Leave the CPU generators of torch, NumPy and ``random`` as they were found: loading images seeds them, and a
-    data loader draws from them.
+    """Restore the CPU generators of torch, NumPy and ``random`` afterwards.
+
+    Loading images seeds them, and a data loader draws from them.
     """
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
     try:

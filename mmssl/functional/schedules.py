@@ -1,12 +1,12 @@
-"""Curves over a run in closed form: the value at any step, without the steps before it."""
+"""Schedules in closed form: the value at any step, without the steps before it."""
 
 import math
 
-__all__: list[str] = []  # short names: they are used by module, as schedules.cosine
+__all__: list[str] = []  # short names, used through the module: schedules.cosine
 
 
 def cosine(step: float, steps: float, start: float, end: float) -> float:
-    """Half a cosine from ``start`` at step 0 to ``end`` at step ``steps``; constant outside.
+    """Half a cosine from ``start`` at step 0 to ``end`` at step ``steps``; constant outside that range.
 
     Source: SGDR, eq. 5 without restarts (Loshchilov and Hutter, ICLR 2017).
     """
@@ -14,12 +14,12 @@ def cosine(step: float, steps: float, start: float, end: float) -> float:
 
 
 def linear(step: float, steps: float, start: float, end: float) -> float:
-    """A straight line from ``start`` at step 0 to ``end`` at step ``steps``; constant outside."""
+    """A straight line from ``start`` at step 0 to ``end`` at step ``steps``; constant outside that range."""
     return start + (end - start) * _progress(step, steps)
 
 
 def gaussian(step: float, steps: float, start: float, end: float) -> float:
-    """Half a bell from near ``start`` at step 0 to ``end`` at step ``steps``; constant after it.
+    """Half a bell from near ``start`` at step 0 to ``end`` at step ``steps``; constant afterwards.
 
     Source: temporal ensembling, section 3 (Laine and Aila, ICLR 2017), with the factor 5 of its ramp.
     """
@@ -27,7 +27,7 @@ def gaussian(step: float, steps: float, start: float, end: float) -> float:
 
 
 def jump(step: float, steps: float, start: float, end: float) -> float:
-    """``start`` below step ``steps``, ``end`` from there on."""
+    """``start`` before step ``steps``, ``end`` from there on."""
     return start if step < steps else end
 
 
@@ -44,16 +44,16 @@ def warmup_cosine(
     warmup_start: float = 0.0,
     warmup_reaches_base: bool = False,
 ) -> float:
-    """Straight line from ``warmup_start`` to ``base``, then half a cosine to ``end``.
+    """A straight line from ``warmup_start`` to ``base``, then half a cosine to ``end``.
 
     Args:
         step: The step about to be taken, from 0.
         steps: Length of the run, warm-up included.
         base: Value after the warm-up.
-        end: Value that the cosine tends to; it would be reached at step ``steps``.
+        end: Final value of the cosine, which it would have at step ``steps``.
         warmup_steps: Length of the warm-up.
         warmup_start: Value at step 0; may be 0.
-        warmup_reaches_base: The last warm-up step already has ``base``, as in SwAV (``numpy.linspace``);
+        warmup_reaches_base: Whether the last warm-up step already has ``base``, as in SwAV (``numpy.linspace``);
             otherwise the first step after it does, as in MoCo v3.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Rows exchanged between the ranks, so that the batch statistics of a rank tell nothing about its own samples."""
+"""Exchange rows between ranks, so that batch statistics reveal nothing about a rank's own samples."""
 
 from torch import Tensor
 from torch.distributed import ProcessGroup
@@ -8,12 +8,12 @@ from mmssl.functional.randomness import Stream, hash_draws, hash_seed
 
 
 class Shuffle:
-    """An order of the rows of all ranks, at random, the same on every rank; and the way back.
+    """Random permutation of the rows of all ranks, the same on every rank, and its inverse.
 
     Args:
-        seed: Of the run.
-        draws: Numbers of the draws of this rank's rows, shape ``(B,)``; those of all ranks decide the order.
-        group: The processes that take part; ``None`` means all. With one process nothing moves.
+        seed: Seed of the run.
+        draws: Draw numbers of this rank's rows, shape ``(B,)``; those of all ranks decide the order.
+        group: The processes that take part; ``None`` means all. With one process nothing is permuted.
     """
 
     def __init__(self, seed: int, draws: Tensor, group: ProcessGroup | None = None) -> None:
@@ -25,9 +25,9 @@ class Shuffle:
             self.there, self.here = (places.split(lengths)[rank(group)] for places in (order, order.argsort()))
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Other rows for this rank: ``(B, ...)`` to ``(B, ...)``; no gradient."""
+        """Permute rows over the ranks: ``(B, ...)`` to ``(B, ...)``; no gradient."""
         return rows if self.alone else gather(rows, self.group)[self.there]
 
     def back(self, rows: Tensor) -> Tensor:
-        """What was made of the rows, on the rank that they came from: ``(B, ...)`` to ``(B, ...)``; no gradient."""
+        """Return permuted rows to the ranks they came from: ``(B, ...)`` to ``(B, ...)``; no gradient."""
         return rows if self.alone else gather(rows, self.group)[self.here]

@@ -1,4 +1,4 @@
-"""SwAV's loss: the code of one view is predicted from every other view."""
+"""SwAV's loss: predict the code of one view from every other view."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ def swapped_prediction(
     """Cross-entropy of the codes of some views against the predictions of all others.
 
     Args:
-        scores: One ``(B, K)`` tensor a view: cosines with the prototypes.
-        codes: One ``(B, K)`` tensor for each of ``assigned_views``; rows sum to 1.
-        assigned_views: Positions in ``scores`` that the codes belong to.
+        scores: One ``(B, K)`` tensor per view: cosines with the prototypes.
+        codes: One ``(B, K)`` tensor per view in ``assigned_views``; rows sum to 1.
+        assigned_views: Indices in ``scores`` of the views that the codes belong to.
         temperature: Divides the scores; positive.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy against a table of millions of classes, whose logits never exist at once."""
+"""Softmax cross-entropy over millions of classes, without holding all logits at once."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -20,18 +20,18 @@ from mmssl.functional.collectives import (
 from mmssl.functional.precision import in_float32
 from mmssl.functional.unit import unit
 
-_LOGITS = 1 << 21  # of a piece: 8 MB in float32, which stay in the cache
-_COSINES = 1 << 24  # that exist at once where the hardest classes are looked for
+_LOGITS = 1 << 21  # per piece: 8 MB in float32, which fit in the cache
+_COSINES = 1 << 24  # held at once in the search for the hardest classes
 SoftTargets = tuple[Tensor, Tensor]
 
 
 def shard_of(num_classes: int, place: int, shards: int) -> tuple[int, int]:
-    """First class and number of classes of a shard: the first shards have one more where it does not come out even.
+    """First class and number of classes of a shard; the first shards have one more if the division is not exact.
 
     Args:
-        num_classes: Of the whole table.
-        place: Of the shard, from 0; the rank.
-        shards: How many there are; the number of processes.
+        num_classes: Number of classes in the whole table.
+        place: Index of the shard, from 0; the rank.
+        shards: Number of shards; the number of processes.
 
     Source: Partial FC (An et al., 2020), deepinsight/insightface.
     """
@@ -49,23 +49,23 @@ def table_cross_entropy(
     group: ProcessGroup | None = None,
     bfloat16: bool = False,
 ) -> Tensor:
-    """Softmax cross-entropy of features with the cosines of all rows of a table, cut by rows over the processes.
+    """Softmax cross-entropy over the cosines of features with all rows of a table that is sharded over the processes.
 
-    Forward and backward go through the table in pieces, and the backward pass makes the logits again, so that memory
-    grows neither with classes times samples. Gradients are exact: the table's is that of the mean over all samples of
-    all ranks, to be averaged no more; the features' is that of this rank's mean, which averaging over the ranks (as
-    DDP does, and with shares of unequal batches) turns into that of one process.
+    Forward and backward go through the table in pieces, and the backward pass recomputes the logits, so that memory
+    does not grow with classes times samples. Gradients are exact. The table's gradient is that of the mean over all
+    samples of all ranks and must not be averaged again; the features' gradient is that of this rank's mean, and
+    averaging it over the ranks (as DDP does, with weights if batches are unequal) gives the gradient of one process.
 
     Args:
         features: Unit rows of this rank's samples, shape ``(B, D)``; ``B`` may differ between ranks.
         table: This rank's rows of the table, of any length: they are normalised here; shape ``(N_r, D)``, with
-            ``N_r`` as :func:`shard_of` cuts ``N``.
+            ``N_r`` from :func:`shard_of`.
         targets: Class of each sample in the whole table, int64, shape ``(B,)``.
         temperature: Divides the cosines; positive.
-        soft_targets: Further classes of each sample and what each gets of its weight 1, shapes ``(B, K)``, ``K`` the
-            same on all ranks; the target keeps the rest.
-        group: The processes that take part; ``None`` means all, and none need exist.
-        bfloat16: Take the products in bfloat16; sums stay in float32.
+        soft_targets: Further classes of each sample and their shares of its weight, ``(B, K)`` each, with the same
+            ``K`` on all ranks; the target keeps the rest.
+        group: The processes that take part; ``None`` means all; no process group is needed.
+        bfloat16: Whether to compute the products in bfloat16; sums stay in float32.
 
     Returns:
         Scalar: mean over this rank's samples.
@@ -85,8 +85,8 @@ def table_cross_entropy(
     wanted = _Wanted(gather(classes, group), gather(weights, group), sum(lengths[: rank(group)]))
     if len(wanted.classes) and not 0 <= wanted.classes.min() <= wanted.classes.max() < sum(lengths):
         raise ValueError(
-            f'Classes {int(wanted.classes.min())} to {int(wanted.classes.max())} of a table of {sum(lengths)}: they '
-            'are numbers of rows, from 0.'
+            f'Classes {int(wanted.classes.min())} to {int(wanted.classes.max())}, but the table has {sum(lengths)} '
+            'rows: classes are row indices, from 0.'
         )
     losses = _TableCrossEntropy.apply(everything, table, wanted, temperature, group, bfloat16)
     return losses[before : before + len(features)].mean()
@@ -95,18 +95,18 @@ def table_cross_entropy(
 @torch.no_grad()
 @in_float32
 def hardest_classes(table: Tensor, count: int, group: ProcessGroup | None = None, bfloat16: bool = False) -> Tensor:
-    """For each row of this rank, the rows of the whole table that are most similar to it, without itself.
+    """Find the rows of the whole table that are most similar to each row of this rank, except itself.
 
-    One shard after the other is sent to all ranks, and some rows at a time are compared with it.
+    The shards are sent to all ranks in turn, and each is compared with a few rows at a time.
 
     Args:
         table: This rank's rows, of any length, shape ``(N_r, D)``.
-        count: How many classes; fewer than the table has.
+        count: Number of classes per row; fewer than the table has.
         group: The processes that take part.
-        bfloat16: Take the products in bfloat16.
+        bfloat16: Whether to compute the products in bfloat16.
 
     Returns:
-        Numbers of rows in the whole table, most similar first, int64, shape ``(N_r, count)``.
+        Indices of rows in the whole table, most similar first, int64, shape ``(N_r, count)``.
 
     Source: hard-class smoothing in million-way instance classification (Liu et al., AAAI 2021).
     """
@@ -128,12 +128,12 @@ def hardest_classes(table: Tensor, count: int, group: ProcessGroup | None = None
 
 
 def look_up(part: Tensor, classes: Tensor, group: ProcessGroup | None = None) -> Tensor:
-    """Rows of a table that is cut over the ranks.
+    """Look up rows of a table that is sharded over the ranks.
 
     Args:
         part: This rank's rows, shape ``(N_r, K)``.
-        classes: The rows that this rank wants, numbers in the whole table, int64, shape ``(B,)``; ``B`` may differ
-            between ranks.
+        classes: Classes that this rank wants, indices of rows in the whole table, int64, shape ``(B,)``; ``B`` may
+            differ between ranks.
         group: The processes that take part.
 
     Returns:
@@ -157,7 +157,7 @@ class _Wanted(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """Some rows of the table: unit rows, their lengths, where they begin, and which targets are among them."""
+    """A piece of the table: unit rows, their lengths, the index of the first, and the targets among them."""
 
     rows: Tensor
     lengths: Tensor
@@ -206,7 +206,7 @@ class _TableCrossEntropy(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         features, table, total = context.saved_tensors
         wanted, temperature, group, bfloat16 = context.settings
-        share = sum_over_ranks(gradient, group)  # each rank's loss knows its own samples only
+        share = sum_over_ranks(gradient, group)  # each rank's loss covers only its own samples
         scaled, back = features / temperature, torch.zeros_like(features)
         table_gradient = torch.empty_like(table) if context.needs_input_grad[1] else None
         for piece in _pieces(table, wanted):

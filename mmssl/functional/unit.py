@@ -1,4 +1,4 @@
-"""Rows of length one."""
+"""Normalisation of rows to unit length."""
 
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -8,5 +8,5 @@ from mmssl.functional.precision import in_float32
 
 @in_float32
 def unit(rows: Tensor) -> Tensor:
-    """Divide each row by its Euclidean length: ``(..., D)`` to ``(..., D)``, in float32 also under autocast."""
+    """Divide each row by its Euclidean length: ``(..., D)`` to ``(..., D)``, in float32 even under autocast."""
     return normalize(rows, dim=-1)

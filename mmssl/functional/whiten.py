@@ -1,25 +1,25 @@
-"""Fewer, uncorrelated directions."""
+"""PCA with whitening."""
 
 import torch
 from torch import Tensor
 
 from mmssl.functional.precision import in_float32
 
-_ROWS = 1 << 16  # at a time: a centred copy of all features would take as much memory again
+_ROWS = 1 << 16  # at a time: a centred copy of all features would double the memory
 
 
 @torch.no_grad()
 @in_float32
 def whiten(rows: Tensor, dim: int) -> Tensor:
-    """The directions of largest variance, each scaled to a variance of 1 (PCA with whitening).
+    """Project onto the directions of largest variance, each scaled to a variance of 1 (PCA with whitening).
 
     Args:
         rows: Shape ``(N, D)``.
-        dim: Directions to keep, at most D.
+        dim: Number of directions to keep, at most D.
 
     Returns:
         Shape ``(N, dim)``, the direction of largest variance first; directions with less than a millionth of its
-        variance, which are noise in float32, are 0.
+        variance, which are noise in float32, are set to 0.
 
     Raises:
         ValueError: More directions than the rows have.

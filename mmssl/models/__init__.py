@@ -1,4 +1,4 @@
-"""The components of a model, found in the files of the sub-packages."""
+"""Components of models, collected from the files of the sub-packages."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""From the bytes of a batch to what the network reads."""
+"""Convert a batch of bytes to normalised floats on the device."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class DataPreprocessor(BaseDataPreprocessor):
-    """Move a batch to the device, convert it to floats and normalise each channel there.
+    """Move a batch to the device, convert it to floats, and normalise each channel there.
 
     Args:
         mean: One number per channel, in the units of the images (0 to 255, or 0 to 65535 for 16-bit ones).
         std: One number per channel, in the same units.
-        non_blocking: Whether to copy to the device asynchronously (pays with pinned memory).
+        non_blocking: Whether to copy to the device asynchronously (faster with pinned memory).
     """
 
     mean: Tensor
@@ -38,15 +38,15 @@ class DataPreprocessor(BaseDataPreprocessor):
 
         Args:
             data: From :func:`~mmssl.datasets.collate`: ``inputs``, one uint8 or uint16 tensor per view, of shape
-                ``(B, C, H, W)``, of clips ``(B, C, T, H, W)``; the ``(B,)`` numbers of the samples; and ``extras``,
-                which are moved to the device and not changed.
+                ``(B, C, H, W)``, or ``(B, C, T, H, W)`` for clips; the ``(B,)`` fields of the samples; and
+                ``extras``, which are moved to the device unchanged.
             training: Not used; part of MMEngine's interface.
 
         Returns:
             ``inputs``, a list of float tensors, and ``batch``, the :class:`~mmssl.datasets.Batch`.
 
         Raises:
-            ValueError: The images have another number of channels than ``mean``.
+            ValueError: The images and ``mean`` differ in their number of channels.
         """
         data = self.cast_data(data)
         inputs = [self._normalise(view) for view in data['inputs']]
@@ -60,7 +60,7 @@ class DataPreprocessor(BaseDataPreprocessor):
                 f'Images have {view.shape[1]} channels, but data_preprocessor.mean has {channels}. Set channels= of '
                 f'the data set to {channels}, or give model.data_preprocessor a mean and std for {view.shape[1]}.'
             )
-        # Channels last, as the Runner lays out the weights: convolutions on CPUs run 1.4 to 2 times as fast.
+        # Channels last, like the Runner's weights: convolutions on CPUs run 1.4 to 2 times as fast.
         layout = torch.channels_last if view.dim() == 4 else torch.contiguous_format
         mean, std = (numbers.view(1, channels, *[1] * (view.dim() - 2)) for numbers in (self.mean, self.std))
         return (view.to(self.mean.dtype, memory_format=layout) - mean) / std

@@ -1,4 +1,4 @@
-"""The mode of a network and of all its parts."""
+"""Training and evaluation mode of a network."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Switch to eval mode, and every module back to its own mode afterwards (frozen stages stay in eval mode)."""
+    """Switch to eval mode, and restore every module's own mode afterwards (frozen stages stay in eval mode)."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

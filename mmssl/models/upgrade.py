@@ -1,4 +1,4 @@
-"""Checkpoints of earlier versions, whose keys had other names."""
+"""Upgrade of checkpoints from earlier versions, whose keys had other names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,14 +7,14 @@ from torch import nn
 
 
 class Upgrading(nn.Module):
-    """A module that knows what its keys were called in earlier versions; a load gives them today's names."""
+    """Module that renames the keys of earlier versions when a state dict is loaded."""
 
     def upgrade(self, state: dict[str, Any], prefix: str) -> None:
-        """Give the keys of an earlier version today's names, in place; keys of today stay.
+        """Rename keys of an earlier version to current names, in place; current keys do not change.
 
         Args:
             state: State dict of the whole model.
-            prefix: What the keys of this module begin with.
+            prefix: Prefix of this module's keys.
         """
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *more: Any) -> None:
@@ -23,14 +23,14 @@ class Upgrading(nn.Module):
 
 
 def upgraded(model: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of an earlier version under today's names.
+    """Rename the keys of a state dict from an earlier version to current names.
 
     Args:
-        model: The model that it belongs to.
-        state: Its state dict; stays as it is.
+        model: The model that the state belongs to.
+        state: State dict of the model; not changed.
 
     Returns:
-        A state dict whose keys can be compared with those of the model.
+        A copy whose keys can be compared with those of the model.
     """
     state = dict(state)
     for name, module in model.named_modules():

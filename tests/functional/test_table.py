@@ -134,7 +134,7 @@ def test_bfloat16_products_are_close_and_sums_stay_exact():
 
 def test_a_class_outside_of_the_table_is_refused():
     features, rows, _ = case_of()
-    with pytest.raises(ValueError, match='Classes 0 to 11 of a table of 11: they are numbers of rows, from 0'):
+    with pytest.raises(ValueError, match='Classes 0 to 11, but the table has 11 rows: classes are row indices, from 0'):
         table_cross_entropy(features, rows, torch.tensor([0, 1, 2, 3, 4, 11]), 0.1)
 
 

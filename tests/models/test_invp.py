@@ -134,7 +134,7 @@ def test_a_background_larger_than_the_data_is_refused_with_the_number_that_works
 
 def test_neighbours_as_many_as_samples_are_refused_with_the_number_that_works():
     model = InvP(Passing(), nn.Identity(), dict(dim=4, num_neighbors=8), num_background=9)
-    with pytest.raises(ValueError, match=r'8 neighbours a sample.*8 samples.*num_neighbors of the bank to 7 or less'):
+    with pytest.raises(ValueError, match=r'8 neighbours per sample.*8 samples.*num_neighbors of the bank to 7 or less'):
         model.allocate(8)
 
 

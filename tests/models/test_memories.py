@@ -234,7 +234,7 @@ def test_the_first_value_stays(ranks):
 
 
 def test_neighbours_that_the_bank_does_not_keep_are_refused():
-    with pytest.raises(ValueError, match='2 neighbours a sample for a bank of 0: set num_neighbors of the bank to 2'):
+    with pytest.raises(ValueError, match='2 neighbours per sample for a bank of 0: set num_neighbors of the bank to 2'):
         FeatureBank(4).stage(torch.tensor([0]), torch.ones(1, 4), torch.zeros(1, 2, dtype=torch.long))
 
 
@@ -343,8 +343,8 @@ MUTATIONS = [
     Mutation(
         'the teacher moves after a skipped step',
         'mmssl/models/memories/base.py',
-        'runs on every rank after a skipped step."""\n        self._staged.clear()\n',
-        'runs on every rank after a skipped step."""\n',
+        'called on every rank after a skipped step."""\n        self._staged.clear()\n',
+        'called on every rank after a skipped step."""\n',
     ),
     Mutation(
         'the neighbours of another occurrence are kept',

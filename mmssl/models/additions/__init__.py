@@ -1,4 +1,4 @@
-"""What papers add to any contrastive method."""
+"""Additions: extensions of any contrastive method."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""InterCLR: images of one cluster resemble each other too (Xie et al., IJCV 2022)."""
+"""InterCLR: a second loss that pulls images of one cluster together (Xie et al., IJCV 2022)."""
 
 from typing import Literal
 
@@ -36,20 +36,20 @@ _NEGATIVES_KINDS = ('random', 'semieasy', 'semihard', 'hard')
 
 @MODELS.register_module()
 class InterImage(Addition):
-    """InterCLR's second branch: a query resembles a member of its cluster more than samples of others.
+    """InterCLR's second branch: contrast a member of the query's cluster with samples of other clusters.
 
-    Other losses get the rest of the weight, and the host's own ``loss`` is then called ``loss_intra``. Labels are read
-    before the keys, without gradient, are staged for the clusters. On MoCo this is the paper's method; on other hosts
-    it is our extension.
+    The other losses get the rest of the weight, and the host's own ``loss`` is then called ``loss_intra``. Labels are
+    read before the keys are staged, without gradient, for the clusters. On MoCo this is the paper's method; on other
+    hosts it is our extension.
 
     Args:
         clusters: The memory, by default a :class:`~mmssl.models.ClusterMemory`, or its config.
         weight: Weight of this branch, 0 to 1.
-        num_negatives: Negatives a query.
-        negatives: ``'random'``, of all samples; ``'semihard'`` and ``'semieasy'``, at random of the ``pool_size`` most
-            or least similar; ``'hard'``, the most similar ones. Those of the query's own cluster are left out.
-        pool_size: Of semi-hard and semi-easy negatives; the paper takes a tenth of the data.
-        margin: Of the decision boundary, on the positive; below 0 a looser one.
+        num_negatives: Negatives per query.
+        negatives: ``'random'``, from all samples; ``'semihard'`` and ``'semieasy'``, at random from the ``pool_size``
+            most or least similar; ``'hard'``, the most similar ones. Members of the query's own cluster are left out.
+        pool_size: Pool of semi-hard and semi-easy negatives; a tenth of the data in the paper.
+        margin: Margin of the decision boundary, applied to the positive; values below 0 loosen it.
         margin_kind: ``'cosine'`` or ``'arc'``.
         temperature: Divides the cosines.
 
@@ -83,11 +83,11 @@ class InterImage(Addition):
     def forward(
         self, host: Host, losses: Losses, inputs: list[Tensor], queries: Tensor, keys: Tensor, batch: Batch
     ) -> Losses:
-        """The losses so far, weighted, and that between images (InterCLR, section 3).
+        """Weight the losses so far, and add the loss between images (InterCLR, section 3).
 
         Returns:
-            ``loss_intra`` for ``loss``; ``loss_inter`` while it has a weight; ``label_change``, the share of the last
-            batch that changed its cluster; ``largest_cluster``, its share of all samples.
+            ``loss_intra`` in place of ``loss``; ``loss_inter`` while it has a weight; ``label_change``, the share of
+            the last batch that changed its cluster; ``largest_cluster``, the share of all samples in the largest one.
         """
         rest = 1 - self.weight
         losses = {name: rest * value if 'loss' in name else value for name, value in losses.items()}
@@ -108,18 +108,18 @@ class InterImage(Addition):
         return contrast(self.boundary(positive, self.margin), negative, self.temperature)
 
     def negative_scores(self, queries: Tensor, members: Members, batch: Batch) -> ChosenScores:
-        """Cosines with negatives, and which samples those are.
+        """Cosines with negatives, and the indices of those samples.
 
         Args:
             queries: Unit rows, shape ``(B, D)``.
-            members: Of each query's cluster, from :func:`~mmssl.functional.cluster_members`.
-            batch: Its draws decide what is drawn.
+            members: Members of each query's cluster, from :func:`~mmssl.functional.cluster_members`.
+            batch: Its draw numbers seed the random choice.
 
         Returns:
-            Scores and sample numbers, both ``(B, num_negatives)``.
+            Scores and sample indices, ``(B, num_negatives)`` each.
 
         Raises:
-            ValueError: There is nothing but the query's own cluster to choose from.
+            ValueError: The query's own cluster is all there is to choose from.
         """
         rows, labels = self.clusters.rows, self.clusters.labels
         self._refuse(members.counts == len(rows), batch.sample_idx)
@@ -139,26 +139,26 @@ class InterImage(Addition):
         return chosen_scores(queries, rows, choose)
 
     def pool(self, scores: Tensor, largest_cluster: int) -> Tensor:
-        """Samples to choose negatives from, ``(B, N)`` cosines to ``(B, P)``; for hard ones the most similar first."""
+        """Candidates for negatives: ``(B, N)`` cosines to ``(B, P)``; for hard negatives, the most similar first."""
         if self.negatives == 'hard':
             return scores.topk(min(self.num_negatives + largest_cluster, scores.shape[1]), dim=1).indices
         return scores.topk(self.pool_size, dim=1, largest=self.negatives == 'semihard', sorted=False).indices
 
-    def _refuse(self, hopeless: Tensor, sample_idx: Tensor) -> None:
-        if bool(hopeless.any()):
-            sample = int(sample_idx[hopeless][0])
+    def _refuse(self, without_others: Tensor, sample_idx: Tensor) -> None:
+        if bool(without_others.any()):
+            sample = int(sample_idx[without_others][0])
             size = int(self.clusters.counts[self.clusters.labels[sample]])
             more = f', or pool_size above {size}' if self.negatives in _POOLED and size < len(self.clusters) else ''
             raise ValueError(
-                f'All {self.negatives} negatives of sample {sample} would be of its own cluster, which has {size} of '
-                f'{len(self.clusters)} samples: set num_clusters higher{more}.'
+                f'All {self.negatives} negatives of sample {sample} would come from its own cluster, which has {size} '
+                f'of {len(self.clusters)} samples: set num_clusters higher{more}.'
             )
 
     def check(self, num_samples: int) -> None:
         """Refuse more negatives, or a larger pool, than there are samples.
 
         Raises:
-            ValueError: Says which number to change, and to what.
+            ValueError: There are too few samples; the message says which number to change, and to what.
         """
         if self.negatives in _POOLED and not self.num_negatives <= self.pool_size <= num_samples:
             tenth = max(num_samples // 10, 1)

@@ -1,4 +1,4 @@
-"""One file per method: how its parts meet."""
+"""Methods, one file each."""
 
 from typing import Any
 

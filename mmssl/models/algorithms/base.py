@@ -1,9 +1,9 @@
-"""What every algorithm has in common."""
+"""Base class of algorithms."""
 
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.model import BaseModel
@@ -17,12 +17,12 @@ from mmssl.registry import MODELS
 
 @dataclass(frozen=True)
 class Assignment:
-    """Where images belong.
+    """Assignment of images to clusters, prototypes or words.
 
     Attributes:
         labels: Prototype, cluster or word of each image, int64, -1 for none yet, shape ``(N,)``.
-        count: How many prototypes, clusters or words there are.
-        kind: What they are called: ``'clusters'``, ``'prototypes'`` or ``'words'``.
+        count: Number of prototypes, clusters or words.
+        kind: Name of the kind: ``'clusters'``, ``'prototypes'`` or ``'words'``.
     """
 
     labels: Tensor
@@ -31,17 +31,17 @@ class Assignment:
 
 
 class BaseAlgorithm(BaseModel):
-    """A backbone, and what a method needs to train it without labels.
+    """Base class of methods, which train a backbone without labels.
 
     Args:
-        backbone: Module or its config; its ``forward`` gives a tuple of feature maps.
+        backbone: Module or its config; its ``forward`` returns a tuple of feature maps.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
     Attributes:
-        seed: Of the run, for what a method draws at random; set by the Runner.
-        num_views: Views an image that ``loss`` takes; None for any number.
-        preparation_moves_statistics: Whether batch norm is in training mode where features for memories are made.
+        seed: Seed of the run, for what a method draws at random; set by the Runner.
+        num_views: Views per image that ``loss`` takes; None for any number.
+        preparation_moves_statistics: Whether batch norm is in training mode while features for memories are computed.
         assigns_features: Whether :meth:`assignments` needs features.
     """
 
@@ -61,18 +61,18 @@ class BaseAlgorithm(BaseModel):
 
     @abstractmethod
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """The method: losses of one batch, and what its memories should learn staged.
+        """Compute the losses of one batch, and stage what the memories should learn.
 
         Args:
             inputs: Normalised views, one ``(B, C, H, W)`` tensor each.
-            batch: Numbers of the samples.
+            batch: Sample indices.
 
         Returns:
             Scalars by name; those with ``loss`` in the name are summed and minimised, all are logged.
         """
 
     def extract_feat(self, images: Tensor) -> Tensor:
-        """Features for evaluation and for the method's own neck: the last stage, averaged over the image.
+        """Extract features for evaluation and for the method's own neck: the last stage, averaged over the image.
 
         Args:
             images: Normalised, shape ``(B, C, H, W)``.
@@ -83,41 +83,41 @@ class BaseAlgorithm(BaseModel):
         return pooled(self.backbone, images)
 
     def embed(self, images: Tensor) -> Tensor:
-        """Embeddings: what the neck makes of the features. Memories are prepared from them.
+        """Compute embeddings, the output of the neck; memories are prepared from them.
 
         Args:
             images: Normalised, shape ``(B, C, H, W)``.
 
         Returns:
-            Shape ``(B, E)``, not normalised; the features themselves where the method has no neck for them.
+            Shape ``(B, E)``, not normalised; the features themselves if the method has no neck for them.
         """
         features = self.extract_feat(images)
         projected = self.project(features)
         return features if projected is None else projected
 
     def project(self, features: Tensor) -> Tensor | None:
-        """What the neck makes of features; monitors look at it, beside the features themselves.
+        """Apply the neck to features; monitors measure its output as well as the features.
 
         Args:
             features: From :meth:`extract_feat`, shape ``(B, D)``.
 
         Returns:
-            Shape ``(B, E)``, not normalised; None where the method has no neck for them.
+            Shape ``(B, E)``, not normalised; None if the method has no neck for them.
         """
         return self.neck(features) if hasattr(self, 'neck') else None
 
     def assignments(self, features: Callable[[], Tensor]) -> dict[str, Assignment]:
-        """Where images belong, in every clustering that the method keeps; monitors and reports ask for it.
+        """Assignments of images in every clustering that the method keeps, for monitors and reports.
 
-        By default these are the labels that memories hold, of the whole training set, under the names of the memories.
-        A method that assigns features adds its own, and says so in ``assigns_features``.
+        By default these are the labels of the whole training set that the memories hold, under the names of the
+        memories. A method that assigns features adds its own, and sets ``assigns_features``.
 
         Args:
-            features: Gives what :meth:`extract_feat` makes of some images, ``(N, D)``; only called where
+            features: Returns the output of :meth:`extract_feat` for some images, ``(N, D)``; only called if
                 ``assigns_features`` is set.
 
         Returns:
-            By name; a memory that has not labelled any sample yet is left out.
+            Assignments by name; a memory that has not labelled any image yet is left out.
         """
         return {
             name: Assignment(memory.labels.long(), memory.num_clusters)
@@ -126,14 +126,14 @@ class BaseAlgorithm(BaseModel):
         }
 
     def after_preparation(self, epoch: int) -> None:
-        """Runs on every rank when memories have been prepared; methods that start anew from there do it here.
+        """Called on every rank after memories were prepared; a method can reinitialise its classifier here.
 
         Args:
             epoch: The epoch that follows, from 0.
         """
 
     def predict(self, inputs: list[Tensor], batch: Batch) -> list[DataSample]:
-        """Features of the first view, one DataSample an image with ``feature`` ``(D,)`` and ``sample_idx``."""
+        """Features of the first view: one DataSample per image, with ``feature`` ``(D,)`` and ``sample_idx``."""
         features = self.extract_feat(inputs[0])
         return [DataSample(feature=row, sample_idx=int(idx)) for row, idx in zip(features, batch.sample_idx)]
 
@@ -146,17 +146,16 @@ class BaseAlgorithm(BaseModel):
                     f'train_dataloader.dataset.views.counts to numbers that add up to {self.num_views}.'
                 )
             share = share_of_batch(len(inputs[0]), inputs[0].device)
-            return {
-                name: value * share if 'loss' in name else value for name, value in self.loss(inputs, batch).items()
-            }
-        return self.predict(inputs, batch) if mode == 'predict' else self.extract_feat(inputs[0])
+            losses = self.loss(inputs, cast(Batch, batch))  # only 'tensor' works without a batch
+            return {name: value * share if 'loss' in name else value for name, value in losses.items()}
+        return self.predict(inputs, cast(Batch, batch)) if mode == 'predict' else self.extract_feat(inputs[0])
 
     def memories(self) -> dict[str, BaseMemory]:
         """Every memory by the name of its module."""
         return {name: module for name, module in self.named_modules() if isinstance(module, BaseMemory)}
 
     def _dump_init_info(self) -> None:
-        """Say nothing: MMEngine would log two lines a parameter, where a table measures the untrained network too."""
+        """Suppress MMEngine's log of two lines per parameter, repeated for every untrained network that is measured."""
 
     def allocate(self, num_samples: int) -> None:
         """Fit the method to its training set; called once, before a checkpoint is loaded.
@@ -165,23 +164,23 @@ class BaseAlgorithm(BaseModel):
             num_samples: Number of images of the training set.
 
         Raises:
-            ValueError: Something does not fit; the message says what would.
+            ValueError: A memory does not fit the data; the message says what would.
         """
         for memory in self.memories().values():
             memory.allocate(num_samples)
 
 
 def share_of_batch(length: int, device: torch.device) -> float:
-    """What a rank's mean counts for, so that the mean over the ranks is that over all samples; 1 for equal batches."""
+    """Weight that turns the mean over ranks of per-rank means into the mean over all samples; 1 for equal batches."""
     lengths = lengths_on_ranks(length, device)
     return length * len(lengths) / sum(lengths)
 
 
 def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
-    """The last stage of a backbone, averaged over the image (or as the backbone pools it).
+    """Features of the last stage of a backbone, averaged over the image or pooled by the backbone's own ``pool``.
 
     Args:
-        backbone: Gives a tuple of feature maps.
+        backbone: Returns a tuple of feature maps.
         images: Normalised, shape ``(B, C, H, W)``.
 
     Returns:
@@ -193,5 +192,5 @@ def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
 
 
 def build(module: nn.Module | dict) -> nn.Module:
-    """A module from its config; a module stays as it is."""
+    """Build a module from its config; a module is returned unchanged."""
     return MODELS.build(module) if isinstance(module, dict) else module

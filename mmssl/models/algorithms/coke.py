@@ -1,4 +1,4 @@
-"""CoKe: online clusters of a minimum size, learned one epoch after they were found (Qian et al., CVPR 2022)."""
+"""CoKe: online clusters with a minimum size, learned one epoch after they were found (Qian et al., CVPR 2022)."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,11 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class CoKe(BaseAlgorithm):
-    """Views are classified into the clusters that their image was in an epoch ago, by several clusterings at once.
+    """Classify views into their image's clusters of the previous epoch, with several clusterings at once.
 
-    The first one or two views are the large ones, which are clustered; further views are small. With one large view the
-    projections are only learned through the predictor, and labels can become soft; with two, each view also learns the
-    other's probabilities.
+    The first one or two views are large and are clustered; further views are small. With one large view, projections
+    are learned only through the predictor, and labels can become soft; with two, each view also learns the other's
+    probabilities.
 
     Args:
         backbone: Module or its config.
@@ -27,12 +27,12 @@ class CoKe(BaseAlgorithm):
         predictor: Module or its config; projections to predictions of the same width.
         clusters: Config of each clustering's memory, by default a :class:`~mmssl.models.ConstrainedClusters`, without
             ``num_clusters``.
-        num_clusters: Numbers of clusters, one a clustering.
+        num_clusters: Numbers of clusters, one per clustering.
         large_views: 1 or 2.
         temperature: Divides the cosines.
-        label_weight: Weight of the labels beside the other view's probabilities (two large views); the paper's alpha.
-        large_weight: Weight of the large views beside the small ones; the paper's beta.
-        predictor_weight: Weight of the predictions beside the projections (one large view).
+        label_weight: Weight of the labels, against the other view's probabilities (two large views); the paper's alpha.
+        large_weight: Weight of the large views, against the small ones; the paper's beta.
+        predictor_weight: Weight of the predictions, against the projections (one large view).
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -72,17 +72,17 @@ class CoKe(BaseAlgorithm):
         self.label_weight, self.large_weight, self.predictor_weight = label_weight, large_weight, predictor_weight
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy with the clusters of the epoch before (CoKe, eq. 4, 9 and 10).
+        """Cross-entropy with the clusters of the previous epoch (CoKe, eq. 4, 9 and 10).
 
         Args:
             inputs: Normalised views, each ``(B, C, H, W)``; the large ones first.
-            batch: Numbers of the samples.
+            batch: Sample indices.
 
         Returns:
-            ``loss``; ``smallest_cluster``, the minimum size in this epoch so far as a share of the mean size.
+            ``loss``; ``smallest_cluster``, the minimum cluster size in this epoch so far, as a share of the mean size.
 
         Raises:
-            ValueError: Fewer views than large ones, or small ones beside a single large one.
+            ValueError: Fewer views than ``large_views``, or small views with a single large one.
         """
         if len(inputs) < self.large_views or (self.large_views == 1 and len(inputs) > 1):
             raise ValueError(
@@ -106,7 +106,7 @@ class CoKe(BaseAlgorithm):
 
     @in_float32
     def classified(self, scores: list[list[Tensor]], labels: SoftLabels) -> Tensor:
-        """The loss of one clustering: scores of the prediction and the projection of each view, and the labels."""
+        """Loss of one clustering, from its labels and each view's scores of the prediction and the projection."""
         if self.large_views == 1:
             predicted, projected = (labelled(logits, labels) for logits in scores[0])
             return self.predictor_weight * predicted + (1 - self.predictor_weight) * projected
@@ -129,10 +129,10 @@ class CoKe(BaseAlgorithm):
 
 
 def labelled(logits: Tensor, labels: SoftLabels) -> Tensor:
-    """Mean cross-entropy with labels; a sample without one adds 0, and counts in the mean."""
+    """Mean cross-entropy with labels; samples without a label count as 0."""
     return -(labels.weights * logits.log_softmax(dim=1).gather(1, labels.classes)).sum(dim=1).mean()
 
 
 def followed(logits: Tensor, probabilities: Tensor) -> Tensor:
-    """Mean cross-entropy with probabilities of all classes."""
+    """Mean cross-entropy with probabilities over all classes."""
     return -(probabilities * logits.log_softmax(dim=1)).sum(dim=1).mean()

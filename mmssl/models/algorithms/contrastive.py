@@ -1,4 +1,4 @@
-"""Contrastive methods: hosts that additions can be put on."""
+"""Contrastive methods, which can host additions."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -11,12 +11,13 @@ from mmssl.models.algorithms.base import BaseAlgorithm, build
 
 
 class Contrastive(BaseAlgorithm):
-    """A method that compares the queries of a batch with keys, in parts that additions can use again.
+    """Base class of methods that compare queries with keys, split into parts that additions can reuse.
 
     The parts are :meth:`embed` (network and neck), :meth:`encode` (views to queries and keys, not normalised) and
     :meth:`contrast` (the loss of queries and keys, which it normalises; it may be called again with other rows).
-    :meth:`loss` runs them, then every addition in order, and last :meth:`stage`, which tells the memories of the method
-    what to learn. A method of your own implements ``encode`` and ``contrast``, and ``stage`` if it has memories.
+    :meth:`loss` runs them, then every addition in order, and finally :meth:`stage`, which passes the keys to the
+    memories of the method. A method of your own implements ``encode`` and ``contrast``, and ``stage`` if it has
+    memories.
 
     Args:
         backbone: Module or its config.
@@ -26,7 +27,7 @@ class Contrastive(BaseAlgorithm):
         init_cfg: MMEngine's initialisation config.
 
     Attributes:
-        additions: The additions; schedules reach ``additions.0.weight``.
+        additions: The additions; a schedule sets ``additions.0.weight``.
     """
 
     num_views = 2
@@ -44,14 +45,14 @@ class Contrastive(BaseAlgorithm):
         self.additions = nn.ModuleList(build(addition) for addition in additions)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """The loss of the method, and what additions make of it.
+        """Compute the loss of the method, and apply the additions to it.
 
         Args:
-            inputs: Normalised views, each ``(B, C, H, W)``: of the queries, and of the keys.
-            batch: Numbers of the samples and draws.
+            inputs: Two normalised views, each ``(B, C, H, W)``: of the queries, and of the keys.
+            batch: Sample indices and draw numbers.
 
         Returns:
-            ``loss``; with additions what they return.
+            ``loss``; with additions, what the last one returns.
         """
         queries, keys = self.encode(inputs, batch)
         losses = {'loss': self.contrast(queries, keys)}
@@ -64,11 +65,11 @@ class Contrastive(BaseAlgorithm):
 
     @abstractmethod
     def encode(self, inputs: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-        """Queries and keys of a batch, before they are normalised.
+        """Encode the views of a batch as queries and keys, before normalisation.
 
         Args:
             inputs: Normalised views, each ``(B, C, H, W)``.
-            batch: Numbers of the samples and draws.
+            batch: Sample indices and draw numbers.
 
         Returns:
             Queries and keys, ``(B, D)`` each; a key belongs to the query of the same row.
@@ -76,7 +77,7 @@ class Contrastive(BaseAlgorithm):
 
     @abstractmethod
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """The loss of queries and their keys, which are normalised here; nothing is staged.
+        """Compute the loss of queries and their keys, which are normalised here; nothing is staged.
 
         Args:
             queries: Not normalised, shape ``(B, D)``.
@@ -87,14 +88,14 @@ class Contrastive(BaseAlgorithm):
         """
 
     def stage(self, keys: Tensor) -> None:
-        """Tell the memories of the method what to learn; none by default.
+        """Stage what the memories of the method should learn; nothing by default.
 
         Args:
-            keys: What :meth:`encode` gave, unless an addition changed it, not normalised, shape ``(B', D)``.
+            keys: Output of :meth:`encode`, unless an addition changed it, not normalised, shape ``(B', D)``.
         """
 
     def allocate(self, num_samples: int) -> None:
-        """Ask the additions, then fit the memories to the training set.
+        """Let the additions check the data, then fit the memories to the training set.
 
         Raises:
             ValueError: An addition or a memory does not fit.

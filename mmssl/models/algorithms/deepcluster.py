@@ -1,4 +1,4 @@
-"""DeepCluster: k-means gives the labels, a classifier learns them, again and again (Caron et al., ECCV 2018)."""
+"""DeepCluster: alternate k-means, which gives labels, and a classifier that learns them (Caron et al., ECCV 2018)."""
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -14,17 +14,17 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class DeepCluster(BaseAlgorithm):
-    """Features are clustered before every epoch, and the numbers of the clusters are the labels of the epoch.
+    """Cluster the features before every epoch, and use the cluster indices as labels of that epoch.
 
-    The numbers mean nothing from one clustering to the next, so the classifier starts anew each time. Draw the samples
-    with :class:`~mmssl.datasets.ClusterSampler`, which gives every cluster the same share of an epoch.
+    The indices are unrelated between clusterings, so the classifier is reinitialised each time. Draw the images with
+    :class:`~mmssl.datasets.ClusterSampler`, which gives every cluster the same share of an epoch.
 
     Args:
         backbone: Module or its config, with ``out_channels``.
         clusters: The memory, by default a :class:`~mmssl.models.ClusterLabels`, or its config: ``num_clusters``,
             ``prepare_every``, ``pca`` and ``iterations``.
-        neck: Module or its config, with ``out_channels``; a projection between features and classifier, which is then
-            what is clustered (the fully connected layers of the paper's networks). None for the features themselves.
+        neck: Module or its config, with ``out_channels``; a projection between features and classifier, whose output
+            is then clustered (the fully connected layers of the paper's networks). None for the features themselves.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -48,20 +48,20 @@ class DeepCluster(BaseAlgorithm):
         self.head = ClusterHead(width, self.clusters.num_clusters)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy with the clusters' numbers (DeepCluster, eq. 1).
+        """Cross-entropy with the cluster labels (DeepCluster, eq. 1).
 
         Args:
             inputs: One normalised view, ``(B, C, H, W)``.
-            batch: Numbers of the samples.
+            batch: Sample indices.
 
         Returns:
-            ``loss``; ``label_change``, the share of all samples that the last k-means separated from most of their
-            cluster; ``largest_cluster``, its share of all samples.
+            ``loss``; ``label_change``, the share of all samples that the last k-means separated from the majority of
+            their cluster; ``largest_cluster``, the share of all samples in the largest cluster.
         """
         scores = self.head(self.embed(inputs[0]))  # (B, K)
         loss = in_float32(cross_entropy)(scores, self.clusters.labels[batch.sample_idx])
         return {'loss': loss, **self.clusters.health}
 
     def after_preparation(self, epoch: int) -> None:
-        """Start the classifier anew."""
+        """Reinitialise the classifier."""
         self.head.restart(self.seed, epoch)

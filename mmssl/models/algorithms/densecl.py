@@ -1,4 +1,4 @@
-"""DenseCL: MoCo v2 for whole images and for pixels at once (Wang et al., CVPR 2021)."""
+"""DenseCL: MoCo v2 on whole images and on pixels (Wang et al., CVPR 2021)."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from mmssl.registry import MODELS
 
 
 class _Keys(NamedTuple):
-    """What the teacher makes of a view: a map of features, unit embeddings ``(B, D)``, and a map of embeddings."""
+    """The teacher's output for a view: a map of features, unit embeddings ``(B, D)``, and a map of embeddings."""
 
     features: Tensor
     wholes: Tensor
@@ -24,16 +24,16 @@ class _Keys(NamedTuple):
 
 @MODELS.register_module()
 class DenseCL(BaseAlgorithm):
-    """Beside MoCo's loss, each pixel finds the teacher's pixel whose features are most similar to its own.
+    """MoCo with a second loss: match each pixel with the teacher's pixel of most similar features.
 
     Args:
         backbone: Module or its config.
         neck: Module or its config; averaged features to embeddings.
         dense_neck: Module or its config; a feature map to a map of embeddings.
         queue: Config of both memories of keys, by default a :class:`~mmssl.models.Queue` that starts with random rows:
-            ``length`` and ``dim``. The second one holds averages of the teacher's pixels.
-        dense_weight: Weight of the pixels' loss, 0 to 1; the images' one gets the rest.
-        momentum: Weight of the old teacher.
+            ``length`` and ``dim``. The second one holds averages over the teacher's pixels.
+        dense_weight: Weight of the loss on pixels, 0 to 1; the loss on whole images gets the rest.
+        momentum: Weight of the OLD teacher.
         temperature: Divides the cosines.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -66,7 +66,7 @@ class DenseCL(BaseAlgorithm):
 
         Args:
             inputs: Two normalised views, each ``(B, C, H, W)``: of the queries, and of the keys.
-            batch: Its draws order the shuffle.
+            batch: Its draw numbers seed the shuffle.
 
         Returns:
             ``loss_image`` and ``loss_pixel``.
@@ -84,7 +84,7 @@ class DenseCL(BaseAlgorithm):
 
     @torch.no_grad()
     def encode_keys(self, images: Tensor, batch: Batch) -> _Keys:
-        """What the teacher makes of a view, computed on shuffled images as in MoCo."""
+        """Encode a view with the teacher, on shuffled images as in MoCo."""
         backbone, neck, dense_neck = self.teacher.networks
         shuffle = Shuffle(self.seed, batch.draw)
         features = backbone(shuffle(images))[-1]

@@ -1,4 +1,4 @@
-"""Instance classification: every image is a class, with a trained row in a table of all classes."""
+"""Instance classification: every image is its own class, with a trained row in a table of all classes."""
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,11 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class InstanceClassification(BaseAlgorithm):
-    """Views are classified among all images of the training set, by their cosines with the rows of a table.
+    """Classify views among all images of the training set, by their cosines with the rows of a table.
 
     With ``table.start='features'`` and ``table.num_hard`` this is million-way instance classification; with
-    ``large_views=1``, further small views and a
-    :class:`~mmssl.datasets.SlidingWindowSampler` it is PIC, whose small views train the network alone.
+    ``large_views=1``, further small views and a :class:`~mmssl.datasets.SlidingWindowSampler` it is PIC, whose small
+    views train only the network.
 
     Args:
         backbone: Module or its config.
@@ -26,7 +26,7 @@ class InstanceClassification(BaseAlgorithm):
         temperature: Divides the cosines.
         smoothing: Weight that a label gives to its hard classes, 0 to 1; the paper's alpha. It needs
             ``table.num_hard``.
-        large_views: So many views, the first ones, train the table too; None for all.
+        large_views: Number of views, counted from the first, that also train the table; None for all.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -63,9 +63,9 @@ class InstanceClassification(BaseAlgorithm):
         """Cross-entropy of each view with the class of its image (the paper's eq. 1; PIC, eq. 2).
 
         Args:
-            inputs: Normalised views, each ``(B, C, H, W)``; the large ones first, all of one size, and so the
-                small ones.
-            batch: Numbers of the samples.
+            inputs: Normalised views, each ``(B, C, H, W)``: first the large ones, all of one size, then the small ones,
+                all of another.
+            batch: Sample indices.
 
         Returns:
             ``loss``, the mean over all views.
@@ -79,7 +79,7 @@ class InstanceClassification(BaseAlgorithm):
         return {'loss': loss}
 
     def classify(self, views: list[Tensor], sample_idx: Tensor, rows: Tensor) -> Tensor:
-        """Mean cross-entropy of views of one size with this rank's rows of the table and those of the others."""
+        """Mean cross-entropy of views of one size over the whole table, the rows of this rank and of all others."""
         embeddings = unit(self.embed(torch.cat(views)))  # (V * B, D)
         targets = sample_idx.repeat(len(views))
         soft = self.table.smoothed(targets, self.smoothing)

@@ -1,4 +1,4 @@
-"""Names of earlier versions: InterCLR is now MoCo or SimCLR with an addition."""
+"""Names from earlier versions: InterCLR is now MoCo or SimCLR with an addition."""
 
 from typing import Any, NoReturn
 

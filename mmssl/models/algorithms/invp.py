@@ -1,4 +1,4 @@
-"""InvP: invariance carried on over neighbours of neighbours (Wang et al., NeurIPS 2020)."""
+"""InvP: invariance propagated to neighbours of neighbours (Wang et al., NeurIPS 2020)."""
 
 from typing import Literal
 
@@ -29,27 +29,27 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class InvP(BaseAlgorithm):
-    """A sample finds its own row in a bank, and those of the least similar samples reached over nearest neighbours.
+    """Match a sample with its own row in a bank, and with the least similar of its neighbours' neighbours.
 
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         bank: The memory, by default a :class:`~mmssl.models.FeatureBank`, or its config: ``dim``, ``momentum``,
             ``num_neighbors``.
-        num_background: Nearest rows M that stand for all others, the hard negatives.
-        num_positives: Least similar of the reached samples P, the hard positives.
-        steps: Steps l over the neighbour graph.
+        num_background: Number M of nearest rows, the hard negatives, which represent all others.
+        num_positives: Number P of hard positives, the least similar of the reached samples.
+        steps: Number l of steps in the neighbour graph.
         temperature: Divides the cosines.
-        invariance_weight: Weight of the propagation loss; 0 while the neighbours mean nothing yet
+        invariance_weight: Weight of the propagation loss; 0 while neighbours are still meaningless
             (:class:`~mmssl.engine.hooks.ScheduleHook` raises it).
-        variant: ``'code'``, the loss as released, from which the published weights came; or ``'paper'``, where a
-            reached sample counts once, never the sample itself, and is never a negative.
+        variant: ``'code'``, the released loss, which gave the published weights; or ``'paper'``, where a reached
+            sample counts once, is never the sample itself, and is never a negative.
         positives: ``'hard'``, the least similar; or ``'random'``, the paper's ablation (only with ``'code'``).
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
     Raises:
-        ValueError: No such variant or choice of positives, or both together; or no neighbours to step over.
+        ValueError: Unknown variant or choice of positives, or the two do not go together; or no neighbours or steps.
 
     Source: the paper, and WangFeng18/InvariancePropagation for the order of operations.
     """
@@ -88,11 +88,11 @@ class InvP(BaseAlgorithm):
         self.variant, self.positives = variant, positives
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """The instance loss and the weighted propagation loss (InvP, eq. 3 to 7).
+        """Compute the instance loss and the weighted propagation loss (InvP, eq. 3 to 7).
 
         Args:
             inputs: One normalised view, ``(B, C, H, W)``.
-            batch: Numbers of the samples and draws.
+            batch: Sample indices and draw numbers.
 
         Returns:
             ``loss_instance``, and ``loss_propagation`` while it has a weight.
@@ -114,13 +114,13 @@ class InvP(BaseAlgorithm):
         return losses
 
     def propagate(self, samples: Tensor) -> Tensor:
-        """Samples reached over the neighbours, ``(B, W)``; none while the propagation loss has no weight."""
+        """List samples reached through neighbours, ``(B, W)``; none while the propagation loss has no weight."""
         if not self.invariance_weight:
             return samples.new_empty(len(samples), 0)
         return propagate_neighbors(self.bank.neighbors, samples, self.steps)
 
     def choose(self, distant: Tensor, draws: Tensor) -> Tensor:
-        """Logits of the positives, ``(B, P)`` of ``(B, W)``: the smallest, or some at random."""
+        """Choose the logits of the positives, ``(B, W)`` to ``(B, P)``: the smallest, or some at random."""
         count = min(self.num_positives, distant.shape[1])
         if self.positives == 'hard':
             return distant.topk(count, dim=1, largest=False).values
@@ -140,15 +140,15 @@ class InvP(BaseAlgorithm):
         return losses
 
     def allocate(self, num_samples: int) -> None:
-        """Refuse a background that the data do not have.
+        """Refuse a background that does not fit the data.
 
         Raises:
             ValueError: More background rows than samples, or fewer than the neighbours need.
         """
         super().allocate(num_samples)
-        least = self.bank.num_neighbors + 1
-        if not least <= self.num_background <= num_samples:
+        minimum = self.bank.num_neighbors + 1
+        if not minimum <= self.num_background <= num_samples:
             raise ValueError(
                 f'{self.num_background} background rows with {self.bank.num_neighbors} neighbours, and the data set '
-                f'has {num_samples} samples: set model.num_background between {least} and {num_samples}.'
+                f'has {num_samples} samples: set model.num_background between {minimum} and {num_samples}.'
             )

@@ -1,4 +1,4 @@
-"""MoCo v1 and v2: a queue of keys from a momentum encoder (He et al., CVPR 2020; Chen et al., 2020)."""
+"""MoCo v1 and v2: a queue of keys from a teacher, the momentum encoder (He et al., CVPR 2020; Chen et al., 2020)."""
 
 from collections.abc import Sequence
 
@@ -17,16 +17,17 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class MoCo(Contrastive):
-    """A query finds the key of its image, from a slowly following encoder, among keys of many batches before.
+    """Contrast a query with the teacher's key of the same image and with a queue of keys from earlier batches.
 
-    v1 has a linear neck and temperature 0.07, v2 two layers, temperature 0.2 and stronger views; the rest is one.
+    v1 has a linear neck and temperature 0.07; v2 has two layers, temperature 0.2 and stronger views. The rest is the
+    same.
 
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         queue: Memory of the keys, by default a :class:`~mmssl.models.Queue` that starts with random rows, or its
             config: ``length`` and ``dim``.
-        momentum: Weight of the old teacher.
+        momentum: Weight of the OLD teacher.
         temperature: Divides the cosines.
         additions: :class:`~mmssl.models.Addition` modules or their configs.
         data_preprocessor: Module or its config.
@@ -60,13 +61,13 @@ class MoCo(Contrastive):
         return info_nce(unit(queries), unit(keys), self.queue.rows, self.temperature)
 
     def stage(self, keys: Tensor) -> None:
-        """Have the keys queued, and the teacher follow."""
+        """Stage the keys for the queue, and the update of the teacher."""
         self.queue.stage(unit(keys))
         self.teacher.stage()
 
     @torch.no_grad()
     def encode_keys(self, images: Tensor, batch: Batch) -> Tensor:
-        """Embeddings of the teacher, ``(B, D)``; shuffled over the ranks, so that batch norm tells it nothing."""
+        """Embeddings of the teacher, ``(B, D)``, with images shuffled over ranks so that batch norm leaks nothing."""
         backbone, neck = self.teacher.networks
         shuffle = Shuffle(self.seed, batch.draw)
         return shuffle.back(neck(pooled(backbone, shuffle(images))))

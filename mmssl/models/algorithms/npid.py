@@ -1,4 +1,4 @@
-"""NPID: every image is a class of its own, and its row in a bank stands for the class (Wu et al., CVPR 2018)."""
+"""NPID: every image is its own class, represented by a row in a bank (Wu et al., CVPR 2018)."""
 
 from typing import Literal
 
@@ -26,14 +26,14 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class NPID(BaseAlgorithm):
-    """Instance discrimination with a memory bank: an image finds its own row of a moment ago among those of others.
+    """Instance discrimination with a bank: an image must find its own earlier row among those of other images.
 
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         bank: The memory, by default a :class:`~mmssl.models.FeatureBank`, or its config: ``dim``, ``momentum`` and
             ``dtype``.
-        num_negatives: Rows drawn at random for each sample, its own not excluded. Not used by ``'softmax'``.
+        num_negatives: Rows drawn at random per image; its own row may be among them. Not used by ``'softmax'``.
         temperature: Divides the cosines.
         objective: ``'info_nce'``, cross-entropy among the drawn rows (OpenMMLab's form); ``'nce'``, noise-contrastive
             estimation (the paper's); ``'softmax'``, cross-entropy among all rows, for small data sets.
@@ -41,7 +41,7 @@ class NPID(BaseAlgorithm):
         init_cfg: MMEngine's initialisation config.
 
     Raises:
-        ValueError: There is no such objective, or it does not work with the bank's dtype.
+        ValueError: Unknown objective, or one that does not work with the bank's dtype.
 
     Source: the paper, and zhirongw/lemniscate.pytorch for the constants.
     """
@@ -70,11 +70,11 @@ class NPID(BaseAlgorithm):
             self.normaliser = FirstValue()
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """The probability of a sample's own row (NPID, eq. 2 to 8).
+        """Negative log-likelihood of a sample's own row (NPID, eq. 2 to 8).
 
         Args:
             inputs: One normalised view, ``(B, C, H, W)``.
-            batch: Numbers of the samples and draws.
+            batch: Sample indices and draw numbers.
 
         Returns:
             ``loss``.
@@ -90,16 +90,16 @@ class NPID(BaseAlgorithm):
         return {'loss': self.nce(scores)}
 
     def draw_negatives(self, draws: Tensor) -> Tensor:
-        """Row numbers at random, a function of each sample's draw: ``(B,)`` to ``(B, num_negatives)``."""
+        """Draw row indices at random, from each sample's draw number: ``(B,)`` to ``(B, num_negatives)``."""
         return hash_draws(hash_seed(self.seed, Stream.NPID_NEGATIVES), draws, self.num_negatives) % len(self.bank)
 
     def nce(self, scores: Tensor) -> Tensor:
-        """Noise-contrastive estimation of the sample's own row, which stands first: ``(B, 1 + K)`` to a scalar."""
+        """Noise-contrastive estimation; the first column is the sample's own row: ``(B, 1 + K)`` to a scalar."""
         probabilities = self.probabilities(scores)
         return noise_contrastive(probabilities[:, 0], probabilities[:, 1:], len(self.bank))
 
     def probabilities(self, scores: Tensor) -> Tensor:
-        """Of the rows that gave these scores; the partition function is the first batch's estimate ever after."""
+        """Probabilities of the rows with these scores; the first batch's estimate of the partition function is kept."""
         likelihoods = (scores / self.temperature).exp()
         estimate = mean_over_ranks(likelihoods) * len(self.bank)
         self.normaliser.stage(estimate)

@@ -1,4 +1,4 @@
-"""ODC: clusters that follow the network step by step, instead of k-means now and then (Zhan et al., CVPR 2020)."""
+"""ODC: clusters that are updated in every step, instead of by occasional k-means (Zhan et al., CVPR 2020)."""
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class ODC(BaseAlgorithm):
-    """A classifier learns the clusters that a memory holds, and the memory follows the embeddings.
+    """Train a classifier on the clusters of a memory, which follows the embeddings.
 
     Args:
         backbone: Module or its config.
@@ -40,11 +40,11 @@ class ODC(BaseAlgorithm):
         self.head = ClusterHead(self.clusters.dim, self.clusters.num_clusters)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy with the clusters of a moment ago; samples of small clusters count more (ODC, section 3.2).
+        """Cross-entropy with the clusters of the previous step; small clusters have larger weights (ODC, section 3.2).
 
         Args:
             inputs: One normalised view, ``(B, C, H, W)``.
-            batch: Numbers of the samples.
+            batch: Sample indices.
 
         Returns:
             ``loss``; ``label_change``, the share of the last batch that changed its cluster; ``largest_cluster``, its
@@ -57,5 +57,5 @@ class ODC(BaseAlgorithm):
         return {'loss': loss, **self.clusters.health}
 
     def after_preparation(self, epoch: int) -> None:
-        """Start the classifier anew."""
+        """Reinitialise the classifier."""
         self.head.restart(self.seed, epoch)

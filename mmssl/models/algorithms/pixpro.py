@@ -1,4 +1,4 @@
-"""PixPro and PixContrast: pixels that show the same place agree between two views (Xie et al., CVPR 2021)."""
+"""PixPro and PixContrast: make pixels of two views agree if they show the same place (Xie et al., CVPR 2021)."""
 
 from typing import Literal, NamedTuple
 
@@ -22,29 +22,29 @@ class _Keys(NamedTuple):
 
 @MODELS.register_module()
 class PixPro(BaseAlgorithm):
-    """The propagated pixels of one view agree with the teacher's pixels of the other, where both show the same place.
+    """Make propagated pixels of one view agree with the teacher's pixels of the other that show the same place.
 
-    The data set must give boxes: ``train_dataloader.dataset.views.boxes=True``.
+    The data set must provide boxes: ``train_dataloader.dataset.views.boxes=True``.
 
     Args:
         backbone: Module or its config.
         neck: Module or its config; a feature map to a map of embeddings, shared by all levels.
-        propagation: Module or its config; what the student's embeddings go through. None for PixContrast.
+        propagation: Module or its config, applied to the student's embeddings. None for PixContrast.
         pyramid: Module or its config, between backbone and neck: feature maps to a tuple of maps, whose losses are
-            averaged; None for the last map alone. Our own form of the paper's head pre-training, of which no code was
+            averaged; None for the last map alone. Our own version of the paper's head pre-training, whose code was not
             released.
         instance_neck: Module or its config; a second projection for whole images.
-        instance_predictor: Module or its config; what the student's second projection goes through.
-        instance_weight: Weight of the loss between whole images; needs the two modules above.
+        instance_predictor: Module or its config, applied to the student's second projection.
+        instance_weight: Weight of the loss on whole images; needs the two modules above.
         objective: ``'propagation'``, or ``'contrast'`` for PixContrast, the paper's baseline.
-        threshold: Largest distance of two pixels of a pair, in diagonals of a pixel.
-        temperature: Of PixContrast.
-        momentum: Weight of the old teacher; :class:`~mmssl.engine.hooks.ScheduleHook` raises it to 1.
+        threshold: Maximum distance within a pair of pixels, in pixel diagonals.
+        temperature: Temperature of PixContrast.
+        momentum: Weight of the OLD teacher; :class:`~mmssl.engine.hooks.ScheduleHook` raises it to 1.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
     Raises:
-        ValueError: No such objective; or a weight without an instance branch, or the other way round.
+        ValueError: Unknown objective; or an instance weight without an instance branch, or the other way round.
 
     Source: the paper, and zdaxie/PixPro for the order of operations.
     """
@@ -85,46 +85,47 @@ class PixPro(BaseAlgorithm):
         self.teacher = EMATeacher(self.backbone, self.pyramid, self.neck, *branch, momentum=momentum)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """The loss of pixels in both directions, and that of whole images (PixPro, eq. 6 and section 3.3).
+        """Compute the loss on pixels in both directions, and the loss on whole images (PixPro, eq. 6 and section 3.3).
 
         Args:
             inputs: Two normalised views, each ``(B, C, H, W)``.
-            batch: ``boxes`` in its extras say what the views show, ``(B, 2, 4)``.
+            batch: ``boxes`` in its extras are the boxes of the views, ``(B, 2, 4)``.
 
         Returns:
-            ``loss_pixel``, and ``loss_instance`` where there is that branch.
+            ``loss_pixel``, and ``loss_instance`` if there is that branch.
 
         Raises:
-            ValueError: The data set gives no boxes.
+            ValueError: The data set provides no boxes.
         """
-        if 'boxes' not in batch.extras:
-            raise ValueError('PixPro compares places: set train_dataloader.dataset.views.boxes=True.')
-        boxes = batch.extras['boxes'].transpose(0, 1)  # (2, B, 4)
+        boxes = batch.extras.get('boxes')
+        if not isinstance(boxes, Tensor):
+            raise ValueError('PixPro compares positions in the image: set train_dataloader.dataset.views.boxes=True.')
+        boxes = boxes.transpose(0, 1)  # (2, B, 4)
         maps = [self.pyramid(self.backbone(view)) for view in inputs]
         keys = [self.encode_keys(view) for view in inputs]
         self.teacher.stage()
         seen = [[self.propagation(self.neck(level)) for level in levels] for levels in maps]
         losses = {'loss_pixel': sum(self.compare(seen[v], keys[1 - v].levels, boxes[[v, 1 - v]]) for v in (0, 1))}
-        if self.instance_neck:
+        if self.instance_neck and self.instance_predictor is not None:
             found = [self.instance_predictor(self.instance_neck(levels[-1])).mean(dim=(2, 3)) for levels in maps]
             instance = sum(agreement(found[v], keys[1 - v].whole) for v in (0, 1))
             losses['loss_instance'] = self.instance_weight * instance
         return losses
 
     def project(self, features: Tensor) -> Tensor | None:
-        """The neck takes maps: features become one of a single pixel. None with a pyramid, which makes others."""
+        """Apply the neck to features as a map of one pixel; None with a pyramid, whose neck takes other maps."""
         return self.neck(features[:, :, None, None]).flatten(1) if isinstance(self.pyramid, _Last) else None
 
     @torch.no_grad()
     def encode_keys(self, view: Tensor) -> _Keys:
-        """What the teacher makes of a view."""
+        """Encode a view with the teacher."""
         backbone, pyramid, neck, *instance = self.teacher.networks
         levels = pyramid(backbone(view))
         whole = instance[0](levels[-1]).mean(dim=(2, 3)) if instance else None
         return _Keys([neck(level) for level in levels], whole)
 
     def compare(self, seen: list[Tensor], keys: list[Tensor], boxes: Tensor) -> Tensor:
-        """Mean loss over the levels, of one view with the other."""
+        """Mean over the levels of the loss of one view with the other."""
         losses = []
         for query, key in zip(seen, keys):
             mask = pixel_positive_mask(boxes[0], boxes[1], tuple(query.shape[2:]), self.threshold)
@@ -136,14 +137,14 @@ class PixPro(BaseAlgorithm):
 
 
 class _Last(nn.Module):
-    """The last of several feature maps."""
+    """Pyramid of a single level: the last feature map."""
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor]:
-        """A tuple of one."""
+        """Return the last map in a tuple."""
         return (maps[-1],)
 
 
 @in_float32
 def agreement(predicted: Tensor, taught: Tensor) -> Tensor:
-    """Mean cosine of whole images, times -2: ``(B, D)`` twice to a scalar."""
+    """Mean cosine of whole images, times -2: ``(B, D)`` and ``(B, D)`` to a scalar."""
     return -2 * cosine_similarity(predicted, taught).mean()

@@ -1,4 +1,4 @@
-"""SimCLR: a view finds the other view of its image in the batch (Chen et al., ICML 2020)."""
+"""SimCLR: identify the other view of an image in the batch (Chen et al., ICML 2020)."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,13 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class SimCLR(Contrastive):
-    """Two views of an image attract each other and repel all other views of the global batch.
+    """Pull two views of an image together, and push them away from all other views of the global batch.
 
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         temperature: Divides the cosines.
-        additions: :class:`~mmssl.models.Addition` modules or their configs; to them the first view is the query.
+        additions: :class:`~mmssl.models.Addition` modules or their configs; they get the first view as the query.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
     """
@@ -38,7 +38,7 @@ class SimCLR(Contrastive):
         self.temperature = temperature
 
     def encode(self, inputs: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-        """Embeddings of both views, ``(B, D)`` each, not normalised, by one pass."""
+        """Embeddings of both views, ``(B, D)`` each, not normalised, in one pass."""
         first, second = self.embed(torch.cat(inputs)).chunk(2)
         return first, second
 

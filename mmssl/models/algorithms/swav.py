@@ -20,18 +20,18 @@ _CHUNK = 4096  # images assigned at a time
 
 @MODELS.register_module()
 class SwAV(BaseAlgorithm):
-    """Clusters a batch online with balanced codes, and predicts the code of a view from the other views.
+    """Cluster each batch online with balanced codes, and predict the code of a view from the other views.
 
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         prototypes: Module or its config; unit embeddings to cosines.
         assigned_views: Views that get codes, the large crops.
-        temperature: Of the prediction.
+        temperature: Temperature of the prediction.
         epsilon: Entropy weight of the Sinkhorn iterations; smaller gives harder codes.
         sinkhorn_iterations: Number of Sinkhorn iterations.
         queue: Config of the memory of each assigned view, by default a :class:`~mmssl.models.Queue` (``length``,
-            ``start_epoch``), for batches too small to be balanced by themselves. Used once it is full.
+            ``start_epoch``), for batches too small to be balanced on their own. Used once it is full.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -62,14 +62,14 @@ class SwAV(BaseAlgorithm):
         self.queues = nn.ModuleList(queues)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Swapped prediction: the code of one view is predicted from every other (SwAV, eq. 2).
+        """Swapped prediction: predict the code of one view from every other (SwAV, eq. 2).
 
         Args:
-            inputs: Normalised views; views of one size stand together.
-            batch: Not used: SwAV needs no sample numbers.
+            inputs: Normalised views; views of one size are adjacent.
+            batch: Not used; SwAV needs no sample indices.
 
         Returns:
-            ``loss``, and ``prototypes_used``, the share of prototypes that are the first choice of some sample.
+            ``loss``, and ``prototypes_used``, the share of prototypes that are the first choice of any sample.
         """
         self.prototypes.normalise()
         embeddings = self.embed_views(inputs)  # V x (B, D), unit rows
@@ -81,27 +81,27 @@ class SwAV(BaseAlgorithm):
         return {'loss': loss, 'prototypes_used': share_used(codes[0])}
 
     def embed_views(self, inputs: list[Tensor]) -> list[Tensor]:
-        """Unit embeddings of every view, ``V x (B, D)``: one backbone pass a size, one neck pass for all."""
+        """Unit embeddings of every view, ``V x (B, D)``: one backbone pass per size, one neck pass for all."""
         sizes = [list(views) for _, views in groupby(inputs, key=lambda view: view.shape[-2:])]
         features = torch.cat([self.extract_feat(torch.cat(views)) for views in sizes])
         return list(unit(self.neck(features)).chunk(len(inputs)))
 
     @torch.no_grad()
     def assign(self, scores: Tensor, place: int) -> Tensor:
-        """Codes of one view, ``(B, K)``; the rows of its queue take part in the balance once it is full."""
+        """Codes of one view, ``(B, K)``, balanced together with the rows of its queue once that is full."""
         held = self._queue_share(place)
         together = torch.cat([scores, self.prototypes(held)])
         return sinkhorn(together, self.epsilon, self.sinkhorn_iterations)[: len(scores)]
 
     def _queue_share(self, place: int) -> Tensor:
-        # Every rank holds the whole queue: each feeds its part, so that a row counts once.
+        # Every rank holds the whole queue, so each contributes a part of it and every row counts once.
         if self.queues and self.queues[place].full:
             return self.queues[place].rows[rank() :: world_size()]
         return self.prototypes.weight.new_empty(0, self.prototypes.in_features)
 
     @torch.no_grad()
     def assignments(self, features: Callable[[], Tensor]) -> dict[str, Assignment]:
-        """``'prototypes'``: the one that each image of ``features`` chooses first, in eval mode; on the CPU."""
+        """Add ``'prototypes'``: the first choice of each image of ``features`` in eval mode, on the CPU."""
         weight = self.prototypes.weight
         with eval_mode(self):
             embeddings = (unit(self.neck(part.to(weight.device))) for part in features().split(_CHUNK))
@@ -118,11 +118,11 @@ class SwAV(BaseAlgorithm):
         if count > num_samples:
             raise ValueError(
                 f'{count} prototypes, but the data set has {num_samples} samples: codes cannot be balanced. Set '
-                f'model.prototypes.num_prototypes to {max(num_samples // 10, 1)} or less (ten samples a prototype).'
+                f'model.prototypes.num_prototypes to {max(num_samples // 10, 1)} or less (ten samples per prototype).'
             )
         super().allocate(num_samples)
 
 
 def share_used(codes: Tensor) -> Tensor:
-    """Share of the prototypes that are the first choice of some sample; ``(B, K)`` codes to a scalar in (0, 1]."""
+    """Share of the prototypes that are the first choice of any sample; ``(B, K)`` codes to a scalar in (0, 1]."""
     return codes.argmax(dim=1).unique().numel() / codes.new_tensor(codes.shape[1])

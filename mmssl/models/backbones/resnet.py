@@ -1,4 +1,4 @@
-"""torchvision's ResNets with free stems, widths, stages and freezing."""
+"""torchvision's ResNets with configurable stem, width, output stages and freezing."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,24 +22,25 @@ ARCHITECTURES: dict[int, tuple[_Block, tuple[int, int, int, int]]] = {
 
 @MODELS.register_module()
 class ResNet(torchvision_resnet.ResNet):
-    """A ResNet without classifier; its keys are torchvision's, so its weights load there as they are.
+    """A ResNet without classifier; it has torchvision's keys, so its weights load there unchanged.
 
     Args:
         depth: 10, 18, 34, 50, 101 or 152.
         in_channels: Channels of the images.
         stem: ``'imagenet'`` (7x7 with stride 2, then max-pooling) or ``'small'`` (3x3 with stride 1 and no pooling,
-            for images of 64 pixels and less).
+            for images of up to 64 pixels).
         base_channels: Width of the first stage; 64 is torchvision's, 128 and 256 are SwAV's w2 and w4.
-        out_indices: Which of the four stages ``forward`` gives back, from 0.
-        frozen_stages: The stem and so many stages are frozen and stay in eval mode; -1 for none, 0 for the stem alone.
-        zero_init_residual: Start every block as the identity.
+        out_indices: Indices, from 0, of the stages that ``forward`` returns.
+        frozen_stages: Number of stages that are frozen, with the stem, and stay in eval mode; 0 for the stem alone, -1
+            for nothing.
+        zero_init_residual: Whether every block starts as the identity.
 
     Attributes:
         out_channels: Channels of the last stage.
-        stage_names: What :meth:`stages` gives.
+        stage_names: Names of the maps that :meth:`stages` returns.
 
     Raises:
-        ValueError: No such depth or stem.
+        ValueError: Unknown depth or stem.
     """
 
     stage_names = ('stem', 'stage1', 'stage2', 'stage3', 'stage4')

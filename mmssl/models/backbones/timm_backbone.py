@@ -12,10 +12,10 @@ from mmssl.registry import MODELS
 class TimmBackbone(nn.Module):
     """A timm model by name, without classifier and without pooling.
 
-    The keys are timm's, behind the prefix ``model.``.
+    The keys are timm's with the prefix ``model.``.
 
     Args:
-        name: As ``timm.list_models()`` has it.
+        name: A name from ``timm.list_models()``.
         in_channels: Channels of the images.
         options: Further arguments of ``timm.create_model``, for example ``channels=(16, 32, 64, 128)``.
 
@@ -24,7 +24,7 @@ class TimmBackbone(nn.Module):
 
     Raises:
         ImportError: timm is not installed.
-        ValueError: timm has no model of that name; near names are in the message.
+        ValueError: timm has no model of that name; the message lists similar names.
     """
 
     def __init__(self, name: str, in_channels: int = 3, **options: Any) -> None:
@@ -37,14 +37,14 @@ class TimmBackbone(nn.Module):
         self.out_channels: int = self.model.num_features
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The last features: ``(B, C, H', W')`` of a convolutional network, ``(B, tokens, C)`` of a transformer."""
+        """Last features: ``(B, C, H', W')`` for a convolutional network, ``(B, tokens, C)`` for a transformer."""
         return (self.model(images),)
 
     def pool(self, features: Tensor) -> Tensor:
-        """The class token where the model has one, else the average.
+        """Take the class token if the model has one, otherwise the average over pixels or tokens.
 
         Args:
-            features: What ``forward`` gave.
+            features: From ``forward``.
 
         Returns:
             Shape ``(B, C)``.

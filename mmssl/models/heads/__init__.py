@@ -1,4 +1,4 @@
-"""Heads exist because they hold parameters or because two methods share them."""
+"""Heads: modules between embeddings and loss that hold parameters."""
 
 from typing import Any
 

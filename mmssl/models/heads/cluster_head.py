@@ -1,4 +1,4 @@
-"""A linear classifier of clusters."""
+"""Linear classifier of clusters."""
 
 import torch
 from torch import nn
@@ -9,11 +9,11 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class ClusterHead(nn.Linear):
-    """Scores of clusters; weights drawn from N(0, 0.01), biases 0.
+    """Linear scores of clusters; weights start from a normal distribution with standard deviation 0.01, biases from 0.
 
     Args:
         in_channels: Width of the features.
-        num_clusters: Number of clusters K.
+        num_clusters: Number K of clusters.
 
     Source: DeepCluster and ODC in OpenSelfSup.
     """
@@ -23,10 +23,10 @@ class ClusterHead(nn.Linear):
         self._draw(torch.initial_seed())
 
     def restart(self, seed: int, epoch: int) -> None:
-        """Begin anew after a clustering, whose numbers mean nothing to the old weights; the same on every rank.
+        """Reinitialise after a clustering, since its cluster indices are new; equal on every rank.
 
         Args:
-            seed: Of the run.
+            seed: Seed of the run.
             epoch: The epoch that follows.
         """
         self._draw(hash_seed(seed, epoch, Stream.CLUSTER_HEAD))

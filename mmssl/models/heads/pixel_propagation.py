@@ -1,4 +1,4 @@
-"""PixPro's module between the projection and the loss."""
+"""PixPro's pixel propagation module, between projection and loss."""
 
 from torch import Tensor, nn
 
@@ -8,15 +8,16 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class PixelPropagation(nn.Module):
-    """Each pixel becomes a mixture of the transformed pixels that are similar to it.
+    """Replace each pixel by a mixture of the transformed pixels that are similar to it.
 
     Args:
         channels: Width of the embeddings.
-        num_layers: Of the transform: 0 for none, 1 for a 1 x 1 convolution, 2 for two with batch norm and ReLU between.
+        num_layers: Layers of the transform: 0 for none, 1 for a 1 x 1 convolution, 2 for two with batch norm and ReLU
+            in between.
         sharpness: Exponent of the similarities.
 
     Raises:
-        ValueError: Another number of layers.
+        ValueError: ``num_layers`` is not 0, 1 or 2.
 
     Source: PixPro, section 3.2 (Xie et al., CVPR 2021).
     """

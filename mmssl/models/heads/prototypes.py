@@ -1,4 +1,4 @@
-"""Learned unit vectors that stand for clusters."""
+"""Learned unit vectors that represent clusters."""
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +10,11 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class Prototypes(nn.Linear):
-    """``num_prototypes`` unit rows; ``forward`` gives the cosines of unit embeddings with them.
+    """``num_prototypes`` unit rows; ``forward`` returns the cosines of unit embeddings with them.
 
     Args:
         dim: Width of the embeddings.
-        num_prototypes: Number of prototypes K.
+        num_prototypes: Number K of prototypes.
     """
 
     def __init__(self, dim: int, num_prototypes: int) -> None:
@@ -22,11 +22,11 @@ class Prototypes(nn.Linear):
 
     @torch.no_grad()
     def normalise(self) -> None:
-        """Make every row a unit vector, in place; SwAV does so at the start of each iteration, also while frozen."""
+        """Normalise every row in place; SwAV does this at the start of each iteration, even while they are frozen."""
         self.weight.copy_(unit(self.weight))
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Cosines: ``(B, dim)`` unit rows to ``(B, K)``, in float32 also under autocast."""
+        """Cosines: ``(B, dim)`` unit rows to ``(B, K)``, in float32 even under autocast."""
         return _cosines(embeddings, self.weight)
 
 

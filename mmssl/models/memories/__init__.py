@@ -1,4 +1,4 @@
-"""Whatever lives across iterations outside the gradient."""
+"""Memories: state that lives across iterations outside the gradient."""
 
 from typing import Any
 

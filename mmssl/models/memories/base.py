@@ -1,4 +1,4 @@
-"""What every memory has in common."""
+"""Base class of memories."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,32 +10,32 @@ from mmssl.functional import gather, max_over_ranks
 from mmssl.models.upgrade import Upgrading
 from mmssl.registry import MEMORIES
 
-_SLICE = 1 << 22  # elements: their sum makes a copy of 8 bytes each
-_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes an element
+_SLICE = 1 << 22  # elements summed at a time: the sum makes a copy of 8 bytes each
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # keyed by bytes per element
 
 
 class BaseMemory(Upgrading):
     """State that lives across iterations outside the gradient.
 
-    All of it is held in buffers or frozen parameters, so a checkpoint has it; buffers that are cut by rows over the
-    ranks are named in ``sharded``, are not persistent, and are saved in parts. A forward pass *stages* what the memory
-    should learn; after the optimizer's step :class:`~mmssl.engine.hooks.MemoryHook` makes the memory *commit* it, or
-    *discard* it where the step was skipped. Every rank commits the rows of all ranks, in the same order, so that the
+    All of it is held in buffers or frozen parameters, so checkpoints contain it. Buffers that are sharded by rows over
+    the ranks are named in ``sharded``, are not persistent, and are saved in parts. A forward pass *stages* what the
+    memory should learn; after the optimizer's step :class:`~mmssl.engine.hooks.MemoryHook` makes the memory *commit*
+    it, or *discard* it if the step was skipped. Every rank commits the rows of all ranks in the same order, so the
     copies stay equal.
 
     A memory of your own registers its buffers, has a method ``stage`` that checks its arguments and passes them to
-    :meth:`keep`, and a method :meth:`commit` that gets them from :meth:`take_staged`, those of all ranks and
-    micro-batches joined. Register it in ``mmssl.registry.MEMORIES``, and a config names it in the place of the method's
-    own: ``queue=dict(type='MyQueue', length=4096)``. It gets exactly the arguments that the config gives.
+    :meth:`keep`, and a method :meth:`commit` that gets them from :meth:`take_staged`, joined over all ranks and
+    micro-batches. Register it in ``mmssl.registry.MEMORIES``, and name it in a config in place of the method's own:
+    ``queue=dict(type='MyQueue', length=4096)``. It gets exactly the arguments that the config gives.
 
     Attributes:
-        seed: Of the run; set by the Runner before ``allocate``.
-        epoch: Number of the running epoch, from 0.
-        sharded: Names of buffers of which every rank holds the rows that ``shard_of`` gives it.
-        num_clusters: Clusters that the samples belong to; where there are any, ``labels`` ``(N,)`` holds that of each
-            sample, -1 for none yet.
-        prepares_in_batches: Whether :meth:`prepare` takes the features batch by batch, so that no process holds all.
-        retired: Names of buffers that only older checkpoints hold; they are left out when one is loaded.
+        seed: Seed of the run; set by the Runner before ``allocate``.
+        epoch: Number of the current epoch, from 0.
+        sharded: Names of buffers of which every rank holds only its shard, the rows that ``shard_of`` assigns to it.
+        num_clusters: Number of clusters; if there are any, ``labels`` ``(N,)`` holds the cluster of each sample, -1 for
+            none yet.
+        prepares_in_batches: Whether :meth:`prepare` takes the features in batches, so that no process holds all.
+        retired: Names of buffers that only older checkpoints hold; loading ignores them.
     """
 
     seed: int = 0
@@ -51,17 +51,17 @@ class BaseMemory(Upgrading):
         self._staged: list[tuple[Tensor, ...]] = []
 
     def allocate(self, num_samples: int) -> None:
-        """Make buffers whose size depends on the data; called once, before a checkpoint is loaded.
+        """Allocate buffers whose size depends on the data; called once, before a checkpoint is loaded.
 
         Args:
             num_samples: Number of images of the training set.
 
         Raises:
-            ValueError: The memory does not fit the data; the message names a size that does.
+            ValueError: The memory does not fit the data; the message names a size that fits.
         """
 
     def begin_epoch(self, epoch: int) -> None:
-        """Runs on every rank before an epoch, also where a run is resumed inside one: a second call changes nothing.
+        """Called on every rank before an epoch, and again if a run resumes inside it: a second call changes nothing.
 
         Args:
             epoch: Its number, from 0.
@@ -69,95 +69,95 @@ class BaseMemory(Upgrading):
         self.epoch = epoch
 
     def wants_preparation(self, epoch: int) -> bool:
-        """Whether :meth:`prepare` has to run before this epoch. What has been prepared must be told from buffers."""
+        """Whether :meth:`prepare` must run before this epoch; decided from buffers alone, so that a resume agrees."""
         return False
 
     def prepare(self, features: Tensor | Iterable[Tensor], epoch: int) -> None:
         """Start from the features of the whole training set.
 
         Args:
-            features: Shape ``(N, D)``, in the order of the data set, without augmentation; or consecutive parts of
-                that, with ``prepares_in_batches``.
+            features: Shape ``(N, D)``, in the order of the data set, without augmentation; with
+                ``prepares_in_batches``, consecutive parts of it.
             epoch: The epoch that follows.
         """
         raise NotImplementedError(f'{type(self).__name__} asks for preparation but has no prepare().')
 
     def begin_step(self, learning_rate: float, loss_scale: float) -> None:
-        """Runs before every forward pass; memories that hold what is trained take note.
+        """Called before every forward pass with the learning rate and loss scale, for memories with trained rows.
 
         Args:
-            learning_rate: Of the optimizer's first group in this step.
-            loss_scale: What the loss is multiplied by before the backward pass (mixed precision); else 1.
+            learning_rate: Learning rate of the optimizer's first group in this step.
+            loss_scale: Factor of the loss in the backward pass under mixed precision; otherwise 1.
         """
 
     def keep(self, *tensors: Tensor) -> None:
-        """Stage tensors of this rank without their gradient; several calls before a commit are joined.
+        """Stage tensors of this rank without gradient; several calls before a commit are joined.
 
         Args:
-            tensors: The same number of them in every call, each with the rows of a batch first, shape ``(B, ...)``.
+            tensors: As many in every call, each with the batch as first dimension, shape ``(B, ...)``.
         """
         self._staged.append(tuple(tensor.detach() for tensor in tensors))
 
     def take_staged(self) -> tuple[Tensor, ...]:
-        """What all ranks have staged since the last commit, in the order of the ranks; nothing is staged afterwards.
+        """Gather what all ranks staged since the last commit, in the order of the ranks, and clear the stage.
 
-        Every rank must call it, or none: the rows are gathered. Batches of unequal length are fine.
+        All ranks must call it, or none, since rows are gathered. Batches may differ in length.
 
         Returns:
-            One tensor for each argument of :meth:`keep`, shape ``(B', ...)``; none where nothing was staged.
+            One tensor per argument of :meth:`keep`, shape ``(B', ...)``; an empty tuple if nothing was staged.
         """
         staged = list(zip(*self._staged))
         self.discard()
         return tuple(gather(torch.cat(parts) if len(parts) > 1 else parts[0]) for parts in staged)
 
     def commit(self) -> None:
-        """Learn what was staged since the last commit; runs on every rank after the optimizer's step."""
+        """Learn what was staged since the last commit; called on every rank after the optimizer's step."""
         raise NotImplementedError
 
     def discard(self) -> None:
-        """Forget what was staged; runs on every rank after a skipped step."""
+        """Discard what was staged; called on every rank after a skipped step."""
         self._staged.clear()
 
     def maintain(self, iteration: int, epoch: int) -> None:
-        """Periodic work after a commit.
+        """Do periodic work after a commit.
 
         Args:
             iteration: Optimizer steps taken so far, from 1.
-            epoch: Number of the running epoch, from 0.
+            epoch: Number of the current epoch, from 0.
         """
 
     def upgrade(self, state: dict[str, Any], prefix: str) -> None:
-        """Take buffers that are ``retired`` out of the state of an earlier version, in place.
+        """Remove ``retired`` buffers from the state of an earlier version, in place.
 
         Args:
             state: State dict of the whole model.
-            prefix: What the keys of this memory begin with.
+            prefix: Prefix of this memory's keys.
         """
         for name in self.retired:
             state.pop(prefix + name, None)
 
     def state_names(self) -> list[str]:
-        """Names of all that the memory holds, the sharded buffers too."""
+        """Names of all parameters and buffers, including sharded ones."""
         return [name for name, _ in (*self.named_parameters(), *self.named_buffers())]
 
     def ranks_agree(self) -> bool:
-        """Whether all ranks hold the same bits, by a checksum over what :meth:`compared` names."""
+        """Whether all ranks hold the same bits, by a checksum over the tensors of :meth:`compared`."""
         sums = [_bit_sum(tensor) for tensor in self.compared()]
         return all(bool(max_over_ranks(total) == -max_over_ranks(-total)) for total in sums)
 
     def compared(self) -> list[Tensor]:
-        """What must be the same on all ranks: every buffer but the sharded ones."""
+        """Tensors that must be equal on all ranks: every buffer except the sharded ones."""
         return [buffer for name, buffer in self.named_buffers() if name not in self.sharded]
 
 
 def build_memory(memory: BaseMemory | dict, default: type[BaseMemory], **settings: Any) -> BaseMemory:
-    """A memory from its config; a memory stays as it is.
+    """Build a memory from its config; a memory is returned unchanged.
 
     Args:
         memory: Memory, or its config; without ``type`` it is of the default class.
-        default: What the method has unless the config names another class.
-        settings: What the method asks of its default class and of classes that inherit from it, unless the config says
-            otherwise; a class of its own kind gets the config alone.
+        default: Class of the memory unless the config names another.
+        settings: Defaults of the method for its default class and for subclasses of it, which the config may override;
+            an unrelated class gets only the config.
     """
     if isinstance(memory, BaseMemory):
         return memory

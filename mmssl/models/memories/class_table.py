@@ -1,4 +1,4 @@
-"""A trained row for every sample of the training set, cut by rows over the processes."""
+"""A trained row per image of the training set, sharded over the processes."""
 
 from collections.abc import Iterable
 
@@ -9,34 +9,34 @@ from mmssl.functional import SoftLabels, Stream, hardest_classes, hash_seed, loo
 from mmssl.models.memories.base import BaseMemory
 from mmssl.registry import MEMORIES
 
-_BLOCK = 4096  # rows that are drawn with one seed, whichever ranks hold them
+_BLOCK = 4096  # rows drawn with one seed, whichever ranks hold them
 
 
 @MEMORIES.register_module()
 class ClassTable(BaseMemory):
-    """Class weights of a softmax with a class for every sample, with an optimizer of their own.
+    """Softmax weights with one class per image, trained by their own optimizer.
 
-    Rank r of W holds the rows that ``shard_of(N, r, W)`` names, and what belongs to them. They are no parameters: DDP
-    would average them, and a state dict of one rank would lose those of the others. After the backward pass the
-    gradient of this rank's rows is exact, and :meth:`commit` takes a step of SGD with momentum; weight decay moves all
-    rows, also those whose samples were not drawn.
+    Rank r of W holds the rows that ``shard_of(N, r, W)`` names, and their state. They are not parameters: DDP would
+    average them, and the state dict of one rank would lack those of the others. After the backward pass the gradient
+    of this rank's rows is exact, and :meth:`commit` takes a step of SGD with momentum; weight decay applies to all
+    rows, including those whose images were not drawn.
 
     Sharded buffers: ``rows`` and ``velocity`` ``(N_r, dim)``; ``hard`` ``(N_r, num_hard)`` int32, the classes most
-    similar to each. Buffers: ``prepared``, whether the rows have been started; ``refreshed``, the epoch that ``hard``
-    was made for, -1 before the first.
+    similar to each. Buffers: ``prepared``, whether the rows were initialised from features; ``refreshed``, the epoch
+    that ``hard`` was computed for, -1 before the first.
 
     Args:
         dim: Width of a row.
-        start: ``'features'``, the embedding of each sample by the untrained network, made unit; or ``'random'``, normal
-            numbers of standard deviation 0.01.
-        num_hard: Similar classes kept for each class, found anew every epoch; 0 for none.
-        momentum: Of SGD: weight of the OLD velocity.
-        weight_decay: Of SGD.
+        start: ``'features'``, the normalised embedding of each image by the untrained network; or ``'random'``, normal
+            numbers with standard deviation 0.01.
+        num_hard: Similar classes kept per class, updated every epoch; 0 for none.
+        momentum: Momentum of SGD, the weight of the OLD velocity.
+        weight_decay: Weight decay of SGD.
         lr_ratio: Learning rate of the rows as a multiple of the network's.
-        bfloat16: Take products with the table in bfloat16; sums stay in float32.
+        bfloat16: Whether to compute products with the table in bfloat16; sums stay in float32.
 
     Raises:
-        ValueError: There is no such ``start``.
+        ValueError: Unknown ``start``.
 
     Source: million-way instance classification (Liu et al., AAAI 2021) for ``start='features'`` and the hard classes;
     Partial FC (An et al., 2020) for the shards; PIC (Cao et al., NeurIPS 2020) for ``start='random'``.
@@ -74,19 +74,19 @@ class ClassTable(BaseMemory):
         self._trained: Tensor | None = None
 
     def __len__(self) -> int:
-        """Classes of the whole table."""
+        """Number of classes in the whole table."""
         return self.num_classes
 
     @property
     def first(self) -> int:
-        """The first class of this rank."""
+        """First class of this rank."""
         return shard_of(self.num_classes, rank(), world_size())[0]
 
     def allocate(self, num_samples: int) -> None:
-        """Make this rank's rows at random, the same whatever the number of processes.
+        """Draw this rank's rows at random; the whole table does not depend on the number of processes.
 
         Raises:
-            ValueError: More hard classes than other classes.
+            ValueError: ``num_hard`` exceeds the number of other classes.
         """
         if self.num_hard >= num_samples:
             raise ValueError(
@@ -104,20 +104,20 @@ class ClassTable(BaseMemory):
         self.hard = self.hard.new_zeros(length, self.num_hard)
 
     def _write(self, start: int, rows: Tensor) -> None:
-        """Take what is this rank's out of consecutive rows of the whole table."""
+        """Copy this rank's part of consecutive rows of the whole table."""
         low, high = max(start, self.first), min(start + len(rows), self.first + len(self.rows))
         if low < high:
             self.rows[low - self.first : high - self.first] = rows[low - start : high - start].to(self.rows)
 
     def wants_preparation(self, epoch: int) -> bool:
-        """Before the first epoch, with ``start='features'``."""
+        """Whether rows must be prepared: before the first epoch, with ``start='features'``."""
         return self.start == 'features' and not self.prepared
 
     def prepare(self, features: Iterable[Tensor], epoch: int) -> None:
-        """Make each row the unit feature of its sample.
+        """Set each row to the unit feature of its image.
 
         Args:
-            features: Consecutive parts of the features of all samples, each ``(B, dim)``.
+            features: Consecutive parts of the features of all images, each ``(B, dim)``.
             epoch: The epoch that follows.
         """
         start = 0
@@ -128,7 +128,7 @@ class ClassTable(BaseMemory):
         self.begin_epoch(epoch)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Find the classes most similar to each, once an epoch, and not before the rows have been started."""
+        """Find the classes most similar to each class, once per epoch, after the rows were initialised."""
         super().begin_epoch(epoch)
         if self.num_hard and not self.wants_preparation(epoch) and int(self.refreshed) != epoch:
             self.hard = hardest_classes(self.rows, self.num_hard, bfloat16=self.bfloat16).int()
@@ -139,20 +139,20 @@ class ClassTable(BaseMemory):
         self.learning_rate, self.loss_scale = learning_rate * self.lr_ratio, loss_scale
 
     def trained_rows(self) -> Tensor:
-        """This rank's rows as a leaf that collects the gradients of a step, also of several micro-batches."""
+        """This rank's rows as a leaf tensor that accumulates the gradients of a step over all micro-batches."""
         if self._trained is None:
             self._trained = self.rows.detach().requires_grad_()
         return self._trained
 
     def smoothed(self, sample_idx: Tensor, share: float) -> SoftLabels | None:
-        """What the hard classes of samples get of the weight 1 of each.
+        """Hard classes of samples, with their shares of each label's weight.
 
         Args:
-            sample_idx: Numbers of the samples, shape ``(B,)``.
-            share: The weight that is spread evenly over the hard classes; the paper's alpha.
+            sample_idx: Sample indices, shape ``(B,)``.
+            share: Weight that is spread evenly over the hard classes; the paper's alpha.
 
         Returns:
-            Classes, int64, and weights, both ``(B, num_hard)``, or None where the table keeps none.
+            Classes, int64, and weights, ``(B, num_hard)`` each; None if the table keeps no hard classes.
         """
         if not self.num_hard:
             return None
@@ -161,7 +161,7 @@ class ClassTable(BaseMemory):
 
     @torch.no_grad()
     def commit(self) -> None:
-        """A step of SGD on this rank's rows."""
+        """Take a step of SGD on this rank's rows."""
         if self._trained is None or self._trained.grad is None:
             return self.discard()
         gradient = self._trained.grad.div_(self.loss_scale)
@@ -170,5 +170,5 @@ class ClassTable(BaseMemory):
         self.discard()
 
     def discard(self) -> None:
-        """Forget the gradients."""
+        """Discard the gradients."""
         self._trained = None

@@ -1,4 +1,4 @@
-"""The cluster of every sample, found by k-means."""
+"""Cluster labels of all samples, found by k-means."""
 
 import torch
 from mmengine.logging import print_log
@@ -12,17 +12,17 @@ from mmssl.registry import MEMORIES
 
 @MEMORIES.register_module()
 class ClusterLabels(BaseMemory):
-    """Labels of all samples, found by k-means before some epochs and left alone in between; no rows are kept.
+    """Labels of all samples, found by k-means before some epochs and unchanged in between; no rows are kept.
 
     Buffers: ``labels`` ``(N,)`` int64, -1 before the first k-means; ``counts`` ``(num_clusters,)`` int64;
-    ``change_ratio``, the share of all samples that the last k-means separated from most of their cluster; ``prepared``,
-    the last epoch before which k-means ran, -1 before the first.
+    ``change_ratio``, the share of all samples that the last k-means separated from the majority of their cluster;
+    ``prepared``, the last epoch before which k-means ran, -1 before the first.
 
     Args:
-        num_clusters: Number of clusters K.
-        prepare_every: Epochs between two runs of k-means; 0 for one before the training only.
-        pca: Whitened directions that k-means works in; 0 for the features as they are.
-        iterations: Of k-means.
+        num_clusters: Number K of clusters.
+        prepare_every: Epochs between two runs of k-means; 0 for a single run before training.
+        pca: Number of whitened directions for k-means; 0 for the features themselves.
+        iterations: Iterations of k-means.
 
     Source: DeepCluster, section 3.2 (Caron et al., ECCV 2018).
     """
@@ -31,7 +31,7 @@ class ClusterLabels(BaseMemory):
     counts: Tensor
     change_ratio: Tensor
     prepared: Tensor
-    # Empty buffers, from when labels and rows were one memory.
+    # Empty buffers from a time when labels and rows were one memory.
     retired: tuple[str, ...] = ('rows', 'neighbors', 'centroids', 'sums')
 
     def __init__(self, num_clusters: int, prepare_every: int = 1, pca: int = 0, iterations: int = 20) -> None:
@@ -45,19 +45,19 @@ class ClusterLabels(BaseMemory):
 
     @property
     def class_weights(self) -> Tensor:
-        """Weights of the clusters for a loss, larger for smaller ones, shape ``(K,)``."""
+        """Weights of the clusters in a loss, larger for smaller clusters, shape ``(K,)``."""
         return class_weights(self.counts)
 
     @property
     def health(self) -> dict[str, Tensor]:
-        """Scalars for the log: ``label_change``, and ``largest_cluster``, its share of all samples."""
+        """Scalars for the log: ``label_change``, and ``largest_cluster`` as a share of all samples."""
         return {'label_change': self.change_ratio, 'largest_cluster': self.counts.max() / max(len(self.labels), 1)}
 
     def allocate(self, num_samples: int) -> None:
-        """Make labels.
+        """Allocate labels.
 
         Raises:
-            ValueError: The samples do not fill the clusters.
+            ValueError: Too few samples to fill the clusters.
         """
         minimum = self.minimum_size
         if self.num_clusters * minimum > num_samples:
@@ -68,9 +68,9 @@ class ClusterLabels(BaseMemory):
         self.labels = self.labels.new_full((num_samples,), -1)
 
     def wants_preparation(self, epoch: int) -> bool:
-        """Before the first epoch, and before every ``prepare_every``-th."""
+        """Whether k-means must run: before the first epoch, and every ``prepare_every`` epochs."""
         due = epoch - epoch % self.prepare_every if self.prepare_every else 0
-        return not due <= int(self.prepared) <= epoch  # a later one was loaded with the weights of another run
+        return not due <= int(self.prepared) <= epoch  # a later epoch was loaded with the weights of another run
 
     def prepare(self, features: Tensor, epoch: int) -> None:
         """Cluster the training set by k-means.
@@ -82,7 +82,7 @@ class ClusterLabels(BaseMemory):
         self.cluster(unit(whiten(features, self.pca) if self.pca else features).to(self.labels.device), epoch)
 
     def cluster(self, rows: Tensor, epoch: int) -> None:
-        """Set the labels by k-means: every rank runs it, and all take the result of the first.
+        """Set the labels by k-means, which every rank runs; all use the result of rank 0.
 
         Args:
             rows: Unit rows of all samples, shape ``(N, D)``.
@@ -104,4 +104,4 @@ class ClusterLabels(BaseMemory):
         )
 
     def commit(self) -> None:
-        """Change nothing: only k-means does."""
+        """Change nothing; only k-means changes labels."""

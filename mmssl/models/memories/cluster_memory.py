@@ -1,4 +1,4 @@
-"""A bank whose rows belong to clusters."""
+"""Bank of rows with cluster labels and centroids."""
 
 import torch
 from torch import Tensor
@@ -18,35 +18,35 @@ from mmssl.models.memories.cluster_labels import ClusterLabels
 from mmssl.models.memories.feature_bank import DTYPES, check_dtype
 from mmssl.registry import MEMORIES
 
-_UNITS = 2.0**30  # a unit row in whole numbers; float64 holds sums of 8 million of them exactly
+_UNITS = 2.0**30  # length of a unit row as integers; float64 holds sums of 8 million rows exactly
 _ROWS = 1 << 16  # converted at a time
 
 
 @MEMORIES.register_module()
 class ClusterMemory(ClusterLabels):
-    """Unit embeddings of all samples, and the cluster of each, found by k-means and then kept up to date online.
+    """Unit embeddings of all samples and their clusters, found by k-means and then updated online.
 
-    Rows are moving averages, as in :class:`FeatureBank`. Online, a sample goes to the centroid with the largest inner
-    product whenever its row is updated; centroids are the means of their members, not made unit, and follow every
-    ``centroid_interval`` steps; clusters that have become too small are dissolved, and get a half of the largest one.
-    Sums and counts are carried along: nothing is added up over all rows again. Every rank does the same work on the
-    same rows. Where a sample occurs twice in a global batch, the last occurrence in the order of the ranks counts.
+    Rows are moving averages, as in :class:`FeatureBank`. Online, a sample moves to the centroid with the largest inner
+    product whenever its row is updated. Centroids are the means of their members, without normalisation, and are
+    updated every ``centroid_interval`` steps. Clusters that have become too small are dissolved, and get half of the
+    largest one. Sums and counts are updated incrementally, not recomputed over all rows. Every rank does the same
+    work on the same rows. If a sample occurs twice in a global batch, the last occurrence in rank order counts.
 
     Buffers: those of the labels; ``rows`` ``(N, dim)``; ``centroids`` ``(num_clusters, dim)``; ``sums`` of the
-    members, whole numbers of ``2 ** -30`` (these have the same sum in any order, on every rank and device). Online,
-    ``change_ratio`` is the share of the last batch that changed its cluster, each occurrence of a sample counted, as in
-    the released code.
+    members, in integer multiples of ``2 ** -30`` (which have the same sum in any order, on every rank and device).
+    Online, ``change_ratio`` is the share of the last batch that changed its cluster, counting each occurrence of a
+    sample, as in the released code.
 
     Args:
-        num_clusters: Number of clusters K.
+        num_clusters: Number K of clusters.
         dim: Width of a row.
         momentum: Weight of the OLD row, 0 to 1; ODC's 0.5 and InterCLR's 1.0 for the new one are 0.5 and 0 here.
         dtype: ``'float32'`` or ``'bfloat16'``.
-        online: Whether clusters follow the rows; else only k-means changes them.
+        online: Whether clusters follow the rows; otherwise only k-means changes them.
         min_cluster: Clusters with fewer members are dissolved; 0 never dissolves.
         centroid_interval: Steps between two updates of the centroids.
-        prepare_every: Epochs between two runs of k-means; 0 for one before the training only.
-        iterations: Of k-means.
+        prepare_every: Epochs between two runs of k-means; 0 for a single run before training.
+        iterations: Iterations of k-means.
 
     Source: ODC, section 3.1 (Zhan et al., CVPR 2020), and its released code for the order of operations.
     """
@@ -54,7 +54,7 @@ class ClusterMemory(ClusterLabels):
     rows: Tensor
     centroids: Tensor
     sums: Tensor
-    retired: tuple[str, ...] = ('neighbors',)  # empty, from when this was a FeatureBank
+    retired: tuple[str, ...] = ('neighbors',)  # empty, from a time when this was a FeatureBank
 
     def __init__(
         self,
@@ -81,23 +81,23 @@ class ClusterMemory(ClusterLabels):
         return len(self.rows)
 
     def allocate(self, num_samples: int) -> None:
-        """Make rows, at random and the same on every rank, and labels.
+        """Allocate labels, and random rows that are the same on every rank.
 
         Raises:
-            ValueError: The samples do not fill the clusters.
+            ValueError: Too few samples to fill the clusters.
         """
         super().allocate(num_samples)
         self.rows = random_rows(num_samples, self.dim, self.seed).to(self.rows)
 
     def prepare(self, features: Tensor, epoch: int) -> None:
-        """Make the features the rows, and cluster them by k-means.
+        """Set the rows to the features, and cluster them by k-means.
 
         Args:
             features: Shape ``(N, dim)``, not normalised.
             epoch: The epoch that follows.
 
         Raises:
-            ValueError: The features have another width than the rows.
+            ValueError: Features and rows differ in width.
         """
         if features.shape[1] != self.dim:
             raise ValueError(
@@ -110,7 +110,7 @@ class ClusterMemory(ClusterLabels):
         self.recount()
 
     def recount(self) -> None:
-        """Set counts, sums and centroids to what rows and labels say."""
+        """Recompute counts, sums and centroids from rows and labels."""
         self.counts = self.labels.bincount(minlength=self.num_clusters)
         self.sums.zero_()
         for first in range(0, len(self.rows), _ROWS):
@@ -119,16 +119,16 @@ class ClusterMemory(ClusterLabels):
         self.update_centroids()
 
     def stage(self, sample_idx: Tensor, rows: Tensor) -> None:
-        """Keep what this rank saw for the next commit.
+        """Stage what this rank saw for the next commit.
 
         Args:
-            sample_idx: Numbers of the samples, int64, shape ``(B,)``.
+            sample_idx: Sample indices, int64, shape ``(B,)``.
             rows: Their unit embeddings, shape ``(B, dim)``.
         """
         self.keep(sample_idx, rows)
 
     def commit(self) -> None:
-        """Mix the staged rows of all ranks into the old ones, and give the samples to the most similar centroids."""
+        """Mix the staged rows of all ranks into the old ones, and assign the samples to the most similar centroids."""
         if not self._staged:
             return
         sample_idx, rows = self.take_staged()
@@ -142,7 +142,7 @@ class ClusterMemory(ClusterLabels):
         self.rows[sample_idx[last]] = new[last]
 
     def maintain(self, iteration: int, epoch: int) -> None:
-        """Let the centroids follow now and then, and dissolve clusters that have become too small."""
+        """Update the centroids every ``centroid_interval`` steps, and dissolve clusters that have become too small."""
         if not self.online:
             return
         if iteration % self.centroid_interval == 0:
@@ -151,17 +151,17 @@ class ClusterMemory(ClusterLabels):
             self._dissolve((self.counts < self.min_cluster).nonzero()[:, 0])
 
     def update_centroids(self) -> None:
-        """Make every centroid the mean of its members; that of an empty cluster stays."""
+        """Set every centroid to the mean of its members; centroids of empty clusters do not change."""
         means, empty = self._means(self.sums, self.counts), self.counts == 0
         means[empty] = self.centroids[empty]
         self.centroids = means
 
     def _means(self, sums: Tensor, counts: Tensor) -> Tensor:
-        # Not in place: in float64 .to() gives the sums themselves.
+        # Not in place: in float64, .to() returns the sums themselves.
         return sums.to(self.centroids.dtype) / (_UNITS * counts.clamp_min(1))[:, None]
 
     def _dissolve(self, small: Tensor) -> None:
-        """Send the members of small clusters to the others; then give each a half of the largest one, in order."""
+        """Reassign the members of small clusters to the others; then give each half of the largest one, in order."""
         keep = torch.ones_like(self.counts, dtype=torch.bool).index_fill(0, small, False)
         members = (~keep)[self.labels].nonzero()[:, 0]
         rows = self.rows[members]
@@ -180,9 +180,9 @@ class ClusterMemory(ClusterLabels):
         self.centroids[pair] = self._means(self.sums[pair], self.counts[pair])
 
     def _reassign(self, sample_idx: Tensor, labels: Tensor, old: Tensor, new: Tensor) -> None:
-        """Take samples with their old rows out of their clusters, and put them with their new rows into others."""
+        """Remove samples with their old rows from their clusters, and add them with their new rows to others."""
         before = self.labels[sample_idx]
-        changed = before != labels  # most stay, and their clusters get the difference of the rows
+        changed = before != labels  # most samples stay, and their clusters get the difference of the rows
         self.labels[sample_idx] = labels
         self.sums.index_add_(0, labels, _whole(new).sub_(_whole(old)))
         places, taken = torch.cat([before[changed], labels[changed]]), _whole(old[changed])
@@ -192,5 +192,5 @@ class ClusterMemory(ClusterLabels):
 
 
 def _whole(rows: Tensor) -> Tensor:
-    # A product with a power of two is exact; bits below a unit are cut off, the same wherever the row is counted.
+    # A product with a power of two is exact; fractions are truncated in the same way wherever the row is counted.
     return ((rows.float() if rows.dtype == torch.bfloat16 else rows) * _UNITS).trunc_().double()

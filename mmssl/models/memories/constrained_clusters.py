@@ -1,4 +1,4 @@
-"""Clusters of a minimum size, found online and used one epoch later."""
+"""Clusters with a minimum size, found online and used one epoch later."""
 
 import torch
 from torch import Tensor
@@ -21,25 +21,25 @@ from mmssl.registry import MEMORIES
 
 @MEMORIES.register_module()
 class ConstrainedClusters(BaseMemory):
-    """Online k-means with a minimum size of the clusters; the labels of an epoch are learned in the next one.
+    """Online k-means with a minimum cluster size; the labels of an epoch are learned in the next one.
 
-    Within an epoch, samples are assigned to ``current``, whose centroids follow the features, while the method learns
-    with the labels and the centroids (``targets``) of the epoch before. Every rank does the same work on the features
-    of all ranks. Where a sample occurs twice in a global batch, its last label counts.
+    Within an epoch, samples are assigned to ``current``, centroids that follow the features, while the method learns
+    with the labels and the centroids (``targets``) of the previous epoch. Every rank does the same work on the features
+    of all ranks. If a sample occurs twice in a global batch, its last label counts.
 
     Buffers: ``targets`` and ``current`` ``(K, dim)``; ``duals`` and ``counts`` ``(K,)``; ``labels`` ``(N,)`` int32, -1
-    before the first visit; ``started``, the epoch that the counts belong to, -1 before the first; with soft labels
+    before the first draw; ``started``, the epoch that the counts belong to, -1 before the first; with soft labels
     ``slots`` ``(N, S)`` int32 and ``values`` ``(N, S)``.
 
     Args:
-        num_clusters: K.
+        num_clusters: Number K of clusters.
         dim: Width of the features.
         ratio: Minimum size of a cluster as a share of ``N / K``; 1 asks for equal sizes.
-        dual_rate: Step of the prices that keep the size.
-        soft_from: Epoch from which on the centroids are averaged over epochs, and labels become soft one epoch later;
-            0 for never (the single-view form has it).
-        num_slots: Classes that a soft label may have.
-        soft_temperature: Sharpens soft labels.
+        dual_rate: Step size of the bonuses that enforce the minimum size.
+        soft_from: First epoch whose centroids are averaged over epochs; labels become soft one epoch later; 0 for never
+            (the single-view variant uses it).
+        num_slots: Maximum number of classes in a soft label.
+        soft_temperature: Temperature of soft labels; smaller values sharpen them.
 
     Source: CoKe, section 3 (Qian et al., CVPR 2022), and idstcv/CoKe for the order of operations.
     """
@@ -80,16 +80,16 @@ class ConstrainedClusters(BaseMemory):
 
     @property
     def averaging(self) -> bool:
-        """Whether this epoch's centroids go into an average over epochs."""
+        """Whether this epoch's centroids are averaged with those of other epochs."""
         return 0 < self.soft_from <= self.epoch
 
     @property
     def health(self) -> dict[str, Tensor]:
-        """For the log: ``smallest_cluster``, the minimum size in this epoch so far as a share of the mean size."""
+        """Scalars for the log: ``smallest_cluster``, the minimum size in this epoch so far as a share of the mean."""
         return {'smallest_cluster': self.counts.min() / self.counts.mean().clamp_min(1e-12)}
 
     def allocate(self, num_samples: int) -> None:
-        """Make labels for every sample, and centroids at random, the same on every rank.
+        """Allocate labels, and draw random centroids that are the same on every rank.
 
         Raises:
             ValueError: More clusters than samples.
@@ -108,7 +108,7 @@ class ConstrainedClusters(BaseMemory):
         self.values = self.values.new_zeros(num_samples, self.num_slots)
 
     def begin_epoch(self, epoch: int) -> None:
-        """The centroids of the epoch before become those that are learned; nothing where the epoch goes on."""
+        """Make the centroids of the previous epoch the targets; do nothing if the epoch continues after a resume."""
         super().begin_epoch(epoch)
         ended = int(self.started)
         if epoch == ended:
@@ -124,15 +124,15 @@ class ConstrainedClusters(BaseMemory):
         self.started.fill_(epoch)
 
     def read(self, sample_idx: Tensor, features: Tensor) -> SoftLabels:
-        """The labels to learn: of the epoch before; in the first epoch those of the features as they are now.
+        """Read the labels to learn: those of the previous epoch, or of the current features in the first epoch.
 
         Args:
-            sample_idx: Numbers of the samples, shape ``(B,)``.
+            sample_idx: Sample indices, shape ``(B,)``.
             features: Their features, shape ``(B, dim)``.
 
         Returns:
-            Clusters, int64, and their weights, both ``(B, S)``, with ``S`` 1 for hard labels. A sample that had no
-            label yet has weights of 0.
+            Clusters, int64, and their weights, ``(B, S)`` each, with ``S = 1`` for hard labels. A sample without a
+            label so far has weights of 0.
         """
         if self.averaging and self.epoch > self.soft_from:
             found, values = self.slots[sample_idx].long(), self.values[sample_idx]
@@ -141,21 +141,21 @@ class ConstrainedClusters(BaseMemory):
         return SoftLabels(labels.clamp_min(0)[:, None], (labels >= 0).to(self.targets)[:, None])
 
     def assign(self, features: Tensor) -> Tensor:
-        """Clusters of features, by the centroids of this epoch."""
+        """Assign features to clusters by the centroids of this epoch."""
         centroids = self.targets if self.averaging else self.current
         return constrained_assignment(features.detach().to(centroids), centroids, self.duals)
 
     def stage(self, sample_idx: Tensor, features: Tensor) -> None:
-        """Keep what this rank saw for the next commit.
+        """Stage what this rank saw for the next commit.
 
         Args:
-            sample_idx: Numbers of the samples, int64, shape ``(B,)``.
-            features: What is clustered, shape ``(B, dim)``.
+            sample_idx: Sample indices, int64, shape ``(B,)``.
+            features: Features to cluster, shape ``(B, dim)``.
         """
         self.keep(sample_idx, features.to(self.targets))
 
     def commit(self) -> None:
-        """Assign, then move prices and centroids, then store the labels."""
+        """Assign the staged features, update bonuses and centroids, and store the labels."""
         if not self._staged:
             return
         sample_idx, features = self.take_staged()

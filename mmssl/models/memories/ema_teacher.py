@@ -1,4 +1,4 @@
-"""A network that follows another one slowly."""
+"""Teacher: a moving average of a student network."""
 
 import copy
 
@@ -11,18 +11,18 @@ from mmssl.registry import MEMORIES
 
 @MEMORIES.register_module()
 class EMATeacher(BaseMemory):
-    """A moving average of the weights of a student: the momentum encoder of MoCo, BYOL and PixPro.
+    """Moving average of the weights of a student: the momentum encoder of MoCo, BYOL and PixPro.
 
-    Only parameters are averaged. The running statistics of batch norm are the teacher's own: they move in its forward
-    pass, as in the papers' code, and start as the student's.
+    Only parameters are averaged. The running statistics of batch norm are the teacher's own: they start as the
+    student's and are updated in the teacher's forward pass, as in the papers' code.
 
-    The papers' code averages before the key's forward pass, with the momentum of that step. Here the commit follows
-    the step before, so a momentum with a schedule is set one step ahead (``ahead=1`` of
+    The papers' code averages before the forward pass of the keys, with the momentum of that step. Here the average is
+    taken at the end of the previous step, so a scheduled momentum is set one step ahead (``ahead=1`` of
     :class:`~mmssl.engine.hooks.ScheduleHook`); the values are the same.
 
     Args:
         students: The modules to follow, applied in this order; their weights are copied.
-        momentum: Weight of the old teacher, 0 to 1.
+        momentum: Weight of the OLD teacher, 0 to 1.
 
     Source: MoCo, eq. 2 (He et al., CVPR 2020).
     """
@@ -31,15 +31,15 @@ class EMATeacher(BaseMemory):
         super().__init__()
         self.networks = nn.ModuleList(copy.deepcopy(student) for student in students).requires_grad_(False)
         self.momentum = momentum
-        self._students = students  # a tuple: as a submodule each would stand in the state twice
+        self._students = students  # in a tuple: as submodules they would be in the state dict twice
 
     def allocate(self, num_samples: int) -> None:
-        """Start from the students as they are once their weights were initialised, running statistics included."""
+        """Copy the initialised students, including their running statistics."""
         for network, student in zip(self.networks, self._students):
             network.load_state_dict(student.state_dict())
 
     def stage(self) -> None:
-        """Follow the students at the next commit."""
+        """Mark the teacher to follow the students at the next commit."""
         self.keep()
 
     @torch.no_grad()
@@ -51,5 +51,5 @@ class EMATeacher(BaseMemory):
         self.discard()
 
     def compared(self) -> list[Tensor]:
-        """The weights; running statistics of batch norm differ between ranks, like the student's."""
+        """Weights only: running statistics of batch norm differ between ranks, like the student's."""
         return list(self.parameters())

@@ -1,4 +1,4 @@
-"""A row for every sample of the training set."""
+"""Bank of one feature row per image."""
 
 import torch
 from torch import Tensor
@@ -11,29 +11,28 @@ DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
 def check_dtype(dtype: str, owner: str) -> None:
-    """Refuse what rows of a bank cannot be stored as; ``owner`` is the class that the message names."""
+    """Refuse a dtype that a bank cannot store; ``owner`` is the class that the message names."""
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r} of a {owner}: set it to 'float32' or 'bfloat16'.")
 
 
 @MEMORIES.register_module()
 class FeatureBank(BaseMemory):
-    """Unit embeddings of all samples, each a moving average of those that were seen; and their neighbours, if asked.
+    """Moving averages of the unit embeddings of all samples, and optionally their neighbours.
 
-    Every rank holds all rows. Where a sample occurs twice in a global batch, the last occurrence in the order of the
-    ranks counts.
+    Every rank holds all rows. If a sample occurs twice in a global batch, the last occurrence in rank order counts.
 
-    Buffers: ``rows`` ``(N, dim)``; ``neighbors`` ``(N, num_neighbors)`` int64, sample numbers, 0 at the start.
+    Buffers: ``rows`` ``(N, dim)``; ``neighbors`` ``(N, num_neighbors)`` int64, sample indices, initially 0.
 
     Args:
         dim: Width of a row.
-        momentum: Weight of the OLD row, 0 to 1. InvP and NPID give this weight; ODC and InterCLR give that of the
-            new row, ``1 - momentum``.
-        num_neighbors: Neighbours kept for each sample.
+        momentum: Weight of the OLD row, 0 to 1. The papers of InvP and NPID state this weight; those of ODC and
+            InterCLR state the weight of the new row, ``1 - momentum``.
+        num_neighbors: Neighbours kept per sample.
         dtype: ``'float32'`` or ``'bfloat16'``, which takes half the memory.
 
-    Source: instance discrimination, section 3.3 (Wu et al., CVPR 2018), and its released code for the first rows
-    (uniform, of an expected length of 1).
+    Source: instance discrimination, section 3.3 (Wu et al., CVPR 2018), and its released code for the initial rows
+    (uniform, with an expected squared length of 1).
     """
 
     rows: Tensor
@@ -50,40 +49,40 @@ class FeatureBank(BaseMemory):
         return len(self.rows)
 
     def allocate(self, num_samples: int) -> None:
-        """Make a row for every sample, at random, and the same on every rank.
+        """Draw a random row per sample, the same on every rank.
 
         Raises:
             ValueError: More neighbours than other samples.
         """
         if self.num_neighbors >= num_samples:
             raise ValueError(
-                f'{self.num_neighbors} neighbours a sample, but the data set has {num_samples} samples: set '
+                f'{self.num_neighbors} neighbours per sample, but the data set has {num_samples} samples: set '
                 f'num_neighbors of the bank to {num_samples - 1} or less.'
             )
         self.rows = random_rows(num_samples, self.dim, self.seed).to(self.rows)
         self.neighbors = self.neighbors.new_zeros(num_samples, self.num_neighbors)
 
     def stage(self, sample_idx: Tensor, rows: Tensor, neighbors: Tensor | None = None) -> None:
-        """Keep what this rank saw for the next commit.
+        """Stage what this rank saw for the next commit.
 
         Args:
-            sample_idx: Numbers of the samples, int64, shape ``(B,)``.
+            sample_idx: Sample indices, int64, shape ``(B,)``.
             rows: Their unit embeddings, shape ``(B, dim)``.
-            neighbors: Their neighbours, int64, shape ``(B, num_neighbors)``; not given where the bank keeps none.
+            neighbors: Their neighbours, int64, shape ``(B, num_neighbors)``; None if the bank keeps none.
 
         Raises:
-            ValueError: Neighbours for a bank that keeps none, or none for one that does.
+            ValueError: The number of neighbours is not that of the bank.
         """
         neighbors = sample_idx.new_empty(len(sample_idx), 0) if neighbors is None else neighbors
         if neighbors.shape[1] != self.num_neighbors:
             raise ValueError(
-                f'{neighbors.shape[1]} neighbours a sample for a bank of {self.num_neighbors}: set num_neighbors of '
+                f'{neighbors.shape[1]} neighbours per sample for a bank of {self.num_neighbors}: set num_neighbors of '
                 f'the bank to {neighbors.shape[1]}.'
             )
         self.keep(sample_idx, rows, neighbors)
 
     def commit(self) -> None:
-        """Mix the staged rows of all ranks into the old ones, make them unit, and write the neighbours."""
+        """Mix the staged rows of all ranks into the old ones, normalise them, and write the neighbours."""
         if not self._staged:
             return
         sample_idx, rows, neighbors = self.take_staged()

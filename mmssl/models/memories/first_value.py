@@ -1,4 +1,4 @@
-"""A number that is estimated once."""
+"""Number that is estimated from the first batch and then kept."""
 
 import torch
 from torch import Tensor
@@ -9,9 +9,9 @@ from mmssl.registry import MEMORIES
 
 @MEMORIES.register_module()
 class FirstValue(BaseMemory):
-    """Keeps the first positive number that was committed.
+    """The first positive number that was committed.
 
-    Buffers: ``value``, a float32 scalar; 0 until something was committed.
+    Buffers: ``value``, a float32 scalar; 0 before the first commit.
 
     Source: the constant Z of instance discrimination, section 3.2 (Wu et al., CVPR 2018).
     """
@@ -23,11 +23,11 @@ class FirstValue(BaseMemory):
         self.register_buffer('value', torch.zeros(()))
 
     def stage(self, value: Tensor) -> None:
-        """Keep a positive scalar, the same on every rank, for the next commit; of several the first."""
+        """Stage a positive scalar, the same on every rank, for the next commit; the first of several counts."""
         self.keep(value)
 
     def commit(self) -> None:
-        """Take the staged value, if it is the first one."""
+        """Keep the staged value if there is none yet."""
         if not self.value and self._staged:
             self.value.copy_(self._staged[0][0])
         self.discard()

@@ -10,19 +10,20 @@ from mmssl.registry import MEMORIES
 
 @MEMORIES.register_module()
 class Queue(BaseMemory):
-    """The last rows that were seen; the oldest give way (a ring, nothing is shifted).
+    """The most recent rows; new rows replace the oldest (a ring buffer, without shifts).
 
     Every rank holds the same rows.
 
-    Buffers: ``rows`` ``(length, dim)`` float32; ``head``, the next place to write; ``filled``, how many rows hold data.
+    Buffers: ``rows`` ``(length, dim)`` float32; ``head``, the next index to write; ``filled``, the number of rows that
+    hold data.
 
     Args:
         length: Number of rows.
         dim: Width of a row.
-        start_epoch: Rows staged in earlier epochs (counted from 0) are not taken.
+        start_epoch: First epoch, from 0, whose rows are kept.
         random: Whether the queue starts full, with random unit rows as in MoCo, instead of empty as in SwAV.
 
-    Source: the queues of MoCo (He et al., CVPR 2020) and SwAV (Caron et al., NeurIPS 2020), there shifted copies.
+    Source: the queues of MoCo (He et al., CVPR 2020) and SwAV (Caron et al., NeurIPS 2020), which shift copies.
     """
 
     rows: Tensor
@@ -52,12 +53,12 @@ class Queue(BaseMemory):
         """
         if len(self) > num_samples:
             raise ValueError(
-                f'A queue of {len(self)} rows, but the data set has {num_samples} samples: rows of one image would '
-                f'meet each other. Set the length of the queue to {num_samples} or less.'
+                f'A queue of {len(self)} rows, but the data set has {num_samples} samples: it would hold '
+                f'several rows of one image. Set the length of the queue to {num_samples} or less.'
             )
 
     def stage(self, rows: Tensor) -> None:
-        """Keep rows of this rank for the next commit.
+        """Stage rows of this rank for the next commit.
 
         Args:
             rows: Shape ``(B, dim)``; ``B`` may differ between ranks.

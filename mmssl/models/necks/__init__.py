@@ -1,4 +1,4 @@
-"""Registered parts between backbone and loss."""
+"""Necks: modules that map features to embeddings."""
 
 from typing import Any
 

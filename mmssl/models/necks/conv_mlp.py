@@ -1,4 +1,4 @@
-"""Projections of every pixel."""
+"""Projection of every pixel."""
 
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class ConvMLPNeck(nn.Module):
-    """Two 1 x 1 convolutions with batch norm and ReLU between them: each pixel is embedded by itself.
+    """Two 1 x 1 convolutions with batch norm and ReLU in between: each pixel is embedded on its own.
 
     Args:
         in_channels: Width of the feature map.

@@ -10,14 +10,14 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class FPN(nn.Module):
-    """torchvision's feature pyramid, with further levels by strided convolutions, as detectors without anchors use it.
+    """torchvision's feature pyramid with extra levels from strided convolutions, as anchor-free detectors use it.
 
     Args:
-        in_channels: Widths of the maps that it takes, the last ones of the backbone.
+        in_channels: Widths of the input maps, the last ones of the backbone.
         out_channels: Width of every level.
-        num_levels: Levels that it gives, at least as many as it takes.
+        num_levels: Number of output levels, at least the number of input maps.
 
-    Source: FPN (Lin et al., CVPR 2017); the further levels as in FCOS (Tian et al., ICCV 2019).
+    Source: FPN (Lin et al., CVPR 2017); the extra levels as in FCOS (Tian et al., ICCV 2019).
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class FPN(nn.Module):
         self.extra = nn.ModuleList(nn.Conv2d(out_channels, out_channels, 3, 2, 1) for _ in range(more))
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Maps of the backbone, the finest first, to levels of ``out_channels``, the finest first."""
+        """Compute levels of ``out_channels`` from the maps of the backbone, both finest first."""
         taken = {str(place): features for place, features in enumerate(maps[-len(self.in_channels) :])}
         levels = list(self.pyramid(taken).values())
         for convolution in self.extra:

@@ -1,4 +1,4 @@
-"""Projections from features to embeddings."""
+"""Projection from features to embeddings."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class MLPNeck(Upgrading):
-    """Linear layers with batch norm and ReLU between them; the last one is plain.
+    """Linear layers with batch norm and ReLU in between; nothing follows the last one by default.
 
-    The layers are called ``linear1``, ``norm1``, ``relu1``, ``linear2`` and so on: a config gives them a rate of their
-    own as ``neck.layers.linear1``, and a checkpoint has ``neck.layers.linear1.weight``.
+    The layers are called ``linear1``, ``norm1``, ``relu1``, ``linear2`` and so on: a config sets their own learning
+    rate under ``neck.layers.linear1``, and a checkpoint has ``neck.layers.linear1.weight``.
 
     Args:
         in_channels: Width of the features.
@@ -63,11 +63,11 @@ class MLPNeck(Upgrading):
         return self.layers(features)
 
     def upgrade(self, state: dict[str, Any], prefix: str) -> None:
-        """Name the layers, which earlier versions numbered: ``layers.0.weight`` becomes ``layers.linear1.weight``.
+        """Name the layers that earlier versions numbered: ``layers.0.weight`` becomes ``layers.linear1.weight``.
 
         Args:
             state: State dict of the whole model.
-            prefix: What the keys of this neck begin with.
+            prefix: Prefix of this neck's keys.
         """
         for number, (name, layer) in enumerate(self.layers.named_children()):
             for key in layer.state_dict():

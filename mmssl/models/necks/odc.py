@@ -7,7 +7,7 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class ODCNeck(nn.Module):
-    """Linear, batch norm without weights, ReLU, dropout, linear, ReLU; what comes out is never negative.
+    """Linear, batch norm without weights, ReLU, dropout, linear, ReLU; outputs are never negative.
 
     Args:
         in_channels: Width of the features.
