@@ -114,8 +114,8 @@ def test_resuming_without_a_checkpoint_starts_from_the_beginning(tmp_path):
 @pytest.mark.parametrize(
     'change, words',
     [
-        ({'model__prototypes__num_prototypes': 41}, r'41 prototypes.*40 samples.*to 4 or less'),
-        ({'model__queue__length': 41}, r'queue of 41 rows.*40 samples.*40 or less'),
+        ({'model__prototypes__num_prototypes': 41}, r'41 prototypes.*40 images.*to 4 or less'),
+        ({'model__queue__length': 41}, r'queue of 41 rows.*40 images.*40 or less'),
         ({'train_dataloader__batch_size': 64}, r'40 samples.*batch_size=40 or less'),
         ({'optim_wrapper__accumulative_counts': 6}, r'accumulative_counts is 6.*5 batches: set it to 5 or less'),
         ({'model__data_preprocessor__mean': [1.0], 'model__data_preprocessor__std': [1.0]}, r'3 channels.*mean has 1'),

@@ -38,7 +38,7 @@ class DataPreprocessor(BaseDataPreprocessor):
 
         Args:
             data: From :func:`~mmssl.datasets.collate`: ``inputs``, one uint8 or uint16 tensor per view, of shape
-                ``(B, C, H, W)``, or ``(B, C, T, H, W)`` for clips; the ``(B,)`` fields of the samples; and
+                ``(B, C, H, W)``, or ``(B, C, T, H, W)`` for clips; the ``(B,)`` fields of the batch; and
                 ``extras``, which are moved to the device unchanged.
             training: Not used; part of MMEngine's interface.
 

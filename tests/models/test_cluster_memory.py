@@ -254,7 +254,7 @@ def test_labels_that_only_k_means_changes_have_nothing_to_commit_or_discard():
 
 
 def test_clusters_that_the_samples_cannot_fill_are_refused_with_a_number_that_works():
-    with pytest.raises(ValueError, match=r'10000 clusters of 20 samples or more.*1300 samples.*num_clusters.*32 or'):
+    with pytest.raises(ValueError, match=r'10000 clusters of 20 images or more.*1300 images.*num_clusters.*32 or'):
         ClusterMemory(10000, 8).allocate(1300)
     ClusterMemory(32, 8).allocate(1300)
 

@@ -211,7 +211,7 @@ def test_probabilities_of_the_other_view_teach_without_gradient():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match='50 clusters, but the data set has 40 samples: set num_clusters to 2 or less'):
+    with pytest.raises(ValueError, match='50 clusters, but the data set has 40 images: set num_clusters to 2 or less'):
         _model(num_clusters=[50]).allocate(40)
     with pytest.raises(ValueError, match='Soft labels belong to one large view'):
         _model(clusters={'dim': 6, 'soft_from': 3})

@@ -104,19 +104,17 @@ def test_a_pool_of_the_own_cluster_alone_is_refused(kind):
     head = _head(negatives=kind)
     head.clusters.labels = torch.zeros(40, dtype=torch.long)
     head.clusters.counts = head.clusters.labels.bincount(minlength=5)
-    with pytest.raises(
-        ValueError, match=rf'All {kind} negatives of sample.*40 of 40 samples: set num_clusters higher\.'
-    ):
+    with pytest.raises(ValueError, match=rf'All {kind} negatives of image.*40 of 40 images: set num_clusters higher\.'):
         head.inter_loss(unit(CASE['q']), BATCH)
 
 
 @pytest.mark.parametrize(
     'settings, message',
     [
-        ({'negatives': 'semihard', 'pool_size': 128000}, r'pool of 128000.*50000 samples.*pool_size to 5000'),
+        ({'negatives': 'semihard', 'pool_size': 128000}, r'pool of 128000.*50000 images.*pool_size to 5000'),
         ({'negatives': 'semieasy', 'pool_size': 100, 'num_negatives': 101}, r'101 negatives out of a pool of 100'),
-        ({'negatives': 'random', 'num_negatives': 60000}, r'60000 negatives.*50000 samples.*25000 or less'),
-        ({'negatives': 'hard', 'num_negatives': 60000}, r'60000 negatives.*50000 samples'),
+        ({'negatives': 'random', 'num_negatives': 60000}, r'60000 negatives.*50000 images.*25000 or less'),
+        ({'negatives': 'hard', 'num_negatives': 60000}, r'60000 negatives.*50000 images'),
     ],
 )
 def test_more_negatives_than_samples_are_refused_with_numbers_that_work(settings, message):

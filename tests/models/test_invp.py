@@ -128,13 +128,13 @@ def test_a_sample_that_reaches_nothing_adds_no_propagation_loss_in_the_form_of_t
 
 def test_a_background_larger_than_the_data_is_refused_with_the_number_that_works():
     model = InvP(Passing(), nn.Identity(), dict(dim=4, num_neighbors=4), num_background=4096)
-    with pytest.raises(ValueError, match=r'4096 background rows.*1000 samples.*between 5 and 1000'):
+    with pytest.raises(ValueError, match=r'4096 background rows.*1000 images.*between 5 and 1000'):
         model.allocate(1000)
 
 
 def test_neighbours_as_many_as_samples_are_refused_with_the_number_that_works():
     model = InvP(Passing(), nn.Identity(), dict(dim=4, num_neighbors=8), num_background=9)
-    with pytest.raises(ValueError, match=r'8 neighbours per sample.*8 samples.*num_neighbors of the bank to 7 or less'):
+    with pytest.raises(ValueError, match=r'8 neighbours per image.*8 images.*num_neighbors of the bank to 7 or less'):
         model.allocate(8)
 
 

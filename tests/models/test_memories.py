@@ -66,7 +66,7 @@ def test_staged_rows_carry_no_gradient():
 
 
 def test_a_queue_longer_than_the_data_is_refused_with_the_length_that_works():
-    with pytest.raises(ValueError, match=r'100 rows.*64 samples.*64 or less'):
+    with pytest.raises(ValueError, match=r'100 rows.*64 images.*64 or less'):
         Queue(100, 8).allocate(64)
 
 
@@ -234,12 +234,12 @@ def test_the_first_value_stays(ranks):
 
 
 def test_neighbours_that_the_bank_does_not_keep_are_refused():
-    with pytest.raises(ValueError, match='2 neighbours per sample for a bank of 0: set num_neighbors of the bank to 2'):
+    with pytest.raises(ValueError, match='2 neighbours per image for a bank of 0: set num_neighbors of the bank to 2'):
         FeatureBank(4).stage(torch.tensor([0]), torch.ones(1, 4), torch.zeros(1, 2, dtype=torch.long))
 
 
 def test_as_many_neighbours_as_samples_are_refused_with_the_number_that_works():
-    with pytest.raises(ValueError, match=r'10 neighbours.*10 samples.*9 or less'):
+    with pytest.raises(ValueError, match=r'10 neighbours.*10 images.*9 or less'):
         FeatureBank(4, num_neighbors=10).allocate(10)
 
 

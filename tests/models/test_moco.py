@@ -83,7 +83,7 @@ def test_keys_carry_no_gradient_and_every_student_weight_learns():
 
 
 def test_a_queue_longer_than_the_data_is_refused_with_the_length_that_works():
-    with pytest.raises(ValueError, match=r'65536 rows.*50000 samples.*50000 or less'):
+    with pytest.raises(ValueError, match=r'65536 rows.*50000 images.*50000 or less'):
         MoCo(Smooth(), nn.Linear(8, 6), dict(length=65536, dim=6)).allocate(50000)
 
 

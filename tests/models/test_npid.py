@@ -104,7 +104,7 @@ def test_several_processes_compute_what_one_computes(ranks, sizes, objective):
 
 def test_more_negatives_than_samples_are_refused_with_the_number_that_works():
     model = NPID(Passing(), nn.Identity(), dict(dim=4), num_negatives=65536)
-    with pytest.raises(ValueError, match=r'65536 negatives.*50000 samples.*50000 or less'):
+    with pytest.raises(ValueError, match=r'65536 negatives.*50000 images.*50000 or less'):
         model.allocate(50000)
 
 

@@ -155,7 +155,7 @@ def test_the_queue_counts_once_it_is_full_and_codes_are_those_of_the_batch():
 
 def test_prototypes_more_than_samples_is_refused_with_a_number_that_works():
     model = SwAV(Passing(), nn.Identity(), Prototypes(4, 3000))
-    with pytest.raises(ValueError, match=r'3000 prototypes.*1300 samples.*130 or less'):
+    with pytest.raises(ValueError, match=r'3000 prototypes.*1300 images.*130 or less'):
         model.allocate(1300)
 
 

@@ -36,7 +36,7 @@ _NEGATIVES_KINDS = ('random', 'semieasy', 'semihard', 'hard')
 
 @MODELS.register_module()
 class InterImage(Addition):
-    """InterCLR's second branch: contrast a member of the query's cluster with samples of other clusters.
+    """InterCLR's second branch: contrast a member of the query's cluster with images of other clusters.
 
     The other losses get the rest of the weight, and the host's own ``loss`` is then called ``loss_intra``. Labels are
     read before the keys are staged, without gradient, for the clusters. On MoCo this is the paper's method; on other
@@ -46,7 +46,7 @@ class InterImage(Addition):
         clusters: The memory, by default a :class:`~mmssl.models.ClusterMemory`, or its config.
         weight: Weight of this branch, 0 to 1.
         num_negatives: Negatives per query.
-        negatives: ``'random'``, from all samples; ``'semihard'`` and ``'semieasy'``, at random from the ``pool_size``
+        negatives: ``'random'``, from all images; ``'semihard'`` and ``'semieasy'``, at random from the ``pool_size``
             most or least similar; ``'hard'``, the most similar ones. Members of the query's own cluster are left out.
         pool_size: Pool of semi-hard and semi-easy negatives; a tenth of the data in the paper.
         margin: Margin of the decision boundary, applied to the positive; values below 0 loosen it.
@@ -87,7 +87,7 @@ class InterImage(Addition):
 
         Returns:
             ``loss_intra`` in place of ``loss``; ``loss_inter`` while it has a weight; ``label_change``, the share of
-            the last batch that changed its cluster; ``largest_cluster``, the share of all samples in the largest one.
+            the last batch that changed its cluster; ``largest_cluster``, the share of all images in the largest one.
         """
         rest = 1 - self.weight
         losses = {name: rest * value if 'loss' in name else value for name, value in losses.items()}
@@ -108,7 +108,7 @@ class InterImage(Addition):
         return contrast(self.boundary(positive, self.margin), negative, self.temperature)
 
     def negative_scores(self, queries: Tensor, members: Members, batch: Batch) -> ChosenScores:
-        """Cosines with negatives, and the indices of those samples.
+        """Cosines with negatives, and the indices of those images.
 
         Args:
             queries: Unit rows, shape ``(B, D)``.
@@ -150,24 +150,24 @@ class InterImage(Addition):
             size = int(self.clusters.counts[self.clusters.labels[sample]])
             more = f', or pool_size above {size}' if self.negatives in _POOLED and size < len(self.clusters) else ''
             raise ValueError(
-                f'All {self.negatives} negatives of sample {sample} would come from its own cluster, which has {size} '
-                f'of {len(self.clusters)} samples: set num_clusters higher{more}.'
+                f'All {self.negatives} negatives of image {sample} would come from its own cluster, which has {size} '
+                f'of {len(self.clusters)} images: set num_clusters higher{more}.'
             )
 
     def check(self, num_samples: int) -> None:
-        """Refuse more negatives, or a larger pool, than there are samples.
+        """Refuse more negatives, or a larger pool, than there are images.
 
         Raises:
-            ValueError: There are too few samples; the message says which number to change, and to what.
+            ValueError: There are too few images; the message says which number to change, and to what.
         """
         if self.negatives in _POOLED and not self.num_negatives <= self.pool_size <= num_samples:
             tenth = max(num_samples // 10, 1)
             raise ValueError(
                 f'{self.num_negatives} negatives out of a pool of {self.pool_size}, but the data set has {num_samples} '
-                f'samples: set pool_size to {tenth} (a tenth), and num_negatives to {tenth} or less.'
+                f'images: set pool_size to {tenth} (a tenth), and num_negatives to {tenth} or less.'
             )
         if self.num_negatives > num_samples:
             raise ValueError(
-                f'{self.num_negatives} negatives, but the data set has {num_samples} samples: set num_negatives to '
+                f'{self.num_negatives} negatives, but the data set has {num_samples} images: set num_negatives to '
                 f'{max(num_samples // 2, 1)} or less.'
             )

@@ -171,7 +171,7 @@ class BaseAlgorithm(BaseModel):
 
 
 def share_of_batch(length: int, device: torch.device) -> float:
-    """Weight that turns the mean over ranks of per-rank means into the mean over all samples; 1 for equal batches."""
+    """Weight that turns the mean over ranks of per-rank means into the mean over all images; 1 for equal batches."""
     lengths = lengths_on_ranks(length, device)
     return length * len(lengths) / sum(lengths)
 

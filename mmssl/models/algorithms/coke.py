@@ -129,7 +129,7 @@ class CoKe(BaseAlgorithm):
 
 
 def labelled(logits: Tensor, labels: SoftLabels) -> Tensor:
-    """Mean cross-entropy with labels; samples without a label count as 0."""
+    """Mean cross-entropy with labels; images without a label count as 0."""
     return -(labels.weights * logits.log_softmax(dim=1).gather(1, labels.classes)).sum(dim=1).mean()
 
 

@@ -55,8 +55,8 @@ class DeepCluster(BaseAlgorithm):
             batch: Sample indices.
 
         Returns:
-            ``loss``; ``label_change``, the share of all samples that the last k-means separated from the majority of
-            their cluster; ``largest_cluster``, the share of all samples in the largest cluster.
+            ``loss``; ``label_change``, the share of all images that the last k-means separated from the majority of
+            their cluster; ``largest_cluster``, the share of all images in the largest cluster.
         """
         scores = self.head(self.embed(inputs[0]))  # (B, K)
         loss = in_float32(cross_entropy)(scores, self.clusters.labels[batch.sample_idx])

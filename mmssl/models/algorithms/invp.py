@@ -29,7 +29,7 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class InvP(BaseAlgorithm):
-    """Match a sample with its own row in a bank, and with the least similar of its neighbours' neighbours.
+    """Match an image with its own row in a bank, and with the least similar of its neighbours' neighbours.
 
     Args:
         backbone: Module or its config.
@@ -37,13 +37,13 @@ class InvP(BaseAlgorithm):
         bank: The memory, by default a :class:`~mmssl.models.FeatureBank`, or its config: ``dim``, ``momentum``,
             ``num_neighbors``.
         num_background: Number M of nearest rows, the hard negatives, which represent all others.
-        num_positives: Number P of hard positives, the least similar of the reached samples.
+        num_positives: Number P of hard positives, the least similar of the reached images.
         steps: Number l of steps in the neighbour graph.
         temperature: Divides the cosines.
         invariance_weight: Weight of the propagation loss; 0 while neighbours are still meaningless
             (:class:`~mmssl.engine.hooks.ScheduleHook` raises it).
         variant: ``'code'``, the released loss, which gave the published weights; or ``'paper'``, where a reached
-            sample counts once, is never the sample itself, and is never a negative.
+            image counts once, is never the image itself, and is never a negative.
         positives: ``'hard'``, the least similar; or ``'random'``, the paper's ablation (only with ``'code'``).
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -114,7 +114,7 @@ class InvP(BaseAlgorithm):
         return losses
 
     def propagate(self, samples: Tensor) -> Tensor:
-        """List samples reached through neighbours, ``(B, W)``; none while the propagation loss has no weight."""
+        """List images reached through neighbours, ``(B, W)``; none while the propagation loss has no weight."""
         if not self.invariance_weight:
             return samples.new_empty(len(samples), 0)
         return propagate_neighbors(self.bank.neighbors, samples, self.steps)
@@ -150,5 +150,5 @@ class InvP(BaseAlgorithm):
         if not minimum <= self.num_background <= num_samples:
             raise ValueError(
                 f'{self.num_background} background rows with {self.bank.num_neighbors} neighbours, and the data set '
-                f'has {num_samples} samples: set model.num_background between {minimum} and {num_samples}.'
+                f'has {num_samples} images: set model.num_background between {minimum} and {num_samples}.'
             )

@@ -70,7 +70,7 @@ class NPID(BaseAlgorithm):
             self.normaliser = FirstValue()
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Negative log-likelihood of a sample's own row (NPID, eq. 2 to 8).
+        """Negative log-likelihood of an image's own row (NPID, eq. 2 to 8).
 
         Args:
             inputs: One normalised view, ``(B, C, H, W)``.
@@ -90,11 +90,11 @@ class NPID(BaseAlgorithm):
         return {'loss': self.nce(scores)}
 
     def draw_negatives(self, draws: Tensor) -> Tensor:
-        """Draw row indices at random, from each sample's draw number: ``(B,)`` to ``(B, num_negatives)``."""
+        """Draw row indices at random, from each image's draw number: ``(B,)`` to ``(B, num_negatives)``."""
         return hash_draws(hash_seed(self.seed, Stream.NPID_NEGATIVES), draws, self.num_negatives) % len(self.bank)
 
     def nce(self, scores: Tensor) -> Tensor:
-        """Noise-contrastive estimation; the first column is the sample's own row: ``(B, 1 + K)`` to a scalar."""
+        """Noise-contrastive estimation; the first column is the image's own row: ``(B, 1 + K)`` to a scalar."""
         probabilities = self.probabilities(scores)
         return noise_contrastive(probabilities[:, 0], probabilities[:, 1:], len(self.bank))
 
@@ -107,14 +107,14 @@ class NPID(BaseAlgorithm):
         return likelihoods / constant
 
     def allocate(self, num_samples: int) -> None:
-        """Refuse more negatives than samples.
+        """Refuse more negatives than images.
 
         Raises:
             ValueError: Too many negatives.
         """
         if self.objective != 'softmax' and self.num_negatives > num_samples:
             raise ValueError(
-                f'{self.num_negatives} negatives, but the data set has {num_samples} samples: set '
+                f'{self.num_negatives} negatives, but the data set has {num_samples} images: set '
                 f"model.num_negatives to {num_samples} or less, or model.objective='softmax' to take every row."
             )
         super().allocate(num_samples)
@@ -122,5 +122,5 @@ class NPID(BaseAlgorithm):
 
 @in_float32
 def softmax_over_bank(embeddings: Tensor, rows: Tensor, sample_idx: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of each sample's own row among all rows (NPID, eq. 2): a scalar, the mean over the batch."""
+    """Cross-entropy of each image's own row among all rows (NPID, eq. 2): a scalar, the mean over the batch."""
     return cross_entropy(embeddings @ rows.T / temperature, sample_idx)

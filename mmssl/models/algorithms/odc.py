@@ -48,7 +48,7 @@ class ODC(BaseAlgorithm):
 
         Returns:
             ``loss``; ``label_change``, the share of the last batch that changed its cluster; ``largest_cluster``, its
-            share of all samples.
+            share of all images.
         """
         embeddings = self.embed(inputs[0])  # (B, D)
         labels = self.clusters.labels[batch.sample_idx]

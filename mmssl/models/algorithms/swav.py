@@ -69,7 +69,7 @@ class SwAV(BaseAlgorithm):
             batch: Not used; SwAV needs no sample indices.
 
         Returns:
-            ``loss``, and ``prototypes_used``, the share of prototypes that are the first choice of any sample.
+            ``loss``, and ``prototypes_used``, the share of prototypes that are the first choice of any image.
         """
         self.prototypes.normalise()
         embeddings = self.embed_views(inputs)  # V x (B, D), unit rows
@@ -109,7 +109,7 @@ class SwAV(BaseAlgorithm):
         return {**super().assignments(features), 'prototypes': Assignment(chosen, len(weight), 'prototypes')}
 
     def allocate(self, num_samples: int) -> None:
-        """Refuse more prototypes than samples: codes could not be balanced.
+        """Refuse more prototypes than images: codes could not be balanced.
 
         Raises:
             ValueError: Too many prototypes, or too long a queue.
@@ -117,12 +117,12 @@ class SwAV(BaseAlgorithm):
         count = self.prototypes.out_features
         if count > num_samples:
             raise ValueError(
-                f'{count} prototypes, but the data set has {num_samples} samples: codes cannot be balanced. Set '
-                f'model.prototypes.num_prototypes to {max(num_samples // 10, 1)} or less (ten samples per prototype).'
+                f'{count} prototypes, but the data set has {num_samples} images: codes cannot be balanced. Set '
+                f'model.prototypes.num_prototypes to {max(num_samples // 10, 1)} or less (ten images per prototype).'
             )
         super().allocate(num_samples)
 
 
 def share_used(codes: Tensor) -> Tensor:
-    """Share of the prototypes that are the first choice of any sample; ``(B, K)`` codes to a scalar in (0, 1]."""
+    """Share of the prototypes that are the first choice of any image; ``(B, K)`` codes to a scalar in (0, 1]."""
     return codes.argmax(dim=1).unique().numel() / codes.new_tensor(codes.shape[1])

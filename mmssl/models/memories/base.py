@@ -32,7 +32,7 @@ class BaseMemory(Upgrading):
         seed: Seed of the run; set by the Runner before ``allocate``.
         epoch: Number of the current epoch, from 0.
         sharded: Names of buffers of which every rank holds only its shard, the rows that ``shard_of`` assigns to it.
-        num_clusters: Number of clusters; if there are any, ``labels`` ``(N,)`` holds the cluster of each sample, -1 for
+        num_clusters: Number of clusters; if there are any, ``labels`` ``(N,)`` holds the cluster of each image, -1 for
             none yet.
         prepares_in_batches: Whether :meth:`prepare` takes the features in batches, so that no process holds all.
         retired: Names of buffers that only older checkpoints hold; loading ignores them.

@@ -90,7 +90,7 @@ class ClassTable(BaseMemory):
         """
         if self.num_hard >= num_samples:
             raise ValueError(
-                f'{self.num_hard} hard classes, but the data set has {num_samples} samples: set num_hard of the table '
+                f'{self.num_hard} hard classes, but the data set has {num_samples} images: set num_hard of the table '
                 f'to {num_samples - 1} or less.'
             )
         self.num_classes = num_samples
@@ -145,7 +145,7 @@ class ClassTable(BaseMemory):
         return self._trained
 
     def smoothed(self, sample_idx: Tensor, share: float) -> SoftLabels | None:
-        """Hard classes of samples, with their shares of each label's weight.
+        """Hard classes of images, with their shares of each label's weight.
 
         Args:
             sample_idx: Sample indices, shape ``(B,)``.

@@ -1,4 +1,4 @@
-"""Cluster labels of all samples, found by k-means."""
+"""Cluster labels of all images, found by k-means."""
 
 import torch
 from mmengine.logging import print_log
@@ -12,10 +12,10 @@ from mmssl.registry import MEMORIES
 
 @MEMORIES.register_module()
 class ClusterLabels(BaseMemory):
-    """Labels of all samples, found by k-means before some epochs and unchanged in between; no rows are kept.
+    """Labels of all images, found by k-means before some epochs and unchanged in between; no rows are kept.
 
     Buffers: ``labels`` ``(N,)`` int64, -1 before the first k-means; ``counts`` ``(num_clusters,)`` int64;
-    ``change_ratio``, the share of all samples that the last k-means separated from the majority of their cluster;
+    ``change_ratio``, the share of all images that the last k-means separated from the majority of their cluster;
     ``prepared``, the last epoch before which k-means ran, -1 before the first.
 
     Args:
@@ -50,20 +50,20 @@ class ClusterLabels(BaseMemory):
 
     @property
     def health(self) -> dict[str, Tensor]:
-        """Scalars for the log: ``label_change``, and ``largest_cluster`` as a share of all samples."""
+        """Scalars for the log: ``label_change``, and ``largest_cluster`` as a share of all images."""
         return {'label_change': self.change_ratio, 'largest_cluster': self.counts.max() / max(len(self.labels), 1)}
 
     def allocate(self, num_samples: int) -> None:
         """Allocate labels.
 
         Raises:
-            ValueError: Too few samples to fill the clusters.
+            ValueError: Too few images to fill the clusters.
         """
         minimum = self.minimum_size
         if self.num_clusters * minimum > num_samples:
             raise ValueError(
-                f'{self.num_clusters} clusters of {minimum} samples or more, but the data set has {num_samples} '
-                f'samples: set num_clusters of the memory to {max(num_samples // max(2 * minimum, 10), 1)} or less.'
+                f'{self.num_clusters} clusters of {minimum} images or more, but the data set has {num_samples} '
+                f'images: set num_clusters of the memory to {max(num_samples // max(2 * minimum, 10), 1)} or less.'
             )
         self.labels = self.labels.new_full((num_samples,), -1)
 
@@ -85,7 +85,7 @@ class ClusterLabels(BaseMemory):
         """Set the labels by k-means, which every rank runs; all use the result of rank 0.
 
         Args:
-            rows: Unit rows of all samples, shape ``(N, D)``.
+            rows: Unit rows of all images, shape ``(N, D)``.
             epoch: The epoch that follows.
         """
         with Progress(f'k-means, {self.num_clusters} clusters of {len(rows)} images', self.iterations) as progress:

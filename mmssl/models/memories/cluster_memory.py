@@ -24,18 +24,18 @@ _ROWS = 1 << 16  # converted at a time
 
 @MEMORIES.register_module()
 class ClusterMemory(ClusterLabels):
-    """Unit embeddings of all samples and their clusters, found by k-means and then updated online.
+    """Unit embeddings of all images and their clusters, found by k-means and then updated online.
 
-    Rows are moving averages, as in :class:`FeatureBank`. Online, a sample moves to the centroid with the largest inner
+    Rows are moving averages, as in :class:`FeatureBank`. Online, an image moves to the centroid with the largest inner
     product whenever its row is updated. Centroids are the means of their members, without normalisation, and are
     updated every ``centroid_interval`` steps. Clusters that have become too small are dissolved, and get half of the
     largest one. Sums and counts are updated incrementally, not recomputed over all rows. Every rank does the same
-    work on the same rows. If a sample occurs twice in a global batch, the last occurrence in rank order counts.
+    work on the same rows. If an image occurs twice in a global batch, the last occurrence in rank order counts.
 
     Buffers: those of the labels; ``rows`` ``(N, dim)``; ``centroids`` ``(num_clusters, dim)``; ``sums`` of the
     members, in integer multiples of ``2 ** -30`` (which have the same sum in any order, on every rank and device).
     Online, ``change_ratio`` is the share of the last batch that changed its cluster, counting each occurrence of a
-    sample, as in the released code.
+    image, as in the released code.
 
     Args:
         num_clusters: Number K of clusters.
@@ -84,7 +84,7 @@ class ClusterMemory(ClusterLabels):
         """Allocate labels, and random rows that are the same on every rank.
 
         Raises:
-            ValueError: Too few samples to fill the clusters.
+            ValueError: Too few images to fill the clusters.
         """
         super().allocate(num_samples)
         self.rows = random_rows(num_samples, self.dim, self.seed).to(self.rows)
@@ -128,7 +128,7 @@ class ClusterMemory(ClusterLabels):
         self.keep(sample_idx, rows)
 
     def commit(self) -> None:
-        """Mix the staged rows of all ranks into the old ones, and assign the samples to the most similar centroids."""
+        """Mix the staged rows of all ranks into the old ones, and assign the images to the most similar centroids."""
         if not self._staged:
             return
         sample_idx, rows = self.take_staged()
@@ -180,9 +180,9 @@ class ClusterMemory(ClusterLabels):
         self.centroids[pair] = self._means(self.sums[pair], self.counts[pair])
 
     def _reassign(self, sample_idx: Tensor, labels: Tensor, old: Tensor, new: Tensor) -> None:
-        """Remove samples with their old rows from their clusters, and add them with their new rows to others."""
+        """Remove images with their old rows from their clusters, and add them with their new rows to others."""
         before = self.labels[sample_idx]
-        changed = before != labels  # most samples stay, and their clusters get the difference of the rows
+        changed = before != labels  # most images stay, and their clusters get the difference of the rows
         self.labels[sample_idx] = labels
         self.sums.index_add_(0, labels, _whole(new).sub_(_whole(old)))
         places, taken = torch.cat([before[changed], labels[changed]]), _whole(old[changed])

@@ -23,9 +23,9 @@ from mmssl.registry import MEMORIES
 class ConstrainedClusters(BaseMemory):
     """Online k-means with a minimum cluster size; the labels of an epoch are learned in the next one.
 
-    Within an epoch, samples are assigned to ``current``, centroids that follow the features, while the method learns
+    Within an epoch, images are assigned to ``current``, centroids that follow the features, while the method learns
     with the labels and the centroids (``targets``) of the previous epoch. Every rank does the same work on the features
-    of all ranks. If a sample occurs twice in a global batch, its last label counts.
+    of all ranks. If an image occurs twice in a global batch, its last label counts.
 
     Buffers: ``targets`` and ``current`` ``(K, dim)``; ``duals`` and ``counts`` ``(K,)``; ``labels`` ``(N,)`` int32, -1
     before the first draw; ``started``, the epoch that the counts belong to, -1 before the first; with soft labels
@@ -92,11 +92,11 @@ class ConstrainedClusters(BaseMemory):
         """Allocate labels, and draw random centroids that are the same on every rank.
 
         Raises:
-            ValueError: More clusters than samples.
+            ValueError: More clusters than images.
         """
         if self.num_clusters > num_samples:
             raise ValueError(
-                f'{self.num_clusters} clusters, but the data set has {num_samples} samples: set num_clusters to '
+                f'{self.num_clusters} clusters, but the data set has {num_samples} images: set num_clusters to '
                 f'{max(num_samples // 20, 1)} or less.'
             )
         generator = torch.Generator().manual_seed(hash_seed(self.seed, Stream.CENTROID_START, self.num_clusters))
@@ -131,7 +131,7 @@ class ConstrainedClusters(BaseMemory):
             features: Their features, shape ``(B, dim)``.
 
         Returns:
-            Clusters, int64, and their weights, ``(B, S)`` each, with ``S = 1`` for hard labels. A sample without a
+            Clusters, int64, and their weights, ``(B, S)`` each, with ``S = 1`` for hard labels. An image without a
             label so far has weights of 0.
         """
         if self.averaging and self.epoch > self.soft_from:

@@ -18,9 +18,9 @@ def check_dtype(dtype: str, owner: str) -> None:
 
 @MEMORIES.register_module()
 class FeatureBank(BaseMemory):
-    """Moving averages of the unit embeddings of all samples, and optionally their neighbours.
+    """Moving averages of the unit embeddings of all images, and optionally their neighbours.
 
-    Every rank holds all rows. If a sample occurs twice in a global batch, the last occurrence in rank order counts.
+    Every rank holds all rows. If an image occurs twice in a global batch, the last occurrence in rank order counts.
 
     Buffers: ``rows`` ``(N, dim)``; ``neighbors`` ``(N, num_neighbors)`` int64, sample indices, initially 0.
 
@@ -28,7 +28,7 @@ class FeatureBank(BaseMemory):
         dim: Width of a row.
         momentum: Weight of the OLD row, 0 to 1. The papers of InvP and NPID state this weight; those of ODC and
             InterCLR state the weight of the new row, ``1 - momentum``.
-        num_neighbors: Neighbours kept per sample.
+        num_neighbors: Neighbours kept per image.
         dtype: ``'float32'`` or ``'bfloat16'``, which takes half the memory.
 
     Source: instance discrimination, section 3.3 (Wu et al., CVPR 2018), and its released code for the initial rows
@@ -49,14 +49,14 @@ class FeatureBank(BaseMemory):
         return len(self.rows)
 
     def allocate(self, num_samples: int) -> None:
-        """Draw a random row per sample, the same on every rank.
+        """Draw a random row per image, the same on every rank.
 
         Raises:
-            ValueError: More neighbours than other samples.
+            ValueError: More neighbours than other images.
         """
         if self.num_neighbors >= num_samples:
             raise ValueError(
-                f'{self.num_neighbors} neighbours per sample, but the data set has {num_samples} samples: set '
+                f'{self.num_neighbors} neighbours per image, but the data set has {num_samples} images: set '
                 f'num_neighbors of the bank to {num_samples - 1} or less.'
             )
         self.rows = random_rows(num_samples, self.dim, self.seed).to(self.rows)
@@ -76,7 +76,7 @@ class FeatureBank(BaseMemory):
         neighbors = sample_idx.new_empty(len(sample_idx), 0) if neighbors is None else neighbors
         if neighbors.shape[1] != self.num_neighbors:
             raise ValueError(
-                f'{neighbors.shape[1]} neighbours per sample for a bank of {self.num_neighbors}: set num_neighbors of '
+                f'{neighbors.shape[1]} neighbours per image for a bank of {self.num_neighbors}: set num_neighbors of '
                 f'the bank to {neighbors.shape[1]}.'
             )
         self.keep(sample_idx, rows, neighbors)

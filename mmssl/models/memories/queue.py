@@ -53,7 +53,7 @@ class Queue(BaseMemory):
         """
         if len(self) > num_samples:
             raise ValueError(
-                f'A queue of {len(self)} rows, but the data set has {num_samples} samples: it would hold '
+                f'A queue of {len(self)} rows, but the data set has {num_samples} images: it would hold '
                 f'several rows of one image. Set the length of the queue to {num_samples} or less.'
             )
 
