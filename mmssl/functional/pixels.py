@@ -23,7 +23,7 @@ def pixel_positive_mask(boxes_a: Tensor, boxes_b: Tensor, size: tuple[int, int],
             flipped; float32 or float64, shape ``(B, 4)``.
         boxes_b: Box of the second view, shape ``(B, 4)``.
         size: Height and width of the feature maps.
-        threshold: The paper's 0.7.
+        threshold: Maximum distance, in pixel diagonals; 0.7 in the paper.
 
     Returns:
         bool, shape ``(B, H * W, H * W)``: pixels of the first view by pixels of the second, each in row order.

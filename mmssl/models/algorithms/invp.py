@@ -143,7 +143,7 @@ class InvP(BaseAlgorithm):
         """Refuse a background that does not fit the data.
 
         Raises:
-            ValueError: More background rows than samples, or fewer than the neighbours need.
+            ValueError: More background rows than images, or fewer than the neighbours need.
         """
         super().allocate(num_samples)
         minimum = self.bank.num_neighbors + 1

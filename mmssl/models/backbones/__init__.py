@@ -1,4 +1,4 @@
-"""Thin adapters on the networks of torchvision and timm."""
+"""Thin adapters for the networks of torchvision and timm."""
 
 from typing import Any
 

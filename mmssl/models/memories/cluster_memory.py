@@ -18,7 +18,7 @@ from mmssl.models.memories.cluster_labels import ClusterLabels
 from mmssl.models.memories.feature_bank import DTYPES, check_dtype
 from mmssl.registry import MEMORIES
 
-_UNITS = 2.0**30  # length of a unit row as integers; float64 holds sums of 8 million rows exactly
+_UNITS = 2.0**30  # integer steps per unit of length; float64 holds sums of 8 million rows exactly
 _ROWS = 1 << 16  # converted at a time
 
 
@@ -34,7 +34,7 @@ class ClusterMemory(ClusterLabels):
 
     Buffers: those of the labels; ``rows`` ``(N, dim)``; ``centroids`` ``(num_clusters, dim)``; ``sums`` of the
     members, in integer multiples of ``2 ** -30`` (which have the same sum in any order, on every rank and device).
-    Online, ``change_ratio`` is the share of the last batch that changed its cluster, counting each occurrence of a
+    Online, ``change_ratio`` is the share of the last batch that changed its cluster, counting each occurrence of an
     image, as in the released code.
 
     Args:
