@@ -5,6 +5,8 @@ Nothing heavy is imported, so that ``--help`` is fast.
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,24 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--amp`` and ``--auto-scale-lr`` to the command line of a tool that trains."""
     parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
+
+
+@contextmanager
+def one_sentence(
+    errors: tuple[type[Exception], ...] = (ValueError, FileNotFoundError, ImportError),
+) -> Iterator[None]:
+    """End a tool with the sentence of an error that its user can correct, instead of a traceback.
+
+    Args:
+        errors: Kinds of errors that are meant; what else is raised passes as it is.
+
+    Raises:
+        SystemExit: One of the errors was raised; the exit status is 1.
+    """
+    try:
+        yield
+    except errors as error:
+        raise SystemExit(f'{type(error).__name__}: {error}') from error
 
 
 def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example one under configs/') -> Config:

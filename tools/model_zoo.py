@@ -9,6 +9,7 @@ import argparse
 
 from mmssl.apis import find_entry, list_models, zoo_entries
 from mmssl.apis.zoo import ZooEntry
+from mmssl.command_line import one_sentence
 
 HEADS = ('name', 'pre-trained on', 'epochs', 'weights', 'results, and whose')
 
@@ -102,7 +103,5 @@ def extract(args: argparse.Namespace) -> None:
 
 if __name__ == '__main__':
     arguments = parse_args()
-    try:
+    with one_sentence((ValueError, OSError, ImportError)):
         arguments.run(arguments)
-    except (ValueError, OSError, ImportError) as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error

@@ -4,7 +4,13 @@ import argparse
 
 from mmengine.config import Config
 
-from mmssl.command_line import add_common_options, add_training_options, read_config, use_training_options
+from mmssl.command_line import (
+    add_common_options,
+    add_training_options,
+    one_sentence,
+    read_config,
+    use_training_options,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,10 +47,8 @@ def main() -> None:
     from mmssl.checkpoint import CheckpointError
     from mmssl.engine import Runner
 
-    try:
+    with one_sentence((CheckpointError, FileNotFoundError)):
         Runner.from_cfg(cfg).train()
-    except (CheckpointError, FileNotFoundError) as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmssl.command_line import one_sentence
 from mmssl.visualization import lines_figure, read_scalars, save_figure
 from mmssl.visualization.charts import Curve
 from mmssl.visualization.runs import named_folder
@@ -77,11 +78,8 @@ def main() -> None:
     parser.add_argument('runs', nargs='+', metavar='[NAME=]WORK_DIR')
     parser.add_argument('--out', default='cluster_health.svg', help='.svg, .png or .pdf')
     args = parser.parse_args()
-    try:
-        runs = [read_run(text) for text in args.runs]
-        save_figure(lines_figure(panels_of(runs), {SIZES: 'clusters, largest first (%)'}), args.out)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from error
+    runs = [read_run(text) for text in args.runs]
+    save_figure(lines_figure(panels_of(runs), {SIZES: 'clusters, largest first (%)'}), args.out)
     print('| run | loss at the end | changed cluster (%) | largest (%) | smallest / median / largest size |')
     print('|---|---|---|---|---|')
     print('\n'.join(row(*run) for run in runs))
@@ -89,4 +87,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_sentence():
+        main()

@@ -9,6 +9,8 @@ Each run is a work directory, optionally with a name. Everything is read from th
 import argparse
 from pathlib import Path
 
+from mmssl.command_line import one_sentence
+
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
@@ -49,7 +51,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from error

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mmssl.command_line import add_trained_options, load_trained_options
+from mmssl.command_line import add_trained_options, load_trained_options, one_sentence
 
 PARTS = ('map', 'neighbors', 'clusters', 'activations')
 
@@ -56,7 +56,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        raise SystemExit(str(error)) from error

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmssl.command_line import add_trained_options, load_trained_options
+from mmssl.command_line import add_trained_options, load_trained_options, one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,7 +38,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from error

@@ -9,7 +9,7 @@ import argparse
 
 from mmengine.config import Config
 
-from mmssl.command_line import add_common_options, read_config
+from mmssl.command_line import add_common_options, one_sentence, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -61,15 +61,13 @@ def load_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Build the runner, then train or test."""
     args = parse_args()
-    try:
-        cfg = load_config(args)
-        from mmssl.transfer import TransferRunner
+    cfg = load_config(args)
+    from mmssl.transfer import TransferRunner
 
-        runner = TransferRunner.from_cfg(cfg)
-        runner.train() if args.work == 'train' else runner.test()
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error
+    runner = TransferRunner.from_cfg(cfg)
+    runner.train() if args.work == 'train' else runner.test()
 
 
 if __name__ == '__main__':
-    main()
+    with one_sentence():
+        main()

@@ -7,6 +7,7 @@ checkpoint's. For mmdet and mmseg, a trained feature pyramid is exported too.
 
 import argparse
 
+from mmssl.command_line import one_sentence
 from mmssl.export import (
     OPENMMLAB,
     TARGETS,
@@ -50,7 +51,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import linear
 from mmengine.config import Config
 
+from mmssl.command_line import one_sentence
 from mmssl.datasets import Subset
 from mmssl.evaluation import write_results
 
@@ -43,7 +44,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error

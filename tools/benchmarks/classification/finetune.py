@@ -7,6 +7,8 @@ directory.
 
 import linear
 
+from mmssl.command_line import one_sentence
+
 
 def main() -> None:
     """Train, print and write the results."""
@@ -18,7 +20,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error

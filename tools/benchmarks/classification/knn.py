@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-from mmssl.command_line import add_common_options, read_config
+from mmssl.command_line import add_common_options, one_sentence, read_config
 
 if TYPE_CHECKING:
     from mmssl.evaluation import Result
@@ -75,7 +75,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error

@@ -20,6 +20,7 @@ from mmengine.dist import is_main_process
 from mmssl.command_line import (
     add_common_options,
     add_training_options,
+    one_sentence,
     read_config,
     use_training_options,
 )
@@ -210,7 +211,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmssl.command_line import one_sentence
+
 if TYPE_CHECKING:
     from mmssl.evaluation import Measure, Result
 
@@ -108,7 +110,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error
