@@ -1,4 +1,4 @@
-"""What many tests share: golden vectors, and processes that talk over gloo."""
+"""What many tests share: golden vectors, processes that talk over gloo, and configs whose texts cost no time."""
 
 import json
 import multiprocessing
@@ -70,6 +70,14 @@ def _serve(connection: Any, rank: int, world_size: int, folder: str) -> None:
             connection.send(('result', function(*args)))
         except Exception:  # handed to the test, which raises it
             connection.send(('error', f'rank {rank}: {traceback.format_exc()}'))
+
+
+@pytest.fixture(scope='session', autouse=True)
+def unformatted_config_texts() -> Iterator[None]:
+    """MMEngine lays out the text of a config three times per runner, seconds each; no test reads the layout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False))
+        yield
 
 
 @pytest.fixture(scope='session')
