@@ -128,11 +128,14 @@ def read_parts(checkpoint: dict[str, Any], path: str | Path) -> list[dict[str, A
     own = checkpoint.get('part')
     if own is None:
         return []
+    if not isinstance(own, dict) or type(own.get('parts')) is not int:
+        raise CheckpointError(f'{path} does not say how many parts it has: give a checkpoint that mmssl wrote.')
     parts = [own]
     for place in range(1, own['parts']):
         file = part_path(path, place, own['parts'])
-        parts.append(read_checkpoint(file, mmap=True))
-        if parts[-1]['progress'] != own['progress']:
+        part = read_checkpoint(file, mmap=True)
+        parts.append(part)
+        if not isinstance(part, dict) or part.get('progress') != own.get('progress'):
             raise CheckpointError(
                 f'{file} is a part of another checkpoint than {path}: copy both from the same run again.'
             )
@@ -152,6 +155,8 @@ def latest_checkpoint(folder: str | Path) -> tuple[Path, dict[str, Any]] | None:
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
             checkpoint = read_checkpoint(path)
+            if not isinstance(checkpoint, dict):
+                raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}, not a dict: give a checkpoint.')
             read_parts(checkpoint, path)
             return path, checkpoint
         except CheckpointError as error:

@@ -35,6 +35,25 @@ def test_the_newest_readable_checkpoint_is_found_and_broken_ones_are_passed_over
     assert path.name == 'epoch_2.pth' and checkpoint == {'n': 2}
 
 
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        ([1], 'holds a list, not a dict'),
+        ({'part': 'two'}, 'does not say how many parts it has'),
+        ({'part': {'parts': '2'}}, 'does not say how many parts it has'),
+        ({'part': {'parts': 2, 'progress': 1}}, 'a part of another checkpoint'),
+    ],
+)
+def test_a_file_of_another_kind_is_passed_over_in_a_work_directory(content, words, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmssl.checkpoint.print_log', lambda text, **_: said.append(text))
+    write_checkpoint({'n': 1}, tmp_path / 'epoch_1.pth')
+    torch.save(content, tmp_path / 'epoch_2.pth')
+    torch.save([1], tmp_path / 'epoch_2.pth.1of2')
+    assert latest_checkpoint(tmp_path)[0].name == 'epoch_1.pth'
+    assert words in said[0]
+
+
 def test_a_file_that_needs_unpickling_is_refused_and_not_run(tmp_path):
     torch.save({'state_dict': argparse.Namespace(a=1)}, tmp_path / 'foreign.pth')
     with pytest.raises(ValueError, match='unpickling.*not read'):

@@ -5,16 +5,19 @@ The list of commands is made from the tools: a new tool that takes a checkpoint 
 
 import argparse
 import pickle
+import re
 import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import safetensors.torch
 import torch
+from mmengine.config import Config
 
 from mmssl.models import ResNet
 from mmssl.registry import MODELS
@@ -23,9 +26,11 @@ from tests.probe.test_voc import make_voc
 from tests.tools.test_evaluation_tools import LINEAR, SWAV
 from tests.training import ROOT, make_images
 from tests.transfer import layouts
+from tests.visualization.test_report import write_log
 
 TEXTS = {path: path.read_text().lower() for path in (ROOT / 'tools').rglob('*.py')}
-TOOLS = sorted(path for path, text in TEXTS.items() if 'checkpoint' in text and 'parse_args(' in text)
+FILES = re.compile('checkpoint|work_dir')
+TOOLS = sorted(path for path, text in TEXTS.items() if FILES.search(text) and 'parse_args(' in text)
 # What options need, by their names in a tool; of a tool of its own where that is not what others mean by them.
 VALUES = {
     'config': '{folder}/config.py',
@@ -127,7 +132,8 @@ class Payload:
         return open, (str(self.marker), 'w')
 
 
-def backbone() -> dict[str, torch.Tensor]:
+@cache
+def backbone() -> Mapping[str, torch.Tensor]:
     torch.manual_seed(0)
     return {f'backbone.{key}': tensor for key, tensor in ResNet(10, stem='small', base_channels=4).state_dict().items()}
 
@@ -140,6 +146,8 @@ def hostile_config(kind: str, marker: Path) -> dict[str, Any]:
     model = {'type': 'mmssl.models.SimCLR', 'backbone': network, 'neck': call}
     if kind == 'plain':
         model = call
+    if kind == 'no_resnet':  # its backbone cannot be read off the weights, so the config is asked
+        model = {**model, 'backbone': call}
     if kind == 'initial':  # MMEngine unpickles what it finds there
         payload = marker.parent / 'hidden' / 'payload.pth'
         torch.save({'state_dict': Payload(marker)}, payload)
@@ -176,7 +184,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-KINDS = ('pickle', 'old_pickle', 'text', 'plain', 'nested', 'initial', 'metadata')
+KINDS = ('pickle', 'old_pickle', 'text', 'plain', 'nested', 'initial', 'no_resnet', 'metadata')
 
 
 @pytest.fixture
@@ -189,21 +197,28 @@ def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / 'marker'
 
 
+def config_of(file: Path) -> Path:
+    """The config that MMEngine writes beside the logs of a run."""
+    return file.parent / '20200101_000000/vis_data/config.py'
+
+
 def make_file(kind: str, marker: Path) -> Path:
-    """A checkpoint, alone in a work directory, whose texts and objects would write the marker."""
+    """A checkpoint whose texts and objects would write the marker, in a work directory whose config would, too."""
     path = marker.parent / 'run' / ('weights.safetensors' if kind == 'metadata' else 'epoch_1.pth')
     path.parent.mkdir(exist_ok=True)
     code = f'import os\nos.system("touch {marker}")\n'
+    write_log(path.parent)
+    config_of(path).write_text(code)
     hub = {'log_scalars': code, 'runtime_info': {'cfg': code}, 'resumed_keys': code}
     texts = {'cfg': code, 'seed': 0, 'progress': code, 'mmssl_version': code, 'epoch': 1, 'iter': 1}
     content = {
         'meta': texts,
-        'state_dict': backbone(),
+        'state_dict': {'backbone.patch_embed.weight': torch.ones(1)} if kind == 'no_resnet' else backbone(),
         'message_hub': hub,
         'optimizer': code,
         'param_schedulers': [code],
     }
-    if kind in ('plain', 'nested', 'initial'):
+    if kind in ('plain', 'nested', 'initial', 'no_resnet'):
         texts['config'] = hostile_config(kind, marker)
     if kind == 'metadata':
         safetensors.torch.save_file(backbone(), path, metadata={'config': code, 'cfg': code, 'format': code})
@@ -249,7 +264,8 @@ def test_every_tool_that_reads_checkpoints_is_among_the_commands():
     names = {command.tool.name for command in COMMANDS}
     assert names >= {
         'test.py', 'train.py', 'probe.py', 'knn.py', 'linear.py', 'finetune.py', 'compare_linear.py', 'svm.py',
-        'features.py', 'report.py', 'cluster_health.py', 'export_backbone.py', 'model_zoo.py', 'transfer.py',
+        'features.py', 'report.py', 'cluster_health.py', 'compare_runs.py', 'export_backbone.py', 'model_zoo.py',
+        'transfer.py',
     }  # fmt: skip
 
 
@@ -270,6 +286,11 @@ def test_the_files_would_write_the_marker_if_they_were_run(kind, marker):
     assert marker.exists()
 
 
+def test_the_config_in_the_work_directory_would_write_the_marker_if_it_were_run(marker):
+    Config.fromfile(config_of(make_file('text', marker)))
+    assert marker.exists()
+
+
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('command', COMMANDS, ids=lambda command: '_'.join((command.tool.stem, *command.words[:1])))
 def test_nothing_in_a_file_is_run(command: Command, kind: str, marker: Path, folder: Path, monkeypatch):
@@ -283,7 +304,7 @@ def test_nothing_in_a_file_is_run(command: Command, kind: str, marker: Path, fol
     searched = command.wants_folder and kind == 'metadata'  # checkpoints in a work directory end in .pth
     assert reads.count(str(file)) == (not searched), f'read {reads.count(str(file))} times: {said}'
     assert '\n' not in said and len(said) < 700
-    if kind in ('pickle', 'old_pickle'):
+    if kind in ('pickle', 'old_pickle') and command.tool.name != 'compare_runs.py':  # which goes on without a config
         assert ('No checkpoint in' if command.wants_folder else 'need unpickling') in said
 
 
@@ -293,6 +314,13 @@ MUTATIONS = [
         'mmssl/transfer/runner.py',
         '        file = read_file(filename)\n',
         '        torch.load(filename, weights_only=False)\n        file = read_file(filename)\n',
+    ),
+    Mutation(
+        'the config in a work directory that is compared is run',
+        'mmssl/visualization/runs.py',
+        '        return read_file(folder).config\n',
+        "        import runpy\n        runpy.run_path(str(max(folder.glob('*/vis_data/config.py'))))\n"
+        '        return read_file(folder).config\n',
     ),
     Mutation(
         'the config in a file is built unchecked',

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from mmengine.config import Config
 
+from mmssl.checkpoint import CheckpointError
 from mmssl.visualization.charts import Curve, lines_chart
 from mmssl.visualization.html import Figure, Section, charts, paragraph, table
 from mmssl.visualization.records import read_scalars
+from mmssl.weights import read_file
 
 # The curves that are drawn unless others are named, in this order: names, or ends of names.
 _CURVES = (
@@ -28,12 +29,12 @@ class Run:
     Attributes:
         name: What it is called.
         scalars: From :func:`~mmssl.visualization.read_scalars`.
-        config: Its config; None where it left none.
+        config: Its config as plain data; None where it left none.
     """
 
     name: str
     scalars: Mapping[str, Curve]
-    config: Config | None
+    config: Mapping[str, Any] | None
 
 
 class NamedFolder(NamedTuple):
@@ -52,14 +53,27 @@ def named_folder(text: str) -> NamedFolder:
 def read_run(text: str) -> Run:
     """Read a run that was given as ``[NAME=]FOLDER``.
 
+    The config is that of the newest checkpoint, which is data. The Python files in the folder are not run: it may be
+    anybody's.
+
     Raises:
         FileNotFoundError: Nothing was logged there.
     """
     name, folder = named_folder(text)
-    scalars = read_scalars(folder)
-    configs = sorted(folder.glob('*/vis_data/config.py'))
-    config = Config.fromfile(configs[-1], lazy_import=False, format_python_code=False) if configs else None
-    return Run(name, scalars, config)
+    return Run(name, read_scalars(folder), _config_of(folder))
+
+
+def _config_of(folder: Path) -> dict[str, Any] | None:
+    try:
+        return read_file(folder).config
+    except (FileNotFoundError, CheckpointError):
+        return None
+
+
+def without_config(runs: Sequence[Run]) -> str:
+    """Which runs left no config that can be compared, as a sentence; empty where all did."""
+    names = ', '.join(run.name for run in runs if run.config is None)
+    return f'Compared without the config of {names}: no checkpoint there holds one as plain data.' if names else ''
 
 
 def curve_panels(runs: Sequence[Run], names: Sequence[str] = ()) -> dict[str, dict[str, Curve]]:
@@ -112,14 +126,17 @@ def final_figure(curve: Curve | None) -> str:
 
 
 def differences_section(runs: Sequence[Run]) -> Section:
-    """The entries of the configs that are not the same in all runs."""
-    entries = [dict(_flat(run.config.to_dict())) if run.config else {} for run in runs]
+    """The entries of the configs that are not the same in all runs that have one."""
+    known, title = [run for run in runs if run.config is not None], 'What differs in the configs'
+    remarks = [paragraph(sentence, muted=True)] if (sentence := without_config(runs)) else []
+    if len(known) < 2:
+        return Section(title, remarks)
+    entries = [dict(_flat(run.config)) for run in known]
     keys = sorted({key for found in entries for key in found if not key.startswith((*_OWN, '_'))})
     rows = [[key, *(_text(found, key) for found in entries)] for key in keys]
     rows = [row for row in rows if len(set(row[1:])) > 1]
-    if not rows:
-        return Section('What differs in the configs', [paragraph('Nothing but the work directory.')])
-    return Section('What differs in the configs', [table(['', *(run.name for run in runs)], rows)])
+    found = table(['', *(run.name for run in known)], rows) if rows else paragraph('Nothing but the work directory.')
+    return Section(title, [found, *remarks])
 
 
 def _text(entries: Mapping[str, Any], key: str) -> str:

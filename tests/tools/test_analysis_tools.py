@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 import sys
 
 import pytest
@@ -36,10 +37,9 @@ def run(tmp_path_factory):
 def logs(tmp_path):
     for name in ('first', 'second'):
         write_log(tmp_path / name)
-        config = tmp_path / name / '20200101_000000/vis_data/config.py'
-        config.write_text(
-            f"model = dict(type='SwAV', queue=dict(length={len(name)}))\nwork_dir = '{name}'\nhooks = [dict(a=1)]\n"
-        )
+        model = {'type': 'SwAV', 'queue': {'length': len(name)}}
+        config = {'model': model, 'work_dir': name, 'hooks': [{'a': 1}], 'size': (1, 2)}
+        torch.save({'meta': {'config': config}, 'state_dict': {'a': torch.ones(1)}}, tmp_path / name / 'epoch_1.pth')
     return tmp_path
 
 
@@ -50,6 +50,20 @@ def test_runs_are_compared_by_curves_figures_and_configs(logs, monkeypatch, caps
     assert 'queue.length56' in page.text and 'hooks.0.a' not in page.text and 'work_dir' not in page.text
     assert '| knn_top1 | 50 | 50 |' in capsys.readouterr().out
     assert len([image for image in page.images if 'first from' in image.get('aria-label', '')]) >= 3
+
+
+@pytest.mark.parametrize('content', [None, {'meta': {'cfg': 'a = 1'}, 'state_dict': {'a': torch.ones(1)}}, {}, [1]])
+def test_a_run_without_a_config_that_is_data_is_compared_all_the_same(content, logs, monkeypatch, capsys):
+    shutil.copytree(logs / 'first', logs / 'third')
+    (logs / 'second/epoch_1.pth').unlink()
+    if content is not None:
+        torch.save(content, logs / 'second/epoch_1.pth')
+    runs = [logs / name for name in ('first', 'second', 'third')]
+    use(monkeypatch, 'compare_runs.py', *runs, '--out', logs / 'runs.html')
+    sentence = 'Compared without the config of second: no checkpoint there holds one as plain data.'
+    assert f'\n{sentence}\n' in capsys.readouterr().out
+    text = Page((logs / 'runs.html').read_text()).text
+    assert sentence in text and 'Nothing but the work directory.' in text
 
 
 def test_one_run_is_drawn_into_an_image(logs, monkeypatch):

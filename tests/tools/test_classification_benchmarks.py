@@ -295,7 +295,7 @@ def refused(tool: Tool, path: Path, root: Path, *arguments: object, script: str 
         script or script_of(path), path, '--work-dir', root / 'work', '--data-root', root, *arguments, *options(path)
     )
     sentence = text.splitlines()[-1]
-    assert status == 1 and sentence.startswith('ValueError: '), text
+    assert status == 1 and re.match('(Value|Checkpoint)Error: .', sentence), text
     return sentence
 
 

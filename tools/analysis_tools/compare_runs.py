@@ -3,7 +3,8 @@
     python tools/analysis_tools/compare_runs.py work_dirs/swav work_dirs/simclr --out compared.html
     python tools/analysis_tools/compare_runs.py SwAV=work_dirs/swav --keys loss knn_top1 --out curves.svg
 
-Each run is a work directory, optionally with a name. Everything is read from the JSON logs of the runs.
+Each run is a work directory, optionally with a name. Curves and figures are read from its JSON logs, the config from
+its newest checkpoint.
 """
 
 import argparse
@@ -34,6 +35,7 @@ def main() -> None:
         figures_section,
         final_figure,
         read_run,
+        without_config,
     )
 
     runs = [read_run(text) for text in args.runs]
@@ -47,6 +49,8 @@ def main() -> None:
     print(f'| at the end | {" | ".join(run.name for run in runs)} |\n{"|---" * (len(runs) + 1)}|')
     for name, lines in panels.items():
         print(f'| {name} | {" | ".join(final_figure(lines.get(run.name)) for run in runs)} |')
+    if len(runs) > 1 and without_config(runs):
+        print(f'\n{without_config(runs)}')
     print(f'\nDrawn: {args.out}')
 
 

@@ -29,8 +29,11 @@ def draw_share(folder: Path, percent: float, seed: int = 0) -> list[str]:
     Raises:
         ValueError: The share is out of range, or there are no classes.
     """
+    from mmengine.logging import MMLogger
+
     from mmssl.datasets import ImageFolder
 
+    MMLogger.get_instance('image_lists', log_level='WARNING')  # the tool prints its result alone
     if not 0 < percent <= 100:
         raise ValueError(f'{percent:g} % of the images: give a number above 0 and at most 100.')
     source = ImageFolder(folder)
