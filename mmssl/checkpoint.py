@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePath
 from typing import Any
@@ -112,7 +113,7 @@ def delete_checkpoint(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def read_parts(checkpoint: dict[str, Any], path: str | Path) -> list[dict[str, Any]]:
+def read_parts(checkpoint: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]]:
     """The parts of a checkpoint, in the order of the processes that wrote them; tensors are read when they are used.
 
     Args:

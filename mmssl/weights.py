@@ -80,8 +80,9 @@ class WeightsFile:
     def progress(self) -> dict[str, int] | None:
         """How far the training was, where mmssl wrote the file in a training."""
         progress = self.meta.get('progress')
-        whole = isinstance(progress, dict) and all(type(value) is int for value in progress.values())
-        return progress if whole and 'num_samples' in progress else None
+        if not isinstance(progress, dict) or any(type(value) is not int for value in progress.values()):
+            return None
+        return progress if 'num_samples' in progress else None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From images on a disk to batches of views: sources, views, samplers, and the structures in between."""
+"""Data pipeline: image sources, views, samplers, and the batches made from them."""
 
 from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist

@@ -1,4 +1,4 @@
-"""The data set: a draw in, views of one image out."""
+"""Data set that turns a draw into views of one image."""
 
 import copy
 from collections.abc import Callable
@@ -18,19 +18,20 @@ _TRIES = 10
 
 @DATASETS.register_module()
 class ImageDataset(Dataset):
-    """Views of the images of a source, a function of ``(seed, draw)`` only: not of workers, ranks or batches.
+    """Views of the images of a source, determined by ``(seed, draw)`` and independent of workers, ranks and batches.
 
-    Each access seeds the CPU generators of torch, NumPy and ``random`` (of the process that loads), decodes the image
-    once, and makes all views of it. An image that cannot be read is replaced by another, chosen by hash.
+    Each access seeds the CPU generators of torch, NumPy and ``random`` in the loading process, decodes the image once,
+    and makes all its views. An unreadable image is replaced by another, chosen by a hash.
 
     Args:
-        source: Where the images come from, or its config.
-        views: ``(C, H, W)`` tensor in; out come one view, a list of views, or a dictionary of ``inputs`` and more; or
-            its config.
-        channels: What the network takes; gray images are repeated to 3, colours mixed to 1, alpha dropped for 3.
-        seed: Of the run; the Runner sets it.
-        plain_views: The evaluation view, or its config, for :meth:`plain`. Where there is none, the Runner sets the one
-            of the config's evaluation section.
+        source: Image source or its config.
+        views: Turns a ``(C, H, W)`` tensor into one view, a list of views, or a dictionary of ``inputs`` and further
+            fields; or its config.
+        channels: Number of channels of the network. Gray is repeated for 3, colour becomes luminance for 1, alpha is
+            dropped for 3.
+        seed: Seed of the run; set by the Runner.
+        plain_views: Evaluation view for :meth:`plain`, or its config. By default the Runner sets the one in the
+            config's evaluation section.
 
     Attributes:
         source: The images.
@@ -54,18 +55,19 @@ class ImageDataset(Dataset):
         return len(self.source)
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict:
-        """Make a sample.
+        """Load an image and make its views.
 
         Args:
-            key: ``(index, draw)`` from the sampler, or an index alone, which then is the draw too.
+            key: ``(index, draw)`` from the sampler, or an index alone, which is then also the draw.
 
         Returns:
-            ``inputs``, a list of ``(C, H, W)`` views; ``sample_idx``, the image they show; ``draw``; ``unreadable``,
-            -1 or the index of the image that was replaced; ``gt_label`` where the source has labels; and each further
-            field that the source (:meth:`~mmssl.datasets.ImageSource.extras`) or the views (``boxes``) give.
+            ``inputs``, a list of ``(C, H, W)`` views; ``sample_idx``, the index of the image that they show; ``draw``;
+            ``unreadable``, the index of the image that was replaced, or -1; ``gt_label`` if the source has labels; and
+            every further field that the source (:meth:`~mmssl.datasets.ImageSource.extras`) or the views (``boxes``)
+            give.
 
         Raises:
-            IndexError: No such image.
+            IndexError: There is no such image.
             UnreadableImageError: Ten images in a row cannot be read.
             ValueError: Two fields have the same name.
         """
@@ -89,16 +91,16 @@ class ImageDataset(Dataset):
         }
 
     def name(self, index: int) -> str:
-        """What to call an image in a message."""
+        """Name of an image for messages."""
         return self.source.name(index)
 
     def plain(self) -> 'ImageDataset':
-        """The same images as evaluation shows them: one fixed view of each, in the order of the data set.
+        """Return the same images with the evaluation view: one fixed view each, in the order of the data set.
 
-        Memories are prepared from it.
+        Memories are prepared from these views.
 
         Raises:
-            ValueError: No evaluation view is known.
+            ValueError: There is no evaluation view.
         """
         if self.plain_views is None:
             raise ValueError(
@@ -107,11 +109,11 @@ class ImageDataset(Dataset):
             )
         plain = copy.copy(self)
         plain.views = TRANSFORMS.build(self.plain_views) if isinstance(self.plain_views, dict) else self.plain_views
-        plain.seed = 0  # what takes the place of an unreadable image is the same in every run
+        plain.seed = 0  # an unreadable image has the same replacement in every run
         return plain
 
     def _load(self, index: int, draw: int) -> tuple[Tensor, dict[str, Any], int]:
-        """An image, its extras and its index: the one asked for, or the first of some chosen by hash to be readable."""
+        """Load an image, its extras and its index; replace an unreadable image by one that a hash chooses."""
         for attempt in range(_TRIES):
             try:
                 return self.source.load(index), self.source.extras(index), index
@@ -122,7 +124,7 @@ class ImageDataset(Dataset):
 
 
 def _check_names(given: dict[str, Any], made: dict[str, Any]) -> None:
-    """Refuse a field of the source or of the views that has the name of another."""
+    """Refuse a field of the source or the views whose name is already taken."""
     for owner, fields, others in (('source', given, RESERVED), ('views', made, (*RESERVED, *given))):
         if taken := [name for name in fields if name in others]:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The first-run data: Fashion-MNIST, 70,000 gray images of 28 x 28 pixels in ten classes (MIT licence)."""
+"""Fashion-MNIST, the data set of the first run: 70,000 gray images, 28 x 28 pixels, ten classes (MIT licence)."""
 
 import shutil
 import subprocess
@@ -18,18 +18,18 @@ _TIMEOUT = 15  # seconds without an answer
 
 
 def fetch_fashion_mnist(root: str | Path) -> Path:
-    """Find Fashion-MNIST, or get it: from torchvision's server, else from the Debian package (no root needed).
+    """Find or download Fashion-MNIST, from torchvision's server or from the Debian package (no root needed).
 
     ``MMSSL_MIRROR`` replaces the scheme and host of the server; see :func:`mmssl.download.download`.
 
     Args:
-        root: Folder for the files; made where it does not exist.
+        root: Folder for the files; created if it does not exist.
 
     Returns:
-        Folder with the four ``.gz`` files, for :class:`~mmssl.datasets.ArraySource`: ``root``, or the system's.
+        Folder with the four ``.gz`` files for :class:`~mmssl.datasets.ArraySource`: ``root`` or the system's folder.
 
     Raises:
-        RuntimeError: No way worked; the message says what to do.
+        RuntimeError: No download worked; the message says what to do.
     """
     root = Path(root)
     for folder in (root, _SYSTEM_FOLDER):
@@ -50,7 +50,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _try(name: str, way: Callable[[Path], None], root: Path) -> bool:
-    """Fetch into a temporary folder; the files move to the root only if all are there."""
+    """Fetch into a temporary folder, and move the files to the root once all of them are there."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=root) as temporary:
@@ -74,7 +74,7 @@ def _download(folder: Path) -> None:
 
 
 def _unpack_debian_package(folder: Path) -> None:
-    """Download the package and unpack it here, which needs no root."""
+    """Download the package and unpack it in the folder, which needs no root."""
     subprocess.run(['apt-get', 'download', _PACKAGE], cwd=folder, check=True, capture_output=True, timeout=600)
     for package in folder.glob('*.deb'):
         subprocess.run(['dpkg-deb', '-x', str(package), str(folder)], check=True, capture_output=True, timeout=600)

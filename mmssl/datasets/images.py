@@ -1,4 +1,4 @@
-"""From a file to a ``(C, H, W)`` tensor of uint8 or uint16."""
+"""Decode image files into ``(C, H, W)`` tensors of uint8 or uint16."""
 
 import struct
 import zlib
@@ -12,7 +12,7 @@ from torch import Tensor
 from mmssl.datasets.transforms.pixels import luminance
 
 EXTENSIONS = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp')
-# What Pillow is known to raise over broken files.
+# Errors that Pillow is known to raise for broken files.
 _BROKEN = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
@@ -25,20 +25,20 @@ class UnreadableImageError(OSError):
 
 
 def read_image(path: str | Path) -> Tensor:
-    """Decode a file with Pillow.
+    """Decode an image file with Pillow.
 
-    Gray, palette, RGB, RGBA, CMYK and other colours give 1, 3 or 4 channels of 8 bits; 16-bit gray stays 16 bits.
-    (Pillow itself shortens 16-bit RGB to 8 bits; alpha of gray images is dropped.) The image is turned as its EXIF
-    orientation says, so the network sees what a viewer shows.
+    Gray, palette, RGB, RGBA, CMYK and other modes give 1, 3 or 4 channels of 8 bits; 16-bit gray keeps its 16 bits.
+    (Pillow itself reduces 16-bit RGB to 8 bits; the alpha channel of gray images is dropped.) The image is rotated
+    according to its EXIF orientation, so the network sees what an image viewer shows.
 
     Args:
-        path: Image file; of an animation the first frame is taken.
+        path: Image file; only the first frame of an animation is read.
 
     Returns:
         uint8 or uint16, shape ``(C, H, W)``.
 
     Raises:
-        UnreadableImageError: It cannot be decoded.
+        UnreadableImageError: The file cannot be decoded.
     """
     try:
         with Image.open(path) as image:
@@ -48,16 +48,16 @@ def read_image(path: str | Path) -> Tensor:
 
 
 def image_to_tensor(image: Image.Image) -> Tensor:
-    """Tensor of a Pillow image of any mode, upright; see :func:`read_image`.
+    """Convert a Pillow image of any mode to an upright tensor; see :func:`read_image`.
 
     Args:
-        image: Decoded or not.
+        image: A Pillow image; it need not be loaded yet.
 
     Returns:
         uint8 or uint16, shape ``(C, H, W)``.
 
     Raises:
-        ValueError: Floats, or integers beyond 16 bits.
+        ValueError: The image holds floats, or integers beyond 16 bits.
     """
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         image = ImageOps.exif_transpose(image)
@@ -74,17 +74,17 @@ def image_to_tensor(image: Image.Image) -> Tensor:
 
 
 def as_channels(image: Tensor, channels: int) -> Tensor:
-    """An image with the number of channels the network takes.
+    """Convert an image to the number of channels of the network.
 
     Args:
-        image: Shape ``(C, H, W)``, of a clip ``(C, T, H, W)``.
-        channels: Gray to 3 repeats it, colour to 1 takes the luminance, RGBA to 3 drops alpha.
+        image: Shape ``(C, H, W)``, or ``(C, T, H, W)`` for a clip.
+        channels: Number of channels. Gray is repeated for 3, colour becomes luminance for 1, RGBA loses alpha for 3.
 
     Returns:
         Same dtype, shape ``(channels, H, W)`` or ``(channels, T, H, W)``.
 
     Raises:
-        ValueError: Any other pair of numbers.
+        ValueError: No other conversion exists.
     """
     given = len(image)
     if given == channels:

@@ -1,7 +1,7 @@
-"""The list of a folder's images: scanned once, cached, and shared by all processes of a machine.
+"""List of a folder's images: scanned once, cached, and shared by all processes on a machine.
 
-The cache is one buffer of paths, mapped into memory: 1.28 million of them take a rank or a worker no memory of its own,
-while as many Python strings would be copied into every worker, page by page, as their reference counts move.
+The cache is one memory-mapped buffer of paths. A rank or worker needs no memory of its own for 1.28 million paths,
+whereas as many Python strings would be copied into every worker, page by page, as their reference counts change.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from mmssl.datasets.images import EXTENSIONS
 from mmssl.files import atomic_write, cache_folder, file_lock
 
 _FORMAT = 'mmssl folder 1'
-_YOUNG = 2_000_000_000  # nanoseconds: the coarsest clock of a file system in use
+_YOUNG = 2_000_000_000  # nanoseconds; the coarsest clock of any file system in use
 _SUFFIXES = tuple(extension.encode() for extension in EXTENSIONS)
 _ALIGN = 64
 
@@ -27,8 +27,8 @@ class Paths:
     """Many paths in one buffer.
 
     Args:
-        text: All paths one after the other, in the file system's bytes: uint8.
-        ends: Where each ends: int64, shape ``(N,)``.
+        text: All paths in a row, as bytes of the file system's encoding: uint8.
+        ends: End of each path in ``text``: int64, shape ``(N,)``.
     """
 
     def __init__(self, text: np.ndarray, ends: np.ndarray) -> None:
@@ -36,7 +36,7 @@ class Paths:
 
     @classmethod
     def pack(cls, paths: list[bytes]) -> 'Paths':
-        """Put a list into one buffer."""
+        """Pack a list of paths into one buffer."""
         lengths = np.fromiter(map(len, paths), np.int64, len(paths))
         return cls(np.frombuffer(b''.join(paths), np.uint8), np.cumsum(lengths))
 
@@ -50,14 +50,14 @@ class Paths:
 
 @dataclass
 class Listing:
-    """The images of a folder.
+    """Images of a folder, with their classes.
 
     Attributes:
         paths: Relative to the folder, sorted component by component.
-        labels: Number of each one's first folder, int32, shape ``(N,)``; empty where there are no classes.
-        classes: Names of those folders.
+        labels: Number of each image's top-level folder, int32, shape ``(N,)``; empty if there are no classes.
+        classes: Names of these folders.
         fingerprint: Hash of paths and labels.
-        cache: The file that the arrays are mapped from, or None.
+        cache: File that the arrays are mapped from, or None.
     """
 
     paths: Paths
@@ -73,19 +73,19 @@ class Listing:
 
 
 def list_folder(root: Path) -> Listing:
-    """The images of a folder, from the cache where nothing has changed.
+    """List the images of a folder, from the cache if nothing has changed.
 
-    Every process may call this. A file lock lets one of a machine scan; the others find its cache. (A lock and not a
-    barrier: it falls with the process that holds it, so nobody waits for a dead rank.)
+    Every process may call this. A file lock lets one process per machine scan; the others read its cache. (A lock
+    rather than a barrier: it is released if its process dies, so nobody waits for a dead rank.)
 
-    A cached list is taken if every folder has the inode, mtime and ctime it had when it was scanned; adding, removing
-    or renaming files and folders anywhere changes one of them. Not noticed, and no matter: files written over in
-    place, as they are read anew. A folder that had changed within the two seconds before its scan may change again
-    within the same tick of a coarse clock; later runs do not take such a list, and scan once more. (The clocks of a
-    file server and of this machine are taken to agree within that time.)
+    A cached list is used if every folder has the inode, mtime and ctime that it had when it was scanned; adding,
+    removing or renaming files and folders anywhere changes one of them. Files overwritten in place go unnoticed, which
+    does no harm, since images are read anew. A folder that changed less than two seconds before its scan may change
+    again within the same tick of a coarse clock; later runs do not use such a list, but scan once more. (The clocks of
+    a file server and of this machine are assumed to agree within that time.)
 
     Args:
-        root: Folder to search, through links too; names that begin with a dot are left out.
+        root: Folder to search; links are followed, and names that begin with a dot are skipped.
 
     Returns:
         The sorted list; empty if there are no images.
@@ -118,7 +118,7 @@ def _scan(root: Path, cache: Path) -> Listing:
 
 
 class _Scan:
-    """A walk through a folder: the images, the stamp of each folder, and how many images each first folder has."""
+    """Scan of a folder: the images, the time stamp of each folder, and the number of images per top-level folder."""
 
     def __init__(self) -> None:
         self.found: list[bytes] = []
@@ -126,10 +126,10 @@ class _Scan:
         self.tops: list[tuple[bytes, int]] = []
 
     def visit(self, folder: bytes, prefix: bytes, parents: tuple[tuple[int, int], ...]) -> None:
-        """Add what is in a folder, whose stamp is taken before it is read."""
+        """Add the content of a folder; its time stamp is taken before it is read."""
         stat = os.stat(folder)  # noqa: PTH116 - pathlib takes no bytes
         identity = (stat.st_dev, stat.st_ino)
-        if identity in parents:  # a link back
+        if identity in parents:  # a link to a parent
             return
         self.folders.append([os.fsdecode(prefix), *_stamp(stat)])
         with os.scandir(folder) as entries:
@@ -144,7 +144,7 @@ class _Scan:
                 self.found.append(prefix + name)
 
     def classes(self) -> tuple[np.ndarray, list[str]]:
-        """First folders as classes, where every image lies in one and there are two or more."""
+        """Return the top-level folders as classes, if every image is in one and there are at least two."""
         counts = [count for _, count in self.tops]
         if len(counts) < 2 or sum(counts) < len(self.found):
             return np.empty(0, np.int32), []
@@ -161,7 +161,7 @@ def _cache_of(root: Path) -> Path:
 
 
 def _store(listing: Listing, header: dict, cache: Path) -> Listing:
-    """Write the cache, and give the list that is mapped from it."""
+    """Write the cache, and return the list that is mapped from it."""
     arrays = (listing.paths.ends, listing.labels, listing.paths.text)
     header.update(
         format=_FORMAT, sizes=[array.nbytes for array in arrays],
@@ -185,14 +185,14 @@ def _read(cache: Path) -> tuple[Listing, dict]:
     start = len(line) + -len(line) % _ALIGN
     if cache.stat().st_size != start + sum(header['sizes']):
         raise ValueError(f'{cache} is not whole')
-    content = np.asarray(np.memmap(cache, np.uint8, 'r'))  # a plain array on it: quicker to index
+    content = np.asarray(np.memmap(cache, np.uint8, 'r'))  # a plain array is faster to index
     ends, labels, text = np.split(content[start:], np.cumsum(header['sizes'])[:-1])
     paths = Paths(text, ends.view(np.int64))
     return Listing(paths, labels.view(np.int32), header['classes'], header['fingerprint'], cache), header
 
 
 def _load(cache: Path, root: Path, asked: int) -> Listing | None:
-    """The cached list, if it is there and still true."""
+    """Return the cached list if it exists and is still valid."""
     try:
         listing, header = _read(cache)
         unchanged = all(_stamp((root / folder).stat()) == stamp for folder, *stamp in header['folders'])

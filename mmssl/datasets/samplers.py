@@ -1,4 +1,4 @@
-"""Which images, in which order, on which rank."""
+"""Samplers: which images are drawn, in which order, and on which rank."""
 
 from collections.abc import Iterator, Mapping, Sized
 from typing import Any
@@ -12,20 +12,20 @@ from torch.utils.data import Sampler
 from mmssl.functional import Stream, hash_seed
 from mmssl.registry import DATA_SAMPLERS
 
-Key = tuple[int, int]  # index of the image, number of the draw
+Key = tuple[int, int]  # sample index, number of the draw
 
 
 @DATA_SAMPLERS.register_module()
 class DrawSampler(Sampler):
-    """The order of one epoch, the same on every rank, as ``(index, draw)``.
+    """Order of an epoch as pairs ``(index, draw)``, the same on every rank.
 
-    ``draw = epoch * N + place`` numbers every visit of the run, whatever the batches and the processes.
+    ``draw = epoch * N + place`` numbers all draws of the run, independently of batches and processes.
 
     Args:
-        dataset: Its length counts.
-        shuffle: Whether the order is a permutation, new in every epoch; else that of the data set.
-        replacement: Whether every place draws anew from all images; an epoch still has N places.
-        seed: Of the run; the Runner gives it.
+        dataset: Data set; only its length is used.
+        shuffle: Whether the order is a new permutation in every epoch; otherwise it is that of the data set.
+        replacement: Whether every place is drawn anew from all images; an epoch still has N places.
+        seed: Seed of the run; set by the Runner.
     """
 
     def __init__(self, dataset: Sized, shuffle: bool = True, replacement: bool = False, seed: int | None = 0) -> None:
@@ -34,14 +34,14 @@ class DrawSampler(Sampler):
         self.epoch = self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0, and begin at its first place."""
+        """Set the epoch, from 0, and start at its first place."""
         self.epoch, self.start = epoch, 0
 
     def set_start(self, place: int) -> None:
-        """Leave out what was seen of this epoch; call it after :meth:`set_epoch`.
+        """Skip the places of this epoch that were already drawn; call after :meth:`set_epoch`.
 
         Args:
-            place: Samples that all ranks together have taken.
+            place: Number of places that all ranks together have drawn.
         """
         self.start = place
 
@@ -51,7 +51,7 @@ class DrawSampler(Sampler):
             yield index, first_draw + place
 
     def __len__(self) -> int:
-        """Places left in the epoch."""
+        """Number of places left in the epoch."""
         return self.num_samples - self.start
 
     def _order(self) -> torch.Tensor:
@@ -65,31 +65,31 @@ class DrawSampler(Sampler):
 
 @DATA_SAMPLERS.register_module()
 class ClusterSampler(DrawSampler):
-    """Every cluster of a memory gets the same share of an epoch, whatever its size.
+    """Sampler that gives every cluster of a memory the same share of an epoch, whatever its size.
 
-    The labels are read from the memory of the running model when an epoch begins, in the process of the training, so
-    loading processes that live on need not know them. Small clusters are drawn from with replacement.
+    When an epoch begins, the training process reads the labels from the memory of the model, so persistent workers need
+    not know them. Images of small clusters are drawn with replacement.
 
     Args:
-        dataset: Its length counts.
-        seed: Of the run; the Runner gives it.
+        dataset: Data set; only its length is used.
+        seed: Seed of the run; set by the Runner.
 
     Source: DeepCluster, section 3.3 (Caron et al., ECCV 2018), and mmselfsup's sampler.
     """
 
     def __init__(self, dataset: Sized, seed: int | None = 0) -> None:
         super().__init__(dataset, seed=seed)
-        self.memory: nn.Module | None = None
+        self.memory: Any = None
 
     def read(self, memories: Mapping[str, nn.Module]) -> None:
-        """Take the labels of the model's memory of clusters from now on; MemoryHook calls it.
+        """Use the labels of the model's cluster memory from now on; called by MemoryHook.
 
         Args:
-            memories: All memories of the model, by name.
+            memories: All memories of the model by name.
 
         Raises:
-            ValueError: None of them holds labels, or its labels change within an epoch: the order that an epoch began
-                with would be lost when a run is resumed inside it.
+            ValueError: No memory holds labels, or its labels change within an epoch, so that a run resumed inside an
+                epoch could not restore its order.
         """
         self.memory = next((memory for memory in memories.values() if hasattr(memory, 'labels')), None)
         if self.memory is None:
@@ -112,23 +112,23 @@ class ClusterSampler(DrawSampler):
 
 @DATA_SAMPLERS.register_module()
 class SlidingWindowSampler(DrawSampler):
-    """An epoch is a window over one order of the images, and the next one lies a stride further.
+    """Sampler whose epochs are windows over one order of the images, each a stride further than the last.
 
-    Images come back in the next epochs and then rest, so their rows of a table of classes learn in bursts. At its
-    end the order goes on from its beginning: every image is in ``window / stride`` epochs of a sweep. The order and
-    the windows follow from seed and epoch, so a resumed run needs nothing saved.
+    An image recurs in several consecutive epochs and then pauses, so its row in a class table learns in bursts. The
+    order wraps around at its end: every image is in ``window / stride`` epochs of a sweep. Order and windows follow
+    from seed and epoch, so a resumed run needs no saved state.
 
     Args:
-        dataset: Its length counts.
-        window: Images an epoch.
-        stride: Places between the beginnings of two windows.
-        seed: Of the run; the Runner gives it.
+        dataset: Data set; only its length is used.
+        window: Images per epoch.
+        stride: Distance between the starts of consecutive windows.
+        seed: Seed of the run; set by the Runner.
 
     Raises:
-        ValueError: The window is larger than the data, or the stride than the window.
+        ValueError: The window is larger than the data set, or the stride is larger than the window.
 
-    Source: PIC (Cao et al., NeurIPS 2020). The released sampler wraps around the window instead of the
-    data, and so never leaves the first window.
+    Source: PIC (Cao et al., NeurIPS 2020). The released sampler wraps around the window instead of the data set, so it
+    never leaves the first window.
     """
 
     def __init__(self, dataset: Sized, window: int = 131072, stride: int = 16384, seed: int | None = 0) -> None:
@@ -141,7 +141,7 @@ class SlidingWindowSampler(DrawSampler):
         self.total, self.num_samples, self.stride = len(dataset), window, stride
 
     def permutation(self) -> torch.Tensor:
-        """The order that windows slide over, the same in all epochs."""
+        """Return the order that the windows slide over, the same in all epochs."""
         generator = torch.Generator().manual_seed(hash_seed(self.seed, 0, Stream.WINDOW_ORDER))
         return torch.randperm(self.total, generator=generator)
 
@@ -151,15 +151,15 @@ class SlidingWindowSampler(DrawSampler):
 
 
 def draw_evenly(labels: np.ndarray, share: int, generator: Any) -> np.ndarray:
-    """So many samples of every cluster, mixed.
+    """Draw the same number of images from every cluster, and shuffle them.
 
     Args:
-        labels: Cluster of each sample, whole numbers, shape ``(N,)``.
-        share: Samples a cluster; drawn with replacement where it has no more than that.
+        labels: Cluster of each image, integers, shape ``(N,)``.
+        share: Images per cluster; drawn with replacement if the cluster has no more than that.
         generator: NumPy's ``Generator`` or ``RandomState``.
 
     Returns:
-        Sample numbers, shape ``(share * clusters that have members,)``.
+        Sample indices, shape ``(share * clusters that are not empty,)``.
     """
     order = np.argsort(labels, kind='stable')
     members = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
@@ -170,18 +170,19 @@ def draw_evenly(labels: np.ndarray, share: int, generator: Any) -> np.ndarray:
 
 @DATA_SAMPLERS.register_module()
 class RankBatchSampler(Sampler):
-    """Cut the global order into global batches, and give each rank its block of every one.
+    """Split the global order into global batches, and give each rank its block of every batch.
 
-    The blocks are contiguous: joined in the order of the ranks, they are the batch of one process.
+    The blocks are contiguous: joined in the order of the ranks, they are the batch of a single process.
 
     Args:
-        sampler: Gives the global order, the same on every rank.
-        batch_size: Samples a rank and batch.
-        drop_last: Whether to leave out the last, smaller global batch. Otherwise its samples are shared out, the first
-            ranks taking one more; where there are fewer than ranks, they are repeated until each has one.
+        sampler: Yields the global order, the same on every rank.
+        batch_size: Images per rank and batch.
+        drop_last: Whether to drop the last, smaller global batch. Otherwise its images are divided among the ranks, the
+            first ranks taking one more; if there are fewer images than ranks, they are repeated until each rank has
+            one.
 
     Raises:
-        ValueError: ``drop_last`` would leave nothing.
+        ValueError: ``drop_last`` would leave no batch.
     """
 
     def __init__(self, sampler: DrawSampler, batch_size: int, drop_last: bool = True) -> None:
@@ -211,7 +212,7 @@ class RankBatchSampler(Sampler):
             yield self._block(batch)
 
     def __len__(self) -> int:
-        """Batches left in the epoch."""
+        """Number of batches left in the epoch."""
         missing = 0 if self.drop_last else self._global_size - 1
         return (len(self.sampler) + missing) // self._global_size
 

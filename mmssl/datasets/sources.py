@@ -1,4 +1,4 @@
-"""Where images come from: a folder, a list file, an array, a part of one of these, or several in a row."""
+"""Image sources: a folder, a list file, an array, a part of a source, or several sources in a row."""
 
 import gzip
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -21,51 +21,64 @@ from mmssl.datasets.listing import Paths, list_folder
 from mmssl.functional import hash_seed
 from mmssl.registry import DATASETS
 
-Array = str | Path | np.ndarray | Tensor
+Array: TypeAlias = str | Path | np.ndarray | Tensor
 _IMAGE_TYPES = (np.uint8, np.uint16)
 _NEEDED = 'uint8 or uint16 of shape (N, H, W) or (N, H, W, C)'
 
 
 class ImageSource(ABC):
-    """Numbered images, with or without labels.
+    """Base class of sources: indexed images, with or without labels.
 
     Attributes:
         labels: Class of every image, int64, shape ``(N,)``, or None.
         classes: Names of the classes, or None.
-        fingerprint: A short text that differs between different data.
+        fingerprint: Short text that differs between different data.
     """
 
-    labels: Tensor | None = None
-    classes: list[str] | None = None
-    fingerprint: str
+    if TYPE_CHECKING:  # read-only for callers; a source sets an attribute or defines a property
+
+        @property
+        def labels(self) -> Tensor | None:
+            """Class of every image, int64, shape ``(N,)``, or None."""
+
+        @property
+        def classes(self) -> list[str] | None:
+            """Names of the classes, or None."""
+
+        @property
+        def fingerprint(self) -> str:
+            """Short text that differs between different data."""
+
+    else:
+        labels = classes = None
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def load(self, index: int) -> Tensor:
-        """An image, uint8 or uint16, shape ``(C, H, W)``.
+        """Load an image, uint8 or uint16, shape ``(C, H, W)``.
 
         Args:
             index: From 0 to ``len(self) - 1``.
 
         Raises:
-            UnreadableImageError: It cannot be decoded.
+            UnreadableImageError: The image cannot be decoded.
         """
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """What to call an image in a message."""
+        """Name of an image for messages."""
 
     def label(self, index: int) -> int | None:
         """Class of an image, or None."""
         return None if self.labels is None else int(self.labels[index])
 
     def extras(self, index: int) -> dict[str, Any]:
-        """What a sample has beside image and label, by name: tokens, audio, a domain, a trajectory.
+        """Return the further fields of an image by name: tokens, audio, a domain, a trajectory.
 
-        The algorithm finds each field of the batch in ``batch.extras``, stacked, with the dtype it has here. All images
-        have the same fields.
+        The algorithm finds each field of the batch in ``batch.extras``, stacked, with the dtype that it has here. All
+        images have the same fields.
 
         Args:
             index: From 0 to ``len(self) - 1``.
@@ -74,28 +87,29 @@ class ImageSource(ABC):
             Tensors, arrays, numbers or texts; nothing by default.
 
         Raises:
-            UnreadableImageError: It cannot be read; another image takes its place.
+            UnreadableImageError: A field cannot be read; another image replaces this one.
         """
         return {}
 
     def path(self, index: int) -> Path | None:
-        """The file of an image; None where it has none of its own."""
+        """File of an image; None if it has no file of its own."""
         return None
 
 
 @DATASETS.register_module()
 class ImageFolder(ImageSource):
-    """All images in a folder and the folders below it, sorted.
+    """All images in a folder and its subfolders, sorted.
 
-    The first folder on the way to an image is its class, where every image lies in one and there are at least two.
-    The numbering is then torchvision's. Searched once; see :func:`~mmssl.datasets.listing.list_folder` for the cache.
+    The top-level folder of an image is its class, if every image is in such a folder and there are at least two.
+    Classes are then numbered as in torchvision. The folder is searched once; see
+    :func:`~mmssl.datasets.listing.list_folder` for the cache.
 
     Args:
         root: The folder.
-        labels: Whether to take the folders for classes.
+        labels: Whether to use the folders as classes.
 
     Raises:
-        ValueError: No folder there, or no images in it.
+        ValueError: There is no such folder, or it holds no images.
     """
 
     def __init__(self, root: str | Path, labels: bool = True) -> None:
@@ -115,15 +129,15 @@ class ImageFolder(ImageSource):
         return read_image(self.path(index))
 
     def path(self, index: int) -> Path:
-        """The file of an image."""
+        """File of an image."""
         return self.root / self.name(index)
 
     def name(self, index: int) -> str:
-        """Path of an image below the root."""
+        """Path of an image relative to the root."""
         return self._listing.paths[index]
 
     def label(self, index: int) -> int | None:
-        """Number of an image's class, or None."""
+        """Class of an image, or None."""
         return int(self._listing.labels[index]) if self._labelled else None
 
     @property
@@ -138,22 +152,25 @@ class ImageFolder(ImageSource):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the paths below the root and of the labels; not of the pixels."""
+        """Hash of the relative paths and the labels; not of the pixels."""
         return self._listing.fingerprint
 
 
 @DATASETS.register_module()
 class ImageList(ImageSource):
-    """Images named by a text file: a path a line, and after a space its class as a number, on all lines or on none.
+    """Images listed in a text file: one path per line, followed by a space and a class number on all lines or on none.
 
     Args:
-        file: The text file, UTF-8. Empty lines do not count, and paths may contain spaces.
-        root: Folder the paths start from.
+        file: The text file, UTF-8. Empty lines are ignored, and paths may contain spaces.
+        root: Folder that the paths are relative to.
 
     Raises:
-        ValueError: There is no such file, it names no images, only some have a class, or its first, middle and last
-            image are not below the root. (All are not looked for: a single one that is missing is replaced later.)
+        ValueError: There is no such file, it lists no images, only some of them have a class, or none of its first,
+            middle and last images is below the root. (Not every image is checked: a single missing one is replaced
+            later.)
     """
+
+    labels: Tensor | None
 
     def __init__(self, file: str | Path, root: str | Path = '.') -> None:
         self.root = Path(root)
@@ -178,11 +195,11 @@ class ImageList(ImageSource):
         return read_image(self.path(index))
 
     def path(self, index: int) -> Path:
-        """The file of an image."""
+        """File of an image."""
         return self.root / self.name(index)
 
     def name(self, index: int) -> str:
-        """The path as it stands in the file."""
+        """Path as written in the list file."""
         return self._paths[index]
 
     @cached_property
@@ -196,15 +213,19 @@ class ArraySource(ImageSource):
     """Images in one array.
 
     Args:
-        images: uint8 or uint16, shape ``(N, H, W)`` or ``(N, H, W, C)``: an array, or a file: ``.npy`` (mapped, not
-            loaded), ``.npz`` (its ``images``, or the only array in it) or MNIST's idx format, also gzipped.
-        labels: Whole numbers from 0, shape ``(N,)``: an array or a file. Without them, the ``labels`` of a ``.npz`` of
-            images are taken.
-        classes: Names of the classes, in the order of their numbers.
+        images: uint8 or uint16, shape ``(N, H, W)`` or ``(N, H, W, C)``: an array, or a file in ``.npy`` format
+            (memory-mapped), ``.npz`` format (its ``images``, or its only array) or MNIST's idx format, gzipped or not.
+        labels: Integers from 0, shape ``(N,)``: an array or a file. By default the ``labels`` in the ``.npz`` file of
+            the images are used, if there are any.
+        classes: Names of the classes, ordered by class number.
 
     Raises:
-        ValueError: Not such arrays, not equally many labels, or a label without a name.
+        ValueError: The arrays have other dtypes or shapes, there are not as many labels as images, or a label has no
+            name.
     """
+
+    labels: Tensor | None = None
+    classes: list[str] | None
 
     def __init__(self, images: Array, labels: Array | None = None, classes: Sequence[str] | None = None) -> None:
         self._title = Path(images).name if isinstance(images, str | Path) else 'array'
@@ -230,34 +251,35 @@ class ArraySource(ImageSource):
         return len(self.images)
 
     def load(self, index: int) -> Tensor:
-        """A copy of an image, uint8 or uint16, shape ``(C, H, W)``."""
+        """Return a copy of an image, uint8 or uint16, shape ``(C, H, W)``."""
         image = np.array(self.images[index], self.images.dtype.newbyteorder('='))
         return torch.from_numpy(image.reshape(*image.shape[:2], -1)).permute(2, 0, 1)
 
     def name(self, index: int) -> str:
-        """File and number."""
+        """File name and index."""
         return f'{self._title}[{index}]'
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the shape, of the labels, and of 64 images spread over the array."""
+        """Hash of the shape, the labels, and 64 images spread over the array."""
         some = np.linspace(0, len(self) - 1, 64).astype(np.int64)
         return hash_arrays(np.array(self.images.shape), self.images[some], self.labels)
 
 
 @DATASETS.register_module()
 class Subset(ImageSource):
-    """A part of a source, in its order.
+    """Part of a source: images drawn at random, in the order of the source, or images with given indices.
 
     Args:
         source: Source or its config.
-        num: How many images, drawn at random without replacement.
-        indices: Which images, instead of ``num``.
-        skip: So many of those drawn first are left to another subset of the same seed.
-        seed: Of the draw.
+        num: Number of images, drawn at random without replacement.
+        indices: Indices of the images, instead of ``num``.
+        skip: Number of images at the start of the draw to leave to another subset with the same seed.
+        seed: Seed of the draw.
 
     Raises:
-        ValueError: Not exactly one of ``num`` and ``indices``, none, or more than there are.
+        ValueError: Not exactly one of ``num`` and ``indices`` is given, or they ask for no images or for more than
+            there are.
     """
 
     def __init__(
@@ -271,7 +293,7 @@ class Subset(ImageSource):
         self.source = build_source(source)
         if (num is None) == (indices is None):
             raise ValueError('A subset needs either num, how many images, or indices, which ones.')
-        if indices is None:
+        if num is not None:
             generator = torch.Generator().manual_seed(hash_seed(seed))
             indices = torch.randperm(len(self.source), generator=generator)[skip : skip + num].sort().values
         self.indices = torch.as_tensor(indices)
@@ -285,19 +307,19 @@ class Subset(ImageSource):
         return len(self.indices)
 
     def load(self, index: int) -> Tensor:
-        """An image of the source, uint8 or uint16, shape ``(C, H, W)``."""
+        """Load an image of the source, uint8 or uint16, shape ``(C, H, W)``."""
         return self.source.load(int(self.indices[index]))
 
     def name(self, index: int) -> str:
-        """What the source calls the image."""
+        """Name of the image in the source."""
         return self.source.name(int(self.indices[index]))
 
     def extras(self, index: int) -> dict[str, Any]:
-        """What the source gives beside the image and its label."""
+        """Further fields of the image in the source."""
         return self.source.extras(int(self.indices[index]))
 
     def path(self, index: int) -> Path | None:
-        """The file of the image, where it has one."""
+        """File of the image, if it has one."""
         return self.source.path(int(self.indices[index]))
 
     def label(self, index: int) -> int | None:
@@ -316,25 +338,25 @@ class Subset(ImageSource):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the source's fingerprint and the chosen numbers."""
+        """Hash of the source's fingerprint and the chosen indices."""
         return hash_arrays(np.frombuffer(self.source.fingerprint.encode(), np.uint8), self.indices)
 
 
 @DATASETS.register_module()
 class ListedImages(Subset):
-    """The images of class folders that a text file names, in the order of the file; the folders give the classes.
+    """Images in class folders that a text file lists, in the order of the file.
 
-    The classes and their numbers are those of all folders, also where the list names images of some only. For
-    SimCLR's lists of 1 % and 10 % of ImageNet, ``1percent.txt`` and ``10percent.txt``, which hold file names.
+    The classes and their numbers are those of all folders, even if the list covers only some of them. It reads SimCLR's
+    lists of 1 % and 10 % of ImageNet, ``1percent.txt`` and ``10percent.txt``, which hold file names.
 
     Args:
         source: The folder (:class:`ImageFolder`) or its config.
-        file: The text file, UTF-8: on each line the name of an image, or its path below the folder where the name
-            occurs in several classes. Empty lines do not count.
+        file: The text file, UTF-8: each line holds the name of an image, or its path relative to the folder if the name
+            occurs in several classes. Empty lines are ignored.
 
     Raises:
-        ValueError: The folder has no classes, or the list is missing, empty, ambiguous, or names images that are not
-            there.
+        ValueError: The folder has no classes, or the list is missing, empty or ambiguous, or lists images that do not
+            exist.
     """
 
     def __init__(self, source: ImageSource | dict, file: str | Path) -> None:
@@ -346,16 +368,18 @@ class ListedImages(Subset):
 
 @DATASETS.register_module()
 class Concat(ImageSource):
-    """Several sources one after the other, each as many times as wanted: real images beside generated ones, say.
+    """Several sources in a row, each repeated as often as wanted: real and generated images, for example.
 
     Args:
         parts: Sources or their configs.
-        repeats: How many times the images of each part occur, one after the other; once by default.
+        repeats: How many times each part occurs in a row; once by default.
 
     Raises:
-        ValueError: No parts, another number of repetitions than parts or one below 1; some parts have labels and others
-            none, or the names of their classes differ. (A label of -1 stands for an image without a class.)
+        ValueError: There are no parts, ``repeats`` has another length or an entry below 1, only some parts have labels,
+            or the names of their classes differ. (A label of -1 marks an image without a class.)
     """
+
+    classes: list[str] | None
 
     def __init__(self, parts: Sequence[ImageSource | dict], repeats: Sequence[int] | None = None) -> None:
         self.parts = [build_source(part) for part in parts]
@@ -373,35 +397,35 @@ class Concat(ImageSource):
         return self._ends[-1]
 
     def load(self, index: int) -> Tensor:
-        """An image of one of the parts, uint8 or uint16, shape ``(C, H, W)``."""
+        """Load an image of one of the parts, uint8 or uint16, shape ``(C, H, W)``."""
         part, place = self._find(index)
         return part.load(place)
 
     def name(self, index: int) -> str:
-        """What its part calls the image."""
+        """Name of the image in its part."""
         part, place = self._find(index)
         return part.name(place)
 
     def label(self, index: int) -> int | None:
-        """Class of an image, -1 for one without, or None."""
+        """Class of an image (-1 if it has none), or None."""
         part, place = self._find(index)
         return part.label(place)
 
     def extras(self, index: int) -> dict[str, Any]:
-        """What its part gives beside the image and its label."""
+        """Further fields of the image in its part."""
         part, place = self._find(index)
         return part.extras(place)
 
     def path(self, index: int) -> Path | None:
-        """The file of the image, where it has one."""
+        """File of the image, if it has one."""
         part, place = self._find(index)
         return part.path(place)
 
     @property
     def labels(self) -> Tensor | None:
         """Class of every image, int64, shape ``(N,)``, or None."""
-        labels = [part.labels for part in self.parts]
-        if labels[0] is None:
+        labels = [own for part in self.parts if (own := part.labels) is not None]  # of all parts or of none
+        if not labels:
             return None
         return torch.cat([part.repeat(times) for part, times in zip(labels, self.repeats)])
 
@@ -412,14 +436,14 @@ class Concat(ImageSource):
         return hash_arrays(np.frombuffer(text.encode(), np.uint8))
 
     def _find(self, index: int) -> tuple[ImageSource, int]:
-        """The part that an image is of, and its place there."""
+        """Find the part that an image belongs to, and its index there."""
         number = bisect_right(self._ends, index)
         part, start = self.parts[number], self._ends[number - 1] if number else 0
         return part, (index - start) % len(part)
 
 
 def _common_classes(parts: Sequence[ImageSource]) -> list[str] | None:
-    """Names of the classes of parts that must agree on them; those without any class of their own follow the others."""
+    """Return the class names that all parts share; parts in which no image has a class do not count."""
     labels = [part.labels for part in parts]
     bare = [number for number, part in enumerate(labels, start=1) if part is None]
     if 0 < len(bare) < len(parts):
@@ -438,12 +462,12 @@ def _common_classes(parts: Sequence[ImageSource]) -> list[str] | None:
 
 
 def build_source(source: ImageSource | dict) -> ImageSource:
-    """A source from its config; a source stays as it is."""
+    """Build a source from its config; a source is returned as it is."""
     return DATASETS.build(source) if isinstance(source, dict) else source
 
 
 def _read_list(file: str | Path) -> list[str]:
-    """The lines of a text file that are not empty, without blanks around them."""
+    """Read the lines of a text file that are not empty, stripped."""
     if not Path(file).is_file():
         raise ValueError(f'There is no list {file}: give a text file that names one image a line.')
     lines = [line.strip() for line in Path(file).read_text('utf-8').splitlines()]
@@ -454,7 +478,7 @@ def _read_list(file: str | Path) -> list[str]:
 
 
 def _places(source: ImageSource, wanted: Sequence[str], file: str | Path) -> list[int]:
-    """Numbers of images by their names, or their paths, or refuse those that no or several images have."""
+    """Find the indices of images by name or path; refuse a name that no image or several images have."""
     paths = [source.name(index) for index in range(len(source))]
     by_path = {path: index for index, path in enumerate(paths)}
     by_name: dict[str, list[int]] = {}
@@ -491,7 +515,7 @@ def _has_labels(images: Array) -> bool:
 
 
 def _read_array(array: Array, key: str) -> np.ndarray:
-    """An array, or what a file holds; ``key`` names the array in a ``.npz``."""
+    """Return an array, or load it from a file; ``key`` names the array in an ``.npz`` file."""
     if not isinstance(array, str | Path):
         return np.asarray(array)
     path = Path(array)
@@ -521,7 +545,7 @@ def _read_idx(path: Path) -> np.ndarray:
 
 
 def hash_arrays(*arrays: np.ndarray | Tensor | None) -> str:
-    """A short text that differs between different arrays.
+    """Hash arrays into a short text.
 
     Args:
         arrays: NumPy arrays or tensors; None counts as empty.

@@ -1,4 +1,4 @@
-"""What travels from the data set to the algorithm: stacked tensors, no object per sample."""
+"""Batches that travel from the data set to the algorithm: stacked tensors, no object per sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -14,19 +14,19 @@ from mmssl.registry import FUNCTIONS
 
 NEEDED = ('inputs', 'sample_idx', 'draw')
 NUMBERS = ('sample_idx', 'draw', 'unreadable', 'gt_label')
-RESERVED = ('inputs', *NUMBERS, 'extras')  # no source or view may give a field of its own such a name
+RESERVED = ('inputs', *NUMBERS, 'extras')  # names that no further field of a source or view may have
 
 
 @dataclass
 class Batch:
-    """What a batch's samples have beside their views.
+    """Everything in a batch besides its views.
 
     Attributes:
-        sample_idx: Index of each sample in the data set, int64, shape ``(B,)``.
-        draw: Number of this draw in the whole run, int64, shape ``(B,)``.
-        gt_label: Class of each sample, int64, shape ``(B,)``; None without labels.
-        extras: Whatever else the source or the views give, by name: tensors of shape ``(B, ...)`` with the dtype they
-            came with, lists of ``B`` texts. ``boxes`` of :class:`~mmssl.datasets.MultiView` are ``(B, V, 4)``.
+        sample_idx: Index of each image in the data set, int64, shape ``(B,)``.
+        draw: Number of each draw in the whole run, int64, shape ``(B,)``.
+        gt_label: Class of each image, int64, shape ``(B,)``; None without labels.
+        extras: Further fields of the source or the views by name: tensors of shape ``(B, ...)`` in their original
+            dtype, or lists of ``B`` texts. ``boxes`` of :class:`~mmssl.datasets.MultiView` are ``(B, V, 4)``.
     """
 
     sample_idx: Tensor
@@ -39,32 +39,33 @@ class Batch:
 
     @classmethod
     def field_names(cls) -> list[str]:
-        """Names of the fields, in their order."""
+        """Names of the fields, in order."""
         return [field.name for field in fields(cls)]
 
 
 class DataSample(BaseDataElement):
-    """One image's result, made by ``predict`` only: ``feature`` ``(D,)`` and ``sample_idx``."""
+    """Result for one image, made by ``predict`` only: ``feature`` ``(D,)`` and ``sample_idx``."""
 
 
 @FUNCTIONS.register_module()
 def collate(samples: list[dict]) -> dict:
-    """Stack samples: 256 of them as one structure cross between processes in 10 ms, as objects in 100 to 500.
+    """Stack samples into a batch.
 
-    Nothing is dropped and no dtype is changed: a Python number becomes int64, float64 or bool.
+    As stacked tensors, 256 samples move between processes in 10 ms; as objects they take 100 to 500 ms. Nothing is
+    dropped and no dtype is changed: a Python number becomes int64, float64 or bool.
 
     Args:
         samples: From :class:`~mmssl.datasets.ImageDataset`, or a data set of your own: dictionaries with ``inputs``
-            (views), ``sample_idx`` and ``draw``; where there are any, ``gt_label`` and ``unreadable``; and further
-            fields, each a tensor, an array, a number, a sequence of numbers, or text. All have the same keys.
+            (views), ``sample_idx`` and ``draw``; optionally ``gt_label`` and ``unreadable``; and further fields, each a
+            tensor, an array, a number, a sequence of numbers, or text. All have the same keys.
 
     Returns:
-        ``inputs``, one ``(B, C, H, W)`` tensor per view, ``(B, C, T, H, W)`` of clips; ``sample_idx``, ``draw``,
+        ``inputs``, one ``(B, C, H, W)`` tensor per view, or ``(B, C, T, H, W)`` for clips; ``sample_idx``, ``draw``,
         ``gt_label`` and ``unreadable``, int64 ``(B,)``; and ``extras``, all other fields by name: ``(B, ...)`` tensors,
         or lists of ``B`` texts.
 
     Raises:
-        ValueError: A field is missing in some samples, has several shapes or dtypes, or cannot be stacked.
+        ValueError: A field is missing in some samples, differs in shape or dtype, or cannot be stacked.
     """
     _check_names(samples)
     views = list(zip(*(sample['inputs'] for sample in samples), strict=True))
@@ -77,7 +78,7 @@ def collate(samples: list[dict]) -> dict:
 
 
 def _check_names(samples: list[dict]) -> None:
-    """Refuse samples that lack a field, or differ in their fields or their numbers of views."""
+    """Refuse samples that lack a field, or differ in their fields or number of views."""
     first = samples[0]
     missing = [name for name in NEEDED if name not in first]
     if missing or 'extras' in first:
@@ -106,7 +107,7 @@ def _whole_numbers(name: str, values: Sequence) -> Tensor:
 
 
 def _stack(name: str, values: Sequence) -> Tensor | list:
-    """One field of all samples: a tensor, or a list of texts."""
+    """Stack one field of all samples into a tensor, or a list of texts."""
     if all(isinstance(value, str | bytes) for value in values):
         return list(values)
     if all(type(value) is int for value in values):
@@ -120,7 +121,7 @@ def _stack(name: str, values: Sequence) -> Tensor | list:
             )
         if tensor.dtype != tensors[0].dtype:
             raise ValueError(_two_dtypes(name, tensors[0].dtype, tensor.dtype))
-    return default_collate(tensors)  # stacks into shared memory, where this is a worker
+    return default_collate(tensors)  # in a worker, stacks into shared memory
 
 
 def _tensor(name: str, value: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""The small labelled sets that backbones are transferred to, through torchvision's classes."""
+"""Small labelled data sets that backbones are transferred to, read with torchvision's classes."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -15,13 +15,13 @@ from mmssl.registry import DATASETS
 
 
 class _Set(NamedTuple):
-    """A class of torchvision, and how the literature uses it.
+    """Data set class of torchvision, and how the literature uses it.
 
     Attributes:
-        name: The class.
-        training: Arguments of each part that is trained on.
-        test: Arguments of the part that is tested on.
-        mean_per_class: Whether results are accuracies averaged over the classes.
+        name: Name of the class.
+        training: Arguments of each part used for training.
+        test: Arguments of the part used for testing.
+        mean_per_class: Whether accuracy is averaged over the classes.
     """
 
     name: str
@@ -44,26 +44,29 @@ _SETS = {
 
 @DATASETS.register_module()
 class TorchvisionSource(ImageSource):
-    """A small classification set, read from the files as torchvision lays them out.
+    """Small classification data set, read from torchvision's folder layout.
 
-    The splits and the accuracy are those of the papers on transfer: training and validation part together are trained
-    on; Flowers, Pets and Aircraft are scored by the accuracy averaged over the classes. DTD's is its first split.
-    (CIFAR comes as pickled batches; torchvision compares their checksums with the published ones before it reads them.)
+    Splits and accuracy are those of the papers on transfer: training uses the training and validation parts together;
+    accuracy is averaged over the classes for Flowers, Pets and Aircraft. DTD uses its first split. (CIFAR comes as
+    pickled batches; torchvision compares their checksums with the published ones before it reads them.)
 
     Args:
         name: ``'cifar10'``, ``'cifar100'``, ``'flowers'``, ``'pets'``, ``'cars'``, ``'aircraft'`` or ``'dtd'``.
-        root: The folder that holds torchvision's own folder of the set.
+        root: Folder that holds torchvision's own folder of the data set.
         split: ``'train'`` or ``'test'``.
 
     Attributes:
-        mean_per_class: Whether results are accuracies averaged over the classes.
+        mean_per_class: Whether accuracy is averaged over the classes.
 
     Raises:
-        ValueError: No such set or split, or its files are not there.
+        ValueError: There is no such data set or split, or its files are missing.
 
     Source: Kornblith et al., "Do Better ImageNet Models Transfer Better?" (CVPR 2019), section 3, and SimCLR, B.8, for
     the splits and measures (from memory).
     """
+
+    labels: Tensor
+    classes: list[str] | None
 
     def __init__(self, name: str, root: str | Path = 'data', split: Literal['train', 'test'] = 'train') -> None:
         if name not in _SETS or split not in ('train', 'test'):
@@ -89,12 +92,12 @@ class TorchvisionSource(ImageSource):
             raise UnreadableImageError(f'{self.name(index)} cannot be read: {error}') from error
 
     def name(self, index: int) -> str:
-        """Set, split and number."""
+        """Name of the data set, split and index."""
         return f'{self._title}[{index}]'
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of set, split and labels; not of the pixels."""
+        """Hash of name, split and labels; not of the pixels."""
         return hash_arrays(torch.tensor(list(self._title.encode())), self.labels)
 
 
@@ -112,7 +115,7 @@ def _open(name: str, root: Path, arguments: Mapping[str, Any]) -> Dataset:
 
 
 def _labels(part: Any) -> Sequence[int]:
-    """Class of every image, without decoding any (torchvision has no common name for them)."""
+    """Read the class of every image without decoding any (torchvision has no common attribute for it)."""
     for place in ('targets', '_labels'):
         if hasattr(part, place):
             return getattr(part, place)

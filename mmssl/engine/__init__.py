@@ -1,4 +1,4 @@
-"""What turns a config into a run."""
+"""Training of a config: runner, loop, hooks, optimizers and schedules."""
 
 from mmssl.engine import hooks, optimizers
 from mmssl.engine.loops import EpochLoop

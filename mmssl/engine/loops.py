@@ -1,4 +1,4 @@
-"""The training loop: epochs, which may be entered in the middle."""
+"""Training loop over epochs, which can start inside an epoch."""
 
 import logging
 import signal
@@ -19,20 +19,20 @@ _NONE = torch.empty(0, dtype=torch.int64)
 
 @LOOPS.register_module()
 class EpochLoop(BaseLoop):
-    """Epochs of whole optimizer steps, from any place inside an epoch.
+    """Loop over epochs of whole optimizer steps, which can start anywhere inside an epoch.
 
-    Before each iteration the generators are seeded from ``(seed, iteration, rank)``, so a resumed run draws what the
-    whole one would have drawn. SIGTERM and SIGUSR1 on any rank save a checkpoint and end the run on all of them.
+    Before each iteration the generators are seeded from ``(seed, iteration, rank)``, so a resumed run draws what an
+    uninterrupted run would have drawn. SIGTERM or SIGUSR1 on any rank saves a checkpoint and ends the run on all ranks.
 
     Args:
         runner: The runner.
-        dataloader: Data loader or its config; with :class:`~mmssl.datasets.RankBatchSampler`.
-        max_epochs: Length of the run.
-        max_unreadable: Share of the images seen by all ranks that may be unreadable, 0 to 1.
+        dataloader: Data loader with a :class:`~mmssl.datasets.RankBatchSampler`, or its config.
+        max_epochs: Number of epochs of the run.
+        max_unreadable: Maximum share of unreadable images among those that all ranks have drawn, 0 to 1.
 
     Attributes:
         stop_training: Set it to end the run after the current iteration.
-        samples_seen: Samples of the current epoch that all ranks together have taken.
+        samples_seen: Number of draws that all ranks together have made in the current epoch.
     """
 
     def __init__(self, runner: Any, dataloader: Any, max_epochs: int, max_unreadable: float = 0.01) -> None:
@@ -47,7 +47,7 @@ class EpochLoop(BaseLoop):
         self._epoch, self._iter, self.samples_seen = 0, 0, 0
         self.stop_training, self._interrupted = False, False
         self._seen = self._unreadable = 0
-        self.val_begin, self.val_interval = 1, 1  # MMEngine's hooks ask for them
+        self.val_begin, self.val_interval = 1, 1  # MMEngine's hooks read them
 
     @property
     def epoch(self) -> int:
@@ -56,17 +56,17 @@ class EpochLoop(BaseLoop):
 
     @property
     def iter(self) -> int:
-        """Iterations (micro-batches) done in the whole run."""
+        """Number of iterations (micro-batches) done in the whole run."""
         return self._iter
 
     @property
     def iters_per_epoch(self) -> int:
-        """Iterations an epoch; the batches that would not fill an accumulated step are left out."""
+        """Iterations per epoch; batches that would not fill an accumulated step are dropped."""
         return self._steps * self.runner.accumulative_counts
 
     @property
     def max_iters(self) -> int:
-        """Iterations of the whole run."""
+        """Number of iterations of the whole run."""
         return self.max_epochs * self.iters_per_epoch
 
     @property
@@ -75,16 +75,16 @@ class EpochLoop(BaseLoop):
         return self._interrupted
 
     def progress(self) -> dict[str, int]:
-        """Where the run stands, as a checkpoint stores it."""
+        """Return the position in the run, as stored in checkpoints."""
         iterations = self.samples_seen // self.global_batch_size
         epochs, iterations = divmod(self._epoch * self.iters_per_epoch + iterations, self.iters_per_epoch)
         return {'epoch': epochs, 'samples_seen': iterations * self.global_batch_size, **self._size}
 
     def restore(self, progress: dict[str, int]) -> None:
-        """Go on where :meth:`progress` was taken.
+        """Continue from a position returned by :meth:`progress`.
 
         Raises:
-            ValueError: Another data set or another global batch: the order of the samples would not go on.
+            ValueError: The data set or the global batch size differs, so the order of the images could not continue.
         """
         for name, now in self._size.items():
             if progress[name] != now:
@@ -97,7 +97,7 @@ class EpochLoop(BaseLoop):
 
     @property
     def global_batch_size(self) -> int:
-        """Samples an iteration, over all ranks."""
+        """Images per iteration, over all ranks."""
         return self.dataloader.batch_sampler.batch_size * world_size()
 
     @property
@@ -105,7 +105,7 @@ class EpochLoop(BaseLoop):
         return {'num_samples': len(self.dataloader.dataset), 'global_batch_size': self.global_batch_size}
 
     def run(self) -> nn.Module:
-        """Train to the end, or until something asks to stop."""
+        """Train to the end, or until a stop is requested."""
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGUSR1)}
         try:
             self.runner.call_hook('before_train')
@@ -151,7 +151,7 @@ class EpochLoop(BaseLoop):
         self._iter += 1
 
     def _agree(self, data_batch: dict) -> None:
-        """Sum over all ranks what each has noticed: unreadable images, and signals to stop."""
+        """Sum over all ranks the numbers of unreadable images and of signals to stop."""
         bad = data_batch.get('unreadable', _NONE)
         for index in bad[bad >= 0].tolist():
             name = self._name(index)
@@ -164,7 +164,7 @@ class EpochLoop(BaseLoop):
             self._interrupted = self.stop_training = True
 
     def _refuse_too_many_unreadable(self) -> None:
-        # The first 1,000 images may hold a few bad ones at random; one is never a share.
+        # The first 1,000 images may include more bad ones than their share; a single one never stops the run.
         if self._unreadable > max(self.max_unreadable * max(self._seen, 1000), 1):
             raise ValueError(
                 f'{self._unreadable} of {self._seen} images could not be read, more than {self.max_unreadable:.0%}: '
@@ -181,12 +181,12 @@ class EpochLoop(BaseLoop):
         )
 
     def _name(self, index: int) -> str:
-        """What to call a sample in a message; a data set of a user's own may have no names."""
+        """Name of an image for messages; a user's data set may have no names."""
         return getattr(self.dataloader.dataset, 'name', 'sample {}'.format)(index)
 
 
 def _seed_iteration(seed: int, iteration: int) -> None:
-    """Seed what belongs to no sample, dropout for one, from ``(seed, iteration, rank)``."""
+    """Seed randomness that belongs to no image, such as dropout, from ``(seed, iteration, rank)``."""
     number = hash_seed(seed, iteration, rank())
     seed_cpu(number)
     if torch.cuda.is_available():

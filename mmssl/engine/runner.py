@@ -1,4 +1,4 @@
-"""MMEngine's Runner with what it lacks: processes without CUDA, whole checkpoints, strict and exact resume."""
+"""MMEngine's Runner, extended by processes without CUDA, atomic checkpoints, and strict and exact resume."""
 
 import copy
 import inspect
@@ -43,19 +43,21 @@ from mmssl.weights import WeightsFile, load_backbone, read_file
 
 @RUNNERS.register_module()
 class Runner(MMEngineRunner):
-    """Runs a config; see MMEngine's Runner for the arguments.
+    """Runner of a config; see MMEngine's Runner for the arguments.
 
-    What differs: several processes work without CUDA (gloo); checkpoints are renamed into place and load with
-    ``weights_only=True``; resuming takes the newest readable one, is strict on every key and shape, and goes on inside
-    an epoch; SyncBN becomes BN where there is one process or no GPU.
+    Differences: several processes work without CUDA (gloo); checkpoints are written atomically and load with
+    ``weights_only=True``; resuming takes the newest readable checkpoint, is strict on every key and shape, and
+    continues inside an epoch; SyncBN becomes BN with a single process or without a GPU.
     """
+
+    _has_loaded: bool  # set by MMEngine
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'Runner':
         """Build a runner from a config; components are looked up in mmssl first.
 
-        Classes in it are replaced by their names, so that logs hold a text that can be read again, and checkpoints
-        plain data.
+        Classes in the config are replaced by their names, so that logs hold a config that can be read back, and
+        checkpoints hold plain data.
         """
         cfg = copy.deepcopy(cfg)
         _name_classes(cfg._cfg_dict)
@@ -65,28 +67,28 @@ class Runner(MMEngineRunner):
 
     @property
     def accumulative_counts(self) -> int:
-        """Micro-batches an optimizer step."""
+        """Number of micro-batches per optimizer step."""
         wrapper = self.optim_wrapper
         return wrapper.get('accumulative_counts', 1) if isinstance(wrapper, dict) else wrapper.accumulative_counts
 
     @property
     def steps(self) -> int:
-        """Optimizer steps taken or skipped in the whole run."""
+        """Number of optimizer steps taken or skipped in the whole run."""
         return self.iter // self.accumulative_counts
 
     @property
     def algorithm(self) -> nn.Module:
-        """The model without its wrapper for several processes."""
+        """Model without its wrapper for several processes."""
         return self.model.module if is_model_wrapper(self.model) else self.model
 
     def fixed_part(self, name: str) -> FixedPart | None:
-        """Images that the training is watched by, one object for all hooks that ask.
+        """Return images for monitoring the training; all hooks share one object.
 
         Args:
             name: ``'gallery'`` or ``'query'`` of the config's ``evaluation`` section.
 
         Returns:
-            None where the config has none.
+            The images; None if the config has none.
         """
         evaluation = self.cfg.get('evaluation', {})
         if name not in self._fixed_parts and name in evaluation:
@@ -99,18 +101,18 @@ class Runner(MMEngineRunner):
         return {}
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Make the process group without CUDA where there is none, then go MMEngine's way."""
+        """Initialise the process group (over gloo without CUDA), then call MMEngine's setup."""
         if self.distributed:
             join_without_cuda(self.launcher)
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Lay out the weights for fast convolutions, and wrap the model for several processes.
+        """Convert weights to channels-last for fast convolutions, and wrap the model for several processes.
 
-        Memories stay out of what DDP broadcasts.
+        DDP does not broadcast memories.
         """
         for tensor in (*model.parameters(), *model.buffers()):
-            if tensor.dim() == 4:  # weights of three-dimensional convolutions have no such layout
+            if tensor.dim() == 4:  # weights of three-dimensional convolutions do not have this layout
                 tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
         if self.cfg.get('sync_bn') and not (self.distributed and torch.cuda.is_available()):
             self.logger.info('sync_bn: one process or no GPU, so batch norm stays within each process.')
@@ -126,7 +128,7 @@ class Runner(MMEngineRunner):
         return MMDistributedDataParallel(module=model, device_ids=devices, **settings)
 
     def build_train_loop(self, loop: Any) -> Any:
-        """Build the loop with its data; data set, algorithm and memories get the run's seed here, and only here."""
+        """Build the loop with its data, and seed data set, algorithm and memories, which happens only here."""
         loop = super().build_train_loop(loop)
         dataset = loop.dataloader.dataset
         for part in (dataset, *self.algorithm.modules()):
@@ -138,22 +140,24 @@ class Runner(MMEngineRunner):
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> Any:
-        """MMEngine's, with our collate; ``num_workers=0`` may be set although a config asks for persistent workers."""
+        """Build a data loader with our collate; ``num_workers=0`` works even if a config asks for persistent
+        workers.
+        """
         if isinstance(dataloader, dict):
             persistent = dataloader.get('persistent_workers', False) and dataloader.get('num_workers', 0) > 0
             dataloader = {'collate_fn': collate, **dataloader, 'persistent_workers': persistent}
         return MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def _init_model_weights(self) -> None:
-        # Every rank draws the same numbers (one seed) and DDP has sent rank 0's weights: nothing is broadcast again.
+        # All ranks draw the same numbers from one seed, and DDP has sent rank 0's weights: no broadcast is needed.
         if hasattr(self.algorithm, 'init_weights'):
             self.algorithm.init_weights()
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
-        """Multiply the learning rates by images a step over ``base_batch_size``, where that is enabled.
+        """Scale the learning rates by images per step over ``base_batch_size``, if enabled.
 
         Args:
-            optim_wrapper: Its groups are scaled.
+            optim_wrapper: Wrapper whose parameter groups are scaled.
             auto_scale_lr: ``enable`` and ``base_batch_size``.
         """
         if not auto_scale_lr or not auto_scale_lr.get('enable'):
@@ -162,11 +166,11 @@ class Runner(MMEngineRunner):
         for group in optim_wrapper.optimizer.param_groups:
             group['lr'] *= images / base
         self.logger.info(
-            f'Learning rates are multiplied by {images / base:g}: {images} images a step instead of {base}.'
+            f'Learning rates are multiplied by {images / base:g}: {images} images per step instead of {base}.'
         )
 
     def _build_param_scheduler(self, scheduler: Any, optim_wrapper: Any) -> list:
-        """Schedules count optimizer steps, also where gradients are accumulated."""
+        """Build schedules that count optimizer steps, even if gradients are accumulated."""
         steps = self.train_loop.iters_per_epoch // self.accumulative_counts
         built = []
         for config in scheduler if isinstance(scheduler, (list, tuple)) else [scheduler]:
@@ -193,7 +197,7 @@ class Runner(MMEngineRunner):
     def _resume_newest(self) -> None:
         if self._load_from:
             file = read_file(self._load_from)
-            found = file.path, file.content
+            found: tuple[Path, Mapping[str, Any]] | None = (file.path, file.content)
         else:
             found = latest_checkpoint(self.work_dir)
         if found is None:
@@ -203,20 +207,20 @@ class Runner(MMEngineRunner):
         self.logger.info(f'Resumed from {found[0]}: epoch {self.epoch}, iteration {self.iter}.')
 
     def resume(self, filename: str, **_: Any) -> None:
-        """Go on from a checkpoint.
+        """Resume from a checkpoint.
 
         Args:
-            filename: The checkpoint.
+            filename: Path of the checkpoint.
 
         Raises:
-            ValueError: A key, a shape, the seed, the data or the global batch does not match.
+            ValueError: A key, a shape, the seed, the data set or the global batch size does not match.
         """
         self._restore(read_file(filename).content, filename)
 
     def _restore(self, checkpoint: Mapping[str, Any], path: str | Path) -> None:
         try:
             self._restore_state(checkpoint, path)
-        except (AttributeError, KeyError, TypeError) as error:  # nobody has vouched for what a file holds
+        except (AttributeError, KeyError, TypeError) as error:  # the content of a file is not trusted
             raise CheckpointError(
                 f'{path} does not hold the state of a training with mmssl ({type(error).__name__}: {error}): give a '
                 'checkpoint that one wrote, or load its weights alone with --cfg-options load_from=FILE.'
@@ -241,7 +245,7 @@ class Runner(MMEngineRunner):
                 monitor.load_state_dict(remembered[name])
 
     def _monitors(self) -> dict[str, Any]:
-        """The hooks that remember something across a resume, by class; a second one of a class gets a number."""
+        """Collect the hooks with a state to resume, by class name; a second hook of a class gets a number."""
         found: dict[str, Any] = {}
         for hook in self.hooks:
             if hasattr(hook, 'state_dict') and hasattr(hook, 'load_state_dict'):
@@ -251,21 +255,21 @@ class Runner(MMEngineRunner):
         return found
 
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = True, **_: Any) -> dict:
-        """Load weights, and nothing else, without unpickling.
+        """Load only weights, without unpickling.
 
-        A checkpoint of a training fills the algorithm, memories included. Of any other file the backbone is filled, and
-        teachers start as their students again.
+        The checkpoint of a training fills the whole algorithm, including memories. Any other file fills only the
+        backbone, and teachers are copied from their students again.
 
         Args:
-            filename: The file, of any project.
-            map_location: Not used; part of MMEngine's interface.
-            strict: Refuse a checkpoint of a training with other keys or shapes.
+            filename: The file, from any project.
+            map_location: Ignored; part of MMEngine's interface.
+            strict: Whether to refuse the checkpoint of a training with other keys or shapes.
 
         Returns:
-            The whole checkpoint; empty where the file holds tensors alone.
+            The whole checkpoint; empty if the file holds only tensors.
 
         Raises:
-            ValueError: It does not match, or cannot be read.
+            ValueError: The file does not match, or cannot be read.
         """
         file = read_file(filename)
         names = upgraded(self.algorithm, file.tensors).keys()
@@ -293,14 +297,14 @@ class Runner(MMEngineRunner):
         )
 
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> None:
-        """Write everything that a resumed run needs: the file is whole, or the old state stands.
+        """Write everything that a resumed run needs, atomically.
 
-        Every process calls it. Where rows are cut over the processes, each writes its part first; the checkpoint that
-        names them comes last.
+        Every process calls it. If rows are sharded, each process writes its part first, and the checkpoint that names
+        the parts is written last.
 
         Args:
             out_dir: Folder, the same for all processes.
-            filename: Name in it.
+            filename: Name of the file in the folder.
         """
         path, part = Path(out_dir) / filename, own_part(self.algorithm, self.train_loop.progress())
         if part:
@@ -333,8 +337,8 @@ class Runner(MMEngineRunner):
 
 
 def _name_classes(entries: dict | list) -> None:
-    """Put the dotted names of classes and functions in their place, as far as the names lead back to them."""
-    # dict.items: MMEngine's own would import what a lazy config has not yet
+    """Replace classes and functions by their dotted names, if these names lead back to them."""
+    # dict.items, since MMEngine's own would import what a lazy config has not imported yet
     for key, value in list(dict.items(entries) if isinstance(entries, dict) else enumerate(entries)):
         if isinstance(value, dict | list):
             _name_classes(value)
@@ -345,7 +349,7 @@ def _name_classes(entries: dict | list) -> None:
 
 
 def _plain(name: str, state: Any) -> Any:
-    """What a hook remembers, unless the checkpoint could then not be read without unpickling."""
+    """Return a hook's state, or raise if reading it from a checkpoint would need unpickling."""
     if isinstance(state, dict | list | tuple):
         for part in state.values() if isinstance(state, dict) else state:
             _plain(name, part)
@@ -358,10 +362,10 @@ def _plain(name: str, state: Any) -> Any:
 
 
 def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:
-    """Load a state dict of which every key and shape must match.
+    """Load a state dict; every key and shape must match.
 
     Raises:
-        CheckpointError: Names what is missing, unexpected or of another shape.
+        CheckpointError: Keys are missing, unexpected or of another shape; the message names them.
     """
     own, state_dict = model.state_dict(), upgraded(model, state_dict)
     missing, unexpected = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
@@ -380,9 +384,9 @@ def _load_strictly(model: nn.Module, state_dict: dict[str, Any]) -> None:
 
 
 def join_without_cuda(launcher: str) -> None:
-    """Where there is no GPU and no process group yet, join the other processes over gloo.
+    """Join the other processes over gloo, if there is no GPU and no process group yet.
 
-    What torchrun sets in the environment is derived from SLURM or MPI. (MMEngine's own way fails without a driver.)
+    The environment variables of torchrun are derived from SLURM or MPI. (MMEngine's own setup fails without a driver.)
     """
     if torch.cuda.is_available() or dist.is_initialized():
         return

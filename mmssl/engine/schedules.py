@@ -1,4 +1,4 @@
-"""Learning-rate schedules in closed form (MMEngine's recursive ones divide by zero where a warm-up starts at 0)."""
+"""Closed-form learning-rate schedules (MMEngine's recursive ones divide by zero if a warm-up starts at 0)."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from mmssl.registry import PARAM_SCHEDULERS
 
 @PARAM_SCHEDULERS.register_module()
 class WarmupCosineLR(_ParamScheduler):
-    """Linear warm-up, then half a cosine over the rest of the run; a step is a step of the optimizer.
+    """Linear warm-up, then half a cosine over the rest of the run, in steps of the optimizer or in epochs.
 
-    Set ``convert_to_iter_based=True`` in the config to count the warm-up in epochs and move the rate every step.
+    Set ``convert_to_iter_based=True`` in the config to count the warm-up in epochs and update the rate at every step.
 
     Args:
-        optimizer: The wrapper whose groups are moved.
-        end: Length of the run; the Runner sets it.
+        optimizer: Wrapper whose learning rates are set.
+        end: Length of the run; set by the Runner.
         warmup: Length of the warm-up; 0 for none.
         warmup_factor: Rate at the first step, as a fraction of the full rate; may be 0.
-        end_factor: Rate that the cosine tends to, as a fraction of the full rate.
-        warmup_reaches_base: Whether the last warm-up step already has the full rate (SwAV) or the first one after it.
+        end_factor: Rate at which the cosine ends, as a fraction of the full rate.
+        warmup_reaches_base: Whether the last warm-up step already has the full rate (SwAV), or only the step after it.
         first: Number of the first step; 1 for InvP, whose code counts epochs from 1.
-        idle: Steps at a rate of 0 before all that (CoKe's first epoch, in which it only clusters).
+        idle: Steps at a rate of 0 before the warm-up (CoKe's first epoch, which only clusters).
         by_epoch: Whether a step is an epoch.
 
-    Source: facebookresearch/swav, ``main_swav.py`` (a table of one rate an iteration).
+    Source: facebookresearch/swav, ``main_swav.py`` (a table with one rate per iteration).
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class WarmupCosineLR(_ParamScheduler):
         by_epoch: bool = True,
         **settings: Any,
     ) -> 'WarmupCosineLR':
-        """Turn lengths in epochs into lengths in steps; MMEngine calls it for ``convert_to_iter_based=True``."""
+        """Convert lengths in epochs to lengths in steps; MMEngine calls this for ``convert_to_iter_based=True``."""
         settings.update(warmup=round(warmup * epoch_length), idle=round(idle * epoch_length))
         settings.update(end=end * epoch_length, by_epoch=False)
         return cls(*args, **settings)

@@ -1,5 +1,6 @@
-"""Rows that are cut over the processes: each process saves its part, and a resumed run cuts them anew."""
+"""Sharded rows: each process saves its part, and a resumed run splits them again."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +12,35 @@ from mmssl.functional import lengths_on_ranks, rank, shard_of, world_size
 
 
 def own_part(model: nn.Module, progress: dict[str, int]) -> dict[str, Any] | None:
-    """What this process holds of the sharded buffers of all memories, as a checkpoint stores it.
+    """This process's part of the sharded buffers of all memories, as stored in checkpoints.
 
     Args:
         model: An algorithm.
-        progress: Where the run stands; tells parts of one checkpoint from those of another.
+        progress: Position in the run; distinguishes the parts of different checkpoints.
 
     Returns:
-        None where no memory is sharded.
+        The part; None if no memory is sharded.
     """
     rows = _sharded(model)
     return {'parts': world_size(), 'progress': progress, 'rows': rows} if rows else None
 
 
 def write_part(part: dict[str, Any], path: Path) -> None:
-    """Write this process's part beside the checkpoint; that of the first one goes into the checkpoint itself."""
+    """Write this process's part next to the checkpoint; the first process's part goes into the checkpoint itself."""
     if rank() > 0:
         write_checkpoint(part, part_path(path, rank(), world_size()))
 
 
-def restore_rows(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
+def restore_rows(model: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> None:
     """Fill the sharded buffers of this process from the parts of a checkpoint, however many processes wrote them.
 
     Args:
         model: An algorithm, allocated.
         checkpoint: From :func:`~mmssl.checkpoint.read_checkpoint`.
-        path: Where it was read; its parts stand beside it.
+        path: Path of the checkpoint; its parts are next to it.
 
     Raises:
-        ValueError: A part is missing or of another checkpoint, or the rows are others than the model's.
+        ValueError: A part is missing or belongs to another checkpoint, or its rows do not match the model's.
     """
     sharded = _sharded(model)
     if not sharded:
@@ -63,7 +64,7 @@ def _sharded(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _cut(pieces: list[Tensor], first: int, length: int) -> Tensor:
-    """Rows ``first`` to ``first + length`` of pieces that follow one another."""
+    """Rows ``first`` to ``first + length`` of consecutive pieces."""
     found, start = [], 0
     for piece in pieces:
         found.append(piece[max(first - start, 0) : max(first + length - start, 0)])

@@ -22,6 +22,8 @@ class NamedImages(ImageSource):
         names: File names.
     """
 
+    fingerprint: str
+
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         self.root, self.names = root, list(names)
         self.fingerprint = hashlib.sha256('\n'.join(self.names).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Views: what is made of one decoded image."""
+"""Views of a decoded image."""
 
 from mmssl.datasets.transforms.views import EvalView, MultiView, View, resize
 

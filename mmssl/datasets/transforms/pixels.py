@@ -1,20 +1,21 @@
-"""Arithmetic on one image: planes of float32 in NumPy, ``(C, H, W)``, values from 0 to ``top``.
+"""Pixel operations on one image: float32 planes in NumPy, ``(C, H, W)``, values from 0 to ``top``.
 
-``top`` is 255 for 8-bit images and 65535 for 16-bit ones: one path serves both. All functions keep the values within
-0 and ``top``, and nothing is rounded between operations. Those that say so write into the array they got. NumPy is
-faster on such planes than Pillow on its interleaved bytes, and multi-crop training waits for just this.
+``top`` is 255 for 8-bit images and 65535 for 16-bit images: the same code serves both. All functions keep the values
+between 0 and ``top``, and nothing is rounded between operations. Functions that work in place say so. NumPy is faster
+on such planes than Pillow on its interleaved bytes, and multi-crop training waits for exactly this work.
 """
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 
-Pixels = np.ndarray  # float32, (C, H, W)
+Pixels: TypeAlias = np.ndarray  # float32, (C, H, W)
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow
 
 
 def luminance(pixels: Pixels) -> Pixels:
-    """Grey of an RGB image, weighed as the eye does.
+    """Grey of an RGB image: channels weighted by their luminance.
 
     Args:
         pixels: Shape ``(3, H, W)``.
@@ -29,18 +30,18 @@ def luminance(pixels: Pixels) -> Pixels:
 
 
 def adjust_brightness(pixels: Pixels, factor: float, top: float) -> Pixels:
-    """Multiply by ``factor`` from 0 (black; 1 changes nothing), in place. Shape ``(C, H, W)``, any C."""
+    """Multiply by ``factor``, in place: 0 gives black, 1 changes nothing. Shape ``(C, H, W)``, any C."""
     pixels *= np.float32(factor)
     return np.minimum(pixels, np.float32(top), out=pixels)
 
 
 def adjust_contrast(pixels: Pixels, factor: float, top: float) -> Pixels:
-    """Multiply the distance to the image's mean grey by ``factor`` from 0 (that grey; 1 changes nothing), in place.
+    """Multiply the distance to the image's mean grey by ``factor``, in place: 0 gives that grey, 1 changes nothing.
 
     Args:
-        pixels: Shape ``(C, H, W)``; the mean is that of the luminance, or of all values where C is not 3.
-        factor: From 0.
-        top: Largest value.
+        pixels: Shape ``(C, H, W)``; the mean is that of the luminance, or of all values if C is not 3.
+        factor: At least 0.
+        top: Maximum value.
 
     Returns:
         The same array.
@@ -52,12 +53,12 @@ def adjust_contrast(pixels: Pixels, factor: float, top: float) -> Pixels:
 
 
 def adjust_saturation(pixels: Pixels, factor: float, top: float) -> Pixels:
-    """Multiply the distance of each pixel to its own grey by ``factor`` from 0 (grey; 1 changes nothing), in place.
+    """Multiply the distance of each pixel to its own grey by ``factor``, in place: 0 gives grey, 1 changes nothing.
 
     Args:
         pixels: Shape ``(3, H, W)``.
-        factor: From 0.
-        top: Largest value.
+        factor: At least 0.
+        top: Maximum value.
 
     Returns:
         The same array.
@@ -70,20 +71,20 @@ def adjust_saturation(pixels: Pixels, factor: float, top: float) -> Pixels:
 
 
 def shift_hue(pixels: Pixels, shift: float) -> Pixels:
-    """Turn the hue of every pixel; its largest and smallest channel (value and chroma of HSV) stay.
+    """Shift the hue of every pixel; the maximum and minimum of its channels (value and chroma of HSV) stay.
 
-    With V the largest channel, m the smallest and C = V - m, the hue in units of C needs no division:
+    With V the maximum channel, m the minimum and C = V - m, the hue in units of C needs no division:
     ``sign(G - B) (V - 2 m + G + B - R)``, from -3 C to 3 C with red at 0. Every channel is the same function of its
     distance ``d`` to its own hue (red 0, green 2 C, blue -2 C): ``m + clip(|d - 3 C| - C, 0, C)``.
 
     Args:
         pixels: Shape ``(3, H, W)``.
-        shift: Part of the full circle, -0.5 to 0.5.
+        shift: Fraction of the full circle, -0.5 to 0.5.
 
     Returns:
         A new array, shape ``(3, H, W)``.
     """
-    if abs(shift) > 1 / 3:  # further, distances leave the stretch of 7 C on which that function is periodic
+    if abs(shift) > 1 / 3:  # beyond it, distances leave the range of 7 C on which that function is periodic
         return shift_hue(shift_hue(pixels, shift / 2), shift / 2)
     red, green, blue = pixels
     value = np.maximum(np.maximum(red, green), blue)
@@ -104,16 +105,16 @@ def shift_hue(pixels: Pixels, shift: float) -> Pixels:
 
 
 def solarize(pixels: Pixels, top: float) -> Pixels:
-    """Invert the upper half of the range (128 to 255 of 8 bits). Shape ``(C, H, W)``, any C; gives a new array."""
+    """Invert the upper half of the range (128 to 255 for 8 bits). Shape ``(C, H, W)``, any C; returns a new array."""
     return np.where(pixels >= np.float32((top + 1) / 2), np.float32(top) - pixels, pixels)
 
 
 def gaussian_blur(pixels: Pixels, sigma: float) -> Pixels:
-    """Blur with the kernel of Pillow's ``GaussianBlur(sigma)``; beyond the border its pixels go on.
+    """Blur with the kernel of Pillow's ``GaussianBlur(sigma)``; border pixels are replicated.
 
     Args:
         pixels: Shape ``(C, H, W)``, any C.
-        sigma: Standard deviation in pixels, from 0.
+        sigma: Standard deviation in pixels, at least 0.
 
     Returns:
         Shape ``(C, H, W)``.
@@ -124,7 +125,7 @@ def gaussian_blur(pixels: Pixels, sigma: float) -> Pixels:
         return pixels
     _, height, width = pixels.shape
     padded = _extend(pixels, radius)
-    # Neighbours are shifts of the flat array; what they bring from other rows and planes falls into the margin.
+    # Neighbours are shifts of the flat array; values from other rows and planes end up in the margin.
     flat = padded.reshape(-1)
     across = _filter(flat, kernel, 1, np.empty_like(flat))
     _filter(across, kernel, padded.shape[2], flat)
@@ -132,7 +133,7 @@ def gaussian_blur(pixels: Pixels, sigma: float) -> Pixels:
 
 
 def _filter(values: np.ndarray, kernel: list[float], step: int, out: np.ndarray) -> np.ndarray:
-    """Symmetric filter along a flat array; the result lies at the front of ``out`` and is 2 margins shorter."""
+    """Filter a flat array with a symmetric kernel; the result is at the front of ``out``, two margins shorter."""
     margin = (len(kernel) - 1) * step
     length = len(values) - 2 * margin
     result = np.multiply(values[margin : margin + length], np.float32(kernel[0]), out=out[:length])
@@ -156,9 +157,9 @@ def _extend(pixels: Pixels, margin: int) -> Pixels:
 
 
 def _half_kernel(sigma: float) -> list[float]:
-    """Weights from the centre outwards, of three equal box filters with fractional ends; below 1/500 they are cut.
+    """Weights of three equal box filters with fractional ends, from the centre outwards; cut below 1/500 of the first.
 
-    Source: extended box filters (Gwosdek et al., SSVM 2011), which is what Pillow does pass by pass.
+    Source: extended box filters (Gwosdek et al., SSVM 2011), which Pillow applies one after the other.
     """
     variance = sigma**2 / 3
     whole = int((math.sqrt(12 * variance + 1) - 1) / 2)

@@ -1,4 +1,4 @@
-"""Views of one decoded image: random ones for training, one fixed one for evaluation.
+"""Views of one decoded image: random views for training, a fixed view for evaluation.
 
 An image is a ``(C, H, W)`` tensor of uint8 or uint16, and so is a view. Random numbers come from torch's default CPU
 generator, which the data set seeds for every draw.
@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,12 +21,12 @@ from mmssl.datasets.transforms import pixels as px
 from mmssl.registry import TRANSFORMS
 
 Span = tuple[float, float]
-_TRIES = 10  # boxes drawn before the image itself is taken; as in torchvision, whose distribution is kept
+_TRIES = 10  # boxes drawn before the middle of the image is taken, to match the distribution of torchvision
 _RANDOM_NUMBERS = 2 * _TRIES + 16
 
 
 class Box(NamedTuple):
-    """A part of an image, in pixels."""
+    """Rectangle within an image, in pixels."""
 
     top: int
     left: int
@@ -35,17 +35,17 @@ class Box(NamedTuple):
 
 
 class ViewDraw(NamedTuple):
-    """What chance decides for one view.
+    """Random parameters of one view.
 
     Attributes:
         box: The crop.
-        flip: Whether left and right change places.
-        jitter: Colour operations and their factors, in the order in which they are done.
-        gray: Whether the colours go.
-        gray_first: Whether they go before the jitter.
-        sigma: Of the blur, in pixels of the view; 0 for none.
-        solarize: Whether the upper half of the range is inverted.
-        angle: Of the rotation, in degrees; 0 for none.
+        flip: Whether to swap left and right.
+        jitter: Colour operations and their factors, in order of application.
+        gray: Whether to remove the colours.
+        gray_first: Whether to remove them before the jitter.
+        sigma: Standard deviation of the blur, in pixels of the view; 0 for none.
+        solarize: Whether to invert the upper half of the range.
+        angle: Angle of the rotation, in degrees; 0 for none.
     """
 
     box: Box
@@ -62,27 +62,29 @@ class ViewDraw(NamedTuple):
 class View:
     """One random view: crop and resize, flip, rotation, colour jitter, gray, blur, solarization, in this order.
 
-    It is the augmentation of SimCLR, MoCo v2, BYOL and SwAV, and the meaning of every number is torchvision's: the four
-    jitter operations are done in random order, ``blur_sigma`` is Pillow's radius. The defaults crop and flip only.
+    It is the augmentation of SimCLR, MoCo v2, BYOL and SwAV. All numbers mean the same as in torchvision: the four
+    jitter operations are applied in random order, and ``blur_sigma`` is Pillow's radius. By default, a view is only
+    cropped and flipped.
 
-    Hue and saturation jitter and gray need three channels; for other images they are left out, with one warning.
-    Brightness and contrast serve any number of channels (contrast around the mean of all values), also infrared or
-    transparency, if the image has it.
+    Hue and saturation jitter and gray need three channels; for other images they are skipped, with one warning.
+    Brightness and contrast change any number of channels (contrast around the mean of all values), including infrared
+    or transparency.
 
     Args:
         size: Side of the view in pixels.
-        scale: Smallest and largest area of the crop, as a share of the image's.
-        ratio: Smallest and largest width of the crop, divided by its height.
+        scale: Minimum and maximum area of the crop, as a share of the image's area.
+        ratio: Minimum and maximum aspect ratio of the crop, its width divided by its height.
         flip: Probability of a horizontal flip.
         jitter: Strength of brightness, contrast, saturation and hue: factors from ``max(0, 1 - s)`` to ``1 + s``, hue
             from ``-s`` to ``s`` of the circle (at most 0.5). None for no jitter.
         jitter_prob: Probability of the jitter.
-        gray_prob: Probability of losing the colours.
+        gray_prob: Probability of removing the colours.
         blur_prob: Probability of a Gaussian blur.
-        blur_sigma: Smallest and largest standard deviation of the blur, in pixels of the view.
+        blur_sigma: Minimum and maximum standard deviation of the blur, in pixels of the view.
         solarize_prob: Probability of inverting the upper half of the range.
-        gray_first: Whether the colours are lost before the jitter, as in MoCo v1 and NPID.
-        rotate: Largest angle of a rotation either way, in degrees; the corners become black, as in torchvision.
+        gray_first: Whether to remove the colours before the jitter, as in MoCo v1 and NPID.
+        rotate: Maximum angle of a rotation in either direction, in degrees; the corners become black, as in
+            torchvision.
         interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
 
     Source: SimCLR, appendix A; SwAV's and BYOL's parameters are given in the configs.
@@ -124,26 +126,26 @@ class View:
         return self.apply(image, self.draw(*image.shape[1:]))
 
     def with_box(self, image: Tensor) -> tuple[Tensor, list[float]]:
-        """Draw a view, and say what it shows.
+        """Draw a view, and return the box that it shows.
 
         Args:
             image: uint8 or uint16, shape ``(C, H, W)``.
 
         Returns:
-            The view; and :func:`corners` of its crop.
+            The view, and the :func:`corners` of its crop.
         """
         draw = self.draw(*image.shape[1:])
         return self.apply(image, draw), corners(draw, *image.shape[1:])
 
     def draw(self, height: int, width: int) -> ViewDraw:
-        """Let chance decide.
+        """Draw the random parameters of a view.
 
         Args:
-            height: Of the image, in pixels.
-            width: Of the image, in pixels.
+            height: Height of the image, in pixels.
+            width: Width of the image, in pixels.
 
         Returns:
-            What :meth:`apply` does. Always takes the same number of random numbers.
+            Parameters for :meth:`apply`. Every call takes the same number of random numbers.
         """
         numbers = torch.rand(_RANDOM_NUMBERS + bool(self.rotate), dtype=torch.float32).tolist()
         uniform = iter(numbers)
@@ -170,13 +172,13 @@ class View:
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
                 return Box(int(down * (height - h + 1)), int(right * (width - w + 1)), h, w)
-        # Too long an image: its middle, as much of it as the ratio allows.
+        # The image is too elongated: take its middle, as much of it as the ratio allows.
         narrowest, widest = map(math.exp, self.log_ratio)
         w, h = min(width, round(height * widest)), min(height, round(width / narrowest))
         return Box((height - h) // 2, (width - w) // 2, h, w)
 
     def apply(self, image: Tensor, draw: ViewDraw) -> Tensor:
-        """Make the view that was drawn.
+        """Make a view from its random parameters.
 
         Args:
             image: uint8 or uint16, shape ``(C, H, W)``.
@@ -187,7 +189,7 @@ class View:
         """
         top, left, height, width = draw.box
         view = resize(image[:, top : top + height, left : left + width], self.size, self.size, self.interpolation)
-        if draw.flip:  # older torch flips no uint16, but the same bits as int16
+        if draw.flip:  # older torch cannot flip uint16, but it can flip the same bits as int16
             bits = torch.int16 if view.dtype == torch.uint16 else view.dtype
             view = view.view(bits).flip(-1).view(view.dtype)
         if draw.angle:
@@ -197,23 +199,23 @@ class View:
         return view.contiguous()
 
     def check_channels(self, channels: int) -> None:
-        """Say once a process what is left out of images that have not three channels."""
+        """Warn once per process about what is skipped for images that do not have three channels."""
         if channels != 3 and (self.gray_prob or any(name in _COLOUR for name, _ in self.jitter)):
             _warn_once()
 
 
 @TRANSFORMS.register_module()
 class MultiView:
-    """Several views of every image, decoded once; with different sizes, multi-crop.
+    """Several views of every image, which is decoded once; multi-crop if their sizes differ.
 
     Args:
-        counts: How many views of each kind.
-        views: The kinds, or their configs.
-        boxes: Whether to tell what each view shows of the image, for methods that compare places (PixPro); the
-            kinds must be :class:`View`, without rotation.
+        counts: Number of views of each kind.
+        views: The kinds of views, or their configs.
+        boxes: Whether to return the box that each view shows, for methods that compare positions (PixPro); the kinds
+            must be :class:`View` without rotation.
 
     Raises:
-        ValueError: ``counts`` and ``views`` differ in length, or boxes are asked for of a kind that has none.
+        ValueError: ``counts`` and ``views`` differ in length, or ``boxes`` is set for a kind that has none.
 
     Source: SwAV, section 3.2 (Caron et al., NeurIPS 2020).
     """
@@ -224,7 +226,7 @@ class MultiView:
         if len(counts) != len(views):
             raise ValueError(f'{len(counts)} counts for {len(views)} kinds of views: give MultiView one count a kind.')
         kinds = [TRANSFORMS.build(view) if isinstance(view, dict) else view for view in views]
-        self.views = [view for view, count in zip(kinds, counts) for _ in range(count)]
+        self.views: list[Any] = [view for view, count in zip(kinds, counts) for _ in range(count)]
         self.boxes = boxes
         if boxes and not all(isinstance(view, View) and not view.rotate for view in kinds):
             raise ValueError('A view that is turned, or not of type View, has no box: set boxes=False of MultiView.')
@@ -242,7 +244,7 @@ class MultiView:
         return {'inputs': list(views), 'boxes': torch.tensor(boxes, dtype=torch.float32)}
 
     def check_channels(self, channels: int) -> None:
-        """As :meth:`View.check_channels`, for every kind that has it."""
+        """Call :meth:`View.check_channels` for every kind that has it."""
         for view in self.views:
             if hasattr(view, 'check_channels'):
                 view.check_channels(channels)
@@ -250,11 +252,11 @@ class MultiView:
 
 @TRANSFORMS.register_module()
 class EvalView:
-    """The fixed view for evaluation: shrink or enlarge, and cut out the middle.
+    """Fixed view for evaluation: resize the image, then crop its middle.
 
     Args:
-        resize: Pixels of the shorter side after resizing.
-        crop: Side of the square taken from the middle; not more than ``resize``.
+        resize: Length of the shorter side after resizing, in pixels.
+        crop: Side of the square from the middle, in pixels; at most ``resize``.
         interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
 
     Raises:
@@ -284,15 +286,15 @@ class EvalView:
 
 
 def corners(draw: ViewDraw, height: int, width: int) -> list[float]:
-    """What a view shows of its image: x0, y0, x1, y1, from 0 at the first to 1 at the last row or column.
+    """Box that a view shows of its image: x0, y0, x1, y1, from 0 at the first to 1 at the last row or column.
 
     Args:
-        draw: Of the view.
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
+        draw: Random parameters of the view.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
 
     Returns:
-        Four numbers; x0 > x1 where the view is flipped.
+        Four numbers; x0 > x1 if the view is flipped.
 
     Source: zdaxie/PixPro.
     """
@@ -312,7 +314,7 @@ def resize(image: Tensor, height: int, width: int, interpolation: str = 'bilinea
         interpolation: ``'bilinear'`` or ``'bicubic'``.
 
     Returns:
-        Same dtype, shape ``(C, height, width)``; the image itself where it has that size.
+        Same dtype, shape ``(C, height, width)``; the image itself if it has that size.
     """
     if image.shape[1:] == (height, width):
         return image
@@ -323,7 +325,7 @@ def resize(image: Tensor, height: int, width: int, interpolation: str = 'bilinea
 
 
 def rotate(image: Tensor, angle: float) -> Tensor:
-    """Turn an image around its middle; what comes from outside is 0, and no value is mixed with others.
+    """Rotate an image around its middle without interpolation; pixels from outside the image are 0.
 
     Args:
         image: uint8 or uint16, shape ``(C, H, W)``.
@@ -346,7 +348,7 @@ _JITTER = {'brightness': px.adjust_brightness, 'contrast': px.adjust_contrast, *
 
 
 def _change(view: Tensor, draw: ViewDraw) -> Tensor:
-    """Everything after the flip; rounded once, at the end."""
+    """Apply the changes that follow flip and rotation, and round once at the end."""
     top = torch.iinfo(view.dtype).max
     pixels = view.numpy().astype(np.float32, order='C')
     if draw.gray and draw.gray_first and len(pixels) == 3:
@@ -355,7 +357,7 @@ def _change(view: Tensor, draw: ViewDraw) -> Tensor:
         if len(pixels) == 3 or name not in _COLOUR:
             pixels = _JITTER[name](pixels, factor, top)
     if draw.gray and len(pixels) == 3:
-        pixels = px.luminance(pixels)  # one plane is blurred as three would be, and copied at the end
+        pixels = px.luminance(pixels)  # one plane is blurred instead of three equal ones, and copied at the end
     if draw.sigma:
         pixels = px.gaussian_blur(pixels, draw.sigma)
     if draw.solarize:
@@ -365,7 +367,7 @@ def _change(view: Tensor, draw: ViewDraw) -> Tensor:
 
 
 def _jitter_spans(strengths: Sequence[float]) -> list[tuple[str, Span]]:
-    """Range of the factor of each operation that does something."""
+    """Return the factor range of each operation whose strength is not 0."""
     *factors, hue = strengths
     spans = [(max(0.0, 1 - strength), 1 + strength) for strength in factors] + [(-hue, hue)]
     return [(name, span) for name, span, strength in zip(_JITTER, spans, strengths) if strength]

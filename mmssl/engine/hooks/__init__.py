@@ -1,4 +1,4 @@
-"""Hooks without a method's name; what a monitor remembers across a resume, the Runner saves."""
+"""Hooks that serve every method; the Runner saves the state of the monitors."""
 
 from mmssl.engine.hooks.checkpoint_hook import CheckpointHook
 from mmssl.engine.hooks.cluster_hook import ClusterHook

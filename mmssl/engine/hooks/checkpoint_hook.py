@@ -1,4 +1,4 @@
-"""When to save, and what to keep."""
+"""Hook that saves checkpoints and deletes old ones."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from mmssl.registry import HOOKS
 
 @HOOKS.register_module()
 class CheckpointHook(Hook):
-    """Saves every so many epochs or optimizer steps, at the end, and when a signal ends the run.
+    """Save a checkpoint every ``interval`` epochs or steps, at the end, and when a signal ends the run.
 
-    A checkpoint stands before an older one goes. Only checkpoints of this run are deleted.
+    A new checkpoint is complete before an old one is deleted. Only checkpoints of this run are deleted.
 
     Args:
-        interval: Epochs between two checkpoints, or optimizer steps.
+        interval: Epochs or optimizer steps between two checkpoints.
         by_epoch: Whether ``interval`` counts epochs.
-        max_keep_ckpts: So many of the newest stay; -1 keeps all.
+        max_keep_ckpts: Number of newest checkpoints to keep; -1 keeps all.
     """
 
     priority = 'VERY_LOW'
@@ -40,7 +40,7 @@ class CheckpointHook(Hook):
             self._save(runner, f'epoch_{runner.epoch + 1}.pth')
 
     def after_train(self, runner: Any) -> None:
-        """Save where a signal ended the run."""
+        """Save if a signal ended the run."""
         if runner.train_loop.interrupted:
             self._save(runner, f'iter_{runner.iter}.pth')
             runner.logger.info(f'Ended by a signal at iteration {runner.iter}: go on with --resume.')

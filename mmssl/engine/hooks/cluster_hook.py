@@ -1,4 +1,4 @@
-"""How evenly clusters and prototypes are used, and how fast they change."""
+"""Monitor of how evenly clusters and prototypes are used, and how fast they change."""
 
 from typing import Any
 
@@ -12,17 +12,18 @@ from mmssl.registry import HOOKS
 
 @HOOKS.register_module()
 class ClusterHook(MonitorHook):
-    """The histogram of the assignments to clusters and prototypes, its entropy, dead ones, the largest, and changes.
+    """Monitor assignments to clusters and prototypes: histogram, entropy, largest and dead ones, and changes.
 
-    Logged as ``<clustering>/entropy``, ``/largest``, ``/dead``, ``/change`` (the share of images that left most of
-    their cluster since the last look) and the histogram of :func:`~mmssl.evaluation.usage`. Memories have the
-    assignments of the whole training set; prototypes are asked for images of the gallery. Where nearly everything is
-    in one, or many are dead, a warning says so, with remedies. A method without clusters and prototypes costs nothing.
+    Logged as ``<clustering>/entropy``, ``/largest``, ``/dead``, ``/change`` (the share of images that did not go where
+    most of their cluster went since the last measurement) and the histogram of :func:`~mmssl.evaluation.usage`.
+    Memories hold the assignments of the whole training set; prototypes are assigned to images of the gallery. If nearly
+    all images are in one cluster, or many clusters are dead, a warning says so, with remedies. A method without
+    clusters and prototypes costs nothing.
 
     Args:
-        interval: Epochs between two looks.
-        share: Most of the time that they may take, 0 to 1; see :class:`MonitorHook`.
-        images: Images of the gallery that choose prototypes.
+        interval: Epochs between two measurements.
+        share: Maximum share of the time that measurements may take, 0 to 1; see :class:`MonitorHook`.
+        images: Number of gallery images that are assigned to prototypes.
     """
 
     name = 'cluster'
@@ -33,28 +34,28 @@ class ClusterHook(MonitorHook):
         self.before: dict[str, Tensor] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """As of every monitor, and the labels of the last look, from which changes are counted."""
+        """Return the state of a monitor, and the labels of the last measurement, to which changes refer."""
         return {**super().state_dict(), 'before': {name: labels.int().cpu() for name, labels in self.before.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Remember what :meth:`state_dict` gave."""
+        """Restore a state returned by :meth:`state_dict`."""
         super().load_state_dict(state)
         self.before = {name: labels.long() for name, labels in state['before'].items()}
 
     def prepare(self, runner: Any) -> bool:
-        """Whether there is anything that could be a clustering."""
+        """Return whether there are clusters or prototypes to measure."""
         model = runner.algorithm
         if model.assigns_features:
             return runner.fixed_part('gallery') is not None
         return any(memory.num_clusters for memory in model.memories().values())
 
     def look(self, runner: Any, epoch: int) -> dict[str, float]:
-        """Count, compare with the last look, warn."""
+        """Count, compare with the last measurement, and warn."""
 
         def features() -> Tensor:
             return runner.fixed_part('gallery').features(runner.algorithm, self.images, runner.iter).features
 
-        scalars = {}
+        scalars: dict[str, float] = {}
         for name, assignment in runner.algorithm.assignments(features).items():
             labels, found = assignment.labels, usage(assignment.labels, assignment.count)
             if epoch:
@@ -65,7 +66,7 @@ class ClusterHook(MonitorHook):
 
     def _change(self, name: str, labels: Tensor) -> dict[str, float]:
         before, self.before[name] = self.before.get(name), labels.clone()
-        if before is None or len(before) != len(labels):  # a resumed run may look at other images
+        if before is None or len(before) != len(labels):  # a resumed run may measure other images
             return {}
         before = before.to(labels.device)
         known = (before >= 0) & (labels >= 0)

@@ -1,4 +1,4 @@
-"""Whether different images still have different features."""
+"""Monitor of whether different images still have different features."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from mmssl.registry import HOOKS
 
 @HOOKS.register_module()
 class CollapseHook(MonitorHook):
-    """Deviation, effective rank and mean cosine of the features, and of what the neck makes of them.
+    """Monitor deviation, effective rank and mean cosine of features and embeddings.
 
-    Logged as ``features/deviation`` and so on, and ``embedding/deviation`` and so on. Where the deviation has fallen
-    below three tenths of that of the untrained network, or two directions hold nearly everything, a warning says so,
-    with remedies.
+    Logged as ``features/deviation`` and so on, and ``embedding/deviation`` and so on. If the deviation falls below
+    three tenths of that of the untrained network, or two directions hold nearly everything, a warning says so, with
+    remedies.
 
     Args:
-        interval: Epochs between two looks.
-        share: Most of the time that they may take, 0 to 1; see :class:`MonitorHook`.
-        images: Images of the gallery that are looked at.
+        interval: Epochs between two measurements.
+        share: Maximum share of the time that measurements may take, 0 to 1; see :class:`MonitorHook`.
+        images: Number of gallery images to measure.
     """
 
     name = 'collapse'
@@ -28,11 +28,11 @@ class CollapseHook(MonitorHook):
         self.images = images
 
     def prepare(self, runner: Any) -> bool:
-        """Whether there are images to look at."""
+        """Return whether there are images to measure."""
         return runner.fixed_part('gallery') is not None
 
     def look(self, runner: Any, epoch: int) -> dict[str, float]:
-        """Measure, compare with the start, warn."""
+        """Measure, compare with the start, and warn."""
         features = runner.fixed_part('gallery').features(runner.algorithm, self.images, runner.iter).features
         if len(features) < 2:
             return {}

@@ -1,4 +1,4 @@
-"""Parameters that do not move during the first steps."""
+"""Hook that freezes parameters during the first steps."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from mmssl.registry import HOOKS
 
 @HOOKS.register_module()
 class GradientDropHook(Hook):
-    """Drops the gradients of some parameters before the first steps, so that the optimizer passes them by.
+    """Drop the gradients of some parameters before the first steps, so that the optimizer skips them.
 
-    Neither weight decay nor momentum touches them then. They keep ``requires_grad``, so several processes need not
-    look for unused parameters.
+    Neither weight decay nor momentum changes them then. They keep ``requires_grad``, so DDP need not search for unused
+    parameters.
 
     Args:
         parameters: Prefix of their names, for example ``'prototypes'``.
@@ -28,7 +28,7 @@ class GradientDropHook(Hook):
         self.parameters, self.steps = parameters, steps
 
     def before_train(self, runner: Any) -> None:
-        """Hang the drop on the optimizer's step, the one point that several processes and accumulation leave alone."""
+        """Drop gradients in a pre-step hook of the optimizer, which runs after reduction and accumulation."""
         named = dict(runner.algorithm.named_parameters())
         chosen = [parameter for name, parameter in named.items() if name.startswith(self.parameters)]
         if not chosen:

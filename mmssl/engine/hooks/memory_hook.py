@@ -1,4 +1,4 @@
-"""Memories learn after the optimizer's step."""
+"""Hook that updates memories after the optimizer's step."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,13 +14,13 @@ from mmssl.registry import HOOKS
 
 @HOOKS.register_module()
 class MemoryHook(Hook):
-    """Lets every memory of the model allocate, prepare, commit or discard, and maintain itself.
+    """Let every memory of the model allocate, prepare, commit or discard, and maintain itself.
 
-    With accumulated gradients it waits for the optimizer's step.
+    If gradients are accumulated, it waits for the optimizer's step.
 
     Args:
         check_interval: Optimizer steps between two comparisons of the memories of all ranks.
-        prepare_batch_size: Images at a time where a memory wants the features of the whole training set.
+        prepare_batch_size: Images per rank and batch when a memory needs the features of the whole training set.
     """
 
     priority = 'ABOVE_NORMAL'
@@ -36,7 +36,7 @@ class MemoryHook(Hook):
         """
         if any(isinstance(hook, SyncBuffersHook) for hook in runner.hooks):
             raise ValueError(
-                'SyncBuffersHook averages every buffer, also those of memories: take it out of the config.'
+                'SyncBuffersHook averages every buffer, including those of memories: remove it from the config.'
             )
         runner.algorithm.allocate(len(runner.train_dataloader.dataset))
         sampler = runner.train_dataloader.batch_sampler.sampler
@@ -44,7 +44,7 @@ class MemoryHook(Hook):
             sampler.read(runner.algorithm.memories())
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Tell memories the epoch, and prepare those that want it."""
+        """Tell memories the epoch, and prepare those that need it."""
         memories = runner.algorithm.memories().values()
         for memory in memories:
             memory.begin_epoch(runner.epoch)
@@ -55,14 +55,16 @@ class MemoryHook(Hook):
             runner.algorithm.after_preparation(runner.epoch)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Tell memories what the optimizer does with this step."""
+        """Pass the learning rate and loss scale of this step to the memories."""
         wrapper = runner.optim_wrapper
         scaler = getattr(wrapper, 'loss_scaler', None)
         for memory in runner.algorithm.memories().values():
             memory.begin_step(wrapper.param_groups[0]['lr'], scaler.get_scale() if scaler else 1.0)
 
     def _features(self, runner: Any, in_batches: bool) -> Tensor | Iterator[Tensor]:
-        """Features of the training set without augmentation, in its order, on the CPU: ``(N, D)``, or parts of that."""
+        """Features of the training set without augmentation, in its order, on the CPU: ``(N, D)``, or batches of its
+        rows.
+        """
         plain, model = runner.train_dataloader.dataset.plain(), runner.algorithm
         steps = -(-len(plain) // (self.prepare_batch_size * world_size()))
         batches = feature_batches(
@@ -77,10 +79,10 @@ class MemoryHook(Hook):
         return (part for (part,) in parts) if in_batches else joined(parts, len(plain))[0]
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Commit what was staged since the last step, or discard it where the step was skipped.
+        """Commit what was staged since the last step, or discard it if the step was skipped.
 
         Raises:
-            RuntimeError: The memories of the ranks have parted.
+            RuntimeError: A memory differs between ranks.
         """
         if not runner.optim_wrapper.should_update():
             return
@@ -99,7 +101,7 @@ class MemoryHook(Hook):
 
 
 def _shown(batches: Iterator, title: str, steps: int) -> Iterator:
-    """The same, with a bar that advances."""
+    """Yield the batches, and advance a progress bar."""
     with Progress(f'{title} for the memories', steps) as progress:
         for batch in batches:
             progress.advance()

@@ -1,4 +1,4 @@
-"""What all hooks have in common that look at the network now and then."""
+"""Base class of hooks that measure the network from time to time."""
 
 import time
 from abc import abstractmethod
@@ -11,21 +11,21 @@ from mmssl.functional import broadcast
 
 
 class MonitorHook(Hook):
-    """Looks at the network before the first epoch, after every ``interval``-th, and after the last.
+    """Measure the network before the first epoch, after every ``interval``-th, and after the last.
 
-    All looks together, with their preparation and one for the end, take at most ``share`` of the time since the start:
-    where the next would take more, it is put off to a later epoch, as the clock of the first process says, for all
-    processes. The first look and the last are always taken. A look changes nothing of the training, so a resumed run
-    may look at other epochs, and still has the same bits.
+    All measurements together, with their preparation and one for the end, take at most ``share`` of the time since the
+    start. If the next one would take more, it is postponed to a later epoch; the clock of the first process decides for
+    all processes. The first and the last measurement always take place. Measurements do not change the training, so a
+    resumed run may measure after other epochs and still gives the same bits.
 
-    What a monitor remembers, time and alarms included, is in its ``state_dict``, which the Runner saves and restores.
+    The state of a monitor, including time and alarms, is in its ``state_dict``, which the Runner saves and restores.
 
     Args:
-        interval: Epochs between two looks.
-        share: Most of the time that may go into looks, 0 to 1.
+        interval: Epochs between two measurements.
+        share: Maximum share of the time that measurements may take, 0 to 1.
 
     Attributes:
-        name: What the log calls it: ``<name>_seconds`` is the time a look took.
+        name: Name in the log: ``<name>_seconds`` is the duration of a measurement.
     """
 
     priority = 'BELOW_NORMAL'
@@ -39,7 +39,7 @@ class MonitorHook(Hook):
         self.wait_logged = False
 
     def state_dict(self) -> dict[str, Any]:
-        """What must live on across a resume, as plain types and tensors: the looks' time, and alarms under way."""
+        """Return what a resumed run needs, as plain types and tensors: time spent and active alarms."""
         return {
             'alarms': dict(self.alarms),
             'seconds': self.seconds,
@@ -49,13 +49,13 @@ class MonitorHook(Hook):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Remember what :meth:`state_dict` gave; called before the training goes on."""
+        """Restore a state returned by :meth:`state_dict`; called before the training continues."""
         self.alarms = dict(state['alarms'])
         self.seconds, self.spent, self.elapsed = state['seconds'], state['spent'], state['elapsed']
         self.wait_logged = state['wait_logged']
 
     def before_train(self, runner: Any) -> None:
-        """Prepare, and look at the untrained network."""
+        """Prepare, and measure the untrained network."""
         now = time.perf_counter()
         self.started = now - self.elapsed  # as if the run had not been interrupted
         self.active = self.prepare(runner)
@@ -64,7 +64,7 @@ class MonitorHook(Hook):
             self._look(runner, 0)
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Look where it is time to."""
+        """Measure if it is due."""
         epoch = runner.epoch + 1
         if not self.active:
             return
@@ -73,30 +73,30 @@ class MonitorHook(Hook):
 
     @abstractmethod
     def prepare(self, runner: Any) -> bool:
-        """Make ready; gives whether there is anything to look at, the same on every rank."""
+        """Prepare; return whether there is anything to measure, the same on every rank."""
 
     @abstractmethod
     def look(self, runner: Any, epoch: int) -> dict[str, float]:
-        """Measure, and say what a person should read; runs on every rank.
+        """Measure, and warn the user if necessary; runs on every rank.
 
         Args:
             runner: The runner.
-            epoch: Epochs done.
+            epoch: Number of epochs done.
 
         Returns:
             Scalars for the logs, the same on every rank.
         """
 
     def warn(self, runner: Any, epoch: int, subject: str, warning: str | None) -> None:
-        """Log what two looks in a row have seen, or the last one, once until it is over.
+        """Log a warning of two consecutive measurements, or of the last one, once until it clears.
 
-        A single look may fall into a moment in which the running statistics of batch norm lag behind the weights.
+        A single measurement may happen while the running statistics of batch norm lag behind the weights.
 
         Args:
             runner: The runner.
-            epoch: Epochs done.
-            subject: Tells one alarm from another.
-            warning: Sentences; None where all is well.
+            epoch: Number of epochs done.
+            subject: Name of the alarm; each has its own count.
+            warning: Text of the warning; None if nothing is wrong.
         """
         seen = self.alarms.get(subject, 0) + 1 if warning else 0
         self.alarms[subject] = seen
@@ -105,7 +105,7 @@ class MonitorHook(Hook):
 
     def _affordable(self, runner: Any, epoch: int) -> bool:
         passed = time.perf_counter() - self.started
-        needed = self.spent + 2 * self.seconds  # this look and the last one
+        needed = self.spent + 2 * self.seconds  # this measurement and the last one
         cheap = torch.tensor(needed <= self.share * passed, device=next(runner.model.parameters()).device)
         affordable = bool(broadcast(cheap.int(), 0))
         if not affordable and not self.wait_logged:

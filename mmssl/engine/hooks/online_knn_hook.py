@@ -1,4 +1,4 @@
-"""How good the features are, while they are trained."""
+"""Monitor of the k-NN accuracy of features during training."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from mmssl.registry import HOOKS
 
 @HOOKS.register_module()
 class OnlineKNNHook(MonitorHook):
-    """k-NN accuracy of the features on a part of the config's ``evaluation`` section, logged as ``knn_top1``.
+    """Measure k-NN accuracy on images of the config's ``evaluation`` section, logged as ``knn_top1``.
 
-    Without labels there it does nothing, and says so once.
+    Without labels it does nothing, and logs this once.
 
     Args:
-        interval: Epochs between two evaluations.
-        share: Most of the time that they may take, 0 to 1; see :class:`MonitorHook`.
-        gallery: Labelled images that vote, from the gallery; by default a twentieth as many as are trained on, but
-            1,000 to 5,000.
-        query: Images that are classified, from the query set; by default a hundredth as many as are trained on, but
-            500 to 1,000.
-        k: Neighbours that vote; fewer where the gallery is smaller.
-        temperature: Of the votes.
+        interval: Epochs between two measurements.
+        share: Maximum share of the time that measurements may take, 0 to 1; see :class:`MonitorHook`.
+        gallery: Number of labelled gallery images that vote; by default a twentieth of the number of training images,
+            but 1,000 to 5,000.
+        query: Number of query images to classify; by default a hundredth of the number of training images, but 500 to
+            1,000.
+        k: Number of neighbours that vote; fewer if the gallery is smaller.
+        temperature: Temperature of the votes.
     """
 
     name = 'knn'
@@ -39,7 +39,7 @@ class OnlineKNNHook(MonitorHook):
         self.gallery, self.query, self.k, self.temperature = gallery, query, k, temperature
 
     def prepare(self, runner: Any) -> bool:
-        """Decode the images; gives whether there are labelled ones on both sides."""
+        """Decode the images; return whether both gallery and query have labels."""
         parts = [runner.fixed_part(name) for name in ('gallery', 'query')]
         labelled = all(part is not None and part.labelled for part in parts)
         if not labelled:

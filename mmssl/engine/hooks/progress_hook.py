@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on."""
+"""Progress of a run on the console."""
 
 import time
 from typing import Any
@@ -14,10 +14,10 @@ from mmssl.registry import HOOKS
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """A bar with epoch, loss, images a second, the share of time spent waiting for data, and the time left.
+    """Show a bar with epoch, loss, images per second, the share of time spent waiting for data, and the time left.
 
-    The log says at the start how often each image will be seen: what holds something for every image needs many visits.
-    Where the output is no terminal, a line is printed for each twentieth of the run.
+    The log says at the start how often each image will be drawn: methods that store something for every image need many
+    draws. If the output is not a terminal, a line is printed for each twentieth of the run.
 
     Args:
         smoothing: Weight of the past in the running means of loss and times, 0 to 1.
@@ -29,7 +29,7 @@ class ProgressHook(Hook):
         self.smoothing = smoothing
 
     def before_train(self, runner: Any) -> None:
-        """Prepare the bar, and log how long the run is."""
+        """Prepare the bar, and log the length of the run."""
         loop = runner.train_loop
         images, drawn = len(loop.dataloader.dataset), loop.max_iters * loop.global_batch_size
         runner.logger.info(
@@ -51,20 +51,20 @@ class ProgressHook(Hook):
         self.first = runner.iter
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Show the bar; what happens between epochs is no waiting for data, and may have a bar of its own."""
+        """Show the bar; time between epochs does not count as waiting for data."""
         self.bar.start()
         self.ended = time.perf_counter()
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Leave the terminal to what comes between epochs."""
+        """Stop the bar, so that work between epochs can show its own."""
         self.bar.stop()
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Note when the data had arrived."""
+        """Note when the data arrived."""
         self.arrived = time.perf_counter()
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Move the bar, or print a line now and then."""
+        """Advance the bar, or print a line from time to time."""
         now = time.perf_counter()
         self._average('wait', self.arrived - self.ended)
         self._average('time', now - self.ended)
@@ -91,7 +91,7 @@ class ProgressHook(Hook):
         )
 
     def after_train(self, runner: Any) -> None:
-        """Leave the last state of the bar."""
+        """Leave the last state of the bar on the terminal."""
         self.bar.live.transient = False
         self.bar.start()
         self.bar.stop()

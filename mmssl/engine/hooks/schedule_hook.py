@@ -1,4 +1,4 @@
-"""One scalar of the model along a curve."""
+"""Hook that moves one scalar of the model along a curve."""
 
 from typing import Any, Literal
 
@@ -12,20 +12,20 @@ _CURVES = ('cosine', 'linear', 'gaussian', 'jump')
 
 @HOOKS.register_module()
 class ScheduleHook(Hook):
-    """Sets a number of the model before each step; the only truth about it, so nothing needs to be saved.
+    """Set a scalar of the model before each step; it follows from the step alone, so nothing is saved.
 
     Args:
         attribute: Path from the model, for example ``'teacher.momentum'``.
-        start: Value up to ``begin`` (a Gaussian comes from a little above it).
+        start: Value up to ``begin`` (a Gaussian starts slightly above it).
         end: Value from ``until`` on.
         curve: ``'cosine'``, ``'linear'``, ``'gaussian'`` or ``'jump'`` (from ``start`` to ``end`` at ``until``).
         begin: Step at which the curve begins.
-        until: Step at which it has reached ``end``; the end of the run by default.
+        until: Step at which the value reaches ``end``; the end of the run by default.
         by_epoch: Whether steps are epochs (from 0) or steps of the optimizer.
-        ahead: Set the value of so many steps later; 1 for the momentum of a teacher, which moves after the step.
+        ahead: Number of steps by which the value is ahead; 1 for the momentum of a teacher, which moves after the step.
 
     Raises:
-        ValueError: There is no such curve; or, at the start of the run, no such attribute.
+        ValueError: There is no such curve; at the start of the run, there is no such attribute.
     """
 
     priority = 'ABOVE_NORMAL'

@@ -1,4 +1,4 @@
-"""Optimizers that MMEngine and torch lack, and the wrapper around them."""
+"""Optimizers that MMEngine and torch lack, and optimizer wrappers."""
 
 from mmssl.engine.optimizers.lars import ApexLARC, FacebookLARS, OpenMMLabLARS
 from mmssl.engine.optimizers.optim_wrapper import AmpOptimWrapper, NonFiniteLossError, OptimWrapper

@@ -1,7 +1,7 @@
-"""Layer-wise adaptive rates, in the three forms that the reference codes use.
+"""Layer-wise adaptive rate scaling (LARS), in the three forms that the reference implementations use.
 
-They share an idea (You et al., 2017: scale a layer's step with the norm of its weights over the norm of its gradient)
-and differ in where weight decay and learning rate enter, so they are named by where they come from.
+They share an idea (You et al., 2017: scale a layer's step by the norm of its weights over the norm of its gradient) and
+differ in where weight decay and learning rate enter, so they are named after their origin.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,13 +35,13 @@ class _LayerwiseSGD(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take one step; parameters without gradient are left alone.
+        """Take one step; parameters without a gradient are skipped.
 
         Args:
-            closure: Computes the loss again and gives it back.
+            closure: Computes the loss again and returns it.
 
         Returns:
-            What the closure gave.
+            The loss from the closure, if there is one.
         """
         loss = None
         if closure is not None:
@@ -73,13 +73,13 @@ class ApexLARC(_LayerwiseSGD):
     """LARC as in NVIDIA's apex with ``clip=False``; SwAV's optimizer.
 
     Scale: ``trust * |w| / (|g| + weight_decay * |w| + eps)`` on ``g + weight_decay * w``. Every parameter is scaled,
-    biases and batch norm too. Where ``|w|`` or ``|g|`` is zero the gradient is taken as it is, without weight decay.
+    biases and batch norm too. If ``|w|`` or ``|g|`` is zero, the gradient is used as it is, without weight decay.
 
     Args:
-        params: Parameters or groups.
+        params: Parameters or parameter groups.
         lr: Learning rate, applied after the momentum.
         momentum: Weight of the old value.
-        weight_decay: Counts in the denominator too.
+        weight_decay: Also part of the denominator.
         trust_coefficient: The factor ``trust``.
         eps: Added to the denominator.
 
@@ -94,18 +94,18 @@ class ApexLARC(_LayerwiseSGD):
 
 @OPTIMIZERS.register_module()
 class FacebookLARS(_LayerwiseSGD):
-    """LARS as in Facebook's MoCo v3, Barlow Twins and VICReg codes, and PixPro's.
+    """LARS as in the code of MoCo v3, Barlow Twins, VICReg and PixPro.
 
     Weight decay is folded into the gradient first: ``g' = g + weight_decay * w``, scale ``trust * |w| / |g'|``.
-    Parameters of one dimension (biases, batch norm) get neither decay nor scale.
+    One-dimensional parameters (biases, batch norm) are neither decayed nor scaled.
 
     Args:
-        params: Parameters or groups.
+        params: Parameters or parameter groups.
         lr: Learning rate, applied after the momentum.
         momentum: Weight of the old value.
-        weight_decay: Of parameters with two or more dimensions.
+        weight_decay: Weight decay of parameters with two or more dimensions.
         trust_coefficient: The factor ``trust``.
-        eps: Added to the denominator; 0 in Facebook's codes, 1e-8 in PixPro's.
+        eps: Added to the denominator; 0 in Facebook's code, 1e-8 in PixPro's.
 
     Source: facebookresearch/moco-v3, ``moco/optimizer.py``; zdaxie/PixPro for ``eps``.
     """
@@ -126,17 +126,18 @@ class FacebookLARS(_LayerwiseSGD):
 class OpenMMLabLARS(_LayerwiseSGD):
     """LARS as in mmselfsup: apex's scale, but the learning rate is inside the momentum buffer, as in Caffe.
 
-    A change of the learning rate therefore acts with the delay of the momentum. Groups with ``lars_exclude=True`` are
+    A change of the learning rate therefore takes effect with the delay of the momentum. Groups with
+    ``lars_exclude=True`` are
     not scaled; their weight decay is the group's own.
 
     Args:
-        params: Parameters or groups.
+        params: Parameters or parameter groups.
         lr: Learning rate, applied before the momentum.
         momentum: Weight of the old value.
-        weight_decay: Counts in the denominator too.
+        weight_decay: Also part of the denominator.
         trust_coefficient: The factor ``trust``.
         eps: Added to the denominator.
-        lars_exclude: Leave the scale out; usually set for groups of parameters.
+        lars_exclude: Whether to skip the scaling; usually set for parameter groups.
 
     Source: open-mmlab/mmselfsup, ``mmselfsup/engine/optimizers/lars.py``.
     """
@@ -156,7 +157,7 @@ class OpenMMLabLARS(_LayerwiseSGD):
 
 
 def _trust_ratio(parameter: Tensor, gradient: Tensor, group: dict) -> tuple[Tensor, Tensor]:
-    """Scale of the step, and whether both norms are positive (else the scale means nothing); no host round trip."""
+    """Scale of the step, and whether both norms are positive (otherwise it is undefined); no synchronisation."""
     weight_norm, norm = parameter.norm(), gradient.norm()
     scale = group['trust_coefficient'] * weight_norm / (norm + group['weight_decay'] * weight_norm + group['eps'])
     return scale, (weight_norm > 0) & (norm > 0)

@@ -1,4 +1,4 @@
-"""An optimizer step that all ranks take, or all ranks skip."""
+"""Optimizer wrappers whose steps are taken or skipped by all ranks together."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -17,16 +17,16 @@ class NonFiniteLossError(FloatingPointError):
 
 
 class _FiniteSteps:
-    """Mixed into MMEngine's wrappers: agree on one finite flag, then step or skip on every rank.
+    """Mixin for MMEngine's wrappers: agree on one finite flag, then step or skip on every rank.
 
     Attributes:
-        stepped: Whether the last :meth:`update_params` moved the weights. Counted at the optimizer itself, so that a
-            step skipped by a gradient scaler is seen too.
+        stepped: Whether the last :meth:`update_params` changed the weights. The optimizer itself reports it, so a step
+            that a gradient scaler skips is noticed too.
     """
 
     on_nonfinite: Literal['stop', 'skip']
     stepped: bool
-    optimizer: Any  # this and what follows is MMEngine's
+    optimizer: Any  # from here on, attributes of MMEngine's wrappers
     scale_loss: Callable
     backward: Callable
     should_update: Callable
@@ -46,16 +46,16 @@ class _FiniteSteps:
 
     @property
     def accumulative_counts(self) -> int:
-        """Number of micro-batches whose gradients make one step."""
+        """Number of micro-batches per step."""
         return self._accumulative_counts
 
     def update_params(self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None) -> None:
-        """Back-propagate; at the end of an accumulation step, unless a loss of any rank was not finite.
+        """Back-propagate; at the end of an accumulation take a step, unless the loss of any rank was not finite.
 
         Args:
-            loss: Scalar of this rank.
-            step_kwargs: For the optimizer's step.
-            zero_kwargs: For clearing the gradients.
+            loss: Loss of this rank, a scalar.
+            step_kwargs: Arguments of the optimizer's step.
+            zero_kwargs: Arguments for clearing the gradients.
 
         Raises:
             NonFiniteLossError: On every rank, if ``on_nonfinite`` is ``'stop'``.
@@ -80,7 +80,7 @@ class OptimWrapper(_FiniteSteps, MMEngineOptimWrapper):
     """MMEngine's wrapper, in full precision, with steps that all ranks take or skip.
 
     Args:
-        on_nonfinite: ``'stop'`` ends the run at a loss that is not finite; ``'skip'`` leaves the step out on all ranks.
+        on_nonfinite: ``'stop'`` ends the run at a loss that is not finite; ``'skip'`` skips the step on all ranks.
         wrapper: MMEngine's arguments (``optimizer``, ``accumulative_counts``, ``clip_grad``).
     """
 
@@ -91,7 +91,7 @@ class OptimWrapper(_FiniteSteps, MMEngineOptimWrapper):
 
 @OPTIM_WRAPPERS.register_module()
 class AmpOptimWrapper(_FiniteSteps, MMEngineAmpOptimWrapper):
-    """The same in mixed precision on a GPU.
+    """Like :class:`OptimWrapper`, but in mixed precision on a GPU.
 
     Args:
         on_nonfinite: As in :class:`OptimWrapper`.
