@@ -1,4 +1,4 @@
-"""Checkpoint files: whole or not there, and never unpickled."""
+"""Checkpoint files: written atomically, and never unpickled."""
 
 import logging
 import pickle
@@ -28,8 +28,8 @@ __all__ = [
     'write_checkpoint',
 ]
 PATTERNS = ('epoch_*.pth', 'iter_*.pth')
-# What the training scripts of this field save beside the tensors: options, log histories, numbers of NumPy. In their
-# place stands a LeftOut: nothing of these names is imported, built or called, so a file can do nothing through them.
+# What the training scripts of this field save besides tensors: options, log histories, NumPy numbers. A LeftOut
+# replaces each: nothing under these names is imported, built or called, so a file can do nothing through them.
 _LEFT_OUT = (
     'argparse.Namespace',
     'mmengine.logging.history_buffer.HistoryBuffer',
@@ -46,7 +46,7 @@ class CheckpointError(ValueError):
 
 
 class LeftOut:
-    """Stands in a checkpoint from elsewhere for an object that is not a tensor and was not built."""
+    """Placeholder in a foreign checkpoint for an object that is not a tensor and was not built."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -56,75 +56,75 @@ class LeftOut:
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
-    """Write under a temporary name, flush to the disk, then rename: a reader sees the old file or the new one.
+    """Write a checkpoint atomically: a reader sees the old file or the new one.
 
     Args:
         checkpoint: Tensors and plain types only.
-        path: Where the file shall stand.
+        path: Path of the file.
     """
     path = Path(path)
     place = '' if path.suffix == '.pth' else path.suffix  # parts of one checkpoint are written at the same time
-    # few names: what a killed run left behind is overwritten
+    # a fixed name: the next write overwrites what a killed run left
     with atomic_write(path, temporary=f'.checkpoint{place}.tmp') as file:
         torch.save(checkpoint, file)
 
 
 def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = False) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU without running code that a file may hold.
+    """Read a checkpoint onto the CPU without running code that the file may contain.
 
     Args:
         path: A ``.pth`` file.
-        mmap: Read tensors when they are used.
-        tensors_only: Put a ``LeftOut`` in the place of the options, log histories and numbers of NumPy that other
-            programs save beside their tensors, instead of refusing the file (torch 2.6 or newer).
+        mmap: Whether to read tensors only when they are used.
+        tensors_only: Whether to replace the options, log histories and NumPy numbers that other programs save besides
+            their tensors with ``LeftOut``, instead of refusing the file (torch 2.6 or newer).
 
     Returns:
-        What was saved.
+        The saved object.
 
     Raises:
-        CheckpointError: The file is broken, or holds objects that only unpickling could make.
+        CheckpointError: The file is broken, or holds objects that only unpickling could build.
     """
     try:
         with _stand_ins() if tensors_only else nullcontext():
             return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f'{path} holds objects that need unpickling, which would run code from the file; it was not read. Save its '
-            f'tensors alone (torch.save of a state_dict, or safetensors) and give that file.'
+            f'{path} holds objects that need unpickling, which would run code from the file; it was not read. Save '
+            f'only its tensors (torch.save of a state_dict, or safetensors) and give that file.'
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}): give a whole .pth file.') from error
+        raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}): give a complete .pth file.') from error
 
 
 def _stand_ins() -> AbstractContextManager:
-    if release(torch.__version__) < (2, 6):  # it takes no other name than the class's own
+    if release(torch.__version__) < (2, 6):  # older torch takes only the class's own name
         return nullcontext()
     return torch.serialization.safe_globals([(LeftOut, name) for name in _LEFT_OUT])
 
 
 def part_path(path: str | Path, place: int, parts: int) -> Path:
-    """Where a process but the first writes its part of a checkpoint: ``epoch_1.pth.2of3`` beside ``epoch_1.pth``."""
+    """Path of the part that a process other than the first writes: ``epoch_1.pth.2of3`` for ``epoch_1.pth``."""
     return Path(path).with_name(f'{Path(path).name}.{place}of{parts}')
 
 
 def delete_checkpoint(path: Path) -> None:
-    """Delete a checkpoint and its parts, as far as they are there."""
+    """Delete a checkpoint and its parts, if they exist."""
     for file in (path, *path.parent.glob(f'{path.name}.*of*')):
         file.unlink(missing_ok=True)
 
 
 def read_parts(checkpoint: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]]:
-    """The parts of a checkpoint, in the order of the processes that wrote them; tensors are read when they are used.
+    """Read the parts of a checkpoint, ordered by the process that wrote them; tensors are read when they are used.
 
     Args:
         checkpoint: From :func:`read_checkpoint`.
-        path: Where it was read; its parts stand beside it.
+        path: Path of the checkpoint; its parts are next to it.
 
     Returns:
-        Empty where nothing was cut over the processes.
+        The parts; empty if nothing was sharded.
 
     Raises:
-        CheckpointError: A part is missing, broken, or of another checkpoint.
+        CheckpointError: A part is missing, is broken, or belongs to another checkpoint.
     """
     own = checkpoint.get('part')
     if own is None:
@@ -144,13 +144,13 @@ def read_parts(checkpoint: Mapping[str, Any], path: str | Path) -> list[dict[str
 
 
 def latest_checkpoint(folder: str | Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint of a work directory that can be read.
+    """Find the newest readable checkpoint of a work directory.
 
     Args:
         folder: A work directory; it need not exist.
 
     Returns:
-        Its path and content, or ``None`` where there is none. Unreadable ones are named in the log and passed over.
+        Its path and content, or ``None`` if there is none. Unreadable checkpoints are named in the log and skipped.
     """
     paths = [path for pattern in PATTERNS for path in Path(folder).glob(pattern)]
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
@@ -161,18 +161,18 @@ def latest_checkpoint(folder: str | Path) -> tuple[Path, dict[str, Any]] | None:
             read_parts(checkpoint, path)
             return path, checkpoint
         except CheckpointError as error:
-            print_log(f'Passed over: {error}', logger='current')
+            print_log(f'Skipped: {error}', logger='current')
     return None
 
 
 def pack_message_hub(hub: MessageHub) -> dict[str, Any]:
-    """The log histories as tensors, and the plain values beside them.
+    """Convert the log histories to tensors, and keep the plain values.
 
     Args:
         hub: The run's message hub.
 
     Returns:
-        Tensors and plain types only; :func:`unpack_message_hub` is the way back.
+        Tensors and plain types only; :func:`unpack_message_hub` reverses this.
     """
     state = hub.state_dict()
     scalars = {
@@ -186,16 +186,16 @@ def pack_message_hub(hub: MessageHub) -> dict[str, Any]:
 
 
 def plain_data(value: Any) -> Any:
-    """A config as plain data: dictionaries, lists, tuples, texts, numbers, booleans and None.
+    """Convert a config to plain data: dictionaries, lists, tuples, texts, numbers, booleans and None.
 
-    Numbers of NumPy become Python's and paths become texts. What is neither is left out, with one log line that names
-    all of it.
+    NumPy numbers become Python numbers, and paths become texts. Everything else is left out, with one log line that
+    names it.
 
     Args:
-        value: A dictionary, in which classes were named (their dotted names took their place).
+        value: A dictionary whose classes have been replaced by their dotted names.
 
     Returns:
-        A copy, which a checkpoint can hold and :func:`read_checkpoint` gives back.
+        A copy that a checkpoint can hold and :func:`read_checkpoint` returns.
     """
     left_out: list[str] = []
     plain = _plain_copy(value, '', left_out)
@@ -227,7 +227,7 @@ def _plain(value: Any) -> Any:
 
 
 def unpack_message_hub(state: dict[str, Any]) -> dict[str, Any]:
-    """Make of packed histories what ``MessageHub.load_state_dict`` takes."""
+    """Convert packed histories to what ``MessageHub.load_state_dict`` takes."""
     scalars = {
         name: HistoryBuffer(history['values'].numpy(), history['counts'].numpy())
         for name, history in state['log_scalars'].items()

@@ -1,7 +1,7 @@
-"""What mmssl needs installed, and one sentence with the command that fixes it where something is missing.
+"""Dependencies of mmssl, and one sentence with the command that installs what is missing.
 
-Nothing is imported here: the check reads the metadata of installed packages, and takes milliseconds. Only lower bounds
-are checked, since a newer release is no reason to refuse.
+Nothing is imported here: the check reads the metadata of installed packages, and takes milliseconds. Only minimum
+versions are checked, since a newer release is no reason to refuse.
 """
 
 import importlib
@@ -20,8 +20,8 @@ class Dependency(NamedTuple):
     Attributes:
         module: Import name.
         distributions: Names under which it may be installed; the first is the one to install.
-        minimum: Oldest release that works, '' where any does.
-        extra: The extra of mmssl that installs it, '' for what every user needs; 'transfer' for what
+        minimum: Oldest release that works; '' if any does.
+        extra: Extra of mmssl that installs it; '' for what every user needs, 'transfer' for what
             ``tools/install_transfer.sh`` installs.
     """
 
@@ -32,7 +32,7 @@ class Dependency(NamedTuple):
 
     @property
     def command(self) -> str:
-        """What to type to install it."""
+        """Command that installs it."""
         if self.extra == 'transfer':
             return _INSTALL_TRANSFER
         if self.extra:
@@ -66,7 +66,7 @@ OPTIONAL = (
 
 
 def installed_version(dependency: Dependency) -> str | None:
-    """The release that is installed, or None where no metadata says it (a source tree on the path, say)."""
+    """Return the installed release, or None if no metadata says it (a source tree on the path, say)."""
     for name in dependency.distributions:
         try:
             return metadata.version(name)
@@ -76,13 +76,13 @@ def installed_version(dependency: Dependency) -> str | None:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: ``'2.14.1+cpu'`` gives ``(2, 14, 1)``."""
+    """Parse the leading numbers of a version: ``'2.14.1+cpu'`` gives ``(2, 14, 1)``."""
     leading = re.match(r'\d+(?:\.\d+)*', version)
     return tuple(int(number) for number in leading[0].split('.')) if leading else ()
 
 
 def problem_of(dependency: Dependency) -> str | None:
-    """One sentence on what is wrong with a dependency, or None where it can be used."""
+    """Say in one sentence what is wrong with a dependency; None if it can be used."""
     if find_spec(dependency.module) is None:
         return f'mmssl needs {dependency.module}, which is not installed: type  {dependency.command}'
     found = installed_version(dependency)
@@ -95,9 +95,9 @@ def problem_of(dependency: Dependency) -> str | None:
 
 
 def torchvision_problem() -> str | None:
-    """One sentence where torchvision was built for another torch, or None.
+    """Say in one sentence that torchvision was built for another torch; None if it fits.
 
-    torchvision names one exact release of torch, and with another its import fails in a way that names neither.
+    torchvision requires one exact release of torch; with another, its import fails with an error that names neither.
     """
     try:
         torch_version, requirements = metadata.version('torch'), metadata.requires('torchvision') or []
@@ -113,7 +113,7 @@ def torchvision_problem() -> str | None:
 
 
 def check_dependencies() -> None:
-    """Refuse to go on where a package that every user needs is missing or too old.
+    """Raise if a required package is missing or too old.
 
     Raises:
         ImportError: The first problem found, with the command that fixes it.
@@ -129,13 +129,13 @@ def require(module: str) -> ModuleType:
     """Import an optional dependency.
 
     Args:
-        module: Import name, one of those in ``OPTIONAL``.
+        module: Import name of an entry of ``OPTIONAL``.
 
     Returns:
         The module.
 
     Raises:
-        ImportError: It is missing or too old; the message has the command that installs it.
+        ImportError: The package is missing or too old; the message has the command that installs it.
     """
     dependency = next(entry for entry in OPTIONAL if entry.module == module)
     if problem := problem_of(dependency):
@@ -153,7 +153,7 @@ def require_transfer(module: Literal['mmdet', 'mmseg']) -> ModuleType:
         The module.
 
     Raises:
-        ImportError: It or MMCV is missing, or MMCV is there without its compiled ops; the message has the command that
+        ImportError: The package or MMCV is missing, or MMCV lacks its compiled ops; the message has the command that
             installs them.
     """
     require('mmcv')

@@ -1,4 +1,4 @@
-"""A file from a server, whole or not there: resumed where it was cut, checked, and fetched once for all processes."""
+"""Download files atomically, once for all processes: resumed after interruptions, and checked."""
 
 import errno
 import hashlib
@@ -18,34 +18,34 @@ from mmssl.progress import Progress
 
 _BLOCK = 1 << 20
 _TIMEOUT = 30  # seconds without an answer
-_TRIES = 4  # in a row that bring nothing new
+_TRIES = 4  # consecutive ones that bring nothing new
 _PAUSE = 1.0  # seconds before another try
 
 
 class DownloadError(OSError):
-    """A file could not be fetched; the message says what to do."""
+    """A file could not be downloaded; the message says what to do."""
 
 
 def download(url: str, path: str | Path, checksum: str = '', timeout: float = _TIMEOUT, tries: int = _TRIES) -> Path:
-    """Fetch a file, or find it where it is already.
+    """Download a file unless it exists.
 
-    What came before a connection was cut stays beside the file, as ``.part``, and is continued: now, for some tries,
-    and by a later call. It is thrown away where the server's file has changed since, or where the server sends whole
-    files only. Of several processes that ask for one file, one fetches it and the others wait.
+    If the connection breaks, the part received so far stays next to the file, as ``.part``, and further tries and later
+    calls continue it. It is discarded if the server's file has changed since, or if the server sends only whole files.
+    If several processes ask for the same file, one downloads it and the others wait.
 
     Args:
         url: Address. The environment variable ``MMSSL_MIRROR`` replaces its scheme and host.
-        path: Where the file shall stand.
-        checksum: ``'sha256:'`` or ``'md5:'`` and the hash or its start; without it, any content is taken.
-        timeout: Seconds without an answer after which a try has failed.
-        tries: So many in a row may bring nothing new.
+        path: Path of the file.
+        checksum: ``'sha256:'`` or ``'md5:'`` and the hash or its start; without it, any content is accepted.
+        timeout: Seconds without an answer after which a try fails.
+        tries: Maximum number of consecutive tries that bring nothing new.
 
     Returns:
         The file.
 
     Raises:
         DownloadError: The server cannot be reached or has no such file, or the disk is full.
-        ValueError: The file is not the one that the checksum tells of; it was removed.
+        ValueError: The file does not match the checksum; it was removed.
     """
     path = Path(path)
     try:
@@ -63,13 +63,13 @@ def download(url: str, path: str | Path, checksum: str = '', timeout: float = _T
 
 
 def mirrored(url: str) -> str:
-    """An address with the scheme, host and folder of ``MMSSL_MIRROR`` in place of its own scheme and host."""
+    """Replace the scheme and host of an address with the scheme, host and folder of ``MMSSL_MIRROR``."""
     mirror = os.environ.get('MMSSL_MIRROR', '').rstrip('/')
     return mirror + urlsplit(url).path if mirror else url
 
 
 def file_hash(path: str | Path, kind: str = 'sha256') -> str:
-    """The hash of a file, in hexadecimal digits.
+    """Compute the hash of a file, in hexadecimal digits.
 
     Args:
         path: The file.
@@ -83,33 +83,33 @@ def file_hash(path: str | Path, kind: str = 'sha256') -> str:
 
 
 def check(path: Path, checksum: str, url: str) -> None:
-    """Remove a file whose hash does not start as it should, and say so.
+    """Check the hash of a file; remove the file and raise if it differs.
 
     Args:
         path: The file.
         checksum: As in ``download``.
-        url: Where it came from.
+        url: Address that it came from, for the message.
 
     Raises:
-        ValueError: Another content; the file is gone.
+        ValueError: The content differs; the file was removed.
     """
     kind, _, wanted = checksum.partition(':')
     found = file_hash(path, kind) if wanted else ''
     if not found.startswith(wanted):
         path.unlink()
         raise ValueError(
-            f'{url} has the {kind} hash {found[: len(wanted)]}, expected was {wanted}: not the file that was '
-            'published, or damaged on the way. It was removed; try again, or from another network.'
+            f'{url} has the {kind} hash {found[: len(wanted)]} instead of {wanted}: it is not the published '
+            'file, or it was damaged on the way. It was removed; try again, or from another network.'
         )
 
 
 def _note(part: Path) -> Path:
-    """Where it is written down of which version of which file a part is."""
+    """Path of the note about a partial file's address and version."""
     return part.with_name(f'{part.name}.json')
 
 
 def _fetch(url: str, part: Path, path: Path, timeout: float, tries: int) -> None:
-    """Fill ``part`` with the whole file, going on after cuts."""
+    """Fill ``part`` with the whole file; continue after interruptions."""
     failed, most = 0, _size(part)
     while True:
         try:
@@ -127,22 +127,22 @@ def _fetch(url: str, part: Path, path: Path, timeout: float, tries: int) -> None
         failed, most = (0, _size(part)) if _size(part) > most else (failed + 1, most)
         if failed == tries:
             reason = getattr(problem, 'reason', problem)
-            kept = '; what came is kept' if _size(part) else ''
+            kept = '; what has arrived is kept' if _size(part) else ''
             raise DownloadError(f'{url} cannot be fetched ({reason}){kept}. {_by_hand(path)}') from problem
         time.sleep(_PAUSE)
 
 
 def _by_hand(path: Path) -> str:
     return (
-        f'Without a connection, put the file at {path} by hand; a mirror is named by MMSSL_MIRROR '
+        f'Without a connection, put the file at {path} by hand, or name a mirror in MMSSL_MIRROR '
         '(it replaces scheme and host).'
     )
 
 
 def _fetch_once(url: str, part: Path, timeout: float) -> bool:
-    """One request; whether the file is whole now."""
+    """Make one request; return whether the file is complete."""
     done, version = _size(part), _version_of(part, url)
-    if done and not version:  # nothing tells whether the server's file is still the same
+    if done and not version:  # the server's file may have changed, and nothing would tell
         part.unlink()
         done = 0
     headers = {'Range': f'bytes={done}-', 'If-Range': version} if done else {}
@@ -151,13 +151,13 @@ def _fetch_once(url: str, part: Path, timeout: float) -> bool:
     except HTTPError as error:
         if error.code != 416:
             raise
-        part.unlink()  # longer than the server's file: of another version
+        part.unlink()  # longer than the server's file, so from another version
         return False
     with response:
         headers, resumed = response.headers, response.status == 206
         sent = headers.get('ETag') or headers.get('Last-Modified') or ''
         if resumed and (sent != version or not headers.get('Content-Range', '').startswith(f'bytes {done}-')):
-            part.unlink()  # the server did not look at If-Range, or sends another range
+            part.unlink()  # the server ignored If-Range, or sends another range
             return False
         done = done if resumed else 0
         _note(part).write_text(json.dumps({'url': url, 'version': '' if sent.startswith('W/') else sent}))
@@ -166,7 +166,7 @@ def _fetch_once(url: str, part: Path, timeout: float) -> bool:
 
 
 def _save(response: BinaryIO, part: Path, done: int, total: int | None) -> bool:
-    """Write what comes behind the first ``done`` bytes; whether all of it came."""
+    """Write what follows the first ``done`` bytes; return whether all of it arrived."""
     if total is not None and shutil.disk_usage(part.parent).free < total - done:
         raise OSError(errno.ENOSPC, f'{(total - done) / 1e6:.0f} MB are needed')
     with part.open('ab') as file, Progress(part.stem, total or 0, in_bytes=True) as progress:
@@ -181,7 +181,7 @@ def _save(response: BinaryIO, part: Path, done: int, total: int | None) -> bool:
 
 
 def _version_of(part: Path, url: str) -> str:
-    """What the server called the version that a part is of; '' where unknown."""
+    """Server's version of a partial file; '' if unknown."""
     try:
         note = json.loads(_note(part).read_text())
     except (OSError, ValueError):
@@ -195,4 +195,4 @@ def _size(path: Path) -> int:
 
 def _disk_error(error: OSError, part: Path) -> DownloadError:
     place = f'{part.parent} cannot be written ({error.strerror or error})'
-    return DownloadError(f'{place}: free some space or set MMSSL_CACHE to another folder; what came is kept.')
+    return DownloadError(f'{place}: free some space or set MMSSL_CACHE to another folder; what has arrived is kept.')

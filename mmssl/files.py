@@ -1,4 +1,4 @@
-"""Files and folders: written whole or not at all, locked, cached in one place; paths in configs."""
+"""Files and folders: atomic writes, locks, the cache folder, and paths in configs."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Literal
 
 from filelock import FileLock
 
-# Where flock is unknown, a newer filelock would mark the file instead, and a dead process's mark would stay.
+# Without flock, a newer filelock would fall back to marker files, and a dead process's marker would stay.
 _REAL_LOCKS = {'fallback_to_soft': False} if hasattr(FileLock, 'fallback_to_soft') else {}
 
 
@@ -18,12 +18,12 @@ _REAL_LOCKS = {'fallback_to_soft': False} if hasattr(FileLock, 'fallback_to_soft
 def atomic_write(path: str | Path, temporary: str = '') -> Iterator[BinaryIO]:
     """Write under a temporary name, flush to the disk, then rename: a reader sees the old file or the new one.
 
-    Where the block raises, the temporary file is removed and the old one stays.
+    If the block raises, the temporary file is removed and the old file stays.
 
     Args:
-        path: Where the file should stand; its folder must exist.
-        temporary: Name of the temporary file, in the same folder; by default one that no other process uses. What a
-            killed process leaves under a fixed name is overwritten by the next write.
+        path: Path of the file; its folder must exist.
+        temporary: Name of the temporary file, in the same folder; by default one that no other process uses. Under a
+            fixed name, the next write overwrites what a killed process left.
 
     Yields:
         The temporary file, open for writing bytes.
@@ -42,11 +42,11 @@ def atomic_write(path: str | Path, temporary: str = '') -> Iterator[BinaryIO]:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write plain values as indented JSON, in one piece; see :func:`atomic_write`.
+    """Write plain values as indented JSON, atomically; see :func:`atomic_write`.
 
     Args:
-        path: Where the file should stand.
-        content: Dictionaries, lists, numbers and texts; anything else becomes its text.
+        path: Path of the file.
+        content: Dictionaries, lists, numbers and texts; anything else is converted to text.
     """
     with atomic_write(path) as file:
         file.write((json.dumps(content, indent=2, default=str) + '\n').encode())
@@ -54,11 +54,11 @@ def write_json(path: str | Path, content: Any) -> None:
 
 @contextmanager
 def file_lock(path: str | Path) -> Iterator[None]:
-    """Let one process of a machine at a time into the block; a lock falls with the process that holds it.
+    """Let one process per machine into the block at a time; the lock is released if its process dies.
 
     Args:
-        path: File that stands for the lock; made where it is not there. Where that cannot be, or the file system knows
-            no locks, all processes go in.
+        path: Lock file; created if it does not exist. If that fails, or the file system has no locks, all processes
+            enter the block.
     """
     with ExitStack() as stack:
         with suppress(OSError, NotImplementedError):
@@ -68,7 +68,7 @@ def file_lock(path: str | Path) -> Iterator[None]:
 
 
 def cache_folder(kind: Literal['weights', 'folders'] = 'weights') -> Path:
-    """Where files are kept that can be fetched or computed again.
+    """Return the folder of files that can be downloaded or computed again.
 
     The root is ``MMSSL_CACHE``, else ``mmssl`` in ``XDG_CACHE_HOME``, else ``~/.cache/mmssl``. Each kind has a folder
     of its own in it, except that ``MMSSL_CACHE`` is itself the folder of the weights.
@@ -77,7 +77,7 @@ def cache_folder(kind: Literal['weights', 'folders'] = 'weights') -> Path:
         kind: ``'weights'`` of the model zoo, or ``'folders'``, the lists of images.
 
     Returns:
-        The folder; it need not exist.
+        The folder; it may not exist yet.
     """
     own = os.environ.get('MMSSL_CACHE')
     if own:
@@ -86,12 +86,12 @@ def cache_folder(kind: Literal['weights', 'folders'] = 'weights') -> Path:
 
 
 def rebase_paths(value: Any, old: str, new: str) -> Any:
-    """A config value in which every path below one folder lies below another.
+    """Replace the folder that the paths in a config value start with.
 
     Args:
-        value: A path, another plain value, or a dictionary or sequence of such.
-        old: The folder that paths start with.
-        new: The one they shall start with.
+        value: A path, another plain value, or a dictionary or sequence of these.
+        old: Folder that paths start with.
+        new: Folder that they start with afterwards.
 
     Returns:
         A copy.

@@ -1,4 +1,4 @@
-"""A bar for work that takes minutes, outside the training loop."""
+"""Progress bar for work that takes minutes, outside the training loop."""
 
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
@@ -10,11 +10,11 @@ _BYTES = (TextColumn('{task.description}'), BarColumn(), DownloadColumn(), Trans
 
 
 class Progress:
-    """A bar in a terminal, one line in the log elsewhere; only the main process shows it.
+    """Progress bar in a terminal, a log line elsewhere; only in the main process.
 
     Args:
-        title: What is done.
-        total: How many parts it has.
+        title: Name of the work.
+        total: Number of its parts.
         in_bytes: Whether the parts are bytes of a file.
     """
 
@@ -33,7 +33,7 @@ class Progress:
         return self
 
     def advance(self, parts: int = 1) -> None:
-        """One part is done, or several."""
+        """Mark one or several parts as done."""
         self.bar.advance(self.task, parts)
 
     def __exit__(self, *_: object) -> None:

@@ -1,6 +1,6 @@
-"""The registries: children of MMEngine's, so that its components are found too.
+"""Registries: children of MMEngine's, so that its components are found too.
 
-``MEMORIES`` is a kind of our own: whatever lives across iterations outside the gradient.
+``MEMORIES`` is our own: components whose state persists across iterations and has no gradient.
 """
 
 import inspect
@@ -40,10 +40,10 @@ PARAM_SCHEDULERS = _child('parameter scheduler', mmengine_registry.PARAM_SCHEDUL
 
 
 def components_of(package: str) -> dict[str, Any]:
-    """What a package of components exports, found in its files: a new file needs no entry in a list.
+    """Collect the exports of a package of components from its files, so that a new file needs no entry in a list.
 
-    Of each module these are the public classes that it defines, and the functions that it registers as models; of each
-    sub-package what that exports.
+    A module contributes the public classes that it defines and the functions that it registers as models; a sub-package
+    contributes its own exports.
 
     Args:
         package: Dotted name of the package, which is being imported.
@@ -70,34 +70,34 @@ def _defined_in(module: ModuleType) -> dict[str, Any]:
 
 
 def missing(package: str, name: str) -> AttributeError:
-    """What ``__getattr__`` of a package raises: such a function also tells type checkers that names are found later."""
+    """Error for ``__getattr__`` of a package, which also tells type checkers that names are found later."""
     return AttributeError(f'{package} has no {name!r}.')
 
 
 _DATA = (DATASETS, DATA_SAMPLERS, TRANSFORMS, FUNCTIONS)
-# What is built of a config that a file holds, and what of: the other parts (hooks, schedules) serve a training.
+# Parts of a config in a file that are built, with their registries; all others (hooks, schedules) serve a training.
 _BUILT = {
     'model': (MODELS, MEMORIES, mmengine_registry.WEIGHT_INITIALIZERS),
     'evaluation': _DATA,
     'train_dataloader': _DATA,
 }
-_READS_ELSEWHERE = ('pretrained', 'pretrained_cfg', 'checkpoint_path')  # of timm's models
+_READS_ELSEWHERE = ('pretrained', 'pretrained_cfg', 'checkpoint_path')  # arguments of timm's models
 
 
 def registered_config(config: Mapping[str, Any], path: object) -> dict[str, Any]:
-    """The parts of a config out of a file that name nothing but registered components, or a refusal.
+    """Return the parts of a config from a file that name only registered components, or refuse the config.
 
-    MMEngine's registries import whatever dotted name they do not know, and call it. A config that a file holds may be
-    anybody's, so its names are looked up beforehand, and nothing is imported for it. A dotted name counts where it
-    leads to a registered class of a module that has been imported already.
+    MMEngine's registries import and call any dotted name that they do not know. A config in a file may come from
+    anybody, so its names are looked up beforehand, and nothing is imported for it. A dotted name is accepted if it
+    leads to a registered class in a module that has already been imported.
 
     Args:
-        config: Plain data.
-        path: Of the file, for the error.
+        config: Config as plain data.
+        path: Path of the file, for the error message.
 
     Returns:
-        The config. Parts that only a training builds (hooks, optimizers, schedules) are left out where they name
-        something that is not registered.
+        The config. Parts that only a training builds (hooks, optimizers, schedules) are left out if they name something
+        that is not registered.
 
     Raises:
         ValueError: A part that is built names something that is not registered or not yet imported, a file to load, or
@@ -119,7 +119,7 @@ def registered_config(config: Mapping[str, Any], path: object) -> dict[str, Any]
 
 
 def _unknown(value: Any, path: str, registries: tuple[Registry, ...]) -> Iterator[str]:
-    """What a config must not say, as ``path=value``."""
+    """Yield what a config must not contain, as ``path=value``."""
     name = path.rpartition('.')[2]
     if (
         (name == 'type' and not _is_registered(value, registries))
@@ -164,7 +164,7 @@ def _with_parents(registry: Registry | None) -> Iterator[Registry]:
 
 
 def _imported(name: str, known: list[Any]) -> Any:
-    """The component of a dotted name, as far as its module is there and has it; no code of the module is run."""
+    """Find the component of a dotted name, if its module is already imported; no code of the module is run."""
     module, _, attribute = name.rpartition('.')
     found = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
     return next((component for component in known if component is found), None) if found is not None else None

@@ -1,6 +1,6 @@
-"""Weights from files, without ever unpickling one, and into a backbone, without ever losing one.
+"""Read weights from files without unpickling, and load them into a backbone without losing any.
 
-Everything that loads a file comes through :func:`read_file`. Nothing that is in a file is run or parsed as Python.
+Every load of a file goes through :func:`read_file`. Nothing in a file is run or parsed as Python.
 """
 
 import re
@@ -30,8 +30,8 @@ __all__ = [
 ]
 _NOT_LEARNED = 'num_batches_tracked'  # a counter that older files lack
 _RESNET = re.compile(r'(conv1|bn1|layer[1-4])\.')
-# What stands before a backbone's keys in the files of this field, and whose files those are; of two networks in one
-# file the earlier counts: the student of MoCo and its kin, not the momentum encoder.
+# Prefixes of a backbone's keys in the files of this field, and whose files have them. If a file holds two networks,
+# the earlier prefix counts: the student of MoCo and related methods, not the teacher.
 LAYOUTS = {
     '': 'torchvision, and backbones alone: Barlow Twins, VICReg, DINO',
     'backbone.': 'mmssl, mmselfsup, mmpretrain, OpenSelfSup, DINO with its head',
@@ -46,13 +46,13 @@ LAYOUTS = {
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What a file holds, as tensors and plain data.
+    """Content of a file, as tensors and plain data.
 
     Attributes:
-        path: Where it was read.
-        tensors: Its tensors on the CPU, under the keys they have there.
-        content: All of a checkpoint, its meta data, optimizer and log histories too; empty where the file holds
-            tensors alone. Nobody has vouched for it: check what you take.
+        path: Path of the file.
+        tensors: Its tensors on the CPU, under their keys in the file.
+        content: The whole checkpoint, including meta data, optimizer and log histories; empty if the file holds only
+            tensors. It is not trusted: check what you use.
     """
 
     path: Path
@@ -61,24 +61,24 @@ class WeightsFile:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """The part that says what the checkpoint is; empty where there is none."""
+        """The part that describes the checkpoint; empty if there is none."""
         meta = self.content.get('meta')
         return meta if isinstance(meta, dict) else {}
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """The config of the training as plain data; None where the file holds none. It has not been checked."""
+        """The config of the training as plain data, not checked; None if the file holds none."""
         config = self.meta.get('config')
         return config if isinstance(config, dict) else None
 
     @property
     def config_is_text(self) -> bool:
-        """Whether the config is there as text alone, as older versions of mmssl wrote it. It is not read."""
+        """Whether the config is stored only as text, as older versions of mmssl did. The text is not read."""
         return self.config is None and isinstance(self.meta.get('cfg'), str)
 
     @property
     def progress(self) -> dict[str, int] | None:
-        """How far the training was, where mmssl wrote the file in a training."""
+        """Position of the training, if mmssl wrote the file during one; else None."""
         progress = self.meta.get('progress')
         if not isinstance(progress, dict) or any(type(value) is not int for value in progress.values()):
             return None
@@ -87,13 +87,13 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class Match:
-    """How the keys of a file fit a network.
+    """Match between the keys of a file and those of a network.
 
     Attributes:
-        prefix: What stands before the network's keys in the file, such as ``'backbone.'``.
-        state_dict: The tensors that fit, under the network's keys.
-        total: Keys the network has (counters of batch norm left out).
-        left_over: Keys of the file that the network does not take.
+        prefix: Prefix of the network's keys in the file, such as ``'backbone.'``.
+        state_dict: The matching tensors, under the network's keys.
+        total: Number of keys of the network (without counters of batch norm).
+        left_over: Keys of the file that the network does not use.
     """
 
     prefix: str
@@ -103,18 +103,18 @@ class Match:
 
     @property
     def matched(self) -> int:
-        """Keys that are in the file with the right shape (counters of batch norm left out)."""
+        """Number of keys that the file has in the right shape (without counters of batch norm)."""
         return sum(not key.endswith(_NOT_LEARNED) for key in self.state_dict)
 
     @property
     def layout(self) -> str:
-        """The prefix, and whose files have it."""
+        """The prefix, and the projects whose files have it."""
         whose = f' (as in {LAYOUTS[self.prefix]})' if self.prefix in LAYOUTS else ''
         return f"'{self.prefix}'{whose}"
 
     @property
     def foreign(self) -> str | None:
-        """A key of the file within the blocks of this ResNet that the network lacks; None where there is none."""
+        """A key within the blocks of the ResNet in the file that the network lacks; None if there is none."""
         own = (key for key in self.left_over if key.startswith(self.prefix) and not key.endswith(_NOT_LEARNED))
         return next((key for key in own if _RESNET.match(key.removeprefix(self.prefix))), None)
 
@@ -123,19 +123,19 @@ Source = str | Path | WeightsFile | Mapping[str, Tensor]
 
 
 def read_file(path: str | Path) -> WeightsFile:
-    """Read a file of weights, whoever wrote it, without running anything that is in it.
+    """Read a file of weights from any project, without running anything in it.
 
     Args:
-        path: A ``.safetensors`` file; one of ``torch.save`` that loads with ``weights_only=True``: the tensors
-            themselves, or a dict with them under ``state_dict``, ``model`` or ``teacher``; or the work directory of a
-            run, whose newest checkpoint is read.
+        path: A ``.safetensors`` file; a ``torch.save`` file that loads with ``weights_only=True`` and holds tensors, or
+            a dict of tensors under ``state_dict``, ``model`` or ``teacher``; or the work directory of a run, whose
+            newest checkpoint is read.
 
     Returns:
         Tensors and plain data.
 
     Raises:
         FileNotFoundError: There is no such file, or the folder has no checkpoint.
-        CheckpointError: Reading would run code that is in the file, or it holds no tensors.
+        CheckpointError: Reading would run code from the file, or the file holds no tensors.
     """
     path = Path(path)
     if path.is_dir():
@@ -155,7 +155,7 @@ def read_file(path: str | Path) -> WeightsFile:
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a file, under the keys they have there; see :func:`read_file`.
+    """Read the tensors of a file, under their keys in the file; see :func:`read_file`.
 
     Args:
         path: A file, or the work directory of a run.
@@ -165,19 +165,19 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: Reading would run code that is in the file, or it holds no tensors.
+        CheckpointError: Reading would run code from the file, or the file holds no tensors.
     """
     return read_file(path).tensors
 
 
 def tensors_of(source: Source | nn.Module) -> Mapping[str, Tensor]:
-    """Tensors by key.
+    """Return tensors by key.
 
     Args:
-        source: A file (by its path, or as it was read), a network, or tensors by key, which stay as they are.
+        source: A file (its path or its content), a network, or tensors by key, which are returned as they are.
 
     Returns:
-        Tensors under the keys they have there.
+        Tensors under the keys of the source.
     """
     if isinstance(source, nn.Module):
         return source.state_dict()
@@ -187,15 +187,14 @@ def tensors_of(source: Source | nn.Module) -> Mapping[str, Tensor]:
 
 
 def backbone_weights(source: Source | nn.Module) -> dict[str, Tensor]:
-    """A backbone's tensors under its own keys.
+    """Return a backbone's tensors under its own keys.
 
     Args:
-        source: A file (by its path, or as it was read), an algorithm with a ``backbone``, a backbone, or tensors by
-            key.
+        source: A file (its path or its content), an algorithm with a ``backbone``, a backbone, or tensors by key.
 
     Returns:
-        Of a ResNet all that is in its stem and stages, whatever prefix it has in the file; of another network what
-        follows the first prefix of ``LAYOUTS`` that is there, or everything.
+        For a ResNet, everything in its stem and stages, whatever its prefix in the file; for another network, what
+        follows the first prefix of ``LAYOUTS`` that occurs, or everything.
     """
     if isinstance(source, nn.Module):
         return dict(getattr(source, 'backbone', source).state_dict())
@@ -208,11 +207,11 @@ def backbone_weights(source: Source | nn.Module) -> dict[str, Tensor]:
 
 
 def write_weights(state_dict: Mapping[str, Tensor], path: str | Path) -> None:
-    """Save tensors alone: as safetensors where the path ends so, else with ``torch.save``.
+    """Save only tensors: as safetensors if the path ends in ``.safetensors``, otherwise with ``torch.save``.
 
     Args:
         state_dict: Tensors by key.
-        path: The file to write; its folder is made.
+        path: The file to write; its folder is created.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -224,14 +223,14 @@ def write_weights(state_dict: Mapping[str, Tensor], path: str | Path) -> None:
 
 
 def match_keys(state_dict: Mapping[str, Tensor], network: nn.Module) -> Match:
-    """Find the prefix under which most of a network's keys stand in a file, with the right shapes.
+    """Find the prefix under which a file holds most of a network's keys, with the right shapes.
 
     Args:
         state_dict: Tensors by the file's keys.
         network: The network to fill.
 
     Returns:
-        The best match; of equals the one that ``LAYOUTS`` names first, else the one with the shortest prefix.
+        The best match; of equal ones, the one that ``LAYOUTS`` lists first, otherwise the one with the shortest prefix.
     """
     wanted = network.state_dict()
     prefixes = _prefixes(state_dict, next(iter(wanted))) or [_common_prefix(state_dict)]
@@ -240,14 +239,14 @@ def match_keys(state_dict: Mapping[str, Tensor], network: nn.Module) -> Match:
 
 
 def resnet_prefix(state_dict: Mapping[str, Tensor]) -> str | None:
-    """What stands before the keys of the ResNet in a file; None where there is no ResNet in it.
+    """Return the prefix of the ResNet's keys in a file; None if it holds no ResNet.
 
     Args:
         state_dict: Tensors by the file's keys.
 
     Returns:
-        The prefix; of several networks the one that ``LAYOUTS`` names first, else the one with the shortest. A network
-        that lies deeper within ``backbone.`` (a timm model's) is none of ours to rebuild.
+        The prefix; of several networks, the one that ``LAYOUTS`` lists first, otherwise the shortest. A network deeper
+        inside ``backbone.`` (of a timm model) does not count, since we cannot rebuild it.
     """
     found = _prefixes(state_dict, 'layer4.0.conv1.weight')
     prefix = next((prefix for prefix in found if f'{prefix}conv1.weight' in state_dict), None)
@@ -256,21 +255,20 @@ def resnet_prefix(state_dict: Mapping[str, Tensor]) -> str | None:
 
 
 def load_backbone(checkpoint: Source, network: nn.Module, whole: bool = True) -> Match:
-    """Fill a network with the backbone of a checkpoint, or refuse.
+    """Load the backbone of a checkpoint into a network, or refuse.
 
     Args:
-        checkpoint: A file (by its path, or as it was read), or tensors by key.
+        checkpoint: A file (its path or its content), or tensors by key.
         network: A backbone, or a plain class of torchvision or timm with the same keys.
-        whole: Whether to refuse a ResNet that has more in its stages than the network, which would give other
-            features.
+        whole: Whether to refuse a ResNet that has more in its stages than the network, since its features would differ.
 
     Returns:
-        What was matched.
+        The match.
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: One of the network's keys is not there with the right shape, the file holds a larger network,
-            or it is refused.
+        CheckpointError: One of the network's keys is missing or has another shape, the file holds a larger network, or
+            reading it is refused.
     """
     if isinstance(checkpoint, str | Path):
         checkpoint = read_file(checkpoint)
@@ -293,7 +291,7 @@ def load_backbone(checkpoint: Source, network: nn.Module, whole: bool = True) ->
 
 
 def strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose keys begin with a prefix, under the rest of their keys."""
+    """Return the tensors whose keys start with a prefix, without that prefix."""
     return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 
@@ -331,7 +329,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         tensors = package.torch.load_file(path)
     except package.SafetensorError as error:
-        raise CheckpointError(f'{path} cannot be read as safetensors ({error}): give a whole file.') from error
+        raise CheckpointError(f'{path} cannot be read as safetensors ({error}): give a complete file.') from error
     if not tensors:
         raise CheckpointError(f'{path} holds no tensors: give a checkpoint.')
     return tensors

@@ -59,7 +59,7 @@ def test_a_cut_connection_is_continued_where_it_broke_off(server, tmp_path):
 
 def test_a_later_call_continues_what_an_earlier_one_left(server, tmp_path):
     server.cuts = [100_000, 0]
-    with pytest.raises(DownloadError, match=r'connection was cut\); what came is kept'):
+    with pytest.raises(DownloadError, match=r'connection was cut\); what has arrived is kept'):
         fetch(server, tmp_path, tries=1)
     assert names(tmp_path) == {'weights.pth.part', 'weights.pth.part.json'}
     assert holds(fetch(server, tmp_path), CONTENT)
@@ -97,7 +97,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
 
 
 def test_a_wrong_hash_is_refused_and_the_file_removed(server, tmp_path):
-    with pytest.raises(ValueError, match=f'has the sha256 hash {SHA256[:8]}, expected was 0123abcd') as refused:
+    with pytest.raises(ValueError, match=f'has the sha256 hash {SHA256[:8]} instead of 0123abcd') as refused:
         fetch(server, tmp_path, 'sha256:0123abcd')
     assert 'It was removed' in str(refused.value)
     assert not names(tmp_path) & {'weights.pth', 'weights.pth.part'}

@@ -59,9 +59,9 @@ def _try(name: str, way: Callable[[Path], None], root: Path) -> bool:
             for file in FILES:
                 shutil.move(found[file], root / file)
     except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
-        print_log(f'Fashion-MNIST does not come from {name}: {error!r}', logger='current')
+        print_log(f'Fashion-MNIST could not be fetched from {name}: {error!r}', logger='current')
         return False
-    print_log(f'Fashion-MNIST has come from {name} and is in {root}.', logger='current')
+    print_log(f'Fashion-MNIST was fetched from {name} into {root}.', logger='current')
     return True
 
 

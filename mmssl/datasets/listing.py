@@ -184,7 +184,7 @@ def _read(cache: Path) -> tuple[Listing, dict]:
         raise ValueError(f'{cache} has another format')
     start = len(line) + -len(line) % _ALIGN
     if cache.stat().st_size != start + sum(header['sizes']):
-        raise ValueError(f'{cache} is not whole')
+        raise ValueError(f'{cache} is incomplete')
     content = np.asarray(np.memmap(cache, np.uint8, 'r'))  # a plain array is faster to index
     ends, labels, text = np.split(content[start:], np.cumsum(header['sizes'])[:-1])
     paths = Paths(text, ends.view(np.int64))

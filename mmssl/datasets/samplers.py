@@ -99,7 +99,7 @@ class ClusterSampler(DrawSampler):
             )
         if getattr(self.memory, 'online', False):
             raise ValueError(
-                'ClusterSampler needs labels that stay for an epoch, but the memory is online: set '
+                'ClusterSampler needs labels that stay the same for an epoch, but the memory is online: set '
                 'train_dataloader.sampler.type to DrawSampler.'
             )
 

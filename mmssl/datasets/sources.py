@@ -184,7 +184,7 @@ class ImageList(ImageSource):
         some = {paths[place]: None for place in (0, len(paths) // 2, -1)}
         if not any((self.root / path).is_file() for path in some):
             raise ValueError(
-                f'{file} names {", ".join(some)}, which are not in {root}: give the folder they start from.'
+                f'{file} names {", ".join(some)}, which are not in {root}: give the folder that these paths are relative to.'
             )
 
     def __len__(self) -> int:
@@ -238,7 +238,7 @@ class ArraySource(ImageSource):
             self.labels = torch.from_numpy(_read_array(labels, 'labels').astype(np.int64))
             if self.labels.shape != (len(self),):
                 given = tuple(self.labels.shape)
-                raise ValueError(f'{len(self)} images, but labels of shape {given}: give one label an image.')
+                raise ValueError(f'{len(self)} images, but labels of shape {given}: give one label per image.')
         self._name_classes(classes)
 
     def _name_classes(self, classes: Sequence[str] | None) -> None:
@@ -362,7 +362,7 @@ class ListedImages(Subset):
     def __init__(self, source: ImageSource | dict, file: str | Path) -> None:
         source, wanted = build_source(source), _read_list(file)
         if source.labels is None:
-            raise ValueError(f'{file} is a list for images in one folder a class: give such a folder as root.')
+            raise ValueError(f'{file} is a list for images in one folder per class: give such a folder as root.')
         super().__init__(source, indices=_places(source, wanted, file))
 
 
@@ -387,7 +387,7 @@ class Concat(ImageSource):
         whole = all(type(times) is int and times >= 1 for times in self.repeats)
         if not self.parts or len(self.repeats) != len(self.parts) or not whole:
             raise ValueError(
-                f'{len(self.parts)} parts with the repetitions {self.repeats}: give Concat one part or more, and for '
+                f'{len(self.parts)} parts with the repetitions {self.repeats}: give Concat at least one part, and for '
                 'each a whole number from 1.'
             )
         self._ends = np.cumsum([len(part) * times for part, times in zip(self.parts, self.repeats)]).tolist()
@@ -449,7 +449,7 @@ def _common_classes(parts: Sequence[ImageSource]) -> list[str] | None:
     if 0 < len(bare) < len(parts):
         raise ValueError(
             f'Part {bare[0]} of {len(parts)} has no labels, but others have: give its images labels (-1 for none), or '
-            'take those of the others away (labels=False of ImageFolder).'
+            'remove those of the others (labels=False of ImageFolder).'
         )
     named = [part.classes for part, own in zip(parts, labels) if own is not None and bool((own >= 0).any())]
     for classes in named[1:]:
@@ -469,11 +469,11 @@ def build_source(source: ImageSource | dict) -> ImageSource:
 def _read_list(file: str | Path) -> list[str]:
     """Read the lines of a text file that are not empty, stripped."""
     if not Path(file).is_file():
-        raise ValueError(f'There is no list {file}: give a text file that names one image a line.')
+        raise ValueError(f'There is no list {file}: give a text file that names one image per line.')
     lines = [line.strip() for line in Path(file).read_text('utf-8').splitlines()]
     entries = [line for line in lines if line]
     if not entries:
-        raise ValueError(f'{file} names no images: write one path a line.')
+        raise ValueError(f'{file} names no images: write one path per line.')
     return entries
 
 
@@ -540,7 +540,7 @@ def _read_idx(path: Path) -> np.ndarray:
     start = 4 + 4 * dimensions
     shape = [int.from_bytes(content[place : place + 4], 'big') for place in range(4, start, 4)]
     if not shape or len(content) != start + math.prod(shape):
-        raise ValueError(f'{path} is not a whole idx file of bytes: give .npy, .npz, or idx (.gz) as MNIST has it.')
+        raise ValueError(f"{path} is not a complete idx file of bytes: give .npy, .npz, or MNIST's idx (.gz).")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 

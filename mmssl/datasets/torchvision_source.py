@@ -109,7 +109,7 @@ def _open(name: str, root: Path, arguments: Mapping[str, Any]) -> Dataset:
     except (RuntimeError, OSError) as error:
         command = f'python -c "from torchvision.datasets import {name}; {name}(\'{root}\', download=True)"'
         raise ValueError(
-            f'{name} is not in {root}, or not whole ({error}): type  {command}  or unpack it there, into the folders '
+            f'{name} is not in {root}, or incomplete ({error}): type  {command}  or unpack it there, into the folders '
             f"that torchvision's documentation of {name} gives."
         ) from error
 

@@ -164,7 +164,7 @@ class EpochLoop(BaseLoop):
             self._interrupted = self.stop_training = True
 
     def _refuse_too_many_unreadable(self) -> None:
-        # The first 1,000 images may include more bad ones than their share; a single one never stops the run.
+        # The first 1,000 images may include more bad ones than that share; a single one never stops the run.
         if self._unreadable > max(self.max_unreadable * max(self._seen, 1000), 1):
             raise ValueError(
                 f'{self._unreadable} of {self._seen} images could not be read, more than {self.max_unreadable:.0%}: '
@@ -177,7 +177,7 @@ class EpochLoop(BaseLoop):
         return (
             f'The loss is not finite at iteration {self._iter} (epoch {self._epoch}); the batch of rank {rank()} held '
             f'{len(samples)} samples, first {shown}. Lower the learning rate, or set '
-            f"optim_wrapper.on_nonfinite='skip' to leave such steps out."
+            f"optim_wrapper.on_nonfinite='skip' to skip such steps."
         )
 
     def _name(self, index: int) -> str:

@@ -140,9 +140,7 @@ class Runner(MMEngineRunner):
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> Any:
-        """Build a data loader with our collate; ``num_workers=0`` works even if a config asks for persistent
-        workers.
-        """
+        """Build a data loader with our collate; ``num_workers=0`` may be set despite persistent workers."""
         if isinstance(dataloader, dict):
             persistent = dataloader.get('persistent_workers', False) and dataloader.get('num_workers', 0) > 0
             dataloader = {'collate_fn': collate, **dataloader, 'persistent_workers': persistent}
@@ -223,7 +221,7 @@ class Runner(MMEngineRunner):
         except (AttributeError, KeyError, TypeError) as error:  # the content of a file is not trusted
             raise CheckpointError(
                 f'{path} does not hold the state of a training with mmssl ({type(error).__name__}: {error}): give a '
-                'checkpoint that one wrote, or load its weights alone with --cfg-options load_from=FILE.'
+                'checkpoint of such a training, or load only its weights with --cfg-options load_from=FILE.'
             ) from error
 
     def _restore_state(self, checkpoint: Mapping[str, Any], path: str | Path) -> None:

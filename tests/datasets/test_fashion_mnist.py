@@ -107,7 +107,7 @@ def test_the_server_s_files_are_downloaded_and_their_hashes_compared(server: Fil
     assert all((tmp_path / name).read_bytes() == b'images' for name in fashion_mnist.FILES)
     server.content = b'other images'
     (tmp_path / 'again').mkdir()
-    with pytest.raises(ValueError, match='not the file that was published'):
+    with pytest.raises(ValueError, match='not the published file'):
         fashion_mnist._download(tmp_path / 'again')
 
 

@@ -98,7 +98,7 @@ def test_a_list_of_names_that_cannot_work_is_refused(
 
 def test_a_list_for_a_folder_without_classes_is_refused(make_images: Make, tmp_path: Path) -> None:
     (tmp_path / 'list.txt').write_text('a.png')
-    with pytest.raises(ValueError, match='one folder a class'):
+    with pytest.raises(ValueError, match='one folder per class'):
         ListedImages(ImageFolder(make_images('a.png')), tmp_path / 'list.txt')
 
 
@@ -173,10 +173,10 @@ def test_labels_that_do_not_match_are_refused(images: np.ndarray) -> None:
 @pytest.mark.parametrize('content', [b'', b'\0\0\x08', b'\0\0\x08\x01\0\0\0\x05abc', b'\x01\0\x08\x01\0\0\0\x01a'])
 def test_a_broken_idx_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / 'data.idx').write_bytes(content)
-    with pytest.raises(ValueError, match='not a whole idx file'):
+    with pytest.raises(ValueError, match='not a complete idx file'):
         ArraySource(tmp_path / 'data.idx')
     (tmp_path / 'data.gz').write_bytes(gzip.compress(b'12345')[:-3] if content else content)
-    with pytest.raises(ValueError, match='not a whole idx file'):
+    with pytest.raises(ValueError, match='not a complete idx file'):
         ArraySource(tmp_path / 'data.gz')
 
 

@@ -66,7 +66,7 @@ def test_published_checksums_are_compared_before_pickled_batches_are_read(
 ) -> None:
     monkeypatch.undo()
     small_set('cifar10', tmp_path)
-    with pytest.raises(ValueError, match='CIFAR10 is not in .* or not whole'):
+    with pytest.raises(ValueError, match='CIFAR10 is not in .* or incomplete'):
         TorchvisionSource('cifar10', tmp_path)
 
 

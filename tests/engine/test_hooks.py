@@ -209,7 +209,7 @@ def test_memories_of_ranks_are_compared_every_so_often(tmp_path, monkeypatch):
     runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, MemoryHook)]
     runner.register_hook(MemoryHook(check_interval=3))
     monkeypatch.setattr('mmssl.models.Queue.ranks_agree', lambda self: False)
-    with pytest.raises(RuntimeError, match='queues.0 holds other values on other ranks at step 3'):
+    with pytest.raises(RuntimeError, match='queues.0 differs between ranks at step 3'):
         runner.train()
 
 

@@ -51,7 +51,7 @@ def test_weights_are_downloaded_verified_and_converted(zoo, tmp_path, monkeypatc
         printed = zoo('download', SWAV)
         assert str(path) in printed and 'facebookresearch/swav, not checked here' in printed
         assert server.requests[0][0] == '/deepcluster/swav_800ep_pretrain.pth.tar'
-        assert 'expected was 59fd9945' in zoo('download', MOCO, fails=True)
+        assert 'instead of 59fd9945' in zoo('download', MOCO, fails=True)
         assert str(tmp_path / 'here' / SWAV) in zoo('download', SWAV, '--dest', str(tmp_path / 'here'))
     assert 'unverified, since its publisher gives no hash' in zoo('verify')
     assert "stood behind 'module.encoder_q.' (as in MoCo)" in zoo('convert', SWAV, str(tmp_path / 'out.pth'))

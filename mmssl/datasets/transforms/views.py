@@ -224,12 +224,14 @@ class MultiView:
         self, counts: Sequence[int], views: Sequence[Callable[[Tensor], Tensor] | dict], boxes: bool = False
     ) -> None:
         if len(counts) != len(views):
-            raise ValueError(f'{len(counts)} counts for {len(views)} kinds of views: give MultiView one count a kind.')
+            raise ValueError(
+                f'{len(counts)} counts for {len(views)} kinds of views: give MultiView one count per kind.'
+            )
         kinds = [TRANSFORMS.build(view) if isinstance(view, dict) else view for view in views]
         self.views: list[Any] = [view for view, count in zip(kinds, counts) for _ in range(count)]
         self.boxes = boxes
         if boxes and not all(isinstance(view, View) and not view.rotate for view in kinds):
-            raise ValueError('A view that is turned, or not of type View, has no box: set boxes=False of MultiView.')
+            raise ValueError('A view that is rotated, or not of type View, has no box: set boxes=False in MultiView.')
 
     def __call__(self, image: Tensor) -> list[Tensor] | dict:
         """Draw all views of a ``(C, H, W)`` image.
@@ -379,5 +381,5 @@ def _between(span: Span, share: float) -> float:
 
 @lru_cache(maxsize=1)
 def _warn_once() -> None:
-    left_out = 'Images have not three channels: gray, saturation and hue are left out of their views.'
-    print_log(left_out, logger='current', level=logging.WARNING)
+    skipped = 'Images do not have three channels: gray, saturation and hue are skipped in their views.'
+    print_log(skipped, logger='current', level=logging.WARNING)

@@ -62,9 +62,7 @@ class MemoryHook(Hook):
             memory.begin_step(wrapper.param_groups[0]['lr'], scaler.get_scale() if scaler else 1.0)
 
     def _features(self, runner: Any, in_batches: bool) -> Tensor | Iterator[Tensor]:
-        """Features of the training set without augmentation, in its order, on the CPU: ``(N, D)``, or batches of its
-        rows.
-        """
+        """Features of the training set without augmentation, in order, on the CPU: ``(N, D)``, or batches of rows."""
         plain, model = runner.train_dataloader.dataset.plain(), runner.algorithm
         steps = -(-len(plain) // (self.prepare_batch_size * world_size()))
         batches = feature_batches(
@@ -95,7 +93,7 @@ class MemoryHook(Hook):
                 memory.discard()
             if step % self.check_interval == 0 and not memory.ranks_agree():
                 raise RuntimeError(
-                    f'{name} holds other values on other ranks at step {step}: resume from the last checkpoint, with '
+                    f'{name} differs between ranks at step {step}: resume from the last checkpoint, with '
                     f'randomness.deterministic=True.'
                 )
 

@@ -111,9 +111,9 @@ class MonitorHook(Hook):
         if not affordable and not self.wait_logged:
             self.wait_logged = True
             runner.logger.info(
-                f'{type(self).__name__} waits at epoch {epoch}: with a look now and one at the end its looks would '
-                f'take {needed:.2g} s, more than {self.share:.1%} of the {passed:.2g} s since the start. Raise its '
-                'share, or give it fewer images, to have it more often.'
+                f'{type(self).__name__} waits at epoch {epoch}: with a measurement now and one at the end, its '
+                f'measurements would take {needed:.2g} s, more than {self.share:.1%} of the {passed:.2g} s since the '
+                'start. Raise its share, or give it fewer images, to measure more often.'
             )
         return affordable
 

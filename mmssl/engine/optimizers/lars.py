@@ -127,8 +127,7 @@ class OpenMMLabLARS(_LayerwiseSGD):
     """LARS as in mmselfsup: apex's scale, but the learning rate is inside the momentum buffer, as in Caffe.
 
     A change of the learning rate therefore takes effect with the delay of the momentum. Groups with
-    ``lars_exclude=True`` are
-    not scaled; their weight decay is the group's own.
+    ``lars_exclude=True`` are not scaled; they use their own weight decay.
 
     Args:
         params: Parameters or parameter groups.
