@@ -82,7 +82,7 @@ class ClusterSampler(DrawSampler):
         self.memory: Any = None
 
     def read(self, memories: Mapping[str, nn.Module]) -> None:
-        """Use the labels of the model's cluster memory from now on; called by MemoryHook.
+        """Read the labels of the model's cluster memory from now on; called by MemoryHook.
 
         Args:
             memories: All memories of the model by name.

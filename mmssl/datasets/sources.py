@@ -184,7 +184,7 @@ class ImageList(ImageSource):
         some = {paths[place]: None for place in (0, len(paths) // 2, -1)}
         if not any((self.root / path).is_file() for path in some):
             raise ValueError(
-                f'{file} names {", ".join(some)}, which are not in {root}: give the folder that these paths are relative to.'
+                f'{file} names {", ".join(some)}, which are not in {root}: give the folder that they are relative to.'
             )
 
     def __len__(self) -> int:

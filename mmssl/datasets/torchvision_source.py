@@ -71,11 +71,11 @@ class TorchvisionSource(ImageSource):
     def __init__(self, name: str, root: str | Path = 'data', split: Literal['train', 'test'] = 'train') -> None:
         if name not in _SETS or split not in ('train', 'test'):
             raise ValueError(f"No set {name!r} with split {split!r}: there are {list(_SETS)}, each 'train' and 'test'.")
-        found = _SETS[name]
-        parts = found.training if split == 'train' else [found.test]
-        self.parts = [_open(found.name, Path(root), part) for part in parts]
+        chosen = _SETS[name]
+        parts = chosen.training if split == 'train' else [chosen.test]
+        self.parts = [_open(chosen.name, Path(root), part) for part in parts]
         self._ends = torch.tensor([len(part) for part in self.parts]).cumsum(0).tolist()
-        self._title, self.mean_per_class = f'{name} {split}', found.mean_per_class
+        self._title, self.mean_per_class = f'{name} {split}', chosen.mean_per_class
         self.labels = torch.tensor([label for part in self.parts for label in _labels(part)])
         self.classes = list(getattr(self.parts[0], 'classes', ())) or None
 

@@ -15,7 +15,7 @@ _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow
 
 
 def luminance(pixels: Pixels) -> Pixels:
-    """Grey of an RGB image: channels weighted by their luminance.
+    """Convert RGB to grey, weighting each channel by its luminance.
 
     Args:
         pixels: Shape ``(3, H, W)``.

@@ -39,7 +39,7 @@ class MonitorHook(Hook):
         self.wait_logged = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, as plain types and tensors: time spent and active alarms."""
+        """Return what a resumed run needs, as plain types and tensors: the time spent and the active alarms."""
         return {
             'alarms': dict(self.alarms),
             'seconds': self.seconds,
