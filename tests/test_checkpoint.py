@@ -108,9 +108,9 @@ def trained(tmp_path_factory):
             r'1 of another shape.*prototypes.weight \(4, 8\) instead of \(5, 8\)',
         ),
         ({'model__backbone__depth': 18}, r'keys missing.*backbone.layer1.1'),
-        ({'randomness__seed': 1}, r'seed 0, now it is 1: set randomness.seed=0'),
-        ({'train_dataloader__batch_size': 4}, r'global batch size 8, now it is 4'),
-        ({'num_samples': 48}, r'num samples 40, now it is 48'),
+        ({'randomness__seed': 1}, r'seed 0, but it is now 1: set randomness.seed=0'),
+        ({'train_dataloader__batch_size': 4}, r'global batch size 8, but it is now 4'),
+        ({'num_samples': 48}, r'num samples 40, but it is now 48'),
     ],
 )
 def test_a_run_is_not_resumed_from_a_checkpoint_that_does_not_match(tmp_path, trained, change, words):

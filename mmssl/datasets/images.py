@@ -97,7 +97,7 @@ def as_channels(image: Tensor, channels: int) -> Tensor:
         gray = luminance(image[:3].numpy().astype(np.float32))
         return torch.from_numpy(np.rint(gray).astype(image.numpy().dtype))
     raise ValueError(
-        f'Images have {given} channels, but the data set was asked for {channels}: set channels={given} there and '
+        f'Images have {given} channels, but the data set has channels={channels}: set channels={given} there and '
         f'in_channels={given} in the backbone.'
     )
 

@@ -89,7 +89,7 @@ class EpochLoop(BaseLoop):
         for name, now in self._size.items():
             if progress[name] != now:
                 raise ValueError(
-                    f'The checkpoint was made with {name.replace("_", " ")} {progress[name]}, now it is {now}: resume '
+                    f'The checkpoint was made with {name.replace("_", " ")} {progress[name]}, but it is now {now}: resume '
                     f'with the same data, and with train_dataloader.batch_size x processes as before.'
                 )
         self._epoch, self.samples_seen = progress['epoch'], progress['samples_seen']

@@ -228,7 +228,7 @@ class Runner(MMEngineRunner):
         seed = checkpoint['meta']['seed']
         if seed != self.seed:
             raise CheckpointError(
-                f'The checkpoint was made with seed {seed}, now it is {self.seed}: set randomness.seed={seed}.'
+                f'The checkpoint was made with seed {seed}, but it is now {self.seed}: set randomness.seed={seed}.'
             )
         self.train_loop.restore(checkpoint['meta']['progress'])
         _load_strictly(self.algorithm, checkpoint['state_dict'])

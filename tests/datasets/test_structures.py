@@ -62,10 +62,10 @@ def test_texts_become_a_list() -> None:
     [
         (([1, 2], [1, 2, 3]), r"'field' has shape \(2,\) in one sample and \(3,\) in another.*pad or cut"),
         ((1, 0.5), r"'field' is torch.int64 in one sample and torch.float64 in another"),
-        ((None, None), r"'field' holds a NoneType that is no tensor"),
-        (({'a': 1}, {'a': 2}), r"'field' holds a dict that is no tensor"),
-        ((1, 'a'), r"'field' holds a str that is no tensor"),
-        (([[1], [1, 2]], [[1], [1, 2]]), r"'field' holds a list that is no tensor"),
+        ((None, None), r"'field' holds a NoneType that is not a tensor"),
+        (({'a': 1}, {'a': 2}), r"'field' holds a dict that is not a tensor"),
+        ((1, 'a'), r"'field' holds a str that is not a tensor"),
+        (([[1], [1, 2]], [[1], [1, 2]]), r"'field' holds a list that is not a tensor"),
     ],
 )
 def test_what_cannot_be_stacked_is_refused_by_its_name(values: tuple, words: str) -> None:

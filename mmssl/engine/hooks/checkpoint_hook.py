@@ -43,7 +43,7 @@ class CheckpointHook(Hook):
         """Save if a signal ended the run."""
         if runner.train_loop.interrupted:
             self._save(runner, f'iter_{runner.iter}.pth')
-            runner.logger.info(f'Ended by a signal at iteration {runner.iter}: go on with --resume.')
+            runner.logger.info(f'Ended by a signal at iteration {runner.iter}: continue with --resume.')
 
     def _save(self, runner: Any, name: str) -> None:
         folder = Path(runner.work_dir)
