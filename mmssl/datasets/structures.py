@@ -131,8 +131,8 @@ def _tensor(name: str, value: Any) -> Tensor:
         return torch.as_tensor(np.array(value))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f'{name!r} holds a {type(value).__name__} that is not a tensor, array, number, sequence of numbers or text, '
-            f'so it cannot be stacked ({error}): convert it in the source or the views.'
+            f'{name!r} holds a {type(value).__name__} that is not a tensor, array, number, sequence of numbers or '
+            f'text, so it cannot be stacked ({error}): convert it in the source or the views.'
         ) from error
 
 

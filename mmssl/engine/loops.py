@@ -89,8 +89,8 @@ class EpochLoop(BaseLoop):
         for name, now in self._size.items():
             if progress[name] != now:
                 raise ValueError(
-                    f'The checkpoint was made with {name.replace("_", " ")} {progress[name]}, but it is now {now}: resume '
-                    f'with the same data, and with train_dataloader.batch_size x processes as before.'
+                    f'The checkpoint was made with {name.replace("_", " ")} {progress[name]}, but it is now {now}: '
+                    f'resume with the same data, and with train_dataloader.batch_size x processes as before.'
                 )
         self._epoch, self.samples_seen = progress['epoch'], progress['samples_seen']
         self._iter = self._epoch * self.iters_per_epoch + self.samples_seen // self.global_batch_size
