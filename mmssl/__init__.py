@@ -1,4 +1,4 @@
-"""mmssl: self-supervised learning of image backbones, in the OpenMMLab manner."""
+"""mmssl: self-supervised learning of image backbones in the style of OpenMMLab."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ __all__ = ['__version__', 'extract_features', 'get_model', 'list_models', 'train
 
 
 def __getattr__(name: str) -> Any:
-    """What the functions for users need, torch before all, is imported when one of them is asked for."""
+    """Import the functions for users on first use: they need torch, which takes seconds to import."""
     if name in _APIS:
         from . import apis
 

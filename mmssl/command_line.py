@@ -1,6 +1,6 @@
-"""Command-line options that the tools share, with the names of OpenMMLab, and the config that they change.
+"""Command-line options that the tools share, named as in OpenMMLab, and the config that they change.
 
-Nothing heavy is imported, so that ``--help`` is fast.
+No heavy packages are imported, so that ``--help`` is fast.
 """
 
 import argparse
@@ -50,11 +50,11 @@ def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example
     """Read the config that ``args.config`` names, and apply the common options and ``--work-dir``.
 
     Args:
-        args: Parsed, with ``config``, ``work_dir`` and the options of :func:`add_common_options`.
+        args: Parsed arguments, with ``config``, ``work_dir`` and the options of :func:`add_common_options`.
         advice: What to give instead if there is no such file.
 
     Returns:
-        The config. Its ``work_dir`` is that of the option, or else its own, or else ``work_dirs/<name of the config>``.
+        The config. Its ``work_dir`` is the option's, else its own, else ``work_dirs/<name of the config>``.
 
     Raises:
         SystemExit: There is no such file.
@@ -74,11 +74,11 @@ def use_training_options(cfg: Config, args: argparse.Namespace) -> None:
     """Apply the options of :func:`add_training_options` to a config.
 
     Args:
-        cfg: Changed in place.
-        args: Parsed.
+        cfg: Config; changed in place.
+        args: Parsed arguments.
 
     Raises:
-        SystemExit: ``--auto-scale-lr``, but the config does not say for which batch size its learning rate is.
+        SystemExit: ``--auto-scale-lr`` was given, but the config does not state the batch size of its learning rate.
     """
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
@@ -107,7 +107,7 @@ def load_trained_options(args: argparse.Namespace) -> tuple[Any, Config]:
     """Load the trained algorithm, and its config with the options of :func:`add_trained_options`.
 
     Args:
-        args: Parsed.
+        args: Parsed arguments.
 
     Returns:
         The algorithm, on the GPU if there is one, and the config, whose ``evaluation.gallery`` has the images.

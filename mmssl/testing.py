@@ -1,4 +1,4 @@
-"""The suite for an algorithm of your own: what mmssl's tests ask of every algorithm here."""
+"""Checks for your own algorithm: the same that mmssl's tests run on every algorithm."""
 
 import copy
 import multiprocessing
@@ -65,36 +65,36 @@ class CheckError(AssertionError):
 def check_algorithm(
     algorithm: type[BaseAlgorithm] | str | Path | Mapping[str, Any], own_images: bool = False, **parts: Any
 ) -> list[str]:
-    """Train an algorithm on generated images for some seconds, and check what mmssl promises of every algorithm.
+    """Train an algorithm on generated images for a few seconds, and check what mmssl promises of every algorithm.
 
-    The checks, in this order; the first that fails raises:
+    The checks run in this order, and the first failure raises:
 
     - ``build``: the config makes an algorithm;
     - ``loss``: two epochs of seven steps train it, and every loss is finite;
     - ``gradients``: every step gives a gradient to every parameter that requires one;
-    - ``state``: a checkpoint holds tensors and plain values only, and loads into a new model without a difference;
-    - ``resume``: a run that was stopped inside an epoch and goes on with new objects ends with the same bits;
-    - ``forward``: a forward and a backward pass leave memories as they were;
-    - ``discard``: after a batch that was discarded, the run goes on as if the batch had never been there;
-    - ``two processes``: together they compute what one computes, and hold the same memories;
-    - ``export``: the backbone is written for torchvision and gives the same features there.
+    - ``state``: a checkpoint holds only tensors and plain values, and a new model that loads it is identical;
+    - ``resume``: a run that is stopped within an epoch and resumed with new objects ends with the same bits;
+    - ``forward``: a forward and a backward pass leave memories unchanged;
+    - ``discard``: after a discarded batch, the run continues as if there had been no such batch;
+    - ``two processes``: together they compute what one process computes, and hold the same memories;
+    - ``export``: the backbone is exported to torchvision and gives the same features there.
 
-    All of it runs on the CPU. From ``forward`` on, arithmetic is in float64, and batch norm and dropout are held
-    still, since they differ between processes by design.
+    Everything runs on the CPU. From ``forward`` on, arithmetic is in float64, and batch norm and dropout are in eval
+    mode, since they differ between processes by design.
 
     Args:
-        algorithm: The class; its config, or that of a whole training; or the path of a config. Images of the config
-            are replaced by 112 generated ones, and the batch has 16, so queues, clusters and prototypes must fit that.
-        own_images: Take 112 images of the config's source instead, which must have as many; for what noise cannot stand
-            for, such as clips. A data set without a source is used as it is.
-        parts: What the config of the model gets besides, such as ``neck=dict(...)``. A class without a backbone among
-            them gets a ResNet-10 with 64 features.
+        algorithm: The class; its config, or that of a whole training; or the path of a config. The config's images are
+            replaced by 112 generated ones in batches of 16, so queues, clusters and prototypes must fit these sizes.
+        own_images: Use 112 images of the config's source instead, which must have that many; for data that noise cannot
+            replace, such as clips. A data set without a source is used as it is.
+        parts: Further entries of the model's config, such as ``neck=dict(...)``. A class without a backbone among them
+            gets a ResNet-10 with 64 features.
 
     Returns:
-        One line per check, with what was found.
+        One line per check, with its finding.
 
     Raises:
-        CheckError: The first check that fails: what was found, and what is needed.
+        CheckError: A check failed; the message says what was found, and what is needed.
     """
     with TemporaryDirectory(prefix='mmssl_check_', ignore_cleanup_errors=True) as folder, _on_cpu():
         config = _short(_whole_config(algorithm, parts), Path(folder), own_images)
@@ -133,14 +133,14 @@ def _check_resume(whole: Path, half: Path) -> str:
 
 
 def _check_memories(config: Config, folder: Path) -> list[str]:
-    """What is compared in float64: passes that write nothing, discarded batches, and two processes."""
+    """Compare in float64: passes that must write nothing, discarded batches, and two processes."""
     config = copy.deepcopy(config)
     config.train_cfg['max_epochs'] = 1
     one, discarding = _Record(), _DiscardFirst()
     _Run(config, folder / 'one', _ExactRunner).train('two processes', one)
     after = _Record()
     _Run(config, folder / 'discarded', _ExactRunner).train('forward', after, discarding)
-    if found := _apart(one.state, after.state):  # weights that a forward pass puts to unit length move by rounding
+    if found := _apart(one.state, after.state):  # weights that a forward pass normalises change by rounding
         raise CheckError(
             'discard',
             f'batches that were discarded change later steps: {_some(found)} differ from a run without them',
@@ -195,7 +195,7 @@ def _check_export(model: BaseAlgorithm, path: Path) -> str:
 
 
 class _Run:
-    """A training of a config in a folder of its own."""
+    """A training of a config in its own folder."""
 
     def __init__(self, config: Config, folder: Path, runner: type[Runner] = Runner, **settings: Any) -> None:
         self.config, self.folder, self.runner = copy.deepcopy(config), folder, runner
@@ -204,11 +204,11 @@ class _Run:
         self.config.merge_from_dict({'work_dir': str(folder), 'experiment_name': name, 'env_cfg': workers, **settings})
 
     def train(self, check: str, *hooks: Hook) -> BaseAlgorithm:
-        """Build and train to the end; an error on the way becomes one of the given check."""
+        """Build and train to the end; an error during training becomes one of the given check."""
         try:
             runner = self.runner.from_cfg(self.config)
         except Exception as error:
-            raise CheckError('build', _told(error), 'the config must make an algorithm and its data') from error
+            raise CheckError('build', _one_line(error), 'the config must make an algorithm and its data') from error
         for hook in hooks:
             runner.register_hook(hook)
         try:
@@ -216,14 +216,14 @@ class _Run:
         except CheckError:
             raise
         except Exception as error:
-            raise CheckError(check, _told(error), 'it must train without an error') from error
+            raise CheckError(check, _one_line(error), 'it must train without an error') from error
         for handler in runner.logger.handlers:
             handler.close()
         return runner.algorithm
 
 
 class _ExactRunner(Runner):
-    """In float64, with batch norm and dropout held still, so that processes are comparable."""
+    """Runner in float64, with batch norm and dropout in eval mode, so that processes are comparable."""
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Convert before the wrapper for several processes looks at the weights."""
@@ -235,32 +235,32 @@ class _ExactRunner(Runner):
 
 
 class _WatchSteps(Hook):
-    """Every loss is finite, and every parameter gets a gradient."""
+    """Check that every parameter gets a gradient in every step."""
 
     def __init__(self) -> None:
         self.steps = self.learning = 0
-        self._reached: set[str] = set()
+        self._with_gradient: set[str] = set()
 
     def before_train(self, runner: Any) -> None:
         for name, parameter in runner.algorithm.named_parameters():
             if parameter.requires_grad:
                 self.learning += 1
-                parameter.register_post_accumulate_grad_hook(lambda _, name=name: self._reached.add(name))
+                parameter.register_post_accumulate_grad_hook(lambda _, name=name: self._with_gradient.add(name))
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.steps += 1
         learning = [name for name, parameter in runner.algorithm.named_parameters() if parameter.requires_grad]
-        if missed := [name for name in learning if name not in self._reached]:
+        if missed := [name for name in learning if name not in self._with_gradient]:
             raise CheckError(
                 'gradients',
                 f'step {self.steps} gives no gradient to {_some(missed)}',
                 'use every parameter in every loss, or set requires_grad to False (several processes stop otherwise)',
             )
-        self._reached.clear()
+        self._with_gradient.clear()
 
 
 class _CompareLoaded(Hook):
-    """What a new model holds after it has loaded a checkpoint is what the file holds."""
+    """Check that a new model that has loaded a checkpoint holds what the file holds."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.tensors = path, 0
@@ -277,7 +277,7 @@ class _CompareLoaded(Hook):
 
 
 class _Record(Hook):
-    """The losses of a training, and all that it ends with."""
+    """Record the losses of a training and its final state."""
 
     priority = 'LOWEST'
 
@@ -293,7 +293,7 @@ class _Record(Hook):
 
 
 class _DiscardFirst(Hook):
-    """Before each step, its batch goes through the model once, and is discarded."""
+    """Before each step, run its batch through the model once, and discard it."""
 
     priority = 'LOWEST'
 
@@ -316,7 +316,7 @@ class _DiscardFirst(Hook):
 
 
 def _state(model: BaseAlgorithm) -> dict[str, Tensor]:
-    """Copies of weights and memories, those that are cut over the processes too, whole."""
+    """Copies of weights and memories; memories divided among the processes are gathered."""
     state = {name: value.detach().clone() for name, value in model.state_dict().items()}
     for name, memory in model.memories().items():
         state |= {f'{name}.{key}': gather(getattr(memory, key)).clone() for key in memory.sharded}
@@ -324,7 +324,7 @@ def _state(model: BaseAlgorithm) -> dict[str, Tensor]:
 
 
 def _memory_state(model: BaseAlgorithm) -> dict[str, Tensor]:
-    """Copies of what the memories hold."""
+    """Copies of the memories' content."""
     prefixes = tuple(f'{name}.' for name in model.memories())
     return {name: value for name, value in _state(model).items() if name.startswith(prefixes)}
 
@@ -333,17 +333,17 @@ def _memory_state(model: BaseAlgorithm) -> dict[str, Tensor]:
 
 
 def _train_together(config: Config, folder: Path) -> _Record:
-    """One of several processes: train with the others."""
+    """Train in one of several processes."""
     record = _Record()
     _Run(config, folder, _ExactRunner, launcher='pytorch').train('two processes', record)
     return record
 
 
 def _in_processes(number: int, function: Callable, *args: Any) -> list:
-    """Run a function in new processes that talk over gloo; gives the results in the order of the ranks.
+    """Run a function in new processes that communicate by gloo; return the results in the order of the ranks.
 
     Raises:
-        CheckError: One failed; or they could not be started.
+        CheckError: A process failed or could not be started.
     """
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context('forkserver' if 'forkserver' in methods else 'spawn')
@@ -360,7 +360,7 @@ def _in_processes(number: int, function: Callable, *args: Any) -> list:
         raise error
     raise CheckError(
         'two processes',
-        _told(error),
+        _one_line(error),
         'other processes must be able to import the class: define it in a module, and call check_algorithm in a '
         'script below  if __name__ == "__main__"',
     ) from error
@@ -375,12 +375,12 @@ def _join(place: int, number: int, store: str, function: Callable, args: tuple) 
         try:
             return function(*args)
         finally:
-            dist.destroy_process_group()  # the others stop waiting for a process that failed
+            dist.destroy_process_group()  # otherwise the others would wait for a failed process
 
 
 @contextmanager
 def _on_cpu() -> Iterator[None]:
-    """Leave GPUs alone: bits are promised on CPUs only."""
+    """Hide GPUs: equal bits are only promised on CPUs."""
     with patch.object(mmengine.device.utils, 'DEVICE', 'cpu'), patch('torch.cuda.is_available', lambda: False):
         yield
 
@@ -389,7 +389,7 @@ def _on_cpu() -> Iterator[None]:
 
 
 def _whole_config(algorithm: Any, parts: dict[str, Any]) -> Config:
-    """The config of a training, from whatever was given."""
+    """Config of a training, from a class, a config or a path."""
     if isinstance(algorithm, str | Path):
         config = Config.fromfile(algorithm)
     elif isinstance(algorithm, type):
@@ -403,7 +403,7 @@ def _whole_config(algorithm: Any, parts: dict[str, Any]) -> Config:
 
 
 def _small_training(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of a training without its model: augmented views, SGD with momentum."""
+    """Config of a training without its model: augmented views, SGD with momentum."""
     views = getattr(model['type'], 'num_views', None) or 2
     dataset = {'type': ImageDataset, 'source': None}  # the generated images
     augmented = {'type': View, 'size': 24, 'jitter': (0.4, 0.4, 0.4, 0.1)}
@@ -420,7 +420,7 @@ def _small_training(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _short(config: Config, folder: Path, own_images: bool) -> Config:
-    """The same training on a few images, without the hooks that only watch it."""
+    """The same training on a few images, without monitoring hooks."""
     dataset, evaluation = config.train_dataloader['dataset'], config.get('evaluation', {})
     sections = [dataset, *(evaluation[name] for name in ('gallery', 'query') if name in evaluation)]
     noise = {'type': ArraySource, 'images': str(folder / 'images.npy')}
@@ -446,14 +446,15 @@ def _short(config: Config, folder: Path, own_images: bool) -> Config:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What is not the same, bit for bit, in two checkpoints.
+    """Entries of two checkpoints that are not bitwise equal.
 
     Args:
         one: A checkpoint.
-        other: Another one.
+        other: The checkpoint to compare with.
 
     Returns:
-        Names of weights, memories with what is in parts beside the file, states of optimizer and schedules, losses.
+        Names of weights, of memories (including the parts next to the file), of states of optimizer and schedules, and
+        of losses.
     """
     first, second = read_checkpoint(one), read_checkpoint(other)
     for checkpoint, path in ((first, one), (second, other)):
@@ -465,15 +466,15 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def unequal(one: Any, other: Any, place: str = '') -> list[str]:
-    """Places in which two nested structures of tensors and plain values differ, bit for bit.
+    """Entries of two nested structures of tensors and plain values that are not bitwise equal.
 
     Args:
         one: Dictionaries, lists and tuples of tensors and plain values.
-        other: What it is compared with.
-        place: Name of the whole.
+        other: The structure to compare with.
+        place: Name of the structure, which prefixes the names of its entries.
 
     Returns:
-        Their names, with dots and indices; none where the two are equal.
+        Names of the entries, with dots and indices; empty if the structures are equal.
     """
     prefix = f'{place}.' if place else ''
     if isinstance(one, dict) and isinstance(other, dict):
@@ -493,7 +494,7 @@ _ABSENT = object()
 
 
 def _apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
-    """Names of tensors that differ by more than rounding."""
+    """Names of tensors that differ by more than rounding errors."""
     return [name for name, value in one.items() if not _close(value, other[name])]
 
 
@@ -501,11 +502,11 @@ def _close(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(one.double(), other.double(), **_TOLERANCE)
 
 
-def _told(error: BaseException) -> str:
-    """What an error says, on one line."""
+def _one_line(error: BaseException) -> str:
+    """Type and message of an error on one line."""
     return f'{type(error).__name__}: {" ".join(str(error).split())}'.rstrip('.')
 
 
 def _some(names: list[str]) -> str:
-    """The first names of a list, and how many more there are."""
+    """The first names of a list, and the number of further ones."""
     return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')

@@ -154,8 +154,8 @@ def test_a_checkpoint_of_an_older_version_resumes_and_its_text_is_not_read(tmp_p
     monkeypatch.setattr('mmssl.probe.trained.print_log', lambda text, **_: said.append(text))
     (found,) = compared_networks([old])
     assert torch.equal(found.network.backbone.conv1.weight, content['state_dict']['backbone.conv1.weight'])
-    assert said == [f'{old} carries its config as text, which is not read; its weights are. Give the config of its '
-                    'training (--config) where more is needed.']  # fmt: skip
+    assert said == [f'{old} holds its config as text, which is not read; only its weights are. Give the config of its '
+                    'training (--config) if more is needed.']  # fmt: skip
     with pytest.raises(ValueError, match='holds no config of mmssl as plain data'):
         load_trained(old).algorithm()
     assert not (tmp_path / 'ran').exists()

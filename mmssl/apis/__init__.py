@@ -1,6 +1,6 @@
-"""What ``import mmssl`` offers to scripts and notebooks: the model zoo, features of images, training on a folder.
+"""Functions for scripts and notebooks: the model zoo, features of images, training on a folder.
 
-Each name is imported when it is asked for: what needs no torch, such as ``list_models``, does not wait for it.
+Each name is imported on first use: names that do not need torch, such as ``list_models``, do not wait for it.
 """
 
 from importlib import import_module

@@ -1,8 +1,8 @@
-"""Features of images, wherever they are."""
+"""Features of images from files, folders, Pillow images or tensors."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from PIL import Image
@@ -13,11 +13,11 @@ from mmssl.datasets import ArraySource, EvalView, ImageDataset, ImageFolder, Ima
 from mmssl.datasets.images import image_to_tensor, read_image
 from mmssl.registry import TRANSFORMS
 
-ImageInput = str | Path | Image.Image
+ImageInput: TypeAlias = str | Path | Image.Image
 
 
 class _Given(ImageSource):
-    """Paths and Pillow images, in the order in which they were given."""
+    """Paths and Pillow images, in the given order."""
 
     fingerprint = ''
 
@@ -36,7 +36,7 @@ class _Given(ImageSource):
 
 
 class _EachAsGiven(ImageDataset):
-    """Does not replace an image that cannot be read: its row would be another image's."""
+    """Data set that does not replace an unreadable image, since its row would be another image's."""
 
     def _load(self, index: int, draw: int) -> tuple[Tensor, dict[str, Any], int]:
         return self.source.load(index), self.source.extras(index), index
@@ -49,25 +49,25 @@ def extract_features(
     batch_size: int = 64,
     num_workers: int = 0,
 ) -> Tensor:
-    """Features of images, resized and normalised as the model's config says.
+    """Extract features of images, resized and normalised as the model's config says.
 
     Args:
-        model: From :func:`~mmssl.apis.get_model`, or any :class:`~mmssl.models.BaseAlgorithm`; it runs where it is
-            (``model.cuda()`` moves it) and in eval mode.
-        images: A folder (searched below, too, and sorted), the path of an image, a Pillow image, a list of paths and
-            Pillow images, or a uint8 tensor of shape ``(B, C, H, W)``. Gray images are repeated to colours and
-            colours mixed to gray where the network needs it.
-        view: How to resize and crop; by default as the ``evaluation`` section of ``model.cfg`` does, or to 256 and
-            224 pixels where the model has no config.
-        batch_size: Images a step.
-        num_workers: Loading processes; 0 loads in this one.
+        model: From :func:`~mmssl.apis.get_model`, or any :class:`~mmssl.models.BaseAlgorithm`; it runs in eval mode on
+            its current device (``model.cuda()`` moves it).
+        images: A folder (searched recursively, and sorted), the path of an image, a Pillow image, a list of paths and
+            Pillow images, or a uint8 tensor of shape ``(B, C, H, W)``. Images are converted between gray and colour if
+            the network needs it.
+        view: How to resize and crop; by default as in the ``evaluation`` section of ``model.cfg``, or to 256 and 224
+            pixels if the model has no config.
+        batch_size: Images per step.
+        num_workers: Loading processes; 0 loads in this process.
 
     Returns:
-        float32 on the CPU, shape ``(N, D)``, one row an image, in the order given (of a folder, sorted).
+        float32 on the CPU, shape ``(N, D)``, one row per image, in the given order (sorted for a folder).
 
     Raises:
-        ValueError: No images, or a tensor of another type or shape.
-        UnreadableImageError: An image cannot be read; it is named.
+        ValueError: There are no images, or a tensor has another type or shape.
+        UnreadableImageError: An image cannot be read; the message names it.
     """
     channels = model.data_preprocessor.mean.numel()
     dataset = _EachAsGiven(_source(images, channels), view or _view_of(model), channels)

@@ -1,4 +1,4 @@
-"""A model by the name that the zoo gives it."""
+"""Load a model by its name in the zoo."""
 
 from mmengine.config import Config
 
@@ -10,14 +10,14 @@ from mmssl.probe import load_trained
 
 
 def get_model(name: str, pretrained: bool = False) -> BaseAlgorithm:
-    """The algorithm of a config, untrained or with the weights that the zoo names.
+    """Build the algorithm of a config, untrained or with the weights that the zoo names.
 
-    Pre-trained weights are those of the backbone, every key of it: what features, detectors and segmenters need. Neck,
-    head and memories, which serve the pre-training only, are as its start would have them.
+    Pre-trained weights fill the backbone, every key of it, which is what features, detectors and segmenters need. Neck,
+    head and memories, which only serve the pre-training, are as at its start.
 
     Args:
-        name: As :func:`~mmssl.apis.list_models` gives it.
-        pretrained: Whether to load weights; they are fetched into the cache once, see
+        name: A name from :func:`~mmssl.apis.list_models`.
+        pretrained: Whether to load weights; they are downloaded into the cache once, see
             :func:`~mmssl.apis.fetch_weights`.
 
     Returns:
@@ -25,12 +25,12 @@ def get_model(name: str, pretrained: bool = False) -> BaseAlgorithm:
         averaged features, :func:`~mmssl.apis.extract_features` those of files, and ``model.cfg`` is the config.
 
     Raises:
-        ValueError: The zoo has no such name, no weights of it are published, they must be downloaded by hand, or they
-            are not those of this network.
-        DownloadError: The weights cannot be fetched.
+        ValueError: The zoo has no such name, its weights are not published or must be downloaded by hand, or they do
+            not fit this network.
+        DownloadError: The weights cannot be downloaded.
     """
     entry = find_entry(name)
-    weights = fetch_weights(entry) if pretrained else None  # before the seconds that building takes
+    weights = fetch_weights(entry) if pretrained else None  # first, since building takes seconds
     config = Config.fromfile(entry.config)
     model = untrained(config)
     if weights:

@@ -1,4 +1,4 @@
-"""Pre-training on a folder of images, without a config of one's own."""
+"""Pre-train on a folder of images without a config."""
 
 import time
 from pathlib import Path
@@ -13,30 +13,30 @@ from mmssl.models import BaseAlgorithm
 from mmssl.probe import split_one_fifth
 from mmssl.registry import DATASETS, MODELS, OPTIMIZERS
 
-_EPOCHS = 3  # at least so many, on fewer images where the time is short
-_LEAST = 32  # images
+_EPOCHS = 3  # minimum, on fewer images if time is short
+_MINIMUM = 32  # images
 
 
 def train_from_folder(
     folder: str | Path, minutes: float = 4.5, work_dir: str | Path = 'work_dirs/folder', seed: int = 0
 ) -> BaseAlgorithm:
-    """Pre-train a small network with SwAV on the images of a folder, in about the time given.
+    """Pre-train a small network with SwAV on the images of a folder, in about the given time.
 
-    ``tools/quickstart.sh`` does the same and measures, exports and reports. For more than minutes, or another method or
-    network, take a config and ``tools/train.py``.
+    ``tools/quickstart.sh`` does the same, and also measures, exports and reports. For longer trainings, or another
+    method or network, use a config and ``tools/train.py``.
 
     Args:
-        folder: With or without sub-folders; 32 images or more.
+        folder: Folder with at least 32 images, with or without sub-folders.
         minutes: Time for the training; a few steps are timed to choose the number of epochs.
-        work_dir: Where logs and checkpoints go.
-        seed: Of the run.
+        work_dir: Folder for logs and checkpoints.
+        seed: Seed of the run.
 
     Returns:
         The trained algorithm, in eval mode, for :func:`~mmssl.apis.extract_features`.
 
     Raises:
         ValueError: There are too few images.
-        RuntimeError: The training was ended by a signal.
+        RuntimeError: A signal ended the training.
     """
     cfg = folder_config(folder)
     cfg.update(work_dir=str(work_dir), randomness={'seed': seed}, log_level='WARNING')
@@ -50,26 +50,26 @@ def train(cfg: Config) -> BaseAlgorithm:
     """Run the training of a config to its end.
 
     Args:
-        cfg: Complete, with ``work_dir``.
+        cfg: Complete config, with ``work_dir``.
 
     Returns:
         The trained algorithm.
 
     Raises:
-        RuntimeError: It was ended by a signal.
+        RuntimeError: A signal ended the training.
     """
     runner = Runner.from_cfg(cfg)
     model = runner.train()
     if runner.train_loop.interrupted:
-        raise RuntimeError('ended by a signal before the training was through; start again')
+        raise RuntimeError('A signal ended the training before it was complete: start again.')
     return model
 
 
 def folder_config(folder: str | Path) -> Config:
-    """The config for a user's own images; where class sub-folders label them, a fifth of them tests the features.
+    """Config for a folder of images; with class sub-folders, a fifth of the images is the test set.
 
     Args:
-        folder: With or without sub-folders.
+        folder: Folder with or without sub-folders.
 
     Returns:
         A SwAV config for one CPU process, fitted to the number of images.
@@ -79,9 +79,9 @@ def folder_config(folder: str | Path) -> Config:
     """
     source = {'type': ImageFolder, 'root': str(Path(folder).resolve())}
     images = ImageFolder(folder)
-    if len(images) < _LEAST:
+    if len(images) < _MINIMUM:
         raise ValueError(
-            f'{len(images)} images in {folder}: pre-training needs {_LEAST} or more, give a larger folder.'
+            f'{len(images)} images in {folder}: pre-training needs {_MINIMUM} or more, give a larger folder.'
         )
     cfg = Config.fromfile(CONFIGS / 'swav/swav_resnet10_1xb128_cpu_10e_folder.py')
     cfg.train_dataloader.dataset.source = source
@@ -98,10 +98,10 @@ def folder_config(folder: str | Path) -> Config:
 
 
 def fit_to_time(cfg: Config, minutes: float) -> None:
-    """Choose epochs, and where the time is short the number of images, by timing some steps.
+    """Choose the number of epochs (and of images if time is short) by timing a few steps.
 
     Args:
-        cfg: A config for one process; it is changed.
+        cfg: Config for one process; changed in place.
         minutes: Time for the training.
     """
     dataset = DATASETS.build(cfg.train_dataloader.dataset)

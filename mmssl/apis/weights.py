@@ -1,4 +1,4 @@
-"""The weights that the model zoo names: fetched into a cache, remembered by their hash, read without unpickling."""
+"""Weights of the model zoo: downloaded into a cache, checked by their hashes, read without unpickling."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ _ENDINGS = ('.pth', '.tar', '.pt', '.safetensors')
 
 
 def cached_weights(entry: ZooEntry, folder: str | Path | None = None) -> Path | None:
-    """The file of an entry's weights in the cache, fetched or put there by hand; None where there is none.
+    """Path of an entry's weights in the cache, downloaded or put there by hand; None if there are none.
 
     Args:
-        entry: Of the model zoo.
-        folder: Another folder than that of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
+        entry: Entry of the model zoo.
+        folder: Folder to use instead of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
     """
     own = _folder(entry, folder)
     files = sorted(path for path in own.glob('*') if path.suffix in _ENDINGS) if own.is_dir() else []
@@ -22,20 +22,20 @@ def cached_weights(entry: ZooEntry, folder: str | Path | None = None) -> Path | 
 
 
 def fetch_weights(entry: ZooEntry, folder: str | Path | None = None) -> Path:
-    """The file of an entry's weights, from the cache or from where they were published.
+    """Get the file of an entry's weights, from the cache or from its publisher.
 
-    The hash of the first download is remembered beside the file (``.sha256``); a later one must have the same.
+    The hash of the first download is stored next to the file (``.sha256``); later downloads must have the same hash.
 
     Args:
-        entry: Of the model zoo.
-        folder: Another folder than that of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
+        entry: Entry of the model zoo.
+        folder: Folder to use instead of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
 
     Returns:
-        The file.
+        Path of the weights.
 
     Raises:
-        ValueError: No weights of this entry are published, they must be downloaded by hand, or the file is another than
-            the published or the remembered one.
+        ValueError: The weights are not published or must be downloaded by hand, or the file differs from the published
+            one or from the first download.
         DownloadError: The server cannot be reached or has no such file, or the disk is full.
     """
     found = cached_weights(entry, folder)
@@ -61,17 +61,17 @@ def fetch_weights(entry: ZooEntry, folder: str | Path | None = None) -> Path:
 
 
 def verify_weights(entry: ZooEntry, folder: str | Path | None = None) -> str:
-    """Compare the file of an entry's weights with its published and its remembered hash.
+    """Compare the file of an entry's weights with its published hash and with that of the first download.
 
     Args:
-        entry: Of the model zoo.
-        folder: Another folder than that of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
+        entry: Entry of the model zoo.
+        folder: Folder to use instead of :func:`~mmssl.apis.cache_folder`; each entry has its own folder in it.
 
     Returns:
-        A sentence on what was compared; where the publisher gives no hash, it says ``unverified``.
+        A sentence about what was compared; if the publisher gives no hash, it says ``unverified``.
 
     Raises:
-        ValueError: The file is another one. It stays where it is.
+        ValueError: The file has another hash. It is not deleted.
         FileNotFoundError: There is no file.
     """
     path = cached_weights(entry, folder)
@@ -109,7 +109,7 @@ def _no_weights(entry: ZooEntry) -> str:
 
 
 def _memory(path: Path) -> Path:
-    """Where a file's hash is remembered, also after the file is deleted."""
+    """Path of a file's stored hash, which outlives the file."""
     return path.with_name(f'{path.name}.sha256')
 
 

@@ -1,4 +1,4 @@
-"""The model zoo: what the metafiles beside the configs say."""
+"""The model zoo, read from the metafiles next to the configs."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,18 +17,19 @@ class ZooEntry:
     """A recipe of mmssl, or weights that others trained with it.
 
     Attributes:
-        name: Name of the config; weights of others have ``_authors`` or the name of a project behind it.
+        name: Name of the config; weights of others end in ``_authors`` or in the name of a project.
         method: Name of the method.
         config: Path of the config.
-        epochs: Length of the pre-training.
-        batch_size: Images a step, over all processes.
-        training_data: What the network sees.
-        results: Figures by name, such as ``'ImageNet-1k Top 1 Accuracy'``: measured here, or by whoever trained it.
-        trained_by: Address of the project that trained the weights; '' for recipes of mmssl, which have none yet.
-        weights: Address of the file; '' where there is none to download.
-        page: Address of a page where a person can download it; '' where there is none.
-        checksum: Start of the file's hash as its publisher states it, such as ``'md5:b251726a'``; '' where unknown.
-        licence: Of the weights, as far as it was read in the project's own pages.
+        epochs: Epochs of pre-training.
+        batch_size: Images per step, over all processes.
+        training_data: Data set of the pre-training.
+        results: Figures by name, such as ``'ImageNet-1k Top 1 Accuracy'``; measured here for recipes of mmssl, else by
+            whoever trained the weights.
+        trained_by: URL of the project that trained the weights; '' for recipes of mmssl, which have no weights yet.
+        weights: URL of the file; '' if it cannot be downloaded directly.
+        page: URL of a page for downloading it by hand; '' if there is none.
+        checksum: Start of the hash that the publisher states, such as ``'md5:b251726a'``; '' if unknown.
+        licence: Licence of the weights, as far as the project's own pages state it.
     """
 
     name: str
@@ -46,7 +47,7 @@ class ZooEntry:
 
     @property
     def has_weights(self) -> bool:
-        """Whether there are weights anywhere."""
+        """Whether weights are published."""
         return bool(self.weights or self.page)
 
 
@@ -81,31 +82,31 @@ def _entry(model: dict[str, Any]) -> ZooEntry:
 
 
 def list_models(pattern: str = '*', pretrained: bool = False) -> list[str]:
-    """Names of the model zoo.
+    """List names of the model zoo.
 
     Args:
-        pattern: As for files: ``'swav*'``, ``'*cifar10'``.
-        pretrained: Only those with weights.
+        pattern: Pattern as for file names: ``'swav*'``, ``'*cifar10'``.
+        pretrained: Whether to list only models with weights.
 
     Returns:
-        Names for :func:`~mmssl.apis.get_model`. Those that end in ``_authors`` or a project's name stand for weights
-        that were neither trained nor checked here.
+        Names for :func:`~mmssl.apis.get_model`. Names that end in ``_authors`` or in a project's name are weights that
+        were neither trained nor checked here.
     """
     entries = zoo_entries().values()
     return [entry.name for entry in entries if fnmatchcase(entry.name, pattern) and entry.has_weights >= pretrained]
 
 
 def find_entry(name: str) -> ZooEntry:
-    """An entry by its name.
+    """Find an entry by its name.
 
     Args:
-        name: As :func:`~mmssl.apis.list_models` gives it.
+        name: A name from :func:`~mmssl.apis.list_models`.
 
     Returns:
         The entry.
 
     Raises:
-        ValueError: There is none; near names are in the message.
+        ValueError: There is none; the message lists similar names.
     """
     entries = zoo_entries()
     if name not in entries:

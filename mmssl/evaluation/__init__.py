@@ -1,4 +1,4 @@
-"""What a representation is worth, with labels and without."""
+"""Measures of representations, with and without labels."""
 
 from mmssl.evaluation.clustering import ClusterAgreement, cluster_agreement, cluster_classes
 from mmssl.evaluation.collapse import collapse_measures, collapse_warning, project_features

@@ -1,4 +1,4 @@
-"""Whether clusters of frozen features are the classes."""
+"""Agreement between clusters of frozen features and the classes."""
 
 from typing import NamedTuple
 
@@ -14,12 +14,12 @@ from mmssl.functional import kmeans, unit
 
 
 class ClusterAgreement(NamedTuple):
-    """How a clustering agrees with the classes, from 0 to 100.
+    """Agreement of a clustering with the classes, from 0 to 100.
 
     Attributes:
         nmi: Normalised mutual information, over the arithmetic mean of the entropies.
         ari: Adjusted Rand index: 100 for the same partition, about 0 at random.
-        accuracy: Percent of the images that are right where every cluster is given a class of its own in the best way.
+        accuracy: Percent of the images that are right under the best one-to-one assignment of clusters to classes.
     """
 
     nmi: float
@@ -30,17 +30,17 @@ class ClusterAgreement(NamedTuple):
 def cluster_classes(
     features: Tensor, labels: Tensor, seed: int = 0, restarts: int = 5, iterations: int = 50
 ) -> list[Measure]:
-    """k-means of unit features with as many clusters as there are classes, held against the classes.
+    """Cluster unit features by k-means, one cluster per class, and compare the clusters with the classes.
 
     Args:
         features: Shape ``(N, D)``.
-        labels: Shape ``(N,)``; K different ones.
-        seed: Of the first centroids.
-        restarts: The tightest of so many clusterings counts.
-        iterations: Of each.
+        labels: Shape ``(N,)``, with K different values.
+        seed: Seed of the first centroids.
+        restarts: Number of clusterings; the tightest one counts.
+        iterations: Iterations of each clustering.
 
     Returns:
-        One measure for each entry of :class:`ClusterAgreement`.
+        One measure per entry of :class:`ClusterAgreement`.
     """
     rows, number = unit(features), len(labels.unique())
     found = [kmeans(rows, number, iterations, seed + restart) for restart in range(restarts)]
@@ -48,8 +48,8 @@ def cluster_classes(
     _, clusters = found[int(torch.stack(spreads).argmin())]
     nmi, ari, accuracy = cluster_agreement(labels, clusters)
     protocol = (
-        f'clusters: k-means of the unit features of the test images into {number} clusters, as many as classes, '
-        'without labels; accuracy: with every cluster given the class that fits best'
+        f'clusters: k-means of the unit features of the test images into {number} clusters, one per class, without '
+        'labels; accuracy: under the best one-to-one assignment of clusters to classes'
     )
     return [
         Measure('clusters, NMI', nmi, unit='0-100', protocol=protocol),
@@ -59,11 +59,11 @@ def cluster_classes(
 
 
 def cluster_agreement(labels: Tensor, clusters: Tensor) -> ClusterAgreement:
-    """How a clustering agrees with the classes; the numbers of clusters do not matter.
+    """Compare a clustering with the classes; how the clusters are numbered does not matter.
 
     Args:
-        labels: Classes, shape ``(N,)``.
-        clusters: Shape ``(N,)``.
+        labels: Class of each image, shape ``(N,)``.
+        clusters: Cluster of each image, shape ``(N,)``.
 
     Returns:
         The three measures of agreement.

@@ -1,4 +1,4 @@
-"""Whether a network has come to say the same of every image, or uses few directions only."""
+"""Detection of collapse: all images have nearly the same features, or the features use only a few directions."""
 
 from collections.abc import Mapping
 
@@ -9,31 +9,31 @@ from mmssl.evaluation.measures import deviation, effective_rank, mean_cosine
 from mmssl.functional import unit
 from mmssl.models.modes import eval_mode
 
-_LEFT = 0.3  # of the spread at the start: sound runs stayed above 0.8 of it, or rose
-_DIRECTIONS = 2.5  # a sound embedding of 30 prototypes came down to 5.5, from 40 in the untrained network
+_LEFT = 0.3  # share of the spread at the start; healthy runs stayed above 0.8 of it, or rose
+_DIRECTIONS = 2.5  # effective rank; a healthy embedding with 30 prototypes fell from 40 (untrained) to 5.5
 _CHUNK = 4096
 
 SAME = (
     'Different images have nearly the same {what}: a collapse. What usually helps: a lower learning rate or a longer '
     'warm-up; where a view is predicted from another, make sure that no gradient reaches the target (stop-gradient, or '
-    'a teacher whose momentum is near 1) and that a predictor stands on the other side; where codes or clusters are '
-    'learned, balance or centre them (more Sinkhorn iterations, a smaller epsilon, a minimum cluster size); where '
-    'images are contrasted, more negatives or a lower temperature; a weaker weight decay.'
+    'a teacher whose momentum is near 1) and that the other side has a predictor; where codes or clusters are learned, '
+    'balance or centre them (more Sinkhorn iterations, a smaller epsilon, a minimum cluster size); where images are '
+    'contrasted, more negatives or a lower temperature; a weaker weight decay.'
 )
 FEW = (
-    'The {what} use few directions only: a collapse of dimensions. What usually helps: stronger augmentation, so that '
-    'more must be told apart; a larger batch or more negatives; a wider or deeper neck with batch norm, so that '
-    'the loss does not press on the features themselves; a lower learning rate; a weaker weight decay.'
+    'The {what} use only a few directions: dimensional collapse. What usually helps: stronger augmentation, so that '
+    'the network must distinguish more; a larger batch or more negatives; a wider or deeper neck with batch norm, so '
+    'that the loss does not act on the features directly; a lower learning rate; a weaker weight decay.'
 )
 
 
 @torch.no_grad()
 def project_features(model: nn.Module, features: Tensor) -> Tensor | None:
-    """What a method's neck makes of features, or None where it has none for them.
+    """Embed features with the method's neck; None if it has no neck for them.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`; runs in eval mode.
-        features: What the backbone gives, shape ``(N, D)``.
+        features: Features of the backbone, shape ``(N, D)``.
 
     Returns:
         float32 on the CPU, shape ``(N, E)``.
@@ -45,15 +45,15 @@ def project_features(model: nn.Module, features: Tensor) -> Tensor | None:
 
 
 def collapse_measures(features: Tensor) -> dict[str, float]:
-    """How far the features of different images lie apart.
+    """Measure how far apart the features of different images are.
 
     Args:
         features: Shape ``(N, D)`` with at least 2 rows.
 
     Returns:
         ``deviation`` and ``mean_cosine`` as in :mod:`mmssl.evaluation.measures`; ``effective_rank`` of the unit
-        features less their mean: of the directions in which images differ. RankMe itself also counts the one that
-        all share, which drowns the others in a young network.
+        features minus their mean, so only directions in which images differ count. RankMe itself also counts the
+        direction that all images share, which dominates early in training.
     """
     rows = unit(features.double())
     return {
@@ -64,19 +64,20 @@ def collapse_measures(features: Tensor) -> dict[str, float]:
 
 
 def collapse_warning(now: Mapping[str, float], start: Mapping[str, float], what: str) -> str | None:
-    """A warning in words where features have collapsed.
+    """Describe a collapse of the features in a warning.
 
-    Untrained networks differ: after a ReLU, all cosines are near 0.9 and the deviation is below 0.3. So both are held
-    against those of the same network at the start; of two images, ``1 - cosine`` is half their squared distance. The
-    effective rank is not: it falls in sound runs too, where a method draws images together.
+    Untrained networks differ: after a ReLU, all cosines are near 0.9 and the deviation is below 0.3. Cosine and
+    deviation are therefore compared with those of the same network at the start; ``1 - cosine`` is half the squared
+    distance of two images. The effective rank also falls in healthy runs, where a method pulls images together, so its
+    limit is fixed.
 
     Args:
-        now: From :func:`collapse_measures`.
-        start: Of the untrained network, on the same images.
-        what: What was measured, as the warning calls it.
+        now: Measures from :func:`collapse_measures`.
+        start: Measures of the untrained network, on the same images.
+        what: Name of what was measured, for the warning.
 
     Returns:
-        Sentences with figures and remedies; None where all is well.
+        Warning with figures and remedies; None if nothing is wrong.
     """
     same = 1 - now['mean_cosine'] < _LEFT**2 * (1 - start['mean_cosine'])
     few = now['deviation'] < _LEFT * start['deviation']

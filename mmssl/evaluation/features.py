@@ -1,4 +1,4 @@
-"""Features of a data set, in its order, from a network or from the bare pixels."""
+"""Features of a data set, in its order, from a network or from raw pixels."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from mmssl.models.modes import eval_mode
 
 @dataclass
 class Features:
-    """What evaluation works on: one row a sample, in the order of the data set.
+    """Features with labels and sample indices: one row per image, in the order of the data set.
 
     Attributes:
         features: float32 on the CPU, shape ``(N, D)``.
-        labels: Classes, shape ``(N,)``; None where the data set has none.
-        indices: Numbers of the samples; the replacement's where an image could not be read. Shape ``(N,)``.
+        labels: Classes, shape ``(N,)``; None if the data set has none.
+        indices: Sample indices, shape ``(N,)``; the replacement's index if an image could not be read.
     """
 
     features: Tensor
@@ -34,22 +34,22 @@ class Features:
 
 
 class RawPixels(nn.Module):
-    """The baseline for every network: pixels in a row, from 0 to 1, in the place of an algorithm.
+    """Baseline for every network: flattened pixels from 0 to 1, with the interface of an algorithm.
 
-    Images with a side longer than 32 pixels are shrunk to 32 x 32 (with antialiasing), so that a row stays as short
-    as 3,072 numbers for three channels; smaller ones stay as they are.
+    Images with a side longer than 32 pixels are reduced to 32 x 32 (with antialiasing), so that a row has at most
+    3,072 numbers for three channels; smaller images are not resized.
     """
 
     side = 32
     white = {torch.uint8: 255.0, torch.uint16: 65535.0}
 
     def data_preprocessor(self, data: dict, training: bool = False) -> dict:
-        """Scale a collated batch to 0 to 1, on the device of the run; ``training`` is part of the interface."""
+        """Scale a collated batch to [0, 1], on the device of the run; ``training`` is part of the interface."""
         views = [view.float() / self.white[view.dtype] for view in data['inputs']]
         return {'inputs': [view.to(get_device()) for view in views]}
 
     def extract_feat(self, images: Tensor) -> Tensor:
-        """Flatten images of shape ``(B, C, H, W)`` to ``(B, C * H * W)``; a clip's frames are taken for channels."""
+        """Flatten images of shape ``(B, C, H, W)`` to ``(B, C * H * W)``; frames of a clip count as channels."""
         images = images.flatten(1, -3)
         if max(images.shape[-2:]) > self.side:
             images = interpolate(images, size=(self.side, self.side), mode='bilinear', antialias=True)
@@ -63,17 +63,17 @@ def extract_features(
     num_workers: int = 0,
     forward: Callable[[Tensor], Tensor] | None = None,
 ) -> Features:
-    """Features of the first view of every sample.
+    """Extract features of the first view of every image.
 
-    Runs in eval mode and puts every module back into the mode it had; takes nothing from the random generators of a
-    running training. Several ranks share the work, and each gets all rows.
+    Runs in eval mode and restores the mode of every module; leaves the random generators of a running training
+    untouched. Several ranks share the work, and each gets all rows.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
-        dataset: Its samples carry uint8 or uint16 views.
-        batch_size: Images a step and rank.
-        num_workers: Loading processes of each rank; 0 loads in this one.
-        forward: Part of the model that gives other features of normalised images than ``extract_feat``.
+        dataset: Gives uint8 or uint16 views.
+        batch_size: Images per step and rank.
+        num_workers: Loading processes per rank; 0 loads in this process.
+        forward: Function from normalised images to features, instead of ``extract_feat``.
 
     Returns:
         ``N`` rows in the order of the data set.
@@ -88,17 +88,17 @@ def extract_features(
 def extract_views(
     model: nn.Module, dataset: Dataset, views: int = 2, batch_size: int = 256, num_workers: int = 0
 ) -> tuple[Tensor, ...]:
-    """Features of the first so many views of every sample; otherwise as :func:`extract_features`.
+    """Extract features of the first views of every image; otherwise like :func:`extract_features`.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
-        dataset: Its samples carry the views.
-        views: Number of views; a sample may have more.
-        batch_size: Samples a step and rank.
-        num_workers: Loading processes of each rank.
+        dataset: Gives the views.
+        views: Number of views; the data set may give more.
+        batch_size: Images per step and rank.
+        num_workers: Loading processes per rank.
 
     Returns:
-        One ``(N, D)`` tensor a view, rows in the order of the data set.
+        One ``(N, D)`` tensor per view, rows in the order of the data set.
 
     Raises:
         ValueError: The data set is empty.
@@ -107,12 +107,12 @@ def extract_views(
 
 
 def raw_pixel_features(dataset: Dataset, batch_size: int = 256, num_workers: int = 0) -> Features:
-    """The pixels of the first view of every sample, as :class:`RawPixels` lays them out.
+    """Extract the pixels of the first view of every image, as :class:`RawPixels` flattens them.
 
     Args:
-        dataset: Its samples carry uint8 or uint16 views, all of one size.
-        batch_size: Images a step and rank.
-        num_workers: Loading processes of each rank.
+        dataset: Gives uint8 or uint16 views, all of one size.
+        batch_size: Images per step and rank.
+        num_workers: Loading processes per rank.
 
     Returns:
         ``N`` rows in the order of the data set.
@@ -122,9 +122,9 @@ def raw_pixel_features(dataset: Dataset, batch_size: int = 256, num_workers: int
 
 @torch.no_grad()
 def share_statistics(model: nn.Module) -> None:
-    """Give every rank the running statistics of the first one's batch norm, which are those that a checkpoint holds.
+    """Copy the first rank's running statistics of batch norm to every rank: a checkpoint stores those.
 
-    Otherwise the ranks would extract features with networks that differ, and a resumed run others than the whole one.
+    Otherwise the networks of the ranks would differ, and a resumed run would extract other features than a whole run.
     """
     for module in _batch_norms(model) if world_size() > 1 else ():
         for statistic in module.buffers(recurse=False):
@@ -132,19 +132,19 @@ def share_statistics(model: nn.Module) -> None:
 
 
 def _rows(model: nn.Module, dataset: Dataset, *how: Any) -> tuple[Tensor, ...]:
-    """``(N, V, D)`` features, sample numbers and, where there are any, labels; the same on every rank."""
+    """Features ``(N, V, D)``, sample indices, and labels if any; equal on every rank."""
     return joined(feature_batches(model, dataset, *how), len(dataset))
 
 
 def joined(batches: Iterable[tuple[Tensor, ...]], length: int) -> tuple[Tensor, ...]:
-    """Tensors of many batches, one after the other, without ever being there twice.
+    """Concatenate the tensors of many batches without holding any row twice.
 
     Args:
-        batches: Of each, tensors of ``B`` rows.
-        length: Rows in all.
+        batches: Tuples of tensors with ``B`` rows each.
+        length: Total number of rows.
 
     Returns:
-        As many tensors, of ``length`` rows.
+        One tensor of ``length`` rows per entry of the tuples.
     """
     stores: list[Tensor] = []
     done = 0
@@ -165,26 +165,27 @@ def feature_batches(
     forward: Callable[[Tensor], Tensor] | None = None,
     move_statistics: bool = False,
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Features batch by batch, of all ranks together, the same on every rank; otherwise as :func:`extract_views`.
+    """Extract features batch by batch, gathered over the ranks; otherwise like :func:`extract_views`.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
-        dataset: Its samples carry the views.
-        batch_size: Images a step and rank.
-        num_workers: Loading processes of each rank.
+        dataset: Gives the views.
+        batch_size: Images per step and rank.
+        num_workers: Loading processes per rank.
         views: Number of views.
-        forward: Part of the model that gives other features of normalised images than ``extract_feat``.
-        move_statistics: Keep batch norm in training mode, so that its running statistics move while weights do not.
+        forward: Function from normalised images to features, instead of ``extract_feat``.
+        move_statistics: Keep batch norm in training mode: its running statistics change, the weights do not.
 
     Yields:
-        On the CPU: features ``(B, V, D)``, sample numbers ``(B,)`` and, where there are any, labels ``(B,)``; in all,
-        ``N`` samples in the order of the data set, in ``ceil(N / (batch_size * ranks))`` batches.
+        On the CPU and equal on every rank: features ``(B, V, D)``, sample indices ``(B,)``, and labels ``(B,)`` if
+        there are any; ``N`` images in total, in the order of the data set, in ``ceil(N / (batch_size * ranks))``
+        batches.
 
     Raises:
         ValueError: The data set is empty.
     """
     if len(dataset) == 0:
-        raise ValueError('Features of a data set without samples: give one with at least one image.')
+        raise ValueError('The data set has no images to extract features from: give one with at least one image.')
     shares = [own_share(len(dataset), batch_size, place) for place in range(count_steps(len(dataset), batch_size))]
     batches = DataLoader(dataset, batch_sampler=shares, collate_fn=collate, num_workers=num_workers)
     yield from forward_batches(model, batches, len(dataset), views, forward, move_statistics)
@@ -198,18 +199,18 @@ def forward_batches(
     forward: Callable[[Tensor], Tensor] | None = None,
     move_statistics: bool = False,
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Features of collated batches, this rank's share of each step; otherwise as :func:`feature_batches`.
+    """Extract features of collated batches, which hold this rank's share; otherwise like :func:`feature_batches`.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
-        batches: Of :func:`own_share`, one a step.
-        length: Samples of all ranks together; what fills up the last step is cut off.
+        batches: One batch per step, with the images of :func:`own_share`.
+        length: Number of images of all ranks together; the padding of the last step is cut off.
         views: Number of views.
         forward: As in :func:`feature_batches`.
         move_statistics: As in :func:`feature_batches`.
 
     Yields:
-        As :func:`feature_batches`.
+        The same as :func:`feature_batches`.
     """
     forward = forward or model.extract_feat
     share_statistics(model)
@@ -231,18 +232,18 @@ def _batch_norms(model: nn.Module) -> list[nn.Module]:
 
 
 def count_steps(length: int, batch_size: int) -> int:
-    """Steps in which all ranks go through so many samples."""
+    """Number of steps in which all ranks together process ``length`` images."""
     return -(-length // (batch_size * world_size()))
 
 
 def own_share(length: int, batch_size: int, place: int) -> list[int]:
-    """This rank's samples of one step. Every rank gets equally many, and gathered they give the order of the data set.
+    """Indices of this rank's images in one step: equally many on every rank, in the data set's order once gathered.
 
-    What the last step lacks for equal shares is filled by repeating the last sample; it is cut off after gathering.
+    The last step is padded to equal shares with copies of the last image, which are cut off after gathering.
 
     Args:
-        length: Samples of the data set.
-        batch_size: Samples a step and rank.
+        length: Number of images in the data set.
+        batch_size: Images per step and rank.
         place: Number of the step, from 0.
     """
     step = batch_size * world_size()

@@ -1,4 +1,4 @@
-"""What a representation is worth with few labels: draws that favour no class, and probes that are fitted to them."""
+"""Measures with few labels: class-balanced draws, and the probes fitted to them."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,25 +13,25 @@ from mmssl.functional import hash_seed
 
 
 def per_class(labels: Tensor, share: float) -> int:
-    """How many images a class make a share of the labels, the same for every class; at least one.
+    """Number of images per class for a share of the labels; at least one.
 
     Args:
         labels: Shape ``(N,)``.
-        share: Above 0, at most 1.
+        share: Share of the labels; above 0, at most 1.
     """
     return max(round(len(labels) * share / len(labels.unique())), 1)
 
 
 def draw_per_class(labels: Tensor, count: int, seed: int) -> Tensor:
-    """So many samples of every class, drawn at random without replacement.
+    """Draw ``count`` images of every class at random without replacement.
 
     Args:
         labels: Shape ``(N,)``.
-        count: Of each class; where a class has fewer, all of it.
-        seed: Of the draw. With the same seed a smaller draw is part of a larger one.
+        count: Images per class; a class that has fewer gives all of them.
+        seed: Seed of the draw. With the same seed, a smaller draw is part of a larger one.
 
     Returns:
-        Sample numbers, ascending, int64, shape ``(M,)``.
+        Indices into ``labels``, ascending, int64, shape ``(M,)``.
     """
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(hash_seed(seed))).to(labels.device)
     drawn = [order[labels[order] == label][:count] for label in labels.unique()]
@@ -47,18 +47,18 @@ def few_labels_probe(
     draws: int = 3,
     seed: int = 0,
 ) -> list[Measure]:
-    """The linear probe with a part of the labels, balanced over the classes.
+    """Fit the linear probe to a part of the labels, balanced over the classes.
 
-    The penalty is chosen within the part: a tenth of it is held out, as :func:`~mmssl.evaluation.linear_probe` does.
+    The penalty is chosen within the part: :func:`~mmssl.evaluation.linear_probe` holds out a tenth of it.
 
     Args:
         train: Shape ``(N, D)``.
         train_labels: Classes from 0 upwards, shape ``(N,)``.
         test: Shape ``(M, D)``.
         test_labels: Shape ``(M,)``.
-        shares: Of the labels.
-        draws: How many independent parts of each size.
-        seed: Of the draws.
+        shares: Shares of the labels.
+        draws: Number of independent parts per share.
+        seed: Seed of the draws.
 
     Returns:
         One measure per share; its details are the ``share``, the number of ``images``, and the accuracy of every draw
@@ -71,19 +71,19 @@ def few_labels_probe(
         details.append({'share': share, 'images': len(parts[0]), 'draws': top1})
     counts = ', '.join(f'{entry["images"]} images at {100 * entry["share"]:g} %' for entry in details)
     protocol = (
-        f'part of the labels: the same number of every class ({counts}), the linear probe on them; mean and deviation '
+        f'part of the labels: the linear probe on the same number of images per class ({counts}); mean and deviation '
         f'of {draws} draws'
     )
     return [measure_of_draws(f'linear, {100 * entry["share"]:g} % of the labels', protocol, entry) for entry in details]
 
 
 def measure_of_draws(name: str, protocol: str, details: Mapping[str, Any]) -> Measure:
-    """Mean over some draws, with the sample's standard deviation, which is 0 for one draw.
+    """Mean over several draws, with the sample standard deviation, which is 0 for one draw.
 
     Args:
-        name: Of the measure.
-        protocol: Of the measure.
-        details: Of the measure; ``draws`` holds the values.
+        name: Name of the measure.
+        protocol: Protocol of the measure.
+        details: Details of the measure; ``draws`` holds the values.
     """
     draws = details['draws']
     deviation = statistics.stdev(draws) if len(draws) > 1 else 0.0

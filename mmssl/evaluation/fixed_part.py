@@ -1,4 +1,4 @@
-"""The images that a running training is watched by."""
+"""Fixed images for monitoring a training."""
 
 import copy
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ _HELD = 2**28  # bytes of images that a rank keeps in memory
 
 
 class FixedPart:
-    """Images of a data set in a fixed order at random; of the first so many, features by a network as it stands.
+    """A fixed random order of a data set's images, and the current network's features of the first ones.
 
-    Features are extracted once a step, however many ask for them. The images are decoded once, as far as 256 MB a
-    rank hold them (5,000 of 128 pixels). Nothing is drawn from the random generators of a running training.
+    Features are extracted at most once per step, however many hooks ask for them. Images are decoded once, as long as
+    they fit into 256 MB per rank (5,000 of 128 pixels). The random generators of a running training stay untouched.
 
     Args:
-        dataset: Stays as it is.
-        batch_size: Images a step and rank.
-        num_workers: Loading processes of each rank.
+        dataset: The images; not changed.
+        batch_size: Images per step and rank.
+        num_workers: Loading processes per rank.
     """
 
     def __init__(self, dataset: ImageDataset, batch_size: int = 256, num_workers: int = 0) -> None:
@@ -43,25 +43,25 @@ class FixedPart:
         return self.dataset.source.labels is not None
 
     def load(self, count: int) -> None:
-        """Decode the first images, as far as they are held, so that the first call of ``features`` need not.
+        """Decode the first images into the cache, so that the first call of ``features`` need not.
 
         Args:
-            count: Number of images; all where there are fewer.
+            count: Number of images; all if there are fewer.
         """
         for place, _ in enumerate(self._batches(0, count_steps(min(count, len(self.dataset)), self.batch_size))):
             if place not in self._held:
                 return
 
     def features(self, model: nn.Module, count: int, step: int) -> Features:
-        """Features of the first images.
+        """Extract features of the first images.
 
         Args:
             model: A :class:`~mmssl.models.BaseAlgorithm`.
-            count: Number of images; all where there are fewer.
-            step: Tells one state of the network from another.
+            count: Number of images; all if there are fewer.
+            step: Number of the training step: with a new one, features are extracted again.
 
         Returns:
-            ``count`` rows, the same on every rank.
+            ``count`` rows, equal on every rank.
         """
         if step != self._step:
             self._step, self._found = step, []
@@ -74,7 +74,7 @@ class FixedPart:
         return Features(views[:, 0], labels[0] if labels else None, indices)
 
     def _batches(self, first: int, last: int) -> Iterator[dict]:
-        """This rank's share of some steps, from memory where it is held."""
+        """This rank's images of some steps, from the cache if they are in it."""
         missing = [place for place in range(first, last) if place not in self._held]
         shares = [own_share(len(self.dataset), self.batch_size, place) for place in missing]
         workers = self.num_workers if missing else 0

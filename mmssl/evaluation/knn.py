@@ -8,17 +8,17 @@ from torch import Tensor
 
 from mmssl.evaluation.similarity import float32_rows, grid_cosines, grid_rows, nearest
 
-_VOTE_STEPS = 2.0**40  # votes are counted in whole numbers: a sum has no order, and a tie is a tie
-_SPARE = 32  # candidates beyond those that are asked for
-_VALUES = 2**19  # of candidates that are copied at once, in float64: they stay in the processor's cache
+_VOTE_STEPS = 2.0**40  # votes are whole numbers, so that a sum does not depend on its order, and ties stay ties
+_SPARE = 32  # candidates beyond the k wanted
+_VALUES = 2**19  # float64 values of candidates that are copied at once: they fit into the processor's cache
 
 
 class Neighbors(NamedTuple):
-    """The nearest gallery rows of some queries.
+    """Nearest gallery rows of each query.
 
     Attributes:
         cosines: float64, shape ``(M, k)``, largest first.
-        rows: Rows of the gallery, int64, shape ``(M, k)``; among equals the lower row comes first.
+        rows: Rows of the gallery, int64, shape ``(M, k)``; of equal cosines the lower row comes first.
     """
 
     cosines: Tensor
@@ -27,16 +27,16 @@ class Neighbors(NamedTuple):
 
 @torch.no_grad()
 def nearest_neighbors(gallery: Tensor, query: Tensor, k: int, chunk: int = 4096) -> Neighbors:
-    """The most similar gallery rows of every query, by cosine.
+    """Find the most similar gallery rows of every query, by cosine.
 
-    Products in float32 choose some more rows than ``k``, and these are compared exactly. Where rounding could have
-    hidden one of the nearest, which its bound tells, all rows are.
+    Products in float32 choose a few more rows than ``k``, which are then compared exactly. If rounding could have
+    hidden one of the nearest, according to its bound, all rows are compared exactly.
 
     Args:
         gallery: Shape ``(N, D)``.
         query: Shape ``(M, D)``.
         k: Between 1 and ``N``.
-        chunk: Rows of either side that are compared at once; changes the memory needed, never the result.
+        chunk: Rows of either side that are compared at once; affects memory, never the result.
 
     Returns:
         Cosines and gallery rows, nearest first.
@@ -53,9 +53,9 @@ def nearest_neighbors(gallery: Tensor, query: Tensor, k: int, chunk: int = 4096)
 
 
 def rounding_bound(dim: int) -> float:
-    """How far a float32 product of two unit rows can be from the exact one, in whatever order it is summed.
+    """Maximum error of the float32 product of two unit rows, for any order of summation.
 
-    Each entry is rounded once to float32, each product and each sum once: ``(D + 2) u`` times the sum of the products'
+    Each entry, each product and each sum is rounded to float32 once: ``(D + 2) u`` times the sum of the products'
     magnitudes, which is at most 1 (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1; u is 2**-24).
 
     Args:
@@ -65,7 +65,7 @@ def rounding_bound(dim: int) -> float:
 
 
 def _candidates(gallery: Tensor, query: Tensor, count: int, chunk: int) -> tuple[Tensor, Tensor]:
-    """The nearest rows by float32 products: the least product among them, ``(M,)``, and the rows, ``(M, count)``."""
+    """Nearest rows by float32 products: the smallest product among them, ``(M,)``, and the rows, ``(M, count)``."""
     queries = float32_rows(query).split(chunk)
     found = [(part.new_empty(len(part), 0), part.new_empty(len(part), 0, dtype=torch.long)) for part in queries]
     with torch.autocast(query.device.type, enabled=False):
@@ -77,7 +77,7 @@ def _candidates(gallery: Tensor, query: Tensor, count: int, chunk: int) -> tuple
 
 
 def _largest(values: Tensor, rows: Tensor, products: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]:
-    """The ``count`` largest of what was found before and of ``products (M, T)`` with the rows from ``first`` on."""
+    """Merge the candidates with ``products (M, T)`` of the rows from ``first`` on; keep the ``count`` largest."""
     if values.shape[1] < count:
         more, columns = products, torch.arange(products.shape[1], device=products.device).expand_as(products)
     else:
@@ -87,28 +87,28 @@ def _largest(values: Tensor, rows: Tensor, products: Tensor, first: int, count: 
     return best.values, rows.gather(1, best.indices)
 
 
-def _above(products: Tensor, least: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """At most the ``count`` largest of each row that are above ``least (M, 1)``: few, and so cheaper than a top-k.
+def _above(products: Tensor, threshold: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """At most ``count`` entries per row, the largest ones above ``threshold (M, 1)``; few, so cheaper than a top-k.
 
     Returns:
-        Products, filled up with -inf, and their columns.
+        Products, padded with -inf, and their columns.
     """
-    row, column = (products > least).nonzero(as_tuple=True)
+    row, column = (products > threshold).nonzero(as_tuple=True)
     counts = row.bincount(minlength=len(products))
     width = min(int(counts.max()), count)
     place = (torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]).clamp_(max=width - 1)
     values = products.new_full((len(products), width), float('-inf'))
     columns = column.new_zeros(values.shape)
     values[row, place], columns[row, place] = products[row, column], column
-    many = (counts > width).nonzero()[:, 0]  # these were written over each other in the last column
+    many = (counts > width).nonzero()[:, 0]  # in these rows the last column was overwritten
     values[many], columns[many] = products[many].topk(width, dim=1, sorted=False)
     return values, columns
 
 
 def _compare_some(gallery: Tensor, query: Tensor, candidates: Tensor, k: int) -> Neighbors:
-    """The nearest of some rows a query, exactly."""
+    """Find the nearest among the candidate rows of each query, exactly."""
     candidates = candidates.sort(dim=1).values
-    # Written into place: small tensors kept between the large ones of each step would pin the heap, which then grows.
+    # Written in place: small tensors kept between the large ones of each step would fragment the heap and let it grow.
     cosines, rows = query.new_empty((len(query), k), dtype=torch.float64), candidates.new_empty((len(query), k))
     size = max(_VALUES // (candidates.shape[1] * gallery.shape[1]), 1)
     for place in range(0, len(query), size):
@@ -121,7 +121,7 @@ def _compare_some(gallery: Tensor, query: Tensor, candidates: Tensor, k: int) ->
 
 
 def _compare_all(gallery: Tensor, query: Tensor, k: int, chunk: int) -> Neighbors:
-    """The nearest of all rows, exactly."""
+    """Find the nearest of all rows, exactly."""
     grid_query = grid_rows(query)
     cosines = [grid_query.new_empty((len(part), 0)) for part in grid_query.split(chunk)]
     rows = [part.long() for part in cosines]
@@ -150,17 +150,17 @@ def knn_predict(
         gallery: Shape ``(N, D)``.
         gallery_labels: Classes from 0 upwards, shape ``(N,)``.
         query: Shape ``(M, D)``; any ``M``.
-        k: Numbers of neighbours; all are read off one search.
+        k: Numbers of neighbours; one search serves all of them.
         temperature: Divides the cosines; positive.
         chunk: Rows compared at once; never changes the result.
 
     Returns:
-        For each of ``k`` the predicted classes, shape ``(M,)``. Of equally voted classes the lower.
+        For each ``k`` the predicted classes, shape ``(M,)``; in a tie the lower class wins.
 
     Raises:
-        ValueError: If the gallery has fewer rows than the largest ``k``, or none are asked for.
+        ValueError: The gallery has fewer rows than the largest ``k``, or ``k`` is empty.
 
-    Source: NPID, section 3.4 (Wu et al., CVPR 2018). Votes are counted in whole parts (2**-40) of the nearest row's.
+    Source: NPID, section 3.4 (Wu et al., CVPR 2018). Votes are whole multiples of 2**-40 times the nearest row's vote.
     """
     _check_k(k, len(gallery))
     cosines, rows = nearest_neighbors(gallery, query, max(k), chunk)
@@ -183,7 +183,7 @@ def knn_accuracy(
     temperature: float = 0.07,
     chunk: int = 4096,
 ) -> dict[int, float]:
-    """Share of queries that :func:`knn_predict` gets right, in percent, for each of ``k``.
+    """Accuracy of :func:`knn_predict` in percent, for each ``k``.
 
     Args:
         gallery: Shape ``(N, D)``.
@@ -198,7 +198,7 @@ def knn_accuracy(
         ``{k: percent}``.
 
     Raises:
-        ValueError: If the gallery has fewer rows than the largest ``k``, or none are asked for.
+        ValueError: The gallery has fewer rows than the largest ``k``, or ``k`` is empty.
     """
     predictions = knn_predict(gallery, gallery_labels, query, k, temperature, chunk)
     right = {size: int((predicted == query_labels).sum()) for size, predicted in predictions.items()}

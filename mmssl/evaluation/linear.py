@@ -1,8 +1,8 @@
 """Linear classification of frozen features: the fast probe.
 
-The papers' protocol, a classifier trained for 90 to 100 epochs of augmented images, is
+The papers' protocol, a classifier trained for 90 to 100 epochs on augmented images, is
 :class:`~mmssl.evaluation.LinearClassifier` with the configs in ``configs/benchmarks/classification``.
-Results name theirs.
+Every result names its protocol.
 """
 
 import math
@@ -20,21 +20,21 @@ from mmssl.datasets import ImageDataset, ImageSource, MultiView
 from mmssl.evaluation.features import extract_features, extract_views
 from mmssl.evaluation.results import Measure
 
-NEEDS_LABELS = 'Classification needs labels: give images in one folder a class, or with a list.'
+NEEDS_LABELS = 'Classification needs labels: give images in one folder per class, or with a list.'
 FAST_PROBE = 'fast probe: L-BFGS on cached features, L2 chosen on a held-out part of the training set'
 
 
 @dataclass(frozen=True)
 class LinearFit:
-    """What a linear classifier of frozen features reached.
+    """Accuracy of a linear classifier on frozen features, and how it was trained.
 
     Attributes:
         protocol: How it was trained, in words.
         top1: Accuracy on the test set in percent.
-        top5: Likewise, of the five likeliest classes.
+        top5: Percent of the test images whose class is among the five likeliest.
         chosen: The weight of the L2 term, or the learning rate.
-        held_out_loss: Cross-entropy on the held-out images for each candidate that was tried.
-        seconds: Time of all of it.
+        held_out_loss: Cross-entropy on the held-out images, for each candidate that was tried.
+        seconds: Total time.
     """
 
     protocol: str
@@ -48,8 +48,8 @@ class LinearFit:
         """The top-1 accuracy as a measure, everything else as its details.
 
         Args:
-            name: Of the measure; stands before the protocol, too.
-            short: As in :class:`~mmssl.evaluation.Measure`.
+            name: Name of the measure; the protocol starts with it, too.
+            short: Short name, as in :class:`~mmssl.evaluation.Measure`.
         """
         details = {key: value for key, value in asdict(self).items() if key not in ('protocol', 'top1')}
         return Measure(name, self.top1, protocol=f'{name}: {self.protocol}', short=short, details=details)
@@ -59,8 +59,8 @@ class LinearLayer(NamedTuple):
     """A linear classifier.
 
     Attributes:
-        weight: Shape ``(C, D)``; of several classifiers ``(R, C, D)``.
-        bias: Shape ``(C,)``; of several classifiers ``(R, C)``.
+        weight: Shape ``(C, D)``; ``(R, C, D)`` for several classifiers.
+        bias: Shape ``(C,)``; ``(R, C)`` for several classifiers.
     """
 
     weight: Tensor
@@ -71,8 +71,8 @@ class HeldOut(NamedTuple):
     """A split of the training images.
 
     Attributes:
-        kept: Places of the images that candidates are fitted to.
-        others: Places of the images that the choice is made on.
+        kept: Positions of the images that candidates are fitted to.
+        others: Positions of the held-out images, which candidates are compared on.
     """
 
     kept: Tensor
@@ -89,22 +89,22 @@ def linear_probe(
     seed: int = 0,
     augmented: Sequence[Tensor] = (),
 ) -> LinearFit:
-    """Accuracy of multinomial logistic regression on standardised features.
+    """Measure the accuracy of multinomial logistic regression on standardised features.
 
     The weight of the L2 term is the one with the smallest cross-entropy on images held out from the training set (the
-    accuracy on so few jumps too much); the classifier is then fitted to all of them. The test set takes no part in the
-    choice.
+    accuracy on so few images is too noisy); the classifier is then fitted to all training images. The test set plays
+    no part in the choice.
 
     Args:
         train: Shape ``(N, D)``.
         train_labels: Classes from 0 upwards, shape ``(N,)``.
         test: Shape ``(M, D)``.
         test_labels: Shape ``(M,)``.
-        l2: Weights to choose from; non-negative, tried from the largest down, until the cross-entropy rises.
-        held_out: Share of the training images that the choice is made on, between 0 and 1.
-        seed: Of the split.
-        augmented: Features of random views of the training images, each ``(N, D)``: the classifier is fitted to them in
-            place of ``train``, on which the choice is made.
+        l2: Weights to choose from; non-negative, tried from the largest down until the cross-entropy rises.
+        held_out: Share of the training images that is held out for the choice, between 0 and 1.
+        seed: Seed of the split.
+        augmented: Features of random views of the training images, each ``(N, D)``: the classifier is fitted to them
+            instead of ``train``, which then serves only for the choice.
 
     Returns:
         The accuracies; ``chosen`` is the weight of the L2 term.
@@ -120,12 +120,12 @@ def linear_probe(
     found: dict[float, float] = {}
     for strength, fitted in _path(some, some_labels, classes, l2):
         found[strength] = float(cross_entropy(linear(train[others], *fitted), train_labels[others]))
-        if found[strength] > min(found.values()):  # weaker ones take longest, and would be worse still
+        if found[strength] > min(found.values()):  # weaker penalties take longest, and would be worse still
             break
     best = min(found, key=found.__getitem__)
     fitted = fit_logistic(torch.cat(rows), train_labels.repeat(len(rows)), classes, best, start=fitted)
     logits = linear(test, *fitted)
-    views = f'{len(rows)} augmented views an image' if augmented else 'no augmentation'
+    views = f'{len(rows)} augmented views per image' if augmented else 'no augmentation'
     return _fit_result(f'{FAST_PROBE}, {views}', logits, test_labels, found, start)
 
 
@@ -140,21 +140,21 @@ def sgd_probe(
     held_out: float = 0.1,
     seed: int = 0,
 ) -> LinearFit:
-    """Accuracy of a linear classifier trained by SGD on standardised features, as the papers' protocols train it.
+    """Measure the accuracy of a linear classifier trained by SGD on standardised features, as the papers train it.
 
     The rate is the one with the smallest cross-entropy on images held out from the training set; a classifier is then
-    trained on all of them. The test set takes no part in the choice.
+    trained on all training images. The test set plays no part in the choice.
 
     Args:
         train: Shape ``(N, D)``.
         train_labels: Classes from 0 upwards, shape ``(N,)``.
         test: Shape ``(M, D)``.
         test_labels: Shape ``(M,)``.
-        rates: Rates to choose from.
+        rates: Learning rates to choose from.
         epochs: Passes over the training images.
-        batch_size: Images a step.
-        held_out: Share of the training images that the choice is made on, between 0 and 1.
-        seed: Of the split and of the order.
+        batch_size: Images per step.
+        held_out: Share of the training images that is held out for the choice, between 0 and 1.
+        seed: Seed of the split and of the order.
 
     Returns:
         The accuracies; ``chosen`` is the learning rate.
@@ -177,7 +177,7 @@ def sgd_probe(
     (weight,), (bias,) = fit_sgd(train, train_labels, classes, [best], **settings)
     logits = linear(test, weight, bias)
     protocol = (
-        f'SGD on cached features: momentum 0.9, cosine, {epochs} epochs of batches of {batch_size}, rate chosen on a '
+        f'SGD on cached features: momentum 0.9, cosine, {epochs} epochs, batch size {batch_size}, rate chosen on a '
         'held-out part of the training set, no augmentation'
     )
     return _fit_result(protocol, logits, test_labels, found, start)
@@ -205,31 +205,31 @@ def probe_with_views(
     batch_size: int = 256,
     num_workers: int = 0,
 ) -> LinearFit:
-    """The fast probe in the place of a paper's protocol: trained on random views, as that is, but on a few, cached.
+    """Run the fast probe instead of a paper's protocol: also trained on random views, but on a few cached ones.
 
     Small images lose much to random crops: a classifier trained on plain features is then better than the papers'
-    protocol, and no measure of it.
+    protocol, and does not predict its accuracy.
 
     Args:
         model: Its backbone is probed.
-        training: The protocol's training set: the first view of a sample is random. An image is decoded once for
-            all of its views.
+        training: The protocol's training set, whose first view is random. An image is decoded once for all of its
+            views.
         gallery: The same images in their evaluation view, in the same order.
         query: The test set in its evaluation view.
-        views: Random views an image; the features of all of them are kept in memory.
-        batch_size: Images a step and rank.
-        num_workers: Loading processes of each rank.
+        views: Random views per image; the features of all of them are kept in memory.
+        batch_size: Images per step and rank.
+        num_workers: Loading processes per rank.
 
     Returns:
-        As :func:`linear_probe`; ``seconds`` counts the features too.
+        The same as :func:`linear_probe`; ``seconds`` includes the extraction of features.
 
     Raises:
-        ValueError: ``training`` and ``gallery`` are not the same images, or images have no labels.
+        ValueError: ``training`` and ``gallery`` hold different images, or images have no labels.
     """
     if training.source.fingerprint != gallery.source.fingerprint:
         raise ValueError(
-            f'{len(training)} training images and a gallery of {len(gallery)} others: give the same images as '
-            'train_dataloader.dataset.source and evaluation.gallery.source.'
+            f'The {len(training)} training images are not the {len(gallery)} images of the gallery: give '
+            'train_dataloader.dataset.source and evaluation.gallery.source the same images.'
         )
     start, loading = time.perf_counter(), (batch_size, num_workers)
     train, test = extract_features(model, gallery, *loading), extract_features(model, query, *loading)
@@ -259,24 +259,25 @@ def fit_logistic(
     max_iterations: int = 200,
     tolerance: float = 1e-4,
 ) -> LinearLayer:
-    """Multinomial logistic regression by full-batch L-BFGS.
+    """Fit multinomial logistic regression by full-batch L-BFGS.
 
-    Minimises ``mean_i cross_entropy(x_i W^T + b, y_i) + l2 / 2 * |W|^2``; the bias is free.
+    Minimises ``mean_i cross_entropy(x_i W^T + b, y_i) + l2 / 2 * |W|^2``; the bias is not penalised.
 
     Args:
         features: Shape ``(N, D)``; float32 or float64, of about unit scale.
         labels: Classes from 0 to ``num_classes - 1``, shape ``(N,)``.
         num_classes: Number of classes C.
         l2: Weight of the penalty; ``1 / (N * C)`` in terms of scikit-learn's ``C``.
-        start: What to start from; zeros by default.
-        max_iterations: Steps of L-BFGS at most.
-        tolerance: Stops where no entry of the gradient is larger (in units of equal steepness along each feature).
+        start: Classifier to start from; zeros by default.
+        max_iterations: Maximum number of L-BFGS steps.
+        tolerance: Stop if no entry of the gradient is larger (in units of equal steepness along each feature).
 
     Returns:
         Weight ``(C, D)`` and bias ``(C,)``.
     """
     weight, bias = start or (features.new_zeros(num_classes, features.shape[1]), features.new_zeros(num_classes))
-    # About the curvature along each feature where all classes are as likely: steps in these units are equally steep.
+    # Roughly the curvature along each feature if all classes are equally likely: in these units, all steps are equally
+    # steep.
     curvature = features.square().mean(dim=0) * (num_classes - 1) / num_classes**2 + l2
     scale = curvature.clamp_min(1e-12).rsqrt()
     scaled, bias = (weight / scale).requires_grad_(), bias.clone().requires_grad_()
@@ -310,7 +311,7 @@ def fit_sgd(
     momentum: float = 0.9,
     seed: int = 0,
 ) -> LinearLayer:
-    """Linear classifiers by SGD without weight decay, one for each rate, all in one pass over the features.
+    """Train linear classifiers by SGD without weight decay: one per rate, all in the same passes over the features.
 
     The rate falls along a cosine to 0 over all steps; every epoch has a new order, the same for all rates.
 
@@ -318,18 +319,18 @@ def fit_sgd(
         features: Shape ``(N, D)``, of about unit scale.
         labels: Classes from 0 to ``num_classes - 1``, shape ``(N,)``.
         num_classes: Number of classes C.
-        rates: R of them, positive.
+        rates: R learning rates, positive.
         epochs: Passes over the features.
-        batch_size: Rows a step.
-        momentum: Of SGD.
-        seed: Of the order.
+        batch_size: Rows per step.
+        momentum: Momentum of SGD.
+        seed: Seed of the order.
 
     Returns:
         Weights ``(R, C, D)`` and biases ``(R, C)``.
     """
     weights = features.new_zeros(len(rates), num_classes, features.shape[1]).requires_grad_()
     biases = features.new_zeros(len(rates), num_classes).requires_grad_()
-    scale = features.new_tensor(rates)  # the gradient times the rate, summed with momentum, is a step of that rate
+    scale = features.new_tensor(rates)  # gradients times a rate, summed with momentum, give a step of that rate
     optimizer = torch.optim.SGD([weights, biases], lr=1.0, momentum=momentum)
     steps = epochs * -(-len(features) // batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / steps)) / 2)
@@ -348,12 +349,12 @@ def fit_sgd(
 
 
 def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
-    """Share of rows whose class is among the ``k`` largest entries, in percent.
+    """Percent of the rows whose class is among the ``k`` largest entries.
 
     Args:
         logits: Shape ``(N, C)``.
         labels: Shape ``(N,)``.
-        k: With fewer than ``k`` classes every row is right.
+        k: Number of entries; with fewer than ``k`` classes, every row is right.
 
     Returns:
         0 to 100.
@@ -378,17 +379,17 @@ def mean_class_accuracy(right: Tensor, labels: Tensor) -> float:
 
 
 def count_classes(training: ImageSource, test: ImageSource) -> int:
-    """How many classes two sets have together, where both number them alike.
+    """Count the classes of two sets, which must number them in the same way.
 
     Args:
-        training: The labelled images that a classifier learns from.
-        test: Those it is measured on.
+        training: Labelled images that a classifier learns from.
+        test: Labelled images that it is measured on.
 
     Returns:
         The number of classes.
 
     Raises:
-        ValueError: Images have no labels, or the two sets name other classes.
+        ValueError: Images have no labels, or the class names of the two sets differ.
     """
     labels = [source.labels for source in (training, test) if source.labels is not None]
     if len(labels) < 2:
@@ -398,8 +399,8 @@ def count_classes(training: ImageSource, test: ImageSource) -> int:
         first, second = (set(part or ()) for part in names)
         alone = [sorted(part)[:3] for part in (first - second, second - first)]
         raise ValueError(
-            f'The training set has {len(first)} classes and the test set {len(second)}, so their numbers differ: only '
-            f'in training {alone[0]}, only in test {alone[1]}. Give both the same class folders.'
+            f'The training set has {len(first)} classes and the test set {len(second)}, and their names differ: only '
+            f'in training {alone[0]}, only in test {alone[1]}. Give both sets the same class folders.'
         )
     return max(int(max(found.max() for found in labels)) + 1, len(names[0] or ()))
 
@@ -407,7 +408,7 @@ def count_classes(training: ImageSource, test: ImageSource) -> int:
 def _path(
     features: Tensor, labels: Tensor, num_classes: int, l2: Sequence[float]
 ) -> Iterator[tuple[float, LinearLayer]]:
-    """Fits from the strongest penalty to the weakest, each started from the one before."""
+    """Fit from the strongest penalty to the weakest, each time starting from the previous fit."""
     fitted = None
     for strength in sorted(l2, reverse=True):
         fitted = fit_logistic(features, labels, num_classes, strength, start=fitted)
@@ -415,11 +416,11 @@ def _path(
 
 
 def _standardised(train: Tensor, test: Tensor, *rows: Tensor) -> list[Tensor]:
-    """All with the mean and the deviation of ``rows``, turned to their principal axes.
+    """Standardise by the mean and deviation of ``rows``, and rotate to their principal axes.
 
-    The turn changes neither the penalty nor the result, but a fit takes several times fewer steps: scaling each axis
-    is then all that the curvature asks for. Where there are fewer rows than features, axes that no row reaches are left
-    out: the penalty keeps weights along them at zero.
+    The rotation changes neither the penalty nor the result, but a fit takes several times fewer steps, since scaling
+    each axis then accounts for the curvature. If there are fewer rows than features, axes that no row extends along are
+    left out: the penalty keeps weights along them at zero.
     """
     fitted = torch.cat(rows)
     mean, std = _moments(fitted)
@@ -444,7 +445,8 @@ def _split(length: int, held_out: float, seed: int) -> HeldOut:
 def _check_labels(train_labels: Tensor, test_labels: Tensor) -> None:
     if len(train_labels) < 2:
         raise ValueError(
-            f'A linear probe on {len(train_labels)} training images: it needs at least 2. Give evaluation.gallery more.'
+            f'The linear probe has {len(train_labels)} training images but needs at least 2: give evaluation.gallery '
+            'more images.'
         )
     if min(int(train_labels.min()), int(test_labels.min())) < 0:
         raise ValueError('A label is negative: number the classes from 0 upwards.')

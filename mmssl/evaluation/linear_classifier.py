@@ -1,4 +1,4 @@
-"""Classification with the features of a backbone: how the papers measure a representation."""
+"""Classification with the features of a backbone, as the papers measure a representation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,22 +17,22 @@ from mmssl.weights import load_backbone
 
 @MODELS.register_module()
 class LinearClassifier(BaseAlgorithm):
-    """A linear layer on the averaged features of a backbone that is frozen, or learns too (fine-tuning).
+    """Linear layer on the averaged features of a backbone that is frozen, or fine-tuned as well.
 
-    A frozen backbone learns nothing and stays in eval mode, so its batch norm uses and keeps its statistics.
+    A frozen backbone stays in eval mode, so its batch norm uses and keeps its statistics.
 
     Args:
         backbone: Module or its config, with ``out_channels``.
         num_classes: Number of classes; ``tools/benchmarks/classification/linear.py`` sets it from the data.
-        frozen: Whether the layer alone learns.
+        frozen: Whether only the layer learns.
         batch_norm: Whether the features pass through batch norm without weight and bias before the layer (MAE).
-        checkpoint: File with the backbone's weights, read when the weights are initialised; see
+        checkpoint: File with the backbone's weights, read during the initialisation; see
             :func:`~mmssl.export.load_backbone`.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
     Attributes:
-        heads: What the classifiers are called in logs and results.
+        heads: Names of the classifiers in logs and results.
 
     Source: facebookresearch/moco and facebookresearch/swav (weights of the layer N(0, 0.01), bias 0);
     facebookresearch/mae for the batch norm.
@@ -79,19 +79,19 @@ class LinearClassifier(BaseAlgorithm):
         return self
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """What each of the ``heads`` classifies: normalised ``(B, C, H, W)`` images to tensors of ``B`` rows."""
+        """Features for each of the ``heads``: normalised ``(B, C, H, W)`` images to tensors of ``B`` rows."""
         return [self.extract_feat(images)]
 
     def scores(self, features: list[Tensor]) -> Tensor:
-        """Scores of the classes by every head: from :meth:`features` to ``(heads, B, num_classes)`` in float32."""
+        """Class scores of every head: from :meth:`features` to ``(heads, B, num_classes)`` in float32."""
         return _scores(features[0], self.norm, self.classifier)[None]
 
     def top_classes(self, features: list[Tensor], k: int = 5) -> Tensor:
-        """The ``k`` likeliest classes by every head, likeliest first.
+        """The ``k`` likeliest classes for every head, likeliest first.
 
         Args:
             features: From :meth:`features`.
-            k: How many; all where there are fewer classes.
+            k: Number of classes; all if there are fewer.
 
         Returns:
             Shape ``(B, heads, min(k, num_classes))``.
@@ -106,8 +106,8 @@ class LinearClassifier(BaseAlgorithm):
             batch: With ``gt_label``.
 
         Returns:
-            ``loss``, and ``train_top1`` (with several heads one a head, ``train_stem_top1``), the share of the batch
-            that was right, in percent.
+            ``loss``, and ``train_top1``, the percentage of the batch that was right; with several heads one entry per
+            head, such as ``train_stem_top1``.
 
         Raises:
             ValueError: The images have no labels.
@@ -121,11 +121,11 @@ class LinearClassifier(BaseAlgorithm):
         return {'loss': loss, **dict(zip(names, right))}
 
     def classify(self, images: Tensor) -> Tensor:
-        """Scores by the last head: normalised ``(B, C, H, W)`` images to ``(B, num_classes)`` in float32."""
+        """Class scores of the last head: normalised ``(B, C, H, W)`` images to ``(B, num_classes)`` in float32."""
         return self.scores(self.features(images))[-1]
 
     def predict(self, inputs: list[Tensor], batch: Batch) -> list[DataSample]:
-        """One DataSample an image with ``scores`` ``(num_classes,)``, ``label`` and ``sample_idx``."""
+        """One DataSample per image, with ``scores`` ``(num_classes,)``, ``label`` and ``sample_idx``."""
         scores = self.classify(inputs[0])
         return [
             DataSample(scores=row, label=int(row.argmax()), sample_idx=int(idx))
@@ -135,19 +135,18 @@ class LinearClassifier(BaseAlgorithm):
 
 @MODELS.register_module()
 class MultiStageClassifier(LinearClassifier):
-    """A linear layer on each stage of a frozen ResNet, all trained in one run.
+    """Linear layer on each stage of a frozen ResNet, all trained in one run.
 
-    Feature maps are averaged in windows until about 9,000 numbers are left, and pass through batch norm without weight
-    and bias.
+    Feature maps are averaged in windows to about 9,000 numbers, and pass through batch norm without weight and bias.
 
     Args:
         pools: Window, stride and padding in pixels of the feature map, by stage: ``stem`` (before its max-pooling) and
             ``stage1`` to ``stage4``; stages that are not named have no classifier.
-        image_size: Side of the images in pixels, which the widths of the layers follow from.
-        settings: As of :class:`LinearClassifier`; always frozen, always with batch norm.
+        image_size: Side of the images in pixels, which determines the widths of the layers.
+        settings: Arguments of :class:`LinearClassifier`; always frozen, always with batch norm.
 
     Raises:
-        ValueError: The backbone has no stages, no such stage, or a window that does not fit its map.
+        ValueError: The backbone has no stages or lacks a named one, or a window does not fit its map.
 
     Source: Goyal et al., "Scaling and Benchmarking Self-Supervised Visual Representation Learning" (ICCV 2019);
     open-mmlab/mmselfsup, ``MultiClsHead``, and facebookresearch/vissl for the windows.
@@ -187,7 +186,7 @@ class MultiStageClassifier(LinearClassifier):
         return [pool(stages[name]) for name, pool in zip(self.heads, self.pools)]
 
     def scores(self, features: list[Tensor]) -> Tensor:
-        """Scores of the classes by every stage: from :meth:`features` to ``(heads, B, num_classes)`` in float32."""
+        """Class scores of every stage: from :meth:`features` to ``(heads, B, num_classes)`` in float32."""
         return torch.stack([_scores(*part) for part in zip(features, self.norm, self.classifier)])
 
 

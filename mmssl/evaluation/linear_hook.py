@@ -1,4 +1,4 @@
-"""How a classifier stands, while it is trained."""
+"""Measure a classifier during its training."""
 
 from typing import Any
 
@@ -11,25 +11,25 @@ from mmssl.evaluation.linear import count_classes, mean_class_accuracy
 from mmssl.models.modes import eval_mode
 from mmssl.registry import DATASETS, HOOKS
 
-_ROWS = 4096  # of cached features that are classified at once
+_ROWS = 4096  # rows of cached features that are classified at once
 
 
 @HOOKS.register_module()
 class LinearAccuracyHook(Hook):
     """Accuracy of a :class:`~mmssl.evaluation.LinearClassifier` on the query set after every epoch.
 
-    Where the backbone is frozen and has one classifier, the features of the query set are computed once, before
-    training. The accuracies go into the message hub, one entry an epoch: ``val/linear_top1``, ``val/linear_top5`` and
-    ``val/linear_mean_class`` (averaged over the classes); of a classifier on each stage ``val/stem_top1`` and so on.
+    If the backbone is frozen and has one classifier, the features of the query set are computed once, before training.
+    The accuracies go into the message hub, one entry per epoch: ``val/linear_top1``, ``val/linear_top5`` and
+    ``val/linear_mean_class`` (averaged over the classes); with a classifier on each stage, ``val/stem_top1`` and so on.
     """
 
     priority = 'BELOW_NORMAL'
 
     def before_train(self, runner: Any) -> None:
-        """Compute what stays the same.
+        """Compute the features of the query set, if they stay the same during training.
 
         Raises:
-            ValueError: Training and query set do not have the same classes, or more than the model.
+            ValueError: Training and query set have different classes, or more classes than the model.
         """
         model, evaluation = runner.algorithm, runner.cfg.evaluation
         self.query = DATASETS.build(evaluation.query)

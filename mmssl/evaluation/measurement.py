@@ -1,4 +1,4 @@
-"""Everything an ``evaluation`` section asks for, and the baselines to read it against."""
+"""All measures of an ``evaluation`` section, and the baselines to compare them with."""
 
 import time
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ from mmssl.registry import DATASETS, MODELS
 NO_LABELS = 'These images have no labels, so no accuracy was measured.'
 NO_QUERY = 'There is no query set (evaluation.query), so no accuracy was measured.'
 _NEIGHBORS = (10, 20, 100, 200)
-_MEASURED = 2048  # images that the label-free measures are taken on: the rank of more takes minutes
+_MEASURED = 2048  # images for the label-free measures: the rank of more would take minutes
 
 
 class LabelledSets(NamedTuple):
-    """Features and labels of two sets, in the order in which the probes take them.
+    """Features and labels of a training and a test set, in the order of the probes' arguments.
 
     Attributes:
         train: Features that classifiers are trained on, shape ``(N, D)``.
         train_labels: Shape ``(N,)``.
-        test: Features that they are measured on, shape ``(M, D)``.
+        test: Features that classifiers are measured on, shape ``(M, D)``.
         test_labels: Shape ``(M,)``.
     """
 
@@ -46,24 +46,24 @@ def evaluate(
     """Measure the features of a model.
 
     With labels: k-NN and the linear probe, trained on the gallery and measured on the query set. Always: the measures
-    that need no labels, on up to 2,048 images spread evenly over their data set.
+    that need no labels, on up to 2,048 evenly spaced images of their data set.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`~mmssl.evaluation.RawPixels`.
         evaluation: ``gallery`` and ``query`` (data sets or their configs; without labels the query set may be absent),
             ``batch_size``, ``num_workers``, and optionally ``knn`` and ``linear``, the arguments of
-            :func:`~mmssl.evaluation.knn_accuracy` and :func:`~mmssl.evaluation.linear_probe`. Unless ``knn`` names
-            ``k``, it is those of 10, 20, 100 and 200 that the gallery is large enough for.
-        pairs: Data set of random views, usually the training's; where a sample has one view, it is drawn twice, so an
-            :class:`~mmssl.datasets.ImageDataset` is needed. Without it, retrieval of the other view and alignment are
-            left out.
-        name: What the result is called.
+            :func:`~mmssl.evaluation.knn_accuracy` and :func:`~mmssl.evaluation.linear_probe`. By default, ``k`` is 10,
+            20, 100 and 200, as far as the gallery is large enough.
+        pairs: Data set of random views, usually the training's. If it gives one view per image, each image is drawn
+            twice, which takes an :class:`~mmssl.datasets.ImageDataset`. Without it, retrieval of the other view and
+            alignment are left out.
+        name: Name of the result.
 
     Returns:
-        The measures; a note says why where no accuracy is among them.
+        The measures; if there is no accuracy among them, a note says why.
 
     Raises:
-        ValueError: The gallery has fewer images than neighbours are asked for.
+        ValueError: The gallery has fewer images than the number of neighbours.
     """
     loading = {'batch_size': evaluation.get('batch_size', 256), 'num_workers': evaluation.get('num_workers', 0)}
     gallery = extract_features(model, build_dataset(evaluation['gallery']), **loading)
@@ -84,22 +84,22 @@ def evaluate(
 def compare_baselines(
     model: nn.Module, config: Config, name: str = 'pre-trained', pairs: Dataset | dict | None = None
 ) -> list[Result]:
-    """Measure a model, the same network untrained, and the bare pixels, all in the same way.
+    """Measure a model, the same network untrained, and raw pixels, all in the same way.
 
     Args:
         model: The trained algorithm.
-        config: The config it was trained with: ``model``, ``evaluation``, ``randomness.seed`` and, where ``pairs`` is
-            not given, ``train_dataloader.dataset``.
-        name: What the last result is called.
-        pairs: As in :func:`evaluate`.
+        config: The config it was trained with: ``model``, ``evaluation``, ``randomness.seed`` and, without ``pairs``,
+            ``train_dataloader.dataset``.
+        name: Name of the last result.
+        pairs: Data set of random views, as in :func:`evaluate`.
 
     Returns:
-        Three results: raw pixels, untrained, and the model's.
+        Three results: raw pixels, untrained network, and the model.
     """
     evaluation = config.evaluation
     pairs = pairs or config.train_dataloader.dataset
     data = {key: build_dataset(evaluation[key]) for key in ('gallery', 'query') if key in evaluation}
-    evaluation, pairs = {**evaluation, **data}, build_dataset(pairs)  # scanned once for all rows
+    evaluation, pairs = {**evaluation, **data}, build_dataset(pairs)  # folders are scanned once for all results
     device = next(model.parameters()).device
     networks = [('raw pixels', RawPixels()), ('untrained', untrained(config).to(device)), (name, model)]
     results = []
@@ -111,7 +111,7 @@ def compare_baselines(
 
 
 def untrained(config: Config) -> nn.Module:
-    """The model of a config as its training starts: the same seed draws the same weights.
+    """Build the model of a config as its training starts: the same seed draws the same weights.
 
     Args:
         config: ``model`` and ``randomness.seed`` (0 by default) are used.
@@ -127,18 +127,18 @@ def untrained(config: Config) -> nn.Module:
 
 
 def accuracies(gallery: Features, query: Features, settings: Mapping[str, Any]) -> list[Measure]:
-    """k-NN and the linear probe, trained on the gallery and measured on the query set.
+    """Measure k-NN and the linear probe, trained on the gallery, on the query set.
 
     Args:
-        gallery: With labels.
-        query: With labels.
-        settings: ``knn`` and ``linear`` as in :func:`evaluate`; both may be absent.
+        gallery: Features with labels.
+        query: Features with labels.
+        settings: ``knn`` and ``linear`` as in :func:`evaluate`; either may be absent.
 
     Returns:
-        One measure per number of neighbours, and that of the probe.
+        One measure per number of neighbours, and one for the probe.
 
     Raises:
-        ValueError: The gallery has fewer images than neighbours are asked for.
+        ValueError: The gallery has fewer images than the number of neighbours.
     """
     sets = on_device(gallery, query)
     linear = linear_probe(*sets, **settings.get('linear', {}))
@@ -148,15 +148,15 @@ def accuracies(gallery: Features, query: Features, settings: Mapping[str, Any]) 
 
 
 def knn_measures(sets: LabelledSets, **settings: Any) -> list[Measure]:
-    """k-NN accuracy, one measure per number of neighbours.
+    """Measure k-NN accuracy, one measure per number of neighbours.
 
     Args:
         sets: Features and labels.
-        settings: Arguments of :func:`~mmssl.evaluation.knn_accuracy`; by default ``k`` is those of 10, 20, 100 and 200
-            that there are images for, and the temperature 0.07.
+        settings: Arguments of :func:`~mmssl.evaluation.knn_accuracy`; by default ``k`` is 10, 20, 100 and 200, as far
+            as there are enough images, and the temperature 0.07.
 
     Raises:
-        ValueError: There are fewer training images than neighbours are asked for.
+        ValueError: There are fewer training images than the number of neighbours.
     """
     count = len(sets.train)
     available = tuple(k for k in _NEIGHBORS if k <= count) or (count,)
@@ -177,10 +177,10 @@ def knn_measures(sets: LabelledSets, **settings: Any) -> list[Measure]:
 
 
 def on_device(gallery: Features, query: Features) -> LabelledSets:
-    """Features and labels of the gallery, then of the query set, on the device of the run.
+    """Move features and labels of the gallery and the query set to the device of the run.
 
     Raises:
-        ValueError: One of them has no labels.
+        ValueError: One of the two has no labels.
     """
     if gallery.labels is None or query.labels is None:
         raise ValueError(NO_LABELS)
@@ -189,11 +189,11 @@ def on_device(gallery: Features, query: Features) -> LabelledSets:
 
 
 def label_free_measures(features: Tensor, *views: Tensor) -> list[Measure]:
-    """The measures that need no labels, on up to 2,048 images spread evenly over their data set.
+    """Take the measures that need no labels, on up to 2,048 evenly spaced images.
 
     Args:
         features: Shape ``(N, D)``.
-        views: None, or two views of some images, each ``(M, D)``: for retrieval of the other view and alignment.
+        views: Nothing, or two views of some images, each ``(M, D)``, for retrieval of the other view and alignment.
 
     Returns:
         The measures.
@@ -233,19 +233,19 @@ def _two_views(model: nn.Module, dataset: Dataset, loading: dict[str, int]) -> t
 
 
 def evenly_spaced(length: int, most: int) -> list[int]:
-    """Up to ``most`` positions, spread evenly over ``length``.
+    """Up to ``most`` evenly spaced positions below ``length``.
 
     Args:
-        length: Number of positions that there are.
-        most: Number of those that are wanted; all where there are fewer.
+        length: Number of positions to choose from.
+        most: Maximum number of chosen ones.
 
     Returns:
-        Ascending, from 0 on.
+        Positions in ascending order, starting with 0.
     """
     count = min(length, most)
     return [place * length // count for place in range(count)]
 
 
 def build_dataset(dataset: Dataset | dict) -> Dataset:
-    """A data set from its config; a data set stays as it is."""
+    """Build a data set from its config; return a data set as it is."""
     return DATASETS.build(dataset) if isinstance(dataset, dict) else dataset

@@ -1,7 +1,7 @@
 """Measures of a representation that need no labels.
 
-None of them is an accuracy. Read them together, and against the untrained network: a network that maps every image to
-the same point has a perfect alignment.
+None of them is an accuracy. Read them together, and compare them with those of the untrained network: a network that
+maps every image to the same point has a perfect alignment.
 """
 
 import math
@@ -15,17 +15,17 @@ from mmssl.evaluation.similarity import grid_cosines, grid_rows
 
 @torch.no_grad()
 def retrieval_of_other_view(first: Tensor, second: Tensor, chunk: int = 4096) -> float:
-    """How often the nearest of all second views (by cosine) belongs to the same image, in percent.
+    """Percent of first views whose nearest second view (by cosine) belongs to the same image.
 
     ``100 / N * sum_i [z2_i is nearest to z1_i]``; among ``m`` equally near views the right one counts ``1 / m``.
 
     Args:
-        first: One view of every sample, shape ``(N, D)``.
-        second: Another view of the same samples in the same order, shape ``(N, D)``.
+        first: One view of every image, shape ``(N, D)``.
+        second: Another view of the same images in the same order, shape ``(N, D)``.
         chunk: Rows compared at once; never changes the result.
 
     Returns:
-        0 to 100. A collapsed network gives ``100 / N``, as guessing does.
+        0 to 100. A collapsed network gives ``100 / N``, the same as a random guess.
     """
     others, found = grid_rows(second), 0.0
     for place, part in enumerate(grid_rows(first).split(chunk)):
@@ -38,15 +38,15 @@ def retrieval_of_other_view(first: Tensor, second: Tensor, chunk: int = 4096) ->
 
 @torch.no_grad()
 def effective_rank(features: Tensor) -> float:
-    """How many directions the features use: the exponential of the entropy of their singular values (RankMe).
+    """Number of directions the features use: exponential of the entropy of their singular values (RankMe).
 
     ``exp(-sum_k p_k log p_k)`` with ``p_k = s_k / sum_j s_j``, where ``s`` are the singular values of the matrix.
 
     Args:
-        features: As the network gives them, neither centred nor normalised, shape ``(N, D)``.
+        features: Output of the network, neither centred nor normalised, shape ``(N, D)``.
 
     Returns:
-        1 to ``min(N, D)``. A collapsed network gives 1 (0 where all features are zero).
+        1 to ``min(N, D)``. A collapsed network gives 1 (0 if all features are zero).
 
     Source: RankMe, eq. 1 (Garrido et al., ICML 2023).
     """
@@ -62,11 +62,11 @@ def alignment(first: Tensor, second: Tensor) -> float:
     """Mean squared distance between the unit features of two views of an image: ``mean_i |z1_i - z2_i|^2``.
 
     Args:
-        first: One view of every sample, shape ``(N, D)``.
-        second: Another view of the same samples in the same order, shape ``(N, D)``.
+        first: One view of every image, shape ``(N, D)``.
+        second: Another view of the same images in the same order, shape ``(N, D)``.
 
     Returns:
-        0 to 4, smaller is closer. A collapsed network gives 0, the best value: read it with :func:`uniformity`.
+        0 to 4; smaller is closer. A collapsed network gives 0, the best value: read it with :func:`uniformity`.
 
     Source: section 4.1 of Wang and Isola, ICML 2020, with alpha = 2.
     """
@@ -103,7 +103,7 @@ def deviation(features: Tensor) -> float:
         features: Shape ``(N, D)``.
 
     Returns:
-        0 to 1; 1 where the features spread evenly. A collapsed network gives 0.
+        0 to 1; 1 if the features spread evenly. A collapsed network gives 0.
 
     Source: section 4.1 of SimSiam (Chen and He, CVPR 2021), where a healthy run stays near ``1 / sqrt(D)`` unscaled.
     """
@@ -119,7 +119,7 @@ def mean_cosine(features: Tensor) -> float:
         features: Shape ``(N, D)`` with at least 2 rows.
 
     Returns:
-        -1 to 1; near 0 where the features spread evenly. A collapsed network gives 1.
+        -1 to 1; near 0 if the features spread evenly. A collapsed network gives 1.
     """
     rows = normalize(features.double(), dim=1)
     together = rows.sum(dim=0).square().sum() - rows.square().sum()

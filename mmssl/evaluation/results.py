@@ -1,7 +1,7 @@
-"""What was measured on a network: one :class:`Result`, which holds one :class:`Measure` per number.
+"""Results of measuring a network: one :class:`Result`, with one :class:`Measure` per number.
 
-Tables, CSV and JSON files, reports and verdicts iterate over the measures, so a new measure is added in one place:
-where it is made.
+Tables, CSV and JSON files, reports and verdicts iterate over the measures, so a new measure is added in one place: the
+function that takes it.
 """
 
 import json
@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from mmssl.files import write_json
 
 _ALWAYS_WRITTEN = ('name', 'value', 'spread', 'unit', 'protocol')
 
@@ -18,15 +20,15 @@ class Measure:
     """One number that describes a network, with what is needed to read it.
 
     Attributes:
-        name: Different from the names of the other measures of a result.
-        value: The number; a mean where there are several draws.
-        spread: Standard deviation over the draws; None where the value is a single number.
+        name: Name, unique within a result.
+        value: The number; the mean if there are several draws.
+        spread: Standard deviation over the draws; None if the value is a single number.
         unit: ``'%'``, a range such as ``'0-100'``, or ``''``.
         protocol: How it was measured, in words. Measures of one protocol share the text.
-        digits: Decimals worth reading.
-        short: Name in sentences and narrow tables, which leave out the measures that have none.
+        digits: Number of decimals to show.
+        short: Name in sentences and narrow tables, which leave out measures without one.
         labels: Whether the measure needs labels.
-        details: Chosen settings, single draws and the like, as plain data.
+        details: Chosen settings, single draws and similar, as plain data.
     """
 
     name: str
@@ -46,12 +48,12 @@ class Measure:
 
     @property
     def text(self) -> str:
-        """Value and spread with the decimals that are worth reading."""
+        """Value and spread, rounded to ``digits`` decimals."""
         value = f'{self.value:.{self.digits}f}'
         return value if self.spread is None else f'{value} ± {self.spread:.{self.digits}f}'
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; fields beyond the first five only where they differ from the default."""
+        """Plain data; fields after the first five only if they differ from their defaults."""
         defaults = {entry.name: entry.default for entry in fields(self)} | {'details': {}}
         return {key: value for key, value in asdict(self).items() if key in _ALWAYS_WRITTEN or value != defaults[key]}
 
@@ -61,14 +63,14 @@ class Result:
     """Everything that was measured on one network.
 
     Attributes:
-        name: The network.
-        measures: With labels the accuracies come first.
-        notes: What else to know, one sentence each, for example why no accuracy was measured.
+        name: Name of the network.
+        measures: The measures; with labels, accuracies come first.
+        notes: Remarks, one sentence each, for example why no accuracy was measured.
         gallery: Number of images that classifiers were trained on.
         query: Number of images that accuracies were measured on; 0 without labels.
-        dim: Number of features per image; 0 where it is not recorded.
-        layer: The layer that gave the features; ``''`` for the output of the backbone.
-        seconds: Time, by what it was spent on.
+        dim: Number of features per image; 0 if it is not recorded.
+        layer: Layer of the features; ``''`` for the output of the backbone.
+        seconds: Time by task.
     """
 
     name: str
@@ -86,10 +88,10 @@ class Result:
         return any(measure.labels for measure in self.measures)
 
     def measure(self, name: str) -> Measure:
-        """The measure of a name.
+        """Find a measure by its name.
 
         Raises:
-            KeyError: There is none; the message has the names that there are.
+            KeyError: There is none; the message lists the existing names.
         """
         for measure in self.measures:
             if measure.name == name:
@@ -97,7 +99,7 @@ class Result:
         raise KeyError(f'{self.name} has no measure {name!r}, only {", ".join(found.name for found in self.measures)}.')
 
     def headline(self) -> tuple[Measure, ...]:
-        """The few measures that a narrow table has room for: two accuracies, or all measures that need no labels."""
+        """The few measures that fit into a narrow table: two accuracies, or all measures that need no labels."""
         if not self.labelled:
             return self.measures
         return tuple(measure for measure in self.measures if measure.labels and measure.short)
@@ -110,11 +112,11 @@ class Result:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> 'Result':
-        """A result from plain data.
+        """Read a result from plain data.
 
         Args:
-            content: From :meth:`to_dict`; also the nested form that earlier versions wrote, of which k-NN, linear
-                and the measures without labels are read. Keys that are no fields are left out.
+            content: From :meth:`to_dict`, or the nested form that earlier versions wrote, of which k-NN, linear and the
+                measures without labels are read. Keys that are no fields are ignored.
 
         Returns:
             The result.
@@ -128,7 +130,7 @@ class Result:
 
 
 def brief_neighbors(sizes: Iterable[int]) -> int:
-    """The number of neighbours that stands for k-NN in a headline: 20, or the largest below that, or the smallest."""
+    """Choose the number of neighbours to report for k-NN: 20, else the largest below 20, else the smallest."""
     sizes = list(sizes)
     return max([size for size in sizes if size <= 20], default=min(sizes))
 
@@ -137,19 +139,18 @@ def write_results(path: str | Path, results: Sequence[Result], **header: Any) ->
     """Write results as JSON.
 
     Args:
-        path: The file; its folder exists.
-        results: Go under the key ``results``.
-        header: What stands above them: command, config, checkpoint and so on, as plain data.
+        path: The file; its folder must exist.
+        results: Written under the key ``results``.
+        header: Further entries before them: command, config, checkpoint and so on, as plain data.
     """
-    content = {**header, 'results': [result.to_dict() for result in results]}
-    Path(path).write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    write_json(path, {**header, 'results': [result.to_dict() for result in results]})
 
 
 def read_results(path: str | Path) -> list[Result]:
     """Read the results that :func:`write_results` wrote.
 
     Args:
-        path: The file; also one that holds a single result and nothing around it, as earlier versions of
+        path: The file; also one that holds just a single result, as earlier versions of
             ``tools/benchmarks/learning.py`` wrote it.
 
     Returns:

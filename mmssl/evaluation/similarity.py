@@ -1,8 +1,8 @@
-"""Cosines that come out the same however the work is cut up.
+"""Cosines that do not depend on how the work is divided.
 
-The sum in a matrix product depends, in its last bits, on how the product is tiled: on the chunk, the number of threads,
-the device. Neighbours that nearly tie then change places. Here unit rows are rounded to a grid (2**-26) that is finer
-than float32, and coarse enough for every partial sum of whole numbers to fit into a float64: the product is exact.
+The last bits of a matrix product depend on its tiling: on the chunk size, the number of threads, and the device.
+Neighbours with nearly equal cosines then swap places. Here, unit rows are rounded to a grid (2**-26) that is finer than
+float32, and coarse enough for every partial sum of whole numbers to fit into a float64: the product is exact.
 """
 
 import torch
@@ -13,7 +13,7 @@ _STEPS = 2.0**26  # (2**26)**2 = 2**52 < 2**53, where float64 stops counting in 
 
 
 def grid_rows(rows: Tensor) -> Tensor:
-    """Unit rows as whole numbers of grid steps.
+    """Normalise rows, and express them in whole numbers of grid steps.
 
     Args:
         rows: Features, shape ``(N, D)``; need not be normalised. A row of zeros stays zero.
@@ -30,7 +30,7 @@ def float32_rows(rows: Tensor) -> Tensor:
 
 
 def grid_cosines(rows: Tensor, others: Tensor) -> Tensor:
-    """Cosines of all pairs, exact on the grid, so equal bit for bit whatever the number of rows.
+    """Cosines of all pairs, exact on the grid, so bitwise equal for any number of rows.
 
     Args:
         rows: From :func:`grid_rows`, shape ``(..., N, D)``.
@@ -43,26 +43,26 @@ def grid_cosines(rows: Tensor, others: Tensor) -> Tensor:
 
 
 def nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The ``k`` largest entries of each row, largest first; among equals the one further left.
+    """The ``k`` largest entries of each row, largest first; of equal entries the leftmost first.
 
     Args:
         similarity: Shape ``(N, M)``.
         k: Between 1 and ``M``.
 
     Returns:
-        Values and columns, both ``(N, k)``.
+        Values and columns, each ``(N, k)``.
     """
     values, columns = similarity.topk(min(k + 1, similarity.shape[1]))
     tied = values[:, k - 1] == values[:, -1] if values.shape[1] > k else values.new_zeros(len(values), dtype=torch.bool)
     columns = columns[:, :k].sort(dim=1).values
-    if tied.any():  # topk took any of the equals at the edge
+    if tied.any():  # topk takes arbitrary ones of the entries equal to the k-th
         columns[tied] = _leftmost(similarity[tied], values[tied, k - 1 : k], k)
     values, order = similarity.gather(1, columns).sort(dim=1, descending=True, stable=True)
     return values, columns.gather(1, order)
 
 
 def _leftmost(similarity: Tensor, threshold: Tensor, k: int) -> Tensor:
-    """Columns, in order, of everything above the threshold and of as many equals, from the left, as make ``k``."""
+    """Columns, in order, of all entries above the threshold, filled up to ``k`` with equal ones from the left."""
     above, equal = similarity > threshold, similarity == threshold
     wanted = k - above.sum(dim=1, keepdim=True)
     taken = above | (equal & (equal.cumsum(dim=1) <= wanted))

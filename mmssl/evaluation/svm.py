@@ -1,18 +1,18 @@
 """Linear support vector machines on frozen features: VOC07, VOC07 low-shot, and low-shot on class folders.
 
 The VOC07 protocols follow the code of Goyal et al. (ICCV 2019), facebookresearch/fair_self_supervision_benchmark,
-folders tools/svm and extra_scripts, which we read for this module; nothing here is from memory but one sentence: that
-the paper's grid of costs joins both of the ranges in :data:`COSTS` (the code has the powers of two built in and takes
-the powers of ten as an argument). What its numbers depend on:
+folders tools/svm and extra_scripts, which we read for this module. Only one statement is from memory: the paper's grid
+of costs combines the two ranges in :data:`COSTS` (the code contains the powers of two, and takes the powers of ten as
+an argument). The numbers depend on:
 
-- features are divided by their length; one machine a class (liblinear's dual, squared hinge, at most 2,000 iterations),
-  positives weigh twice as much as negatives;
-- VOC07: the cost of each class has the best average precision (scikit-learn's) in 3-fold cross-validation. An image in
-  which all objects of the class are difficult trains as a negative, and is left out of the test;
-- low-shot: 5 draws of k positives and ``(C - 1) k`` negatives a class. The cost, one for each k, is the one with the
-  best mean **on the test set**: that is what the published numbers are, and an optimistic choice;
-- average precision is the area under the precision-recall curve made monotonous, as VOC measures it since 2010. The
-  11-point mean of VOC 2007 itself is given beside it.
+- features are divided by their length; there is one SVM per class (liblinear's dual, squared hinge, at most 2,000
+  iterations), and positives weigh twice as much as negatives;
+- VOC07: the cost of each class is the one with the best average precision (scikit-learn's) in 3-fold cross-validation.
+  An image in which all objects of the class are difficult is a negative in training, and left out of the test;
+- low-shot: 5 draws of k positives and ``(C - 1) k`` negatives per class. The cost for each k is the one with the best
+  mean **on the test set**: the published numbers use this optimistic choice;
+- average precision is the area under the monotonic precision-recall curve, as VOC has measured it since 2010. The
+  11-point mean of VOC 2007 itself is reported next to it.
 """
 
 import statistics
@@ -35,17 +35,17 @@ from mmssl.functional import hash_seed
 COSTS = (*(2.0**-power for power in range(19, 3, -1)), *(10.0**power for power in range(-7, 3)))
 SHOTS = (1, 2, 4, 8, 16, 32, 64, 96)
 LOW_SHOT_COSTS = (0.1, 1.0, 10.0)
-_CHOOSING = 1000  # images that the cost of a low-shot machine is chosen on
+_CHOOSING = 1000  # images that the cost of a low-shot SVM is chosen on
 PRESENT, ABSENT, IGNORED = 1, 0, -1
 
-VOC07_PROTOCOL = 'VOC07: one linear SVM a class, its cost chosen by cross-validation; mean average precision'
+VOC07_PROTOCOL = 'VOC07: one linear SVM per class, its cost chosen by cross-validation; mean average precision'
 LOW_SHOT_PROTOCOL = (
-    'VOC07 low-shot: k positives a class; mean and deviation over draws, the cost chosen on the test set'
+    'VOC07 low-shot: k positives per class; mean and deviation over draws, the cost chosen on the test set'
 )
 
 
 class Labelled(NamedTuple):
-    """Some images.
+    """Features and labels of some images.
 
     Attributes:
         rows: Unit features, shape ``(N, D)``.
@@ -57,10 +57,10 @@ class Labelled(NamedTuple):
 
 
 class AveragePrecision(NamedTuple):
-    """Average precision of one class in percent, in two ways.
+    """Average precision of one class in percent, in two variants.
 
     Attributes:
-        area: Area under the precision-recall curve made monotonous.
+        area: Area under the monotonic precision-recall curve.
         eleven_point: Mean of that curve at recalls 0, 0.1, ..., 1.
     """
 
@@ -69,11 +69,11 @@ class AveragePrecision(NamedTuple):
 
 
 class ClassFit(NamedTuple):
-    """The machine of one class.
+    """The SVM of one class.
 
     Attributes:
-        cost: What cross-validation chose.
-        scores: Of the test images, shape ``(M,)``.
+        cost: Cost chosen by cross-validation.
+        scores: Scores of the test images, shape ``(M,)``.
     """
 
     cost: float
@@ -88,7 +88,7 @@ def average_precision(targets: np.ndarray, scores: np.ndarray) -> AveragePrecisi
         scores: Higher for images that should show it, shape ``(N,)``.
 
     Returns:
-        In percent; NaN where no image shows the class.
+        Percentages; NaN if no image shows the class.
     """
     order = np.argsort(-scores, kind='stable')
     hits = np.asarray(targets, dtype=bool)[order]
@@ -111,16 +111,16 @@ def voc07_svm(
     folds: int = 3,
     jobs: int = 1,
 ) -> list[Measure]:
-    """Mean average precision of one machine a class, by the protocol that this module describes.
+    """Mean average precision with one SVM per class, by this module's protocol.
 
     Args:
         train: Shape ``(N, D)``.
         train_targets: 1 (shows the class), 0 (does not) or -1 (only difficult objects), shape ``(N, C)``.
         test: Shape ``(M, D)``.
         test_targets: Likewise, shape ``(M, C)``.
-        costs: To choose from.
-        folds: Of the cross-validation.
-        jobs: Processes; -1 for one a core. Changes no result.
+        costs: Costs to choose from.
+        folds: Folds of the cross-validation.
+        jobs: Processes; -1 for one per core. Changes no result.
 
     Returns:
         ``mAP`` and ``mAP by 11 points``; their details have one entry per class: the average precisions (``classes``)
@@ -160,7 +160,7 @@ def voc07_low_shot(
     seed: int = 0,
     jobs: int = 1,
 ) -> list[Measure]:
-    """Mean average precision with k positives a class, by the protocol that this module describes.
+    """Mean average precision with k positives per class, by this module's protocol.
 
     Args:
         train: Shape ``(N, D)``.
@@ -168,14 +168,14 @@ def voc07_low_shot(
         test: Shape ``(M, D)``.
         test_targets: Likewise, shape ``(M, C)``.
         shots: Values of k.
-        draws: Of each k.
-        costs: To choose from; the choice is made on the test set, as in the reference.
-        seed: Of the draws.
-        jobs: Processes; -1 for one a core. Changes no result.
+        draws: Draws per k.
+        costs: Costs to choose from; they are compared on the test set, as in the reference.
+        seed: Seed of the draws.
+        jobs: Processes; -1 for one per core. Changes no result.
 
     Returns:
-        One measure per k: the mean over the draws and the population's deviation, as in the reference. Its details are
-        ``shots`` (k), the ``cost``, and the ``mean_11_point``.
+        One measure per k: the mean over the draws and the population standard deviation, as in the reference. Its
+        details are ``shots`` (k), the ``cost``, and the ``mean_11_point``.
 
     Raises:
         ValueError: A class has fewer than ``max(shots)`` positives or ``(C - 1) max(shots)`` negatives to draw from, or
@@ -200,45 +200,45 @@ def low_shot_svm(
     costs: Sequence[float] = LOW_SHOT_COSTS,
     seed: int = 0,
 ) -> list[Measure]:
-    """Accuracy with k labelled images a class: machines that each tell one class from the others, the highest wins.
+    """Accuracy with k labelled images per class: one-vs-rest SVMs, the highest score wins.
 
-    Not the VOC07 protocol: images have one class each, and the cost of each k is chosen with the first draw on up to
-    1,000 training images that are in no draw, or, where there are none, is the middle one.
+    Not the VOC07 protocol: each image has one class, and the cost for each k is chosen with the first draw, on up to
+    1,000 training images that are in no draw; if there are none, it is the middle one.
 
     Args:
         train: Shape ``(N, D)``.
         train_labels: Shape ``(N,)``.
         test: Shape ``(M, D)``.
         test_labels: Shape ``(M,)``.
-        shots: Values of k; those beyond the smallest class are left out.
-        draws: Of each k.
-        costs: To choose from.
-        seed: Of the draws.
+        shots: Values of k; those larger than the smallest class are left out.
+        draws: Draws per k.
+        costs: Costs to choose from.
+        seed: Seed of the draws.
 
     Returns:
         One measure per k; its details are ``shots`` (k), the accuracy of every draw (``draws``) and the ``cost``.
 
     Raises:
-        ValueError: There is one class only.
+        ValueError: There is only one class.
     """
     classes, sizes = train_labels.unique(return_counts=True)
     if len(classes) < 2:
-        raise ValueError('One class alone: a low-shot SVM needs images of two or more classes.')
+        raise ValueError('There is only one class: a low-shot SVM needs images of two or more classes.')
     wanted = [k for k in sorted(set(shots)) if k <= int(sizes.min())]
     parts = {k: [draw_per_class(train_labels, k, seed + draw) for draw in range(draws)] for k in wanted}
     spare = _spare(len(train), [part for several in parts.values() for part in several], seed)
     validation = Labelled(_unit(train[spare]), train_labels[spare].numpy())
     tested = Labelled(_unit(test), test_labels.numpy())
     protocol = (
-        f'SVM: so many labelled images of every class, one linear SVM a class; mean and deviation of {draws} draws; '
-        'the cost of each number chosen on training images in no draw'
+        f'SVM: k labelled images per class, one linear SVM per class; mean and deviation of {draws} draws; the cost '
+        'for each k chosen on training images in no draw'
     )
     measures = []
     for k, several in parts.items():
         sets = [Labelled(_unit(train[part]), train_labels[part].numpy()) for part in several]
         cost = _chosen_cost(sets[0], validation, costs)
         details = {'shots': k, 'draws': [_top1(drawn, tested, cost) for drawn in sets], 'cost': cost}
-        measures.append(measure_of_draws(f'SVM, {k} a class', protocol, details))
+        measures.append(measure_of_draws(f'SVM, {k} per class', protocol, details))
     return measures
 
 
@@ -254,10 +254,10 @@ def _machine(cost: float) -> LinearSVC:
 def _fit_class(
     rows: np.ndarray, present: np.ndarray, others: np.ndarray, costs: Sequence[float], folds: int
 ) -> ClassFit:
-    """The cost of one class that cross-validation chooses, and the scores of the test images."""
+    """Choose the cost of one class by cross-validation, and score the test images."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', ConvergenceWarning)
-        # A fold in which every image shows the class has the same precision at every cost.
+        # In a fold in which every image shows the class, the precision is the same for every cost.
         warnings.filterwarnings('ignore', 'The least populated class', UserWarning)
         validated = [
             cross_val_score(_machine(cost), rows, present, cv=folds, scoring='average_precision').mean()
@@ -276,7 +276,7 @@ def _low_shot_draw(
     rows: np.ndarray, targets: np.ndarray, others: np.ndarray, test_targets: np.ndarray, k: int,
     costs: Sequence[float], seed: int,
 ) -> list[list[float]]:  # fmt: skip
-    """Mean average precision of one draw for each cost, by area and by 11 points."""
+    """Mean average precisions of one draw for each cost: by area, and by 11 points."""
     generator = np.random.default_rng(seed)
     drawn = [_draw_two_kinds(column, k, (targets.shape[1] - 1) * k, generator) for column in targets.T]
     means = []
@@ -297,16 +297,16 @@ def _draw_two_kinds(column: np.ndarray, positives: int, negatives: int, generato
 
 
 def _best_cost(k: int, found: np.ndarray, costs: Sequence[float]) -> Measure:
-    """The mean average precision at the best cost, of those of all draws and costs, shape ``(draws, costs, 2)``."""
+    """Mean average precision at the best cost; ``found`` has shape ``(draws, costs, 2)``."""
     best = int(found[:, :, 0].mean(axis=0).argmax())
     area, eleven = found[:, best, 0], found[:, best, 1]
     details = {'shots': k, 'cost': costs[best], 'mean_11_point': float(eleven.mean())}
-    name, protocol = f'mAP, {k} a class', LOW_SHOT_PROTOCOL
+    name, protocol = f'mAP, {k} per class', LOW_SHOT_PROTOCOL
     return Measure(name, float(area.mean()), float(area.std()), protocol=protocol, digits=2, details=details)
 
 
 def _spare(length: int, parts: Sequence[Tensor], seed: int) -> Tensor:
-    """Some samples that are in none of the parts."""
+    """Some of the images that are in none of the parts, at random."""
     order = torch.randperm(length, generator=torch.Generator().manual_seed(hash_seed(seed, length)))
     return order[~torch.isin(order, torch.cat([order[:0], *parts]))][:_CHOOSING]
 
@@ -326,7 +326,7 @@ def _top1(drawn: Labelled, others: Labelled, cost: float) -> float:
 
 
 def _in_span(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both in the coordinates of what few rows span: a machine's weights never leave that, and it fits faster."""
+    """Project onto the span of ``rows`` if they are few: an SVM's weights lie in it, and the fit is faster."""
     if len(rows) >= rows.shape[1]:
         return rows, others
     basis = np.linalg.qr(rows.T)[0]
@@ -339,8 +339,9 @@ def _check_targets(train_targets: Tensor, test_targets: Tensor, folds: int) -> N
     tested = int((test_targets == PRESENT).sum(0).min())
     if fewest < folds or without < 2 or tested < 1:
         raise ValueError(
-            f'Of a class, {fewest} images of the training set and {tested} of the test set show it, and {without} of '
-            f'the training set do not; needed are {folds}, 1 and 2. Give larger splits, or leave the class out.'
+            f'A class needs at least {folds} training images and 1 test image that show it, and 2 training images that '
+            f'do not, but the minimum over the classes is {fewest}, {tested} and {without}. Give larger splits, or '
+            'leave the class out.'
         )
 
 
@@ -350,6 +351,6 @@ def _check_shots(targets: Tensor, most: int) -> None:
     possible = min(int(positives), int(negatives) // max(classes - 1, 1))
     if most > possible:
         raise ValueError(
-            f'{most} positives and {(classes - 1) * most} negatives a class, but a class has no more than '
+            f'{most} shots need {most} positives and {(classes - 1) * most} negatives per class, but a class has only '
             f'{int(positives)} and {int(negatives)}: name numbers of shots up to {possible}.'
         )

@@ -1,17 +1,17 @@
-"""Results as people read them: a table of plain text, and sentences that say how they stand."""
+"""Results as text: tables, and sentences that compare them."""
 
 from collections.abc import Sequence
 
 from mmssl.evaluation.results import Measure, Result
 
-_WIDE = 100  # characters of names beside each other
+_WIDE = 100  # characters of all names in the header
 
 
 def format_results(results: Sequence[Result]) -> str:
-    """A table with one line per measure and one column per result, then what the numbers are.
+    """Table with one row per measure and one column per result, followed by the protocols.
 
     Args:
-        results: Of networks that were measured alike; the measures of the last one make the lines.
+        results: Results of networks that were measured in the same way; the measures of the last one make the rows.
 
     Returns:
         Lines of text.
@@ -20,7 +20,7 @@ def format_results(results: Sequence[Result]) -> str:
 
 
 def format_table(results: Sequence[Result]) -> str:
-    """The table of :func:`format_results` alone; names that would make it very wide become numbers, explained above."""
+    """Only the table of :func:`format_results`; very long names become numbers that a list above it explains."""
     names, legend = [result.name for result in results], []
     if sum(map(len, names)) > _WIDE:
         legend = [*(f'{number}: {name}' for number, name in enumerate(names, 1)), '']
@@ -33,41 +33,41 @@ def format_table(results: Sequence[Result]) -> str:
 
 
 def table_lines(results: Sequence[Result]) -> list[list[str]]:
-    """One line per measure: its title, and an entry for every result.
+    """Rows of the table, one per measure: its title, and one entry per result.
 
     Args:
-        results: As in :func:`format_results`.
+        results: Results, as in :func:`format_results`.
     """
     texts = [{measure.name: measure.text for measure in result.measures} for result in results]
     return [[measure.title, *(found.get(measure.name, '-') for found in texts)] for measure in results[-1].measures]
 
 
 def protocols(result: Result) -> list[str]:
-    """How the accuracies were measured, one sentence each, or why none was.
+    """Describe how the accuracies were measured, one sentence each, or why there are none.
 
     Args:
-        result: Of a network.
+        result: Result of a network.
     """
     return list(dict.fromkeys(measure.protocol for measure in result.measures if measure.labels)) or list(result.notes)
 
 
 def meanings(result: Result) -> list[str]:
-    """What the measures that need no labels say, one sentence each.
+    """Explain the measures that need no labels, one sentence each.
 
     Args:
-        result: Of a network.
+        result: Result of a network.
     """
     return list(dict.fromkeys(measure.protocol for measure in result.measures if not measure.labels))
 
 
 def verdict(results: Sequence[Result]) -> list[str]:
-    """How a trained network stands against the baselines, in plain sentences.
+    """Compare a trained network with its baselines, in plain sentences.
 
     Args:
         results: From :func:`~mmssl.evaluation.compare_baselines`: raw pixels, untrained, trained.
 
     Returns:
-        Sentences; where there are no labels, they say so and compare the retrieval of the other view.
+        Sentences; without labels, they say so and compare the retrieval of the other view.
     """
     pixels, untrained, trained = results
     sentences = [] if trained.labelled else list(trained.notes)

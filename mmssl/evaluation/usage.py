@@ -1,4 +1,4 @@
-"""How evenly clusters and prototypes are used."""
+"""Measures of how evenly clusters and prototypes are used."""
 
 import math
 
@@ -10,27 +10,28 @@ _SIZES = {'quarter': 0.25, 'half': 0.5, 'equal': 1.0, 'double': 2.0, 'fourfold':
 ONE = (
     '{largest:.0%} of the images are in one of {count} {name}: a collapse. What usually helps: balance the '
     'assignments (more Sinkhorn iterations, a smaller epsilon, a queue, a larger minimum cluster size or ratio); '
-    'a lower learning rate; keep the prototypes still for longer at the start; fewer clusters.'
+    'a lower learning rate; freeze the prototypes for longer at the start; fewer clusters.'
 )
 DEAD = (
     '{dead:.0%} of {count} {name} hold no image. What usually helps: fewer of them ({fewer} would be in use); more '
     'even assignments (more Sinkhorn iterations, a smaller epsilon, a longer queue); a larger minimum cluster size, '
-    'so that empty ones get a part of the largest.'
+    'so that empty clusters get part of the largest one.'
 )
 
 
 def usage(labels: Tensor, count: int) -> dict[str, float]:
-    """How evenly clusters are used.
+    """Measure how evenly clusters are used.
 
     Args:
         labels: Cluster of each image, int64, -1 for none, shape ``(N,)``; not all -1.
         count: Number of clusters K.
 
     Returns:
-        ``entropy`` of the shares, over ``log K``: 1 for equal use, 0 for one cluster with everything. ``largest``, its
-        share of the images. ``dead``, the share of the clusters without an image. The histogram of the sizes: the
-        share of the clusters with up to a ``quarter``, a ``half``, once (``equal``), twice (``double``) and four times
-        (``fourfold``) as many images as equal use gives (each without those before), and with ``more``.
+        ``entropy`` of the shares divided by ``log K``: 1 if all clusters are used equally, 0 if one has all images.
+        ``largest``: share of the images in the largest cluster. ``dead``: share of the clusters without an image. The
+        other entries are a histogram of the sizes: the share of the clusters with up to a ``quarter``, ``half``, one
+        (``equal``), two (``double``) and four (``fourfold``) times as many images as equal use gives, each without the
+        entries before it, and with ``more``.
     """
     counts = labels[labels >= 0].bincount(minlength=count)
     shares = counts.double() / counts.sum()
@@ -47,19 +48,19 @@ def usage(labels: Tensor, count: int) -> dict[str, float]:
 
 
 def usage_warning(found: dict[str, float], images: int, count: int, name: str = 'clusters') -> str | None:
-    """A warning in words where nearly everything is in one cluster, or many clusters are dead.
+    """Warn if one cluster has nearly all images, or if many clusters are dead.
 
-    By chance some are empty: of K clusters ``exp(-N / K)`` where N images choose evenly. Of the others, three
-    quarters may be.
+    Some clusters are empty at random: a share of ``exp(-N / K)`` if N images choose uniformly among K clusters. Three
+    quarters of the others may be empty, too.
 
     Args:
-        found: From :func:`usage`.
+        found: Measures from :func:`usage`.
         images: Number of images N.
         count: Number of clusters K.
-        name: What they are called.
+        name: What the clusters are called.
 
     Returns:
-        Sentences with figures and remedies; None where all is well.
+        Warning with figures and remedies; None if nothing is wrong.
     """
     if count > 1 and found['largest'] > 0.5 + 0.5 / count:
         return ONE.format(largest=found['largest'], count=count, name=name)

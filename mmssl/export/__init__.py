@@ -1,4 +1,4 @@
-"""Weights that load elsewhere with nothing missing."""
+"""Export weights that other packages load without a missing key."""
 
 from mmssl.export.backbone import (
     ExportCheck,

@@ -1,7 +1,6 @@
-"""Hand a backbone on, and show that nothing was lost on the way."""
+"""Export a backbone, and verify that nothing was lost."""
 
 import importlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
 from mmssl.export.plain import OPENMMLAB, Architecture, Target, architecture_of, loading_code, plain_network
+from mmssl.files import write_json
 from mmssl.models.backbones.resnet import ARCHITECTURES, ResNet
 from mmssl.models.modes import eval_mode
 from mmssl.models.necks.fpn import FPN
@@ -33,12 +33,12 @@ _BACKBONE, _PYRAMID, _NECK = 'backbone.', 'pyramid.', 'neck.'
 
 @dataclass(frozen=True)
 class ExportCheck:
-    """What loading an exported file into the plain classes gave.
+    """Result of loading an exported file into the plain classes.
 
     Attributes:
-        matched: Keys of the plain classes that the file filled.
-        total: Keys of the plain classes.
-        max_difference: Largest difference between their features and the original's on the same image.
+        matched: Number of the plain classes' keys that the file filled.
+        total: Number of the plain classes' keys.
+        max_difference: Maximum difference between their features and the original's on the same image.
     """
 
     matched: int
@@ -60,20 +60,21 @@ def export_backbone(
 ) -> Path:
     """Write the weights of a backbone under the keys of another package.
 
-    Beside the weights a ``.json`` of the same name says what they are: architecture, lines of code that load them, and
-    what ``metadata`` adds (normalisation, training data, results). A feature pyramid that was trained with the backbone
-    goes along to MMDetection and MMSegmentation: the keys then begin with ``backbone.`` and ``neck.``, as in a whole
-    detector; without one they are torchvision's for all targets.
+    A ``.json`` file of the same name describes the weights: architecture, lines of code that load them, and the entries
+    of ``metadata`` (normalisation, training data, results). A feature pyramid that was trained with the backbone is
+    exported to MMDetection and MMSegmentation, too: the keys then start with ``backbone.`` and ``neck.``, as in a whole
+    detector. Without one, they are torchvision's for all targets.
 
     Args:
         source: A checkpoint file (by its path, or as it was read), an algorithm with a ``backbone``, a backbone, or
             tensors by key.
-        path: File to write; safetensors where it ends so (MMDetection and MMSegmentation do not read it).
-        target: The package whose class shall load it.
+        path: File to write; in safetensors format if it ends in ``.safetensors``, which MMDetection and MMSegmentation
+            do not read.
+        target: The package that will load it.
         metadata: Plain values for the ``.json``.
 
     Returns:
-        The file of the weights.
+        Path of the weights.
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
@@ -85,7 +86,7 @@ def export_backbone(
     state_dict = backbone_weights(source)
     architecture = architecture_of(state_dict)
     network = plain_network(architecture, target)
-    load_backbone(map_keys(state_dict, target), network)  # or refuse, before anything is written
+    load_backbone(map_keys(state_dict, target), network)  # raises before anything is written
     if target in OPENMMLAB and path.suffix == '.safetensors':
         raise ValueError(f'{OPENMMLAB[target]} does not read safetensors: name the file {path.stem}.pth.')
     pyramid = pyramid_weights(source) if target in OPENMMLAB else {}
@@ -97,14 +98,14 @@ def export_backbone(
         'mmssl_version': __version__,
         **(metadata or {}),
     }
-    path.with_suffix('.json').write_text(json.dumps(card, indent=2, default=str) + '\n')
+    write_json(path.with_suffix('.json'), card)
     return path
 
 
 def map_keys(
     state_dict: Mapping[str, Tensor], target: Target, pyramid: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Rename a ResNet's keys for a target: those of all targets are torchvision's, until a pyramid joins them.
+    """Rename a ResNet's keys for a target: all targets use torchvision's keys, unless there is a pyramid.
 
     Args:
         state_dict: The backbone's tensors under torchvision's keys.
@@ -122,11 +123,18 @@ def map_keys(
 
 
 def map_pyramid_keys(pyramid: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of an :class:`~mmssl.models.FPN` under the keys of MMDetection's ``FPN``."""
+    """Rename the keys of an :class:`~mmssl.models.FPN` to those of MMDetection's ``FPN``.
+
+    Raises:
+        ValueError: A key is not one of an FPN.
+    """
     taken = sum(key.endswith('.bias') and 'inner_blocks' in key for key in pyramid)
     mapped = {}
     for key, tensor in pyramid.items():
-        kind, place, parameter = re.fullmatch(r'(?:pyramid\.)?(\w+)\.(\d+)\.(?:0\.)?(weight|bias)', key).groups()
+        parts = re.fullmatch(r'(?:pyramid\.)?(\w+)\.(\d+)\.(?:0\.)?(weight|bias)', key)
+        if parts is None:
+            raise ValueError(f'{key} is not a key of an FPN: give the tensors of mmssl.models.FPN.')
+        kind, place, parameter = parts.groups()
         convolutions = 'lateral_convs' if kind == 'inner_blocks' else 'fpn_convs'
         level = int(place) + (taken if kind == 'extra' else 0)
         mapped[f'{convolutions}.{level}.conv.{parameter}'] = tensor
@@ -147,13 +155,13 @@ def verify_export(
         backbone: The original; its ``forward`` gives a tuple of feature maps.
         target: The package.
         image: A normalised image, shape ``(1, C, H, W)``; noise of 64 x 64 by default.
-        pyramid: The original :class:`~mmssl.models.FPN`, where the file holds one.
+        pyramid: The original :class:`~mmssl.models.FPN`, if the file holds one.
 
     Returns:
-        Keys and the largest difference of the features, which is 0 or of the size of rounding.
+        Numbers of keys, and the maximum difference of the features, which is 0 or a rounding error.
 
     Raises:
-        RuntimeError: A key is missing or left over (from PyTorch).
+        RuntimeError: A key is missing or unexpected (from PyTorch).
         ValueError: The file is not an exported backbone.
     """
     weights = read_weights(path)
@@ -194,7 +202,7 @@ def _plain_pyramid(weights: Mapping[str, Tensor], target: Target) -> nn.Module:
 
 
 def rebuilt_backbone(source: Source) -> nn.Module:
-    """The backbone of a checkpoint, built from nothing but its weights.
+    """Rebuild the backbone of a checkpoint from its weights alone.
 
     Args:
         source: A checkpoint file (by its path, or as it was read), or tensors by key.
@@ -203,7 +211,8 @@ def rebuilt_backbone(source: Source) -> nn.Module:
         A :class:`~mmssl.models.ResNet`.
 
     Raises:
-        ValueError: The weights are not a ResNet's, of a depth that mmssl does not build, or have more in their blocks.
+        ValueError: The weights are not a ResNet's, the depth is one that mmssl does not build, or the blocks have
+            further parts.
     """
     if isinstance(source, str | Path):
         source = read_file(source)
@@ -213,7 +222,7 @@ def rebuilt_backbone(source: Source) -> nn.Module:
 
 
 def empty_backbone(architecture: Architecture) -> nn.Module:
-    """A backbone of an architecture with weights of its own, drawn from torch's generator.
+    """Build a backbone of an architecture with random weights from torch's generator.
 
     Args:
         architecture: From :func:`architecture_of`.
@@ -222,7 +231,7 @@ def empty_backbone(architecture: Architecture) -> nn.Module:
         A :class:`~mmssl.models.ResNet` that gives all four stages.
 
     Raises:
-        ValueError: Of a depth that mmssl does not build.
+        ValueError: mmssl does not build this depth.
     """
     found = architecture
     depths = {(layers, block is Bottleneck): depth for depth, (block, layers) in ARCHITECTURES.items()}
@@ -233,7 +242,7 @@ def empty_backbone(architecture: Architecture) -> nn.Module:
 
 
 def rebuilt_pyramid(source: Source) -> nn.Module | None:
-    """The feature pyramid of a checkpoint, built from nothing but its weights; None where it has none."""
+    """Rebuild the feature pyramid of a checkpoint from its weights alone; None if it has none."""
     weights = pyramid_weights(source)
     if not weights:
         return None
@@ -245,5 +254,5 @@ def rebuilt_pyramid(source: Source) -> nn.Module | None:
 
 
 def pyramid_weights(source: Source | nn.Module) -> dict[str, Tensor]:
-    """The tensors of the feature pyramid that was trained between backbone and neck; none where there was none."""
+    """Tensors of the feature pyramid between backbone and neck; empty if there is none."""
     return strip_prefix(tensors_of(source), _PYRAMID)

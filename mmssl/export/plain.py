@@ -1,4 +1,4 @@
-"""The classes of other packages that take a backbone's weights, told from the weights alone."""
+"""Classes of other packages that load a backbone's weights, chosen from the weights alone."""
 
 import re
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ _WIDTH = 64
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a ResNet's weights say about it.
+    """Architecture of a ResNet, as far as its weights show it.
 
     Attributes:
-        blocks: Number of blocks of each of the four stages.
+        blocks: Number of blocks in each of the four stages.
         bottleneck: Whether the blocks are bottlenecks (three convolutions) or basic blocks (two).
         in_channels: Channels of the images.
         base_channels: Width of the first stage; 64 in torchvision's ResNets.
@@ -44,7 +44,7 @@ class Architecture:
 
 
 def architecture_of(state_dict: Mapping[str, Tensor]) -> Architecture:
-    """Read a ResNet's architecture off its weights.
+    """Derive a ResNet's architecture from its weights.
 
     Args:
         state_dict: Tensors under torchvision's keys, without prefix.
@@ -61,31 +61,36 @@ def architecture_of(state_dict: Mapping[str, Tensor]) -> Architecture:
     if stem is None or not all(stages):
         raise ValueError(
             "These weights are not a ResNet's (conv1 and layer1 to layer4 are expected): only backbones of type ResNet "
-            'are exported; a timm model loads its weights under its own keys as they are.'
+            'are exported; a timm model loads its own weights without conversion.'
         )
     width, channels, kernel, _ = stem.shape
-    blocks = tuple(len(stage) for stage in stages)
-    small = 'small' if kernel == 3 else 'imagenet'
-    return Architecture(blocks, 'layer1.0.conv3.weight' in state_dict, channels, width, small)
+    first, second, third, fourth = map(len, stages)
+    return Architecture(
+        blocks=(first, second, third, fourth),
+        bottleneck='layer1.0.conv3.weight' in state_dict,
+        in_channels=channels,
+        base_channels=width,
+        stem='small' if kernel == 3 else 'imagenet',
+    )
 
 
 def plain_network(architecture: Architecture, target: Target) -> nn.Module:
     """Build the plain class of a target, without classifier.
 
     torchvision's and timm's classes turn ``(B, C, H, W)`` images into ``(B, D)`` features, those of MMDetection and
-    MMSegmentation into a tuple of four maps. Where the constructor has no argument for something (channels and stem in
+    MMSegmentation into a tuple of four maps. If the constructor lacks an argument for a part (channels and stem in
     torchvision), that part is replaced.
 
     Args:
-        architecture: Of the weights.
+        architecture: Architecture of the weights.
         target: The package.
 
     Returns:
-        The network, with weights of its own.
+        The network, with random weights.
 
     Raises:
         ImportError: The package is missing.
-        ValueError: No such target, or its ResNet does not come in this shape.
+        ValueError: There is no such target, or its ResNet does not support this architecture.
     """
     if target == 'torchvision':
         return _torchvision_resnet(architecture)
@@ -119,7 +124,7 @@ def _timm_resnet(architecture: Architecture) -> nn.Module:
 
     if architecture.base_channels != _WIDTH:
         raise ValueError(
-            f"timm's ResNet has a stem of {_WIDTH} channels, this backbone one of {architecture.base_channels}: "
+            f"timm's ResNet has a stem with {_WIDTH} channels, this backbone one with {architecture.base_channels}: "
             "export it with target 'torchvision'."
         )
     block = resnet.Bottleneck if architecture.bottleneck else resnet.BasicBlock
@@ -130,17 +135,17 @@ def _timm_resnet(architecture: Architecture) -> nn.Module:
 
 
 def mm_settings(architecture: Architecture, target: Target) -> dict[str, Any]:
-    """What the ResNet of MMDetection and MMSegmentation must be told to take a backbone's weights.
+    """Arguments of MMDetection's and MMSegmentation's ResNet for a backbone's weights.
 
     Args:
-        architecture: Of the weights.
-        target: The package, for the error.
+        architecture: Architecture of the weights.
+        target: The package, for the error message.
 
     Returns:
-        Arguments of its constructor.
+        Arguments of the constructor.
 
     Raises:
-        ValueError: It has no ResNet of this depth, or none with this stem.
+        ValueError: The package has no ResNet of this depth, or none with this stem.
     """
     depth = _MM_DEPTHS.get((architecture.blocks, architecture.bottleneck))
     if depth is None or architecture.stem == 'small':
@@ -164,16 +169,16 @@ def _first_convolution(architecture: Architecture) -> nn.Conv2d:
 
 
 def loading_code(architecture: Architecture, target: Target, filename: str, pyramid: bool = False) -> str:
-    """Python lines that load an exported file, for people to copy.
+    """Python code to copy that loads an exported file.
 
     Args:
-        architecture: Of the weights.
+        architecture: Architecture of the weights.
         target: The package.
         filename: The exported file.
-        pyramid: Whether it holds a feature pyramid too, as exports to MMDetection and MMSegmentation can.
+        pyramid: Whether the file also holds a feature pyramid, as exports to MMDetection and MMSegmentation can.
 
     Returns:
-        Lines that leave the network in ``network``; of a config for MMDetection and MMSegmentation.
+        Lines that build ``network``; for MMDetection and MMSegmentation, lines of a config.
     """
     if target in OPENMMLAB:
         return _mm_loading_code(mm_settings(architecture, target), target, filename, pyramid)

@@ -1,4 +1,4 @@
-"""From a checkpoint file to a network, its baselines, and everything that is measured on its features."""
+"""Load a network from a checkpoint, and measure its features and those of its baselines."""
 
 from mmssl.probe.cache import FeatureCache, images_fingerprint, weights_fingerprint
 from mmssl.probe.networks import (

@@ -1,7 +1,7 @@
-"""Features on the disk: written once, mapped into memory, and tied to what they were made from.
+"""Cache of features on disk: written once, memory-mapped, keyed by weights and images.
 
-An entry is a folder whose name is the fingerprint of the network, the images and their views. Every file in it is
-written under another name and renamed when it is whole, so what can be read is complete.
+An entry is a folder whose name is the fingerprint of the network, the images and their views. Its files are written
+under temporary names and renamed when they are complete, so a file that can be read is complete.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mmssl.datasets import ImageDataset, ImageSource, UnreadableImageError
 from mmssl.evaluation.features import Features, feature_batches
-from mmssl.files import file_lock
+from mmssl.files import file_lock, write_json
 from mmssl.progress import Progress
 
 Batch = tuple[Tensor, ...]
@@ -27,11 +27,11 @@ _FORMAT = 'mmssl features 1'
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """A folder of features. One process at a time writes an entry; others of the machine wait and read it.
+    """Folder of cached features. One process at a time writes an entry; others on the machine wait, then read it.
 
     Attributes:
-        folder: Where the entries are.
-        tell: Called with a sentence on every entry that is read or written.
+        folder: The folder of the entries.
+        tell: Called with a sentence about every entry that is read or written.
     """
 
     folder: Path
@@ -40,21 +40,21 @@ class FeatureCache:
     def features(
         self, network: nn.Module, dataset: ImageDataset, views: int = 1, batch_size: int = 256, num_workers: int = 0
     ) -> dict[str, Features]:
-        """Features of every layer of a network, from the disk where they are there, else by one pass over the images.
+        """Features of every layer of a network, read from disk or computed in one pass over the images.
 
         Args:
-            network: With ``data_preprocessor`` and ``extract_feat``, which gives the rows of all layers side by side,
-                and ``layers``, the width of each by name.
+            network: Has ``data_preprocessor``; ``extract_feat``, which concatenates the features of all layers; and
+                ``layers``, the width of each by name.
             dataset: Images in one or more views.
-            views: How many of the views.
-            batch_size: Images a step.
-            num_workers: Loading processes; 0 loads in this one.
+            views: Number of views to use.
+            batch_size: Images per step.
+            num_workers: Loading processes; 0 loads in this process.
 
         Returns:
-            By layer; ``features`` is mapped from the disk, shape ``(N, D)``, or ``(N, V, D)`` for several views.
+            Features by layer, memory-mapped; shape ``(N, D)``, or ``(N, V, D)`` for several views.
 
         Raises:
-            ValueError: The data set is empty, nothing can be written in the folder, or an entry vanished from it.
+            ValueError: The data set is empty, the folder cannot be written to, or the entry was deleted meanwhile.
         """
         key = cache_key(network, dataset, views)
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
@@ -83,15 +83,15 @@ class FeatureCache:
 
 
 def cache_key(network: nn.Module, dataset: ImageDataset, views: int) -> dict[str, Any]:
-    """What features depend on, as plain values.
+    """Everything that features depend on, as plain values.
 
     Args:
-        network: With its data preprocessor.
+        network: Has its data preprocessor.
         dataset: Images and their views.
-        views: How many of the views.
+        views: Number of views.
 
     Returns:
-        Fingerprints of weights and normalisation and of the images; the channels, views and seed.
+        Fingerprints of the weights with the normalisation, and of the images; channels, views and seed.
     """
     return {
         'format': _FORMAT,
@@ -104,7 +104,7 @@ def cache_key(network: nn.Module, dataset: ImageDataset, views: int) -> dict[str
 
 
 def weights_fingerprint(network: nn.Module) -> str:
-    """Hash of all weights and statistics, normalisation included, and of how the modules are put together."""
+    """Hash of all weights and statistics, including the normalisation, and of the structure of the modules."""
     digest = hashlib.sha256(repr(network).encode())
     for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
         digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
@@ -113,13 +113,13 @@ def weights_fingerprint(network: nn.Module) -> str:
 
 
 def images_fingerprint(source: ImageSource) -> str:
-    """Hash of the names, labels, sizes and times of change of all images.
+    """Hash of the names, labels, sizes and modification times of all images.
 
     Args:
-        source: Images, most of them files. Of arrays it is their own fingerprint.
+        source: Images, usually files. Images without files count by the source's own fingerprint alone.
 
     Returns:
-        Another text whenever a file was added, removed, moved to another class, or written anew.
+        A text that changes if a file is added, removed, moved to another class, or rewritten.
     """
     digest = hashlib.sha256(source.fingerprint.encode())
     paths = [source.path(index) for index in range(len(source))]
@@ -132,7 +132,7 @@ def images_fingerprint(source: ImageSource) -> str:
 def _stamp(path: Path) -> tuple[int, int]:
     try:
         stat = path.stat()
-    except OSError:  # loading it names it, and takes another
+    except OSError:  # the data set reports and replaces it when it is loaded
         return -1, -1
     return stat.st_size, stat.st_mtime_ns
 
@@ -154,9 +154,9 @@ def _with_bar(batches: Iterable[Batch], title: str, total: int) -> Iterator[Batc
 
 
 def _write(entry: Path, key: Any, layers: Mapping[str, int], batches: Iterable[Batch], length: int) -> None:
-    """Fill files beside the entry, then rename them: features last, since an entry that has them counts as whole.
+    """Write temporary files, then rename them; features last, since an entry with features is complete.
 
-    What a run that was killed left behind has the same name, and gives way.
+    Leftovers of a killed run have the same name and are overwritten.
     """
     temporary, done = entry.with_suffix('.part'), 0
     stores: dict[str, np.memmap] = {}
@@ -171,7 +171,7 @@ def _write(entry: Path, key: Any, layers: Mapping[str, int], batches: Iterable[B
         done += len(rows)
     for store in stores.values():
         store.flush()
-    (temporary / 'key.json').write_text(json.dumps(key, indent=2) + '\n')
+    write_json(temporary / 'key.json', key)
     entry.mkdir(exist_ok=True)
     for name in ('key.json', *(f'{name}.npy' for name in sorted(stores, key=lambda name: name in layers))):
         (temporary / name).replace(entry / name)
@@ -184,7 +184,7 @@ def _store(path: Path, part: Tensor, length: int) -> np.memmap:
 
 
 def _read(entry: Path, layers: Mapping[str, int], length: int) -> dict[str, Features] | None:
-    """What is in an entry; None where a file is missing, damaged, or of another size."""
+    """Read an entry; None if a file is missing, damaged, or of the wrong size."""
     try:
         arrays = {path.stem: _mapped(path) for path in entry.glob('*.npy')}
         found = {name: Features(arrays[name], arrays.get('labels'), arrays['indices']) for name in layers}
@@ -195,4 +195,4 @@ def _read(entry: Path, layers: Mapping[str, int], length: int) -> dict[str, Feat
 
 
 def _mapped(path: Path) -> Tensor:
-    return torch.from_numpy(np.load(path, mmap_mode='c', allow_pickle=False))  # 'c': the disk never changes
+    return torch.from_numpy(np.load(path, mmap_mode='c', allow_pickle=False))  # 'c': changes never reach the file

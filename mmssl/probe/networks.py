@@ -1,4 +1,4 @@
-"""The networks that a probe compares: those of checkpoints, the same untrained, and the bare pixels."""
+"""The networks that a probe compares: those of checkpoints, the same networks untrained, and raw pixels."""
 
 import copy
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ _SMALL, _LARGE = 32, 224  # pixels
 
 
 class ProbedNetwork(nn.Module):
-    """A backbone in the place of an algorithm: its features are its last stage, or all of them side by side.
+    """Backbone with the interface of an algorithm: features of its last stage, or of all stages concatenated.
 
     Args:
-        name: What to call it.
+        name: Name of the network.
         backbone: Gives a tuple of feature maps.
         data_preprocessor: Normalises the images.
         size: Side of the images in pixels.
-        stages: Whether the features are those of every stage.
-        grid: Side of the grid that a map is averaged to: 1 averages over the whole image.
+        stages: Whether to use the features of all stages.
+        grid: Side of the grid that a map is averaged to; 1 averages over the whole image.
 
     Attributes:
         layers: Width of the features of each stage, by name.
@@ -68,14 +68,14 @@ class ProbedNetwork(nn.Module):
 
 
 class ProbedPixels(RawPixels):
-    """The bare pixels, as :class:`~mmssl.evaluation.RawPixels` lays them out.
+    """Raw pixels, flattened by :class:`~mmssl.evaluation.RawPixels`.
 
     Args:
         size: Side of the images in pixels.
-        channels: Of the images.
+        channels: Channels of the images.
 
     Attributes:
-        layers: Number of values of an image, under ``'pixels'``.
+        layers: Number of values per image, under ``'pixels'``.
     """
 
     name = 'raw pixels'
@@ -90,9 +90,9 @@ class ComparedNetwork(NamedTuple):
     """A checkpoint's network with its baselines.
 
     Attributes:
-        network: With the weights of the checkpoint.
-        untrained: The same network with the weights that a seed draws.
-        pixels: The images as the network gets them.
+        network: The network with the weights of the checkpoint.
+        untrained: The same network with random weights from a seed.
+        pixels: Raw pixels of the images that the network gets.
         recipe: How the network is built.
     """
 
@@ -105,15 +105,15 @@ class ComparedNetwork(NamedTuple):
 def untrained_network(
     recipe: Recipe, name: str, size: int | None = None, stages: bool = False, seed: int = 0, grid: int = 1
 ) -> ProbedNetwork:
-    """The network of a recipe with the weights that a seed draws.
+    """Build the network of a recipe with random weights from a seed.
 
     Args:
         recipe: How the network is built.
-        name: What to call it.
-        size: Side of the images; by default the recipe's, else 32 where the stem is one for small images, else 224.
-        stages: Whether the features are those of every stage.
-        seed: Of the weights.
-        grid: As in :class:`ProbedNetwork`.
+        name: Name of the network.
+        size: Side of the images in pixels; by default the recipe's, else 32 with a stem for small images, else 224.
+        stages: Whether to use the features of all stages.
+        seed: Seed of the weights.
+        grid: Side of the grid, as in :class:`ProbedNetwork`.
     """
     with random_state_kept():
         seed_cpu(seed)
@@ -132,26 +132,26 @@ def compared_networks(
     seed: int = 0,
     grid: int = 1,
 ) -> list[ComparedNetwork]:
-    """The networks of checkpoints, each with its baselines, which checkpoints of the same kind share.
+    """Load the networks of checkpoints, each with its baselines; checkpoints of the same kind share them.
 
     Args:
         checkpoints: Files, each read once; see :attr:`Trained.recipe <mmssl.probe.Trained.recipe>`.
-        config: Of their training, instead of what the files say.
-        size: Side of the images in pixels; by default what the config says, else 32 or 224, by the stem.
-        stages: Whether the features are those of every stage.
-        seed: Of the untrained networks.
-        grid: As in :class:`ProbedNetwork`.
+        config: Config of their training, used instead of what the files say.
+        size: Side of the images in pixels; by default the config's, else 32 or 224, depending on the stem.
+        stages: Whether to use the features of all stages.
+        seed: Seed of the untrained networks.
+        grid: Side of the grid, as in :class:`ProbedNetwork`.
 
     Returns:
-        One for each checkpoint, in order, on the device of the run.
+        One entry per checkpoint, in order, on the device of the run.
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
-        ValueError: A checkpoint does not fit, or its normalisation is not known.
+        ValueError: A checkpoint does not fit, or its normalisation is unknown.
     """
     pixels: dict[tuple[int, int], ProbedPixels] = {}
     untrained: dict[tuple, ProbedNetwork] = {}
-    found = []
+    found: list[ComparedNetwork] = []
     for path, name in zip(checkpoints, titles(checkpoints)):
         trained = load_trained(path, config)
         recipe = trained.recipe
@@ -170,13 +170,13 @@ def compared_networks(
 
 
 def in_order(found: Sequence[ComparedNetwork]) -> list[nn.Module]:
-    """Every network once: raw pixels, untrained ones, then those of the checkpoints."""
+    """Every network once: raw pixels, untrained networks, then the checkpoints."""
     places = ('pixels', 'untrained', 'network')
     return list(dict.fromkeys(getattr(compared, place) for place in places for compared in found))
 
 
 def titles(paths: Sequence[str | Path]) -> list[str]:
-    """Names of files, with as many of their folders as tell them apart."""
+    """Names of files, with as many parent folders as make them unique."""
     parts = [Path(path).parts for path in paths]
     for length in range(1, max(map(len, parts)) + 1):
         names = [str(Path(*part[-length:])) for part in parts]

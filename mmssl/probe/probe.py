@@ -1,4 +1,4 @@
-"""Everything that frozen features are measured by, on features that were computed once."""
+"""All measures of frozen features, taken on features that are computed once."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,22 +20,22 @@ from mmssl.evaluation.svm import low_shot_svm
 T = TypeVar('T')
 
 MINIMUM_IMAGES = 10
-_VIEWED = 2048  # images whose random views are measured
+_VIEWED = 2048  # images with random views
 _GALLERY, _QUERY = ('train', 'training'), ('test', 'val', 'validation')
 
 
 class _Stopwatch:
-    """Times calls, by name.
+    """Measure the time of calls.
 
     Attributes:
-        seconds: What each took.
+        seconds: Time by the name of the call.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     def __call__(self, name: str, measure: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """Call ``measure`` and note how long it took."""
+        """Call ``measure`` and store how long it took."""
         start = time.perf_counter()
         found = measure(*arguments, **options)
         self.seconds[name] = time.perf_counter() - start
@@ -52,21 +52,21 @@ def probe_features(
     seed: int = 0,
     name: str = '',
 ) -> Result:
-    """Measure features with labels and without.
+    """Measure features with and without labels.
 
     Args:
-        gallery: What classifiers are trained on.
-        query: What they are measured on; None without labels.
+        gallery: Features that classifiers are trained on.
+        query: Features that classifiers are measured on; None without labels.
         views: Features of two views of some images, shape ``(M, 2, D)``.
         shots: Labelled images per class for the low-shot SVM.
-        shares: Of the labels for the linear probe with few.
-        draws: Of every number of shots and of every share.
-        seed: Of everything that is drawn at random.
-        name: What the result is called.
+        shares: Shares of the labels for the linear probe with few labels.
+        draws: Draws per number of shots and per share.
+        seed: Seed of everything that is drawn at random.
+        name: Name of the result.
 
     Returns:
-        The measures of :func:`~mmssl.evaluation.evaluate`, and with labels those of a linear classifier by SGD, of few
-        labels, of the low-shot SVM and of clusters; with the seconds of each.
+        The measures of :func:`~mmssl.evaluation.evaluate`; with labels also those of a linear classifier trained by
+        SGD, of the linear probe with few labels, of the low-shot SVM and of clusters; and the seconds of each.
 
     Raises:
         ValueError: There are fewer than two classes.
@@ -96,9 +96,9 @@ class ProbeData:
     """Images to measure on.
 
     Attributes:
-        gallery: What classifiers are trained on.
-        query: What they are measured on; None where there are no labels.
-        remarks: What to know about the split, one sentence each.
+        gallery: Images that classifiers are trained on.
+        query: Images that classifiers are measured on; None without labels.
+        remarks: Remarks on the split, one sentence each.
     """
 
     gallery: ImageSource
@@ -106,15 +106,15 @@ class ProbeData:
     remarks: tuple[str, ...]
 
     def datasets(self, size: int, channels: int, seed: int = 0) -> dict[str, ImageDataset]:
-        """The images as a network gets them.
+        """Data sets of the views that a network gets.
 
         Args:
-            size: Side in pixels.
-            channels: Of the network.
-            seed: Of the random views.
+            size: Side of the views in pixels.
+            channels: Channels of the network.
+            seed: Seed of the random views.
 
         Returns:
-            ``gallery`` and ``query`` in one view, ``views`` in two random ones: up to 2,048 images of the gallery.
+            ``gallery`` and ``query`` in one view, and ``views``: up to 2,048 images of the gallery in two random views.
         """
         plain = plain_view(size)
         several = Subset(self.gallery, indices=evenly_spaced(len(self.gallery), _VIEWED))
@@ -131,29 +131,29 @@ class ProbeData:
 
 
 def plain_view(size: int) -> EvalView:
-    """The middle of an image; above 64 pixels seven eighths of the shorter side, as 224 of 256, else all of it."""
+    """Center crop of an image: seven eighths of the shorter side above 64 pixels (224 of 256), otherwise all of it."""
     return EvalView(size if size <= 64 else size * 8 // 7, size)
 
 
 def two_views(size: int) -> MultiView:
-    """Two random views by SimCLR's augmentation without blur: crops of a fifth or more, flips, jitter, gray."""
+    """Two random views by SimCLR's augmentation without blur: crops of at least a fifth, flips, jitter, gray."""
     view = View(size, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), jitter_prob=0.8, gray_prob=0.2)
     return MultiView([2], [view])
 
 
 def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> ProbeData:
-    """The images of a folder, in the layout that it has.
+    """Find the images of a folder, and split them if needed.
 
     Args:
-        folder: With ``train`` and ``test`` (``val``, ``validation``) of class folders in it; or of class folders, of
-            whose images a fifth, drawn at random, is measured on; or without classes.
-        images: So many of the gallery and of the query set, drawn at random, instead of all.
+        folder: Contains ``train`` and ``test`` (or ``val``, ``validation``) with class folders; or class folders, of
+            whose images a random fifth is the query set; or images without classes.
+        images: Number of random images to use of the gallery and of the query set; by default all.
 
     Returns:
         The images.
 
     Raises:
-        ValueError: No such folder, too few images, or the two parts have different classes.
+        ValueError: There is no such folder, it has too few images, or the two parts have different classes.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -174,17 +174,17 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> Pro
         query = query and Subset(query, min(images[1], len(query)))
     if len(gallery) < MINIMUM_IMAGES:
         raise ValueError(
-            f'{len(gallery)} images to learn from in {folder}: give a folder with {MINIMUM_IMAGES} or more.'
+            f'{folder} has {len(gallery)} images to learn from: give a folder with {MINIMUM_IMAGES} or more.'
         )
     return ProbeData(gallery, query, _remarks(gallery, query))
 
 
 def split_one_fifth(length: int, most: tuple[int, int] | None = None) -> dict[str, dict[str, int]]:
-    """Split off one fifth to measure on: arguments of two subsets that share no image.
+    """Split off one fifth as the query set: arguments of two subsets that share no image.
 
     Args:
         length: Number of images.
-        most: At most so many of each.
+        most: Maximum size of gallery and query set.
 
     Returns:
         ``num`` and ``skip`` for ``gallery`` and ``query``.
@@ -199,7 +199,7 @@ def _split(folder: Path) -> tuple[ImageSource, ImageSource | None]:
     if source.labels is None:
         return source, None
     if len(source) < MINIMUM_IMAGES + 3:  # four fifths of 13 are 10
-        raise ValueError(f'{len(source)} images in {folder}: give a folder with {MINIMUM_IMAGES + 3} or more.')
+        raise ValueError(f'{folder} has {len(source)} images: give a folder with {MINIMUM_IMAGES + 3} or more.')
     parts = split_one_fifth(len(source)).values()
     gallery, query = (Subset(source, num=part['num'], skip=part['skip']) for part in parts)
     return gallery, query
@@ -214,7 +214,7 @@ def _check_classes(gallery: ImageFolder, query: ImageFolder) -> None:
         odd = sorted(set(gallery.classes or []) ^ set(query.classes or []))
         raise ValueError(
             f'{gallery.root} and {query.root} have different classes ({", ".join(odd[:5])} in one of them only): give '
-            'both the same class folders.'
+            'them the same class folders.'
         )
 
 
@@ -226,4 +226,4 @@ def _remarks(gallery: ImageSource, query: ImageSource | None) -> tuple[str, ...]
     if not lacking:
         return ()
     names = ', '.join(lacking[:5]) + (' ...' if len(lacking) > 5 else '')
-    return (f'No image to learn from, so always wrong: {names}.',)
+    return (f'Classes without a training image, so always wrong: {names}.',)

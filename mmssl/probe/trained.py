@@ -1,4 +1,4 @@
-"""From a file to a network: what the file says of it, and the networks that are built on that."""
+"""Load a trained network from a checkpoint or work directory."""
 
 import copy
 import logging
@@ -21,14 +21,14 @@ from mmssl.weights import Match, WeightsFile, backbone_weights, load_backbone, r
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the backbone of a file is built and fed, its weights aside.
+    """How to build and feed the backbone of a file, without its weights.
 
     Attributes:
-        build: Makes the backbone, with weights from torch's generator.
-        mean: Of each channel, in the units of the images.
-        std: Of each channel.
+        build: Builds the backbone, with random weights from torch's generator.
+        mean: Mean of each channel, in the units of the images.
+        std: Standard deviation of each channel.
         source: Where mean and std come from, in words.
-        size: Side in pixels of the images that its config evaluates it on; None where no config says so.
+        size: Side in pixels of the images in its config's evaluation section; None if no config says so.
     """
 
     build: Callable[[], nn.Module]
@@ -40,11 +40,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trained:
-    """A file of weights, and what is known of the training that they come from.
+    """A file of weights, and what is known about their training.
 
     Attributes:
         file: The file, as it was read.
-        given: The config that was given for it; None where the file must do.
+        given: Config given by the user; None to rely on the file.
     """
 
     file: WeightsFile
@@ -52,10 +52,10 @@ class Trained:
 
     @cached_property
     def config(self) -> Config:
-        """The config of the training: the one that was given, else the file's own, which names what is registered.
+        """Config of the training: the given one, else the file's own, which may name registered components only.
 
         Raises:
-            ValueError: There is none, or the file's own names something else.
+            ValueError: There is none, or the file's own config names something else.
         """
         if self.given is not None:
             return self.given
@@ -69,11 +69,11 @@ class Trained:
     def recipe(self) -> Recipe:
         """How to build and feed the backbone.
 
-        The config that was given decides. Without one a ResNet is read off its weights, and another network built as
-        the file's own config says; the normalisation is the one recorded in the file, else ImageNet's.
+        A given config decides. Without one, a ResNet is built from the shapes of its weights, and any other network
+        from the file's own config; the normalisation is the one recorded in the file, else ImageNet's.
 
         Raises:
-            ValueError: The weights are not a ResNet's and there is no config, or the normalisation is not known.
+            ValueError: The weights are not a ResNet's and there is no config, or the normalisation is unknown.
         """
         channels = None
         if self.given is not None or (self._holds_another_network and self.file.config is not None):
@@ -107,7 +107,7 @@ class Trained:
         return mean, std, source
 
     def fill(self, backbone: nn.Module) -> Match:
-        """Load the weights into a backbone that was built already, every key of it.
+        """Load the weights into an existing backbone, every key of it.
 
         Raises:
             ValueError: They do not fit.
@@ -115,10 +115,10 @@ class Trained:
         return load_backbone(self.file, backbone)
 
     def algorithm(self) -> nn.Module:
-        """The whole algorithm, in eval mode on the CPU.
+        """Build the whole algorithm, in eval mode on the CPU.
 
-        Of a checkpoint of a training everything is filled, the memories too (not the rows that several processes had
-        cut among them). Of another file the backbone alone is.
+        A checkpoint of a training fills everything, including the memories (but not rows that were divided among
+        several processes). Any other file fills only the backbone.
 
         Raises:
             ValueError: There is no config, or the weights do not fit it.
@@ -139,31 +139,31 @@ class Trained:
             return MODELS.build(config.model)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f'Nothing can be built from the config in {self.file.path} ({error}): give the one of its training '
-                '(--config).'
+                f'The model of the config in {self.file.path} cannot be built ({error}): give the config of its '
+                'training (--config).'
             ) from error
 
 
 def load_trained(path: str | Path, config: Config | None = None) -> Trained:
-    """Read a file of weights, once, with what is known of its training; networks are built on the result.
+    """Read a file of weights once, with what is known about its training; the result builds networks.
 
     Args:
         path: A checkpoint of any project, a ``.safetensors`` file, or the work directory of a run, whose newest
-            checkpoint is taken.
-        config: Of its training, instead of the one that the file holds as plain data.
+            checkpoint is used.
+        config: Config of its training, used instead of the one that the file holds as plain data.
 
     Returns:
-        The file and its config. A config that older versions of mmssl saved as text is not read, with one log line.
+        The file and its config. A config that older versions of mmssl saved as text is not read; a log line says so.
 
     Raises:
         FileNotFoundError: There is no such file, or the folder has no checkpoint.
-        ValueError: The file cannot be read without running what is in it, or holds no tensors.
+        ValueError: The file cannot be read without executing its content, or holds no tensors.
     """
     file = read_file(path)
     if config is None and file.config_is_text:
         print_log(
-            f'{file.path} carries its config as text, which is not read; its weights are. Give the config of its '
-            'training (--config) where more is needed.',
+            f'{file.path} holds its config as text, which is not read; only its weights are. Give the config of its '
+            'training (--config) if more is needed.',
             logger='current',
             level=logging.WARNING,
         )
@@ -171,7 +171,7 @@ def load_trained(path: str | Path, config: Config | None = None) -> Trained:
 
 
 def _entry(config: Mapping[str, Any], *keys: str) -> Any:
-    """What a config has at a path of keys; None where it has nothing there."""
+    """Entry of a config at a path of keys; None if there is none."""
     found: Any = config
     for key in keys:
         found = found.get(key) if isinstance(found, Mapping) else None
@@ -184,8 +184,10 @@ def _size_in(config: Mapping[str, Any]) -> int | None:
 
 
 def _is_normalisation(stated: Any) -> bool:
-    """Whether plain data are a mean and a deviation of as many channels, or either of them."""
-    parts = [stated[key] for key in ('mean', 'std') if key in stated] if isinstance(stated, Mapping) else [None]
+    """Whether plain data are a mean and a deviation with equally many channels, or one of the two."""
+    if not isinstance(stated, Mapping):
+        return False
+    parts = [stated[key] for key in ('mean', 'std') if key in stated]
     numbers = [isinstance(part, list | tuple) and all(type(v) in (int, float) for v in part) for part in parts]
     return all(numbers) and len({len(part) for part in parts}) <= 1
 

@@ -1,4 +1,4 @@
-"""Images in the layout of PASCAL VOC, with what each of them shows."""
+"""Images in the layout of PASCAL VOC, with the classes that each of them shows."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from mmssl.evaluation.svm import ABSENT, IGNORED, PRESENT
 
 
 class NamedImages(ImageSource):
-    """Files of one folder, in a given order, without labels of their own.
+    """Files of one folder in a given order, without labels.
 
     Args:
         root: The folder.
@@ -36,11 +36,11 @@ class NamedImages(ImageSource):
         return read_image(self.path(index))
 
     def path(self, index: int) -> Path:
-        """A file."""
+        """Path of an image."""
         return self.root / self.names[index]
 
     def name(self, index: int) -> str:
-        """Name of a file."""
+        """File name of an image."""
         return self.names[index]
 
 
@@ -49,8 +49,8 @@ class VOCSplit(NamedTuple):
 
     Attributes:
         source: The images.
-        targets: int64, shape ``(N, C)``: 1 where an object of the class is there, -1 where all of them are difficult,
-            else 0, which is what the lists of VOC2007 for each class say as 1, 0 and -1.
+        targets: int64, shape ``(N, C)``: 1 if the image shows an object of the class, -1 if all of them are difficult,
+            else 0. The class lists of VOC2007 have 1, 0 and -1 instead.
     """
 
     source: NamedImages
@@ -61,8 +61,8 @@ class VOCImages(NamedTuple):
     """Splits in the layout of PASCAL VOC.
 
     Attributes:
-        classes: Their names, sorted.
-        splits: In the order in which they were asked for.
+        classes: Names of the classes, sorted.
+        splits: The splits, in the order of the argument.
     """
 
     classes: list[str]
@@ -70,10 +70,10 @@ class VOCImages(NamedTuple):
 
 
 def voc_images(folder: str | Path, splits: Sequence[str]) -> VOCImages:
-    """The images of splits, and which classes each of them shows.
+    """Read the images of splits, and the classes that each image shows.
 
     Args:
-        folder: With ``Annotations``, ``ImageSets/Main`` and ``JPEGImages``.
+        folder: Contains ``Annotations``, ``ImageSets/Main`` and ``JPEGImages``.
         splits: Names of text files in ``ImageSets/Main``.
 
     Returns:
@@ -107,7 +107,7 @@ def _names(path: Path, files: dict[str, str]) -> list[str]:
 
 
 def _shown(path: Path) -> dict[str, int]:
-    """The classes of an image: present, or ignored where all objects of the class are difficult."""
+    """Classes of an image: present, or ignored if all objects of the class are difficult."""
     try:
         objects = ElementTree.parse(path).getroot().findall('object')
         pairs = [(_name(entry), int(entry.findtext('difficult') or 0)) for entry in objects]

@@ -1,4 +1,4 @@
-"""Is the data there? Asked before a network is built."""
+"""Check that the data exist before a network is built."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,19 +8,19 @@ from mmengine.config import Config
 
 from mmssl.files import rebase_paths
 
-# What tools/dataset_tools/prepare.py makes, by what stands in the paths of a data set.
+# Data sets of tools/dataset_tools/prepare.py, by a part of their paths.
 _PREPARED = {'VOC20': 'voc', 'SegmentationClass': 'voc', 'train2017': 'coco', 'val2017': 'coco', 'gtFine': 'cityscapes'}
 _TRAIN_IDS = '*_gtFine_labelTrainIds.png'
 
 
 def check_data(*dataloaders: Mapping[str, Any]) -> None:
-    """Refuse a config whose files of annotations or folders of images are not there.
+    """Raise if annotation files or image folders of a config are missing.
 
     Args:
-        dataloaders: Configs of MMDetection's or MMSegmentation's loaders.
+        dataloaders: Configs of MMDetection's or MMSegmentation's data loaders.
 
     Raises:
-        FileNotFoundError: Says what is missing, and what to type.
+        FileNotFoundError: The message says what is missing, and what to type.
     """
     for dataloader in dataloaders:
         for dataset in _innermost(dataloader['dataset']):
@@ -32,11 +32,11 @@ def check_data(*dataloaders: Mapping[str, Any]) -> None:
 
 
 def move_data(cfg: Config, root: str) -> None:
-    """Let every path of a config that lies under its data root lie under another folder.
+    """Move every path of a config that is below its data root to another folder.
 
     Args:
-        cfg: Changed in place.
-        root: The folder.
+        cfg: Config; changed in place.
+        root: The new data root.
     """
     dataset = next(_innermost(cfg.train_dataloader['dataset']))
     names = [f'{split}_{kind}' for split in ('train', 'val', 'test') for kind in ('dataloader', 'evaluator')]
@@ -45,7 +45,7 @@ def move_data(cfg: Config, root: str) -> None:
 
 
 def _innermost(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The data sets inside RepeatDataset, ConcatDataset and their like."""
+    """Configs of the data sets inside RepeatDataset, ConcatDataset and similar wrappers."""
     inside = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
     if not inside:
         yield dataset
@@ -60,7 +60,7 @@ def _paths(dataset: Mapping[str, Any]) -> Iterator[Path]:
     for key, folder in dict(dataset.get('data_prefix') or {}).items():
         if key == 'sub_data_root':  # VOC's layout
             yield from (root / folder / name for name in ('JPEGImages', 'Annotations'))
-        elif folder.startswith('gtFine') and (root / folder).is_dir():  # the official archive lacks these files
+        elif folder.startswith('gtFine') and (root / folder).is_dir():  # the official archive lacks the label files
             yield next((root / folder).rglob(_TRAIN_IDS), root / folder / _TRAIN_IDS)
         else:
             yield root / folder
@@ -70,9 +70,9 @@ def _advice(dataset: Mapping[str, Any]) -> str:
     paths = f'{dataset.get("ann_file")} {dataset.get("data_prefix")} {dataset.get("data_root")}'
     name = next((name for part, name in _PREPARED.items() if part in paths), None)
     if name:
-        advice = f'type  python tools/dataset_tools/prepare.py {name}  for what is needed'
+        advice = f'type  python tools/dataset_tools/prepare.py {name}  to see what is needed'
     elif str(dataset['type']).endswith('CocoDataset'):
-        advice = 'type  python tools/dataset_tools/voc_to_coco.py ROOT OUT  where the boxes are in the layout of VOC'
+        advice = 'type  python tools/dataset_tools/voc_to_coco.py ROOT OUT  if the boxes are in the layout of VOC'
     else:
         advice = 'put the data there'
     return f'{advice}, or give its folder with --data-root FOLDER.'

@@ -1,4 +1,4 @@
-"""What MMDetection lacks for the protocols of self-supervised papers. Configs import it (``custom_imports``)."""
+"""Parts that MMDetection lacks for the protocols of self-supervised papers; configs use them by ``custom_imports``."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 @MODELS.register_module()
 class ResLayerExtraNorm(ResLayer):
-    """The fifth stage on regions, and a batch norm after it, as MoCo's detectors on C4 features have it.
+    """Fifth stage on regions, followed by a batch norm, as in MoCo's detectors on C4 features.
 
-    A backbone pre-trained without labels puts out features of any scale; the norm tames them.
+    The features of a backbone pre-trained without labels can have any scale; the norm fixes it.
 
     Args:
-        norm_cfg: Config of all its norms.
-        settings: Further ones of MMDetection's ``ResLayer``; its depth is 50 or more.
+        norm_cfg: Config of all norms.
+        settings: Further arguments of MMDetection's ``ResLayer``; its depth must be at least 50.
 
     Source: MoCo (He et al., CVPR 2020), appendix, and its ``Res5ROIHeadsExtraNorm`` for Detectron2.
     """

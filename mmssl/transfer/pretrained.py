@@ -1,4 +1,4 @@
-"""Pre-trained weights into a detector or a segmenter, every key of them."""
+"""Load pre-trained weights into a detector or a segmenter, every key of them."""
 
 import re
 from collections.abc import Mapping
@@ -11,22 +11,22 @@ from mmssl.weights import Match, backbone_weights, load_backbone, read_weights, 
 
 
 def load_pretrained(model: nn.Module, checkpoint: str | Path) -> list[str]:
-    """Fill what a detector or segmenter shares with a pre-trained checkpoint.
+    """Load the weights that a detector or segmenter shares with a pre-trained checkpoint.
 
-    That is its backbone; the last stage, where a detector has it in its ``shared_head`` (the C4 form); and its feature
-    pyramid, where one was trained.
+    These are the backbone; the last stage, if a detector has it in its ``shared_head`` (the C4 form); and the feature
+    pyramid, if one was trained.
 
     Args:
-        model: Has a ``backbone``; of MMDetection or MMSegmentation.
-        checkpoint: One of mmssl, or an exported file.
+        model: Model of MMDetection or MMSegmentation with a ``backbone``.
+        checkpoint: Checkpoint of mmssl, or an exported file.
 
     Returns:
-        A sentence on each part that was filled.
+        A sentence about each part that was loaded.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A key of one of these parts is not in the file with the right shape, the file has blocks that the
-            model has not, or its pyramid does not fit the detector's.
+        ValueError: A key of one of these parts is missing in the file or has another shape, the file has blocks that
+            the model lacks, or its pyramid does not fit the detector's.
     """
     weights = read_weights(checkpoint)
     backbone = backbone_weights(weights)
@@ -44,7 +44,7 @@ def load_pretrained(model: nn.Module, checkpoint: str | Path) -> list[str]:
     if blocks:
         raise ValueError(
             f'{checkpoint} is of a larger network: the model has no place for {len(blocks)} of its keys, such as '
-            f'{min(blocks)}. Give the checkpoint of this depth, or the config of the depth that was pre-trained.'
+            f'{min(blocks)}. Give a checkpoint of this depth, or the config of the depth that was pre-trained.'
         )
     if pyramid := _pyramid(weights):
         report.append(_fill_pyramid(getattr(model, 'neck', None), pyramid, checkpoint))
@@ -63,7 +63,7 @@ def _sentence(name: str, match: Match, checkpoint: str | Path) -> str:
 
 
 def _pyramid(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of a pyramid under the keys of MMDetection's FPN, from a checkpoint of ours or an exported file."""
+    """Tensors of a pyramid under the keys of MMDetection's FPN, from a checkpoint of mmssl or an exported file."""
     if trained := pyramid_weights(weights):
         return map_pyramid_keys(trained)
     necks = strip_prefix(weights, 'neck.')
@@ -71,8 +71,8 @@ def _pyramid(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _fill_pyramid(neck: nn.Module | None, pyramid: Mapping[str, Tensor], checkpoint: str | Path) -> str:
-    """All of the file must fit; levels of the detector beyond it (P7 of FCOS) stay as they are, and are named."""
-    if not hasattr(neck, 'lateral_convs'):
+    """Load the file's whole pyramid; further levels of the detector (P7 of FCOS) stay as they are, and are named."""
+    if neck is None or not hasattr(neck, 'lateral_convs'):
         return f'feature pyramid of {checkpoint}: not used, the model has none'
     own = neck.state_dict()
     lost = [key for key, tensor in pyramid.items() if key not in own or own[key].shape != tensor.shape]
@@ -84,5 +84,5 @@ def _fill_pyramid(neck: nn.Module | None, pyramid: Mapping[str, Tensor], checkpo
         )
     neck.load_state_dict(pyramid, strict=False)
     new = sorted(own.keys() - pyramid.keys())
-    rest = f'; {", ".join(new)} start anew' if new else ''
+    rest = f'; {", ".join(new)} start untrained' if new else ''
     return f'feature pyramid: {len(pyramid)} of {len(own)} keys loaded from {checkpoint}{rest}'

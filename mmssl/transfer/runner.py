@@ -1,4 +1,4 @@
-"""MMEngine's Runner for detectors and segmenters that start from a backbone of ours."""
+"""MMEngine's Runner for detectors and segmenters that start from a backbone of mmssl."""
 
 from pathlib import Path
 from typing import Any
@@ -19,21 +19,21 @@ from mmssl.weights import read_file
 
 
 class TransferRunner(Runner):
-    """Fills the model from ``cfg.pretrained`` (None for an untrained one) after it has been initialised.
+    """Runner that loads ``cfg.pretrained`` into the initialised model (None leaves it untrained).
 
-    Beside that it makes several processes work without a GPU, where SyncBN becomes BN, and leaves the figures of the
-    newest evaluation in the work folder: of a training in ``result.json``, of a test in ``result_test.json``.
-    Everything else is MMEngine's.
+    It also makes several processes work without a GPU, where SyncBN becomes BN, and writes the figures of the latest
+    evaluation to the work directory: ``result.json`` for a training, ``result_test.json`` for a test. Everything else
+    is MMEngine's.
     """
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Make the process group without CUDA where there is none, then go MMEngine's way."""
+        """Create the process group, without CUDA if there is no GPU, and continue as MMEngine does."""
         if self.distributed:
             join_without_cuda(self.launcher)
         super().setup_env(env_cfg)
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
-        """The model; without a GPU its SyncBN, which refuses tensors on CPUs, becomes BN."""
+        """Build the model; without a GPU, its SyncBN, which rejects CPU tensors, becomes BN."""
         built = super().build_model(model)
         return built if torch.cuda.is_available() else revert_sync_batchnorm(built)
 
@@ -53,55 +53,55 @@ class TransferRunner(Runner):
                 self.logger.info(sentence)
 
     def load_checkpoint(self, filename: str, *_: Any, **__: Any) -> dict[str, Any]:
-        """Load a trained model, every key of it, without unpickling and without running anything in the file.
+        """Load a trained model, every key of it, without unpickling or executing anything in the file.
 
         Args:
-            filename: A checkpoint. MMEngine's further arguments are not used: the load is strict and by the CPU.
+            filename: A checkpoint. MMEngine's further arguments are ignored: loading is strict and on the CPU.
 
         Returns:
-            The checkpoint, as MMEngine's ``resume`` takes it. Log histories that were saved as objects are left out.
+            The checkpoint, as MMEngine's ``resume`` needs it. Log histories that were saved as objects are left out.
 
         Raises:
-            ValueError: A key is missing, left over or of another shape, or the file is refused.
+            ValueError: A key is missing, unexpected or of another shape, or the file is refused.
         """
         file = read_file(filename)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         try:
             model.load_state_dict(file.tensors)
         except RuntimeError as error:
-            # The message has a line a key.
+            # The message has one line per key.
             first = ' '.join(str(error).split())[:300]
             raise CheckpointError(
                 f'{filename} does not hold this model: {first} ... Give the config it was trained with.'
             ) from error
         self._has_loaded = True
         self.logger.info(f'Loaded from {filename}.')
-        meta = {key: value for key, value in file.meta.items() if key != 'config'}  # MMEngine would run a text there
+        meta = {key: value for key, value in file.meta.items() if key != 'config'}  # MMEngine would execute its text
         return {**file.content, 'meta': meta, 'message_hub': _histories(file.content.get('message_hub'))}
 
     def resume(self, filename: str, *arguments: Any, **options: Any) -> None:
-        """Go on from a checkpoint.
+        """Continue from a checkpoint.
 
         Raises:
-            ValueError: It is not one of such a training.
+            ValueError: It is not a checkpoint of such a training.
         """
         try:
             super().resume(filename, *arguments, **options)
-        except (AttributeError, KeyError, TypeError) as error:  # nobody has vouched for what a file holds
+        except (AttributeError, KeyError, TypeError) as error:  # the content of a file is not trusted
             raise CheckpointError(
                 f'{filename} does not hold the state of a training ({type(error).__name__}: {error}): start in another '
                 'work directory.'
             ) from error
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
-        """MMEngine's hooks, the one that writes ``result.json``, and the one that keeps objects out of checkpoints."""
+        """Register MMEngine's hooks, the writer of ``result.json``, and one that keeps objects out of checkpoints."""
         super().register_default_hooks(hooks)
         self.register_hook(_Result())
         self.register_hook(_PlainCheckpoint())
 
 
 def _histories(packed: Any) -> dict[str, Any]:
-    """Log histories for MMEngine's message hub; none where they were saved as objects."""
+    """Log histories for MMEngine's message hub; empty if they were saved as objects."""
     try:
         return unpack_message_hub(packed)
     except (AttributeError, KeyError, TypeError):
@@ -109,14 +109,14 @@ def _histories(packed: Any) -> dict[str, Any]:
 
 
 class _PlainCheckpoint(Hook):
-    """Packs the log histories into tensors, so that checkpoints hold tensors and plain data only."""
+    """Pack the log histories into tensors, so that checkpoints hold only tensors and plain data."""
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         checkpoint['message_hub'] = pack_message_hub(runner.message_hub)
 
 
 class _Result(Hook):
-    """Keeps the figures of the newest evaluation, with what they were made from."""
+    """Store the figures of the latest evaluation, with their config and checkpoint."""
 
     priority = 'VERY_LOW'
 

@@ -1,4 +1,4 @@
-"""Images of a run, and one HTML file that holds them all."""
+"""Charts and images of a run, combined in one HTML file."""
 
 from mmssl.visualization.charts import lines_figure, save_figure
 from mmssl.visualization.html import Section, Tile, write_report

@@ -1,4 +1,4 @@
-"""Where in an image a backbone finds something."""
+"""Maps of where in an image a backbone responds."""
 
 import math
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from mmssl.models.modes import eval_mode
 
 @torch.no_grad()
 def activation_maps(model: nn.Module, samples: Sequence[dict]) -> Tensor:
-    """The length of the last feature vector at each place of the first view.
+    """Length of the last feature vector at each position of the first view.
 
     Args:
-        model: A :class:`~mmssl.models.BaseAlgorithm`; runs in eval mode. Of a transformer, patches are places, and
-            class tokens are left out.
-        samples: Of a data set, all of one size.
+        model: A :class:`~mmssl.models.BaseAlgorithm`; runs in eval mode. For a transformer, patches are the positions,
+            and class tokens are left out.
+        samples: Samples of a data set, all of one size.
 
     Returns:
         0 (weakest in the image) to 1 (strongest), shape ``(B, H', W')``.
@@ -36,27 +36,27 @@ def activation_maps(model: nn.Module, samples: Sequence[dict]) -> Tensor:
 
 @torch.no_grad()
 def attention_maps(model: nn.Module, samples: Sequence[dict]) -> Tensor:
-    """What the last block of a transformer attends to in the first view: the mean of its heads.
+    """Attention of a transformer's last block in the first view, averaged over its heads.
 
-    It is the attention of the class token (as DINO shows it, Caron et al., ICCV 2021, figure 1), or, without one, the
-    mean of all patches'.
+    This is the attention of the class token (as in DINO, Caron et al., ICCV 2021, figure 1), or, without one, the mean
+    over all patches.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm` whose backbone has attention; runs in eval mode.
-        samples: Of a data set, all of one size, square.
+        samples: Samples of a data set, all square and of one size.
 
     Returns:
-        0 (least in the image) to 1 (most), shape ``(B, H', W')``.
+        0 (minimum in the image) to 1 (maximum), shape ``(B, H', W')``.
 
     Raises:
-        ValueError: The backbone has no attention of all patches to all.
+        ValueError: The backbone has no attention between all patches.
     """
     block, seen = attention_block(model.backbone), []
     if block is None:
         raise ValueError(
             'The backbone has no attention: attention maps are for transformers such as vit_tiny_patch16_224.'
         )
-    fused, block.fused_attn = block.fused_attn, False  # the fused form never has the weights in its hands
+    fused, block.fused_attn = block.fused_attn, False  # fused attention never computes the weights explicitly
     handle = block.attn_drop.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
         with eval_mode(model):
@@ -72,7 +72,7 @@ def attention_maps(model: nn.Module, samples: Sequence[dict]) -> Tensor:
 
 
 def attention_block(backbone: nn.Module) -> nn.Module | None:
-    """The last attention of a transformer of timm; None where the backbone is no transformer."""
+    """Last attention module of a timm transformer; None for other backbones."""
     blocks = [part for part in backbone.modules() if hasattr(part, 'attn_drop') and hasattr(part, 'fused_attn')]
     return blocks[-1] if blocks else None
 
@@ -83,10 +83,10 @@ def _stretched(strength: Tensor) -> Tensor:
 
 
 def last_map(backbone: nn.Module, images: Tensor) -> Tensor:
-    """The last feature map ``(B, C, H', W')``; tokens of a transformer are laid out as the patches they stand for.
+    """Last feature map ``(B, C, H', W')``; a transformer's tokens are arranged like their patches.
 
     Raises:
-        ValueError: The features are neither.
+        ValueError: The features are neither a map nor a square of tokens.
     """
     features = backbone(images)[-1]
     if features.dim() == 4:
@@ -96,7 +96,7 @@ def last_map(backbone: nn.Module, images: Tensor) -> Tensor:
 
 
 def _square(tokens: Tensor) -> Tensor:
-    """Tokens of patches ``(B, side * side, C)`` as a map ``(B, C, side, side)``."""
+    """Arrange tokens of patches ``(B, side * side, C)`` as a map ``(B, C, side, side)``."""
     side = math.isqrt(tokens.shape[1]) if tokens.dim() == 3 else 0
     if side == 0 or side * side != tokens.shape[1]:
         raise ValueError(
@@ -107,11 +107,11 @@ def _square(tokens: Tensor) -> Tensor:
 
 
 def heated(image: Image.Image, strength: Tensor) -> Image.Image:
-    """An image under the colours of its activation.
+    """Overlay an image with the colours of its activation.
 
     Args:
-        image: Any mode.
-        strength: 0 to 1, shape ``(H', W')``.
+        image: Image of any mode.
+        strength: Activation from 0 to 1, shape ``(H', W')``.
     """
     small = Image.fromarray((strength.numpy() * 255).round().astype(np.uint8))
     values = np.asarray(small.resize(image.size, Image.Resampling.BICUBIC)) / 255

@@ -1,4 +1,4 @@
-"""Charts as inline SVG that takes its ink from the page, so that it reads on light and on dark ground."""
+"""Charts as inline SVG with the text colour of the page, readable on light and dark backgrounds."""
 
 import io
 import re
@@ -17,10 +17,10 @@ from matplotlib.ticker import MaxNLocator
 
 from mmssl.visualization.html import element
 
-_INK = '#010203'  # stands for the colour of the page's text
+_INK = '#010203'  # placeholder for the text colour of the page
 _BLUE, _ORANGE = '#3b82c4', '#d9822b'
-_LONG = 50  # values: more are drawn without their points
-_SIZE = (4.4, 2.7)  # inches: read at the width of a phone, two beside each other on a desktop
+_LONG = 50  # values: longer curves are drawn without markers
+_SIZE = (4.4, 2.7)  # inches: readable at the width of a phone, two next to each other on a desktop
 _STYLE = {
     'font.size': 9, 'svg.fonttype': 'none', 'svg.hashsalt': 'mmssl', 'text.color': _INK, 'axes.labelcolor': _INK,
     'axes.edgecolor': _INK, 'xtick.color': _INK, 'ytick.color': _INK, 'axes.spines.top': False,
@@ -34,8 +34,8 @@ class Curve(NamedTuple):
     """A quantity over the steps of a training, or over another axis.
 
     Attributes:
-        steps: Places on the axis, ascending.
-        values: As many values.
+        steps: Positions on the axis, ascending.
+        values: Value at each position.
     """
 
     steps: Sequence[float] | np.ndarray
@@ -50,14 +50,14 @@ def _axes(size: tuple[float, float] = _SIZE) -> Iterator[tuple[Figure, Axes]]:
 
 
 def svg(figure: Figure, alt: str) -> Markup:
-    """A figure as an SVG element for an HTML page.
+    """Convert a figure to an SVG element for an HTML page.
 
     Args:
-        figure: Drawn with the style of this module.
-        alt: What the image shows, for those who do not see it.
+        figure: A figure in the style of this module.
+        alt: Alternative text: what the figure shows.
 
     Returns:
-        The element; nothing in it points outside the page.
+        The element; it refers to nothing outside of the page.
     """
     buffer = io.StringIO()
     with matplotlib.rc_context(_STYLE):
@@ -72,7 +72,7 @@ def svg(figure: Figure, alt: str) -> Markup:
 
 
 def _unique_names(text: str, alt: str) -> str:
-    """Drop names that nothing refers to, and mark the others with the figure's own: a page has several figures."""
+    """Drop unused ids, and prefix the others with an id of the figure, since a page has several figures."""
     mark = f'f{zlib.crc32(f"{alt}{text}".encode()):08x}-'
     used = set(re.findall(r'#([\w.-]+)[")]', text))
     text = re.sub(r' id="([^"]*)"', lambda found: f' id="{mark}{found[1]}"' if found[1] in used else '', text)
@@ -80,12 +80,12 @@ def _unique_names(text: str, alt: str) -> str:
 
 
 def curve_chart(curve: Curve, title: str, smooth: bool = False, start: float | None = None) -> Markup:
-    """A quantity over the steps of a training.
+    """Line chart of a quantity over the steps of a training.
 
     Args:
         curve: Steps and values.
-        title: What is drawn; stands above the axis.
-        smooth: Draw the values pale, and their running mean over a twentieth of them on top.
+        title: Title, above the axis.
+        smooth: Draw the values pale, with their running mean over a twentieth of them on top.
         start: Lower end of the axis.
 
     Returns:
@@ -103,13 +103,13 @@ def curve_chart(curve: Curve, title: str, smooth: bool = False, start: float | N
 
 
 def lines_chart(lines: Mapping[str, Curve], title: str, x_label: str = 'step', doubling: bool = False) -> Markup:
-    """One quantity of several runs or networks, or several of one run, over the steps.
+    """Line chart of one quantity of several runs or networks, or of several quantities of one run.
 
     Args:
-        lines: Steps and values by name; long ones pale, with their running mean on top.
-        title: What is drawn.
-        x_label: What the steps are.
-        doubling: Whether the steps double from one to the next: they then stand at equal distances.
+        lines: Steps and values by name; long lines are drawn pale, with their running mean on top.
+        title: Title of the chart.
+        x_label: Label of the horizontal axis.
+        doubling: Whether each step is twice the one before; the axis is then logarithmic.
 
     Returns:
         An SVG element.
@@ -128,11 +128,11 @@ def lines_chart(lines: Mapping[str, Curve], title: str, x_label: str = 'step', d
 
 
 def lines_figure(panels: Mapping[str, Mapping[str, Curve]], x_labels: Mapping[str, str] | None = None) -> Figure:
-    """The charts of :func:`lines_chart` beside and below each other, for a file.
+    """The charts of :func:`lines_chart` in a grid, for a file.
 
     Args:
         panels: Lines by title.
-        x_labels: What the steps are, by title, where they are no steps.
+        x_labels: Labels of the horizontal axes by title, if not ``'step'``.
 
     Returns:
         A figure for :func:`save_figure`.
@@ -153,13 +153,13 @@ def lines_figure(panels: Mapping[str, Mapping[str, Curve]], x_labels: Mapping[st
 
 
 def draw_lines(axes: Axes, lines: Mapping[str, Curve], title: str, x_label: str = 'step') -> None:
-    """Draw curves into axes: short ones with their points, long ones over steps pale under their running mean.
+    """Draw curves into axes: short ones with markers, long ones over steps pale, with their running mean on top.
 
     Args:
-        axes: Where to.
-        lines: Steps and values by name, for the legend. A name has one colour in all panels that have the same names.
-        title: What is drawn.
-        x_label: What the steps are.
+        axes: Axes to draw into.
+        lines: Steps and values by name, for the legend. A name has the same colour in all panels with the same names.
+        title: Title of the axes.
+        x_label: Label of the horizontal axis.
     """
     for place, (name, (steps, values)) in enumerate(lines.items()):
         values, colour = np.asarray(values, dtype=float), f'C{place % 10}'
@@ -168,7 +168,7 @@ def draw_lines(axes: Axes, lines: Mapping[str, Curve], title: str, x_label: str 
         elif x_label == 'step':
             axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
             axes.plot(steps, _running_mean(values, len(values) // 20), color=colour, label=_literal(name))
-        else:  # no measurements in time: nothing to average
+        else:  # not measured over time: nothing to average
             axes.plot(steps, values, color=colour, label=_literal(name))
     _finish(axes, title, x_label)
     axes.ticklabel_format(axis='y', style='sci', scilimits=(-3, 4), useMathText=True)
@@ -176,31 +176,31 @@ def draw_lines(axes: Axes, lines: Mapping[str, Curve], title: str, x_label: str 
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure; the suffix of the file decides the format.
+    """Write a figure to a file, in the format of its suffix.
 
     Args:
-        figure: From this module.
-        path: ``.svg``, ``.png`` or ``.pdf``; its folder is made.
+        figure: A figure of this module.
+        path: File that ends in ``.svg``, ``.png`` or ``.pdf``; its folder is created.
 
     Raises:
-        ValueError: Another suffix.
+        ValueError: The file has another suffix.
     """
     path = Path(path)
     if path.suffix not in ('.svg', '.png', '.pdf'):
         raise ValueError(f"{path} ends in '{path.suffix}': name an image that ends in .svg, .png or .pdf.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    dates = {'.svg': {'Date': None}, '.pdf': {'CreationDate': None}}.get(path.suffix)  # the same image, the same file
+    dates = {'.svg': {'Date': None}, '.pdf': {'CreationDate': None}}.get(path.suffix)  # same figure, same bytes
     with matplotlib.rc_context(_STYLE):
         figure.savefig(path, dpi=160, facecolor='white', metadata=dates)
 
 
 def marked_chart(curve: Curve, title: str, x_label: str) -> Markup:
-    """A quantity measured now and then; the first and the last value are written beside their points.
+    """Line chart of an occasionally measured quantity, with labels at its first and last points.
 
     Args:
-        curve: Places and values.
-        title: What is drawn.
-        x_label: What the places are.
+        curve: Positions and values.
+        title: Title of the chart.
+        x_label: Label of the horizontal axis.
 
     Returns:
         An SVG element.
@@ -218,10 +218,10 @@ def marked_chart(curve: Curve, title: str, x_label: str) -> Markup:
 
 
 def usage_chart(counts: Sequence[int], kind: str = 'prototype') -> Markup:
-    """How many images belong to each prototype or cluster, sorted, beside equal use.
+    """Sorted sizes of prototypes or clusters, compared with equal sizes.
 
     Args:
-        counts: Images a prototype (those that choose it first), or a cluster.
+        counts: Images per prototype (those that choose it first) or per cluster.
         kind: ``'prototype'`` or ``'cluster'``.
 
     Returns:
@@ -243,13 +243,13 @@ def usage_chart(counts: Sequence[int], kind: str = 'prototype') -> Markup:
 
 
 def map_chart(points: np.ndarray, groups: np.ndarray, names: Sequence[str] | Mapping[int, str], title: str) -> Markup:
-    """Points in the plane, coloured by group, with a legend where there are at most 20 groups.
+    """Points in the plane, coloured by group, with a legend for up to 20 groups.
 
     Args:
         points: Shape ``(N, 2)``.
         groups: Group numbers from 0, shape ``(N,)``.
         names: Name of each group.
-        title: What the map shows, for the alternative text.
+        title: Title of the map, for the alternative text.
 
     Returns:
         An SVG element, its points as a bitmap.
@@ -276,7 +276,7 @@ def _arrays(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _literal(text: str) -> str:
-    """A name as matplotlib draws it as it is: between two dollar signs it would read mathematics."""
+    """Escape a text for matplotlib, which reads mathematics between two dollar signs."""
     return text.replace('$', r'\$')
 
 
@@ -285,7 +285,7 @@ def _finish(axes: Axes, title: str, x_label: str) -> None:
     axes.set_xlabel(x_label)
 
 
-def _running_mean(values: np.ndarray, reach: int) -> np.ndarray:
-    """Mean over the neighbours up to ``reach`` away, fewer at the ends; as long as ``values``."""
-    window = np.ones(2 * reach + 1)
+def _running_mean(values: np.ndarray, radius: int) -> np.ndarray:
+    """Mean over the neighbours at most ``radius`` away, fewer at the ends; same length as ``values``."""
+    window = np.ones(2 * radius + 1)
     return np.convolve(values, window, 'same') / np.convolve(np.ones_like(values), window, 'same')

@@ -1,6 +1,6 @@
-"""One self-contained HTML file: no script, no font, no image from elsewhere.
+"""A self-contained HTML file, without scripts, fonts or images from elsewhere.
 
-The HTML is in the folder ``templates``, whose engine escapes every text that is put in.
+The HTML is in the folder ``templates``; the template engine escapes every text that is inserted.
 """
 
 import base64
@@ -35,7 +35,7 @@ class Tile:
 
     Attributes:
         image: The image.
-        alt: What it is, for those who do not see it.
+        alt: Alternative text: what the image shows.
         caption: A word below it, or ''.
         kind: ``'first'`` (set apart), ``'edge'`` (a line follows), ``'right'`` or ``'wrong'`` (framed), or ''.
     """
@@ -66,11 +66,11 @@ class Figure(NamedTuple):
 
 
 class LegendEntry(NamedTuple):
-    """What a frame means.
+    """Meaning of a frame.
 
     Attributes:
         colour: A CSS colour name of the page, ``'right'`` or ``'wrong'``.
-        text: What it stands for.
+        text: Meaning of the frame.
     """
 
     colour: str
@@ -81,10 +81,10 @@ def write_report(path: str | Path, title: str, sections: Iterable[Section], lead
     """Write a report.
 
     Args:
-        path: The file; its folder is made.
-        title: Of the page.
-        sections: Its parts, in order.
-        lead: Sentences under the title: what it all comes to.
+        path: The file; its folder is created.
+        title: Title of the page.
+        sections: Sections, in order.
+        lead: Sentences under the title that sum up the report.
 
     Returns:
         The file.
@@ -98,7 +98,7 @@ def write_report(path: str | Path, title: str, sections: Iterable[Section], lead
 
 @cache
 def templates() -> Environment:
-    """The templates of this package. Every text that is put in is escaped; a name that was not given is an error."""
+    """The templates of this package. Every inserted text is escaped; a missing value is an error."""
     environment = Environment(
         loader=PackageLoader('mmssl.visualization'),
         autoescape=True,
@@ -117,11 +117,11 @@ def unbroken(text: str) -> str:
 
 
 def element(name: str, **values: Any) -> Markup:
-    """An element of a report: a macro of ``templates/parts.html``, with values put in and escaped.
+    """Fill an element of a report, a macro of ``templates/parts.html``; its values are escaped.
 
     Args:
-        name: Of the macro.
-        values: Its arguments.
+        name: Name of the macro.
+        values: Arguments of the macro.
     """
     return getattr(templates().get_template('parts.html').module, name)(**values)
 
@@ -132,7 +132,7 @@ def paragraph(text: str, muted: bool = False) -> Markup:
 
 
 def code(text: str) -> Markup:
-    """Lines that are shown as they are."""
+    """Preformatted text."""
     return element('code', text=text)
 
 
@@ -140,14 +140,14 @@ def details(summary: str, parts: Sequence[str]) -> Markup:
     """Parts that are hidden until the reader opens them.
 
     Args:
-        summary: What is always visible.
-        parts: From the functions of this module.
+        summary: Text that is always visible.
+        parts: Elements from the functions of this module.
     """
     return element('details', summary=summary, parts=parts)
 
 
 def charts(figures: Sequence[Figure]) -> Markup:
-    """Charts beside each other, or below each other on a narrow screen."""
+    """Charts next to each other; on a narrow screen, below each other."""
     return element('charts', figures=figures)
 
 
@@ -155,12 +155,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], strong: bool = F
     """A table.
 
     Args:
-        header: Column titles; without any the entries are text, not numbers.
+        header: Column titles; without titles, the entries are aligned as text, not as numbers.
         rows: Entries.
         strong: Print the last column bold.
 
     Returns:
-        HTML that scrolls sideways where the screen is too narrow.
+        HTML that scrolls sideways if the screen is too narrow.
     """
     return element('table', header=header, rows=rows, strong=strong)
 
@@ -181,5 +181,5 @@ def sheet(rows: Sequence[Sequence[Tile]], side: int = 64, columns: int = 0) -> M
 
 
 def legend(entries: Sequence[LegendEntry]) -> Markup:
-    """Which frame means what."""
+    """Legend of the frames."""
     return element('legend', entries=entries)

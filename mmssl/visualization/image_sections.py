@@ -1,4 +1,4 @@
-"""The parts of a report that show images."""
+"""Sections of a report that show images."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ def views_section(dataset: Dataset, count: int = 6) -> Section:
 
     Args:
         dataset: The training's :class:`~mmssl.datasets.ImageDataset`.
-        count: How many images, spread evenly over the data set.
+        count: Number of images, evenly spaced in the data set.
 
     Returns:
         The section.
@@ -29,15 +29,15 @@ def views_section(dataset: Dataset, count: int = 6) -> Section:
     with random_state_kept():
         for index in evenly_spaced(len(dataset), count):
             sample = dataset[index]
-            number = sample['sample_idx']
-            name = dataset.source.name(number)
-            original = Tile(to_image(dataset.source.load(number)), f'original, {name}', 'original', 'first')
+            shown = sample['sample_idx']
+            name = dataset.name(shown)
+            original = Tile(to_image(dataset.source.load(shown)), f'original, {name}', 'original', 'first')
             views = [
                 Tile(to_image(view), f'view {place + 1} of {name}', f'{view.shape[-1]} px')
                 for place, view in enumerate(sample['inputs'])
             ]
             rows.append([original, *views])
-    text = 'Each row: an image, and the views of it as the network gets them, all drawn at one size.'
+    text = 'Each row: an image, and its views as the network gets them, all drawn at one size.'
     return Section('What the network saw', [paragraph(text), sheet(rows)])
 
 
@@ -48,14 +48,14 @@ def neighbors_section(
 
     Args:
         gallery: Features of ``gallery_data``.
-        gallery_data: Images to find.
-        query: Features of ``query_data``; the same object as ``gallery`` where there is no query set.
-        query_data: Images to find others for.
-        count: How many images, spread evenly over the query set, not selected.
-        neighbors: How many neighbours of each.
+        gallery_data: Images to search.
+        query: Features of ``query_data``; the same object as ``gallery`` if there is no query set.
+        query_data: Images to find neighbours for.
+        count: Number of images, evenly spaced in the query set and not hand-picked.
+        neighbors: Number of neighbours per image.
 
     Returns:
-        The section; where there are labels, frames tell right from wrong.
+        The section; with labels, frames show whether a neighbour has the same class.
     """
     places = evenly_spaced(len(query), count)
     itself = query is gallery
@@ -70,8 +70,8 @@ def neighbors_section(
         for number, cosine in pairs:
             tiles.append(_neighbor(gallery, gallery_data, number, cosine, label))
         rows.append(tiles)
-    first, others = ('', 'others') if itself else (' of the query set', 'in the gallery')
-    text = f'First in each row: an image{first}, not selected. Then its nearest {others}, by cosine.'
+    first, others = ('', 'images') if itself else (' of the query set', 'images in the gallery')
+    text = f'First in each row: an image{first}, not hand-picked. Then its nearest {others}, by cosine.'
     parts = [paragraph(text), sheet(rows)]
     if query.labels is not None and gallery.labels is not None:
         parts.insert(1, legend([LegendEntry('right', 'same class'), LegendEntry('wrong', 'other class')]))
@@ -79,27 +79,27 @@ def neighbors_section(
 
 
 def gallery_section(features: Features, dataset: Dataset, clusters: int = 10, shown: int = 5) -> Section:
-    """Images of k-means clusters: those nearest to the centre, and others of the cluster at random.
+    """Images of k-means clusters: those nearest to the centroid, and others of the cluster at random.
 
     Args:
-        features: Of ``dataset``.
+        features: Features of ``dataset``.
         dataset: The images.
-        clusters: Number of clusters, one a row, largest first.
-        shown: So many of the nearest, and as many at random.
+        clusters: Number of clusters, one per row, largest first.
+        shown: Number of the nearest images, and of the random ones.
 
     Returns:
-        The section; where there are labels, each row says which class is the most frequent.
+        The section; with labels, each row names the most frequent class.
 
     Raises:
-        ValueError: More clusters than images.
+        ValueError: There are more clusters than images.
     """
     rows = unit(features.features)
     centres, labels = kmeans(rows, clusters)
     sizes = labels.bincount(minlength=clusters)
     generator = torch.Generator().manual_seed(0)
     text = (
-        f'{len(rows)} images in {clusters} k-means clusters of the unit features, largest first: left of the line '
-        'those nearest to the centre, right of it others of the cluster at random.'
+        f'{len(rows)} images in {clusters} k-means clusters of the unit features, largest first: left of the line the '
+        'images nearest to the centroid, right of it others of the cluster at random.'
     )
     parts = [paragraph(text)]
     for cluster in sizes.argsort(descending=True, stable=True).tolist():
@@ -115,32 +115,32 @@ def gallery_section(features: Features, dataset: Dataset, clusters: int = 10, sh
 
 
 def activation_section(model: nn.Module, dataset: Dataset, count: int = 12) -> Section:
-    """Where the last feature map is strong, over the images; of a transformer also what it attends to.
+    """Images with activation maps of the last feature map, and attention maps for transformers.
 
     Args:
         model: An algorithm.
-        dataset: Images, of which some are shown, spread evenly.
-        count: How many.
+        dataset: The images.
+        count: Number of images, evenly spaced in the data set.
 
     Returns:
         The section.
 
     Raises:
-        ValueError: The backbone gives no map that can be laid over an image.
+        ValueError: The backbone gives no map that fits over an image.
     """
     with random_state_kept():
         samples = [dataset[place] for place in evenly_spaced(len(dataset), count)]
     maps = {'activation': activation_maps(model, samples)}
     text = (
-        'Each image, and beside it how long the vector of the last feature map is at each place (yellow: the longest '
-        'in this image), enlarged to the image. The map is coarse where the network has shrunk it to few places.'
+        'Each image, and next to it the length of the last feature vector at each position (yellow: the maximum in '
+        'this image), enlarged to the size of the image. The map is coarse if the last feature map is small.'
     )
     if attention_block(model.backbone) is not None:
         maps['attention'] = attention_maps(model, samples)
-        text += ' Then what the last block attends to, the mean of its heads.'
+        text += ' Then the attention of the last block, averaged over its heads.'
     tiles = []
     for place, sample in enumerate(samples):
-        image, name = to_image(sample['inputs'][0]), dataset.source.name(sample['sample_idx'])
+        image, name = to_image(sample['inputs'][0]), dataset.name(sample['sample_idx'])
         over = [Tile(heated(image, strengths[place]), f'{kind} over {name}') for kind, strengths in maps.items()]
         tiles += [Tile(image, name), *over]
     return Section('Activation maps', [paragraph(text), sheet([tiles], columns=6)])
@@ -156,11 +156,11 @@ def _neighbor(gallery: Features, data: Dataset, number: int, cosine: float, labe
 
 def _member(features: Features, dataset: Dataset, number: int) -> Tile:
     title = _title(dataset, _label(features, number))
-    return Tile(_view(dataset, number), title or dataset.source.name(number), title)
+    return Tile(_view(dataset, number), title or dataset.name(number), title)
 
 
 def _content(features: Features, dataset: Dataset, members: Tensor) -> str:
-    """How many images a cluster has, and which class most of them have."""
+    """Describe a cluster: its number of images, and their most frequent class."""
     if features.labels is None:
         return f'{len(members)} images'
     classes = features.labels[members].bincount()
@@ -182,5 +182,5 @@ def _title(dataset: Dataset, label: int | None) -> str:
 
 
 def class_name(classes: Sequence[str] | None, label: int) -> str:
-    """The name of a class, or its number where it has none."""
+    """Name of a class, or its number if it has no name."""
     return classes[label] if classes else f'class {label}'

@@ -1,4 +1,4 @@
-"""Images from tensors, for people to look at."""
+"""Convert tensors to images for display."""
 
 import numpy as np
 import torch
@@ -9,14 +9,14 @@ _LONGEST = 160  # pixels: a report stays a few MB
 
 
 def to_image(tensor: Tensor) -> Image.Image:
-    """An image that any viewer shows, at most 160 pixels a side.
+    """Convert a tensor to a plain image of at most 160 x 160 pixels.
 
     Args:
-        tensor: uint8 or uint16, shape ``(C, H, W)``. Of two channels the first is shown, of four and more the first
-            three; 16 bits are stretched from the smallest to the largest value.
+        tensor: uint8 or uint16, shape ``(C, H, W)``. Of two channels, only the first is shown; of four and more, the
+            first three. 16-bit values are scaled to the range between the minimum and the maximum.
 
     Returns:
-        Mode ``'L'`` or ``'RGB'``.
+        Image of mode ``'L'`` or ``'RGB'``.
     """
     if tensor.dtype == torch.uint16:
         values = tensor.float()

@@ -1,4 +1,4 @@
-"""What a run wrote down, and where it ran."""
+"""Logs of a run, and its environment."""
 
 import json
 import os
@@ -17,17 +17,17 @@ _PACKAGES = ('torch', 'torchvision', 'onedl-mmengine', 'mmengine', 'numpy', 'sci
 
 
 def read_scalars(work_dir: str | Path) -> dict[str, Curve]:
-    """Histories of everything a run logged, in the order of its steps.
+    """Read everything that a run logged, in the order of its steps.
 
     Args:
-        work_dir: Folder with ``<time>/vis_data/scalars.json``, one JSON object a line (MMEngine's format). Where a run
-            was resumed there are several; what a later one says of a step counts.
+        work_dir: Folder with ``<time>/vis_data/scalars.json``, one JSON object per line (MMEngine's format). A resumed
+            run has several of these files; for each step, the latest file counts.
 
     Returns:
         Steps and values by name, for example ``loss``, ``lr``, ``time`` and ``knn_top1``.
 
     Raises:
-        FileNotFoundError: Nothing was logged there.
+        FileNotFoundError: The folder has no log.
     """
     paths = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not paths:
@@ -44,7 +44,7 @@ def read_scalars(work_dir: str | Path) -> dict[str, Curve]:
 
 
 def environment() -> dict[str, str]:
-    """The machine and the packages that a result depends on; nothing that names its owner.
+    """Machine and packages that a result depends on; nothing that identifies the owner.
 
     Returns:
         Texts by title.
@@ -61,13 +61,13 @@ def environment() -> dict[str, str]:
 
 
 def describe_command(arguments: Sequence[str]) -> str:
-    """A command as it can be typed again.
+    """Format a command so that it can be typed again.
 
     Args:
         arguments: ``sys.argv``, or another list of words.
 
     Returns:
-        One line, with quotes where the shell needs them.
+        One line, quoted for the shell.
     """
     return shlex.join(arguments)
 

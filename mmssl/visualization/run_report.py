@@ -1,4 +1,4 @@
-"""The report of a whole run."""
+"""Report of a whole run."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -25,17 +25,17 @@ def report_run(
     exported: Section | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write everything there is to see of a run into one HTML file.
+    """Write the complete report of a run into one HTML file.
 
     Args:
         path: The file.
         model: The trained algorithm.
-        config: Of the run: ``work_dir``, ``train_dataloader.dataset`` and ``evaluation`` are read.
-        results: From :func:`~mmssl.evaluation.compare_baselines`.
+        config: Config of the run, with ``work_dir``, ``train_dataloader.dataset`` and ``evaluation``.
+        results: Results from :func:`~mmssl.evaluation.compare_baselines`.
         command: The exact command.
-        title: Of the page.
-        exported: From :func:`~mmssl.visualization.export_section`.
-        extra: Further lines for the table of the environment, for example the data and the time it took.
+        title: Title of the page.
+        exported: Section from :func:`~mmssl.visualization.export_section`.
+        extra: Further rows for the table of the environment, for example the data and the training time.
 
     Returns:
         The file.
@@ -69,14 +69,14 @@ def report_run(
 
 
 def thinned(dataset: ImageDataset, most: int = 10_000) -> ImageDataset:
-    """A data set, or so many images spread evenly over it: the images of a report need no more.
+    """A data set, reduced to at most ``most`` evenly spaced images.
 
     Args:
-        dataset: Stays as it is.
-        most: Number of images.
+        dataset: The data set; not changed.
+        most: Maximum number of images.
 
     Returns:
-        The data set itself where it is no larger.
+        The data set itself if it is small enough, else a reduced copy.
     """
     if len(dataset) <= most:
         return dataset

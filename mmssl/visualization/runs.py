@@ -1,4 +1,4 @@
-"""Several runs beside each other: curves, final figures, and what differs in their configs."""
+"""Compare several runs: curves, final figures, and differences between their configs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from mmssl.visualization.html import Figure, Section, charts, paragraph, table
 from mmssl.visualization.records import read_scalars
 from mmssl.weights import read_file
 
-# The curves that are drawn unless others are named, in this order: names, or ends of names.
+# The curves to draw by default, in this order: names, or last parts of names.
 _CURVES = (
     'loss', 'knn_top1', 'linear_top1', 'lr', 'deviation', 'effective_rank', 'mean_cosine', 'entropy', 'largest', 'dead',
     'change', 'label_change', 'largest_cluster', 'smallest_cluster', 'prototypes_used',
 )  # fmt: skip
-_LONG = 50  # values: of more, the last tenth is averaged
-_OWN = ('work_dir', 'experiment_name', 'filename')  # what differs between any two runs
+_LONG = 50  # values: of longer curves, the last tenth is averaged
+_OWN = ('work_dir', 'experiment_name', 'filename')  # entries that differ between any two runs
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left in its work directory.
+    """A run, read from its work directory.
 
     Attributes:
-        name: What it is called.
-        scalars: From :func:`~mmssl.visualization.read_scalars`.
-        config: Its config as plain data; None where it left none.
+        name: Name of the run.
+        scalars: Curves from :func:`~mmssl.visualization.read_scalars`.
+        config: Config of the run as plain data; None if it was not saved.
     """
 
     name: str
@@ -38,26 +38,26 @@ class Run:
 
 
 class NamedFolder(NamedTuple):
-    """The work directory of a run, and what the run is called."""
+    """Name and work directory of a run."""
 
     name: str
     folder: Path
 
 
 def named_folder(text: str) -> NamedFolder:
-    """Name and folder of a run that was given as ``[NAME=]FOLDER``; by default the folder's name."""
+    """Split ``[NAME=]FOLDER`` into name and folder of a run; the name defaults to the folder's."""
     name, _, folder = text.rpartition('=')
     return NamedFolder(name or Path(folder).resolve().name, Path(folder))
 
 
 def read_run(text: str) -> Run:
-    """Read a run that was given as ``[NAME=]FOLDER``.
+    """Read a run given as ``[NAME=]FOLDER``.
 
     The config is that of the newest checkpoint, which is data. The Python files in the folder are not run: it may be
     anybody's.
 
     Raises:
-        FileNotFoundError: Nothing was logged there.
+        FileNotFoundError: The folder has no log.
     """
     name, folder = named_folder(text)
     return Run(name, read_scalars(folder), _config_of(folder))
@@ -77,20 +77,20 @@ def without_config(runs: Sequence[Run]) -> str:
 
 
 def curve_panels(runs: Sequence[Run], names: Sequence[str] = ()) -> dict[str, dict[str, Curve]]:
-    """The curves of runs, one panel a quantity.
+    """Curves of several runs, one panel per quantity.
 
     Args:
-        runs: With different names.
-        names: Of logged quantities; by default losses, accuracies, the learning rate and what the monitors log.
+        runs: Runs with different names.
+        names: Names of logged quantities; by default losses, accuracies, the learning rate and what the monitors log.
 
     Returns:
-        By quantity, the curve of each run that has it.
+        The curve of each run that logged a quantity, by quantity.
 
     Raises:
-        ValueError: Two runs have one name, or no run logged a quantity; the message names those there are.
+        ValueError: Two runs have the same name, or no run logged a quantity; the message lists the existing ones.
     """
     if len({run.name for run in runs}) < len(runs):
-        raise ValueError('Two runs have one name: put another before each folder, as in  first=FOLDER second=FOLDER.')
+        raise ValueError('Two runs have the same name: name each folder, as in  first=FOLDER second=FOLDER.')
     logged = {name for run in runs for name in run.scalars}
     lacking = [name for name in names if name not in logged]
     if lacking:
@@ -100,25 +100,25 @@ def curve_panels(runs: Sequence[Run], names: Sequence[str] = ()) -> dict[str, di
 
 
 def _order(name: str) -> tuple[bool, str]:
-    return not name.startswith('features/'), name  # the features before what is made of them
+    return not name.startswith('features/'), name  # features first, then what is computed from them
 
 
 def curves_section(panels: Mapping[str, Mapping[str, Curve]]) -> Section:
     """The curves of :func:`curve_panels`."""
-    text = 'Curves of many points: pale as logged, and their running mean.'
+    text = 'Curves of many points: logged values pale, with their running mean on top.'
     figures = [Figure(lines_chart(lines, title)) for title, lines in panels.items()]
     return Section('Curves', [charts(figures), paragraph(text, muted=True)])
 
 
 def figures_section(runs: Sequence[Run], panels: Mapping[str, Mapping[str, Curve]]) -> Section:
-    """What each quantity was at the end."""
+    """Table of each quantity's final value."""
     rows = [[name, *(final_figure(lines.get(run.name)) for run in runs)] for name, lines in panels.items()]
-    text = f'The last value; of quantities with more than {_LONG} values the mean of the last tenth.'
+    text = f'The last value; for quantities with more than {_LONG} values, the mean of the last tenth.'
     return Section('Figures at the end', [table(['', *(run.name for run in runs)], rows), paragraph(text, muted=True)])
 
 
 def final_figure(curve: Curve | None) -> str:
-    """The end of a curve as people read it, or a dash where there is none."""
+    """Last value of a curve, formatted; a dash if there is none."""
     if curve is None:
         return '-'
     values = np.asarray(curve.values, dtype=float)
@@ -126,7 +126,7 @@ def final_figure(curve: Curve | None) -> str:
 
 
 def differences_section(runs: Sequence[Run]) -> Section:
-    """The entries of the configs that are not the same in all runs that have one."""
+    """Table of the config entries that differ between the runs that have a config."""
     known, title = [run for run in runs if run.config is not None], 'What differs in the configs'
     remarks = [paragraph(sentence, muted=True)] if (sentence := without_config(runs)) else []
     if len(known) < 2:
@@ -135,7 +135,7 @@ def differences_section(runs: Sequence[Run]) -> Section:
     keys = sorted({key for found in entries for key in found if not key.startswith((*_OWN, '_'))})
     rows = [[key, *(_text(found, key) for found in entries)] for key in keys]
     rows = [row for row in rows if len(set(row[1:])) > 1]
-    found = table(['', *(run.name for run in known)], rows) if rows else paragraph('Nothing but the work directory.')
+    found = table(['', *(run.name for run in known)], rows) if rows else paragraph('Only the work directory.')
     return Section(title, [found, *remarks])
 
 
@@ -144,7 +144,7 @@ def _text(entries: Mapping[str, Any], key: str) -> str:
 
 
 def _flat(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
-    """Entries by their path in dots; lists of dictionaries are gone into, other lists stay whole."""
+    """Flatten a config to dotted keys; lists of dictionaries are flattened too, other lists are kept."""
     if isinstance(value, Mapping) and value:
         for key, entry in value.items():
             yield from _flat(entry, f'{path}.{key}' if path else str(key))

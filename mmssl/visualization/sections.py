@@ -1,4 +1,4 @@
-"""The parts of a report."""
+"""Sections of a report."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ _MONITORED = {
     'entropy': 'entropy of the usage',
     'largest': 'share of the largest',
     'dead': 'share of dead ones',
-    'change': 'share that changed since the last look',
+    'change': 'share that changed since the last measurement',
 }
 
 
@@ -29,15 +29,15 @@ _CLUSTER_CURVES = {  # title and caption
     'label_change': ('images that changed cluster (%)', 'Of the last batch, or of all at the last k-means.'),
     'largest_cluster': ('largest (%)', 'Of all.'),
 }
-_MOST_LINES = 8  # of a chart, as many as there are colours that can be told apart
+_MOST_LINES = 8  # per chart: more colours cannot be distinguished
 _MAPS = {'tsne': 't-SNE', 'umap': 'UMAP', 'pca': 'PCA'}
 
 
 def results_section(results: Sequence[Result]) -> Section:
-    """The table of results, with what was measured and how it stands against the baselines.
+    """Table of results, with the protocols and a comparison with the baselines.
 
     Args:
-        results: From :func:`~mmssl.evaluation.compare_baselines`.
+        results: Results from :func:`~mmssl.evaluation.compare_baselines`.
 
     Returns:
         The section.
@@ -54,17 +54,17 @@ def _results_table(results: Sequence[Result]) -> list[str]:
 
 
 def _meanings(result: Result) -> str:
-    closing = 'These measures tell a sound run from a collapsed one; they are no accuracy.'
+    closing = 'These measures distinguish a healthy run from a collapsed one; they are not accuracies.'
     return paragraph(' '.join([*meanings(result), closing]), muted=True)
 
 
 def probe_section(title: str, results: Sequence[Result], sentences: Sequence[str] = ()) -> Section:
-    """The table of a probe, and, where the lines can be told apart, low-shot accuracy over the number of images.
+    """Table of a probe, and a chart of low-shot accuracy over the number of images, unless it has too many lines.
 
     Args:
-        title: Of the section.
-        results: From :func:`~mmssl.probe.probe_features`: the baselines, then the networks.
-        sentences: What it comes to.
+        title: Title of the section.
+        results: Results from :func:`~mmssl.probe.probe_features`: the baselines, then the networks.
+        sentences: Sentences that sum up the results.
 
     Returns:
         The section.
@@ -73,17 +73,17 @@ def probe_section(title: str, results: Sequence[Result], sentences: Sequence[str
     curves = {result.name: _low_shot_curve(result) for result in results}
     shots = {name: curve for name, curve in curves.items() if len(curve.steps) > 1}
     if 0 < len(shots) <= _MOST_LINES:
-        drawing = lines_chart(shots, 'low-shot SVM, top-1 (%)', 'labelled images a class', doubling=True)
+        drawing = lines_chart(shots, 'low-shot SVM, top-1 (%)', 'labelled images per class', doubling=True)
         parts.insert(len(sentences) + 1, charts([Figure(drawing, 'Mean over the draws.')]))
     return Section(title, [*parts, _meanings(results[-1])])
 
 
 def stages_section(results: Sequence[Result]) -> Section:
-    """How the accuracies change from stage to stage of the networks.
+    """Charts of the accuracies by stage of the networks.
 
     Args:
-        results: From :func:`~mmssl.probe.probe_features`, with labels, and with ``layer`` (``'stage1'``, ...); those of
-            other layers are left out.
+        results: Results from :func:`~mmssl.probe.probe_features`, with labels and ``layer`` (``'stage1'``, ...); other
+            layers are left out.
 
     Returns:
         The section.
@@ -108,26 +108,26 @@ def _low_shot_curve(result: Result) -> Curve:
 
 
 def training_section(scalars: Mapping[str, Curve]) -> Section:
-    """Loss, learning rate, online k-NN, and what share of the time went into waiting for data.
+    """Charts of loss, learning rate and online k-NN, and the share of the time spent waiting for data.
 
     Args:
-        scalars: From :func:`~mmssl.visualization.read_scalars`.
+        scalars: Curves from :func:`~mmssl.visualization.read_scalars`.
 
     Returns:
-        The section; what was not logged is left out.
+        The section; missing quantities are left out.
     """
     loss = curve_chart(scalars['loss'], 'loss', smooth=True)
-    figures = [Figure(loss, 'Pale: as logged. Line: running mean.')]
+    figures = [Figure(loss, 'Pale: logged values. Line: running mean.')]
     if 'lr' in scalars:
         rate = curve_chart(scalars['lr'], 'learning rate', start=0)
         figures.append(Figure(rate, 'Of the first parameter group.'))
     if 'knn_top1' in scalars:
         accuracy = marked_chart(scalars['knn_top1'], 'online k-NN top-1 (%)', 'step')
-        text = 'On parts of the gallery and the query set; the first point is the untrained network.'
+        text = 'On parts of the gallery and query set; the first point is the untrained network.'
         figures.append(Figure(accuracy, text))
     if 'prototypes_used' in scalars:
         shares = curve_chart(_percent(scalars['prototypes_used']), 'prototypes used in a batch (%)', True, 0)
-        figures.append(Figure(shares, 'Share of the prototypes that some image of the batch chose first.'))
+        figures.append(Figure(shares, 'Share of the prototypes that are the first choice of an image in the batch.'))
     return Section('Training', [charts(figures), *_timing(scalars)])
 
 
@@ -137,13 +137,13 @@ def _percent(curve: Curve) -> Curve:
 
 
 def monitors_section(scalars: Mapping[str, Curve]) -> Section | None:
-    """What the monitors saw: how far the features spread, and how evenly clusters and prototypes are used.
+    """Charts of the monitors: spread of the features, and use of clusters and prototypes.
 
     Args:
-        scalars: From :func:`~mmssl.visualization.read_scalars`.
+        scalars: Curves from :func:`~mmssl.visualization.read_scalars`.
 
     Returns:
-        The section; None where nothing was logged.
+        The section; None if the monitors logged nothing.
     """
     panels = monitor_panels(scalars)
     titles = [f'{title} ({next(iter(lines))})' if len(lines) == 1 else title for title, lines in panels.items()]
@@ -151,17 +151,17 @@ def monitors_section(scalars: Mapping[str, Curve]) -> Section | None:
     if not figures:
         return None
     text = (
-        'Features: of the backbone; embedding: what the neck makes of them. Deviation is 1 where they spread evenly '
-        'and 0 where all images look the same; effective rank counts the directions in which they differ (the '
-        'results count the one that all share, too); the mean cosine of two images is 1 in a collapse. The first '
-        'point is the untrained network. Entropy is 1 where all clusters are used equally, 0 where one has everything; '
-        'dead ones have no image.'
+        'Features are those of the backbone, embeddings those of the neck. Deviation is 1 if they spread evenly and 0 '
+        'if all images have the same; effective rank counts the directions in which they differ (in the results, also '
+        'the direction that all share); the mean cosine of two images is 1 in a collapse. The first point is the '
+        'untrained network. Entropy is 1 if all clusters are used equally and 0 if one has all images; dead clusters '
+        'have no image.'
     )
     return Section('What the monitors saw', [paragraph(text), charts(figures)])
 
 
 def monitor_panels(scalars: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:
-    """What the monitors logged, as lines by the title of their panel; what was not logged is left out."""
+    """Lines logged by the monitors, by panel title; missing quantities are left out."""
     panels: dict[str, dict[str, Curve]] = {}
     for name, curve in scalars.items():
         part, _, measure = name.rpartition('/')
@@ -173,19 +173,19 @@ def monitor_panels(scalars: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:
 def map_section(
     features: Features, classes: Sequence[str] | None = None, count: int = 2000, method: str = 'tsne'
 ) -> Section:
-    """The features in two dimensions, coloured by class, or by k-means cluster where there are no labels.
+    """Map of the features in two dimensions, coloured by class, or without labels by k-means cluster.
 
     Args:
-        features: Of a data set.
+        features: Features of a data set.
         classes: Names of the classes.
-        count: Most points that are drawn, spread evenly over the data set.
+        count: Maximum number of points, evenly spaced in the data set.
         method: ``'tsne'``, ``'umap'`` or ``'pca'``.
 
     Returns:
         The section.
 
     Raises:
-        ValueError: No such method.
+        ValueError: There is no such method.
         ImportError: UMAP is not installed.
     """
     places = evenly_spaced(len(features), count)
@@ -199,23 +199,22 @@ def map_section(
         names, colours = {int(group): class_name(classes, group) for group in np.unique(groups)}, 'classes'
     title = f'{_MAPS[method]} map of the features, coloured by {colours}'
     text = f'{len(points)} images of the gallery, by {_MAPS[method]} of the unit features; colours are {colours}.'
-    text += '' if method == 'pca' else ' Distances between far groups mean little.'
+    text += '' if method == 'pca' else ' Distances between distant groups mean little.'
     return Section('Map of the features', [charts([Figure(map_chart(points, groups, names, title), text)])])
 
 
 def project(rows: np.ndarray, method: str = 'tsne') -> np.ndarray:
-    """Features in two dimensions.
+    """Project features to two dimensions.
 
     Args:
         rows: Shape ``(N, D)``.
-        method: ``'tsne'`` or ``'umap'`` (both after PCA to 50 dimensions; PCA where there are fewer than 10 rows) or
-            ``'pca'``.
+        method: ``'tsne'`` or ``'umap'`` (after PCA to 50 dimensions; only PCA for fewer than 10 rows), or ``'pca'``.
 
     Returns:
         Shape ``(N, 2)``.
 
     Raises:
-        ValueError: No such method.
+        ValueError: There is no such method.
         ImportError: UMAP is not installed; the message has the command that installs it.
     """
     from sklearn.decomposition import PCA
@@ -232,10 +231,10 @@ def project(rows: np.ndarray, method: str = 'tsne') -> np.ndarray:
 
 
 def prototypes_section(counts: Tensor) -> Section:
-    """How evenly the prototypes are used.
+    """Chart of how evenly the prototypes are used.
 
     Args:
-        counts: How many images choose each prototype first, shape ``(K,)``.
+        counts: Number of images that choose each prototype first, shape ``(K,)``.
 
     Returns:
         The section.
@@ -243,19 +242,19 @@ def prototypes_section(counts: Tensor) -> Section:
     dead = int((counts == 0).sum())
     text = (
         f'{len(counts)} prototypes, {int(counts.sum())} images of the gallery in their evaluation view; '
-        f'{dead} {"prototype is" if dead == 1 else "prototypes are"} the first choice of none. The balance that '
-        'training asks for holds in every batch of augmented views, so some unevenness here is normal; a few '
-        'prototypes with nearly everything would be a collapse.'
+        f'{dead} {"prototype is" if dead == 1 else "prototypes are"} the first choice of none. Training balances the '
+        'prototypes in every batch of augmented views, so some unevenness here is normal; a few prototypes with '
+        'nearly all images would be a collapse.'
     )
     return Section('Prototype usage', [charts([Figure(usage_chart(counts.tolist()))]), paragraph(text)])
 
 
 def clusters_section(counts: Tensor, scalars: Mapping[str, Curve]) -> Section:
-    """How evenly the samples are spread over the clusters that the method keeps, and how these changed.
+    """Charts of how evenly images are spread over the method's clusters, and how these changed.
 
     Args:
-        counts: Members of each cluster at the end, shape ``(K,)``.
-        scalars: From :func:`~mmssl.visualization.read_scalars`; what was not logged is left out.
+        counts: Number of images in each cluster at the end, shape ``(K,)``.
+        scalars: Curves from :func:`~mmssl.visualization.read_scalars`; missing quantities are left out.
 
     Returns:
         The section.
@@ -266,16 +265,16 @@ def clusters_section(counts: Tensor, scalars: Mapping[str, Curve]) -> Section:
             figures.append(Figure(curve_chart(_percent(scalars[name]), title, True, 0), caption))
     text = (
         f'{len(counts)} clusters of {int(counts.min())} to {int(counts.max())} images, half of them below '
-        f'{int(counts.sort().values[len(counts) // 2])}. One cluster with nearly everything would be a collapse.'
+        f'{int(counts.sort().values[len(counts) // 2])}. One cluster with nearly all images would be a collapse.'
     )
     return Section('Clusters', [charts(figures), paragraph(text)])
 
 
 def export_section(check: str, loading: str, path: str | Path) -> Section:
-    """The exported file, that it loads, and how.
+    """The exported file, its check, and how to load it.
 
     Args:
-        check: What loading it gave.
+        check: Result of loading the file.
         loading: Lines of code that load it.
         path: The file.
 
@@ -286,12 +285,12 @@ def export_section(check: str, loading: str, path: str | Path) -> Section:
 
 
 def reproduction_section(command: str, config: str | None = None, extra: Mapping[str, str] | None = None) -> Section:
-    """What was typed, on which machine.
+    """Command, environment and config of a run.
 
     Args:
         command: The exact command.
         config: The whole config as text.
-        extra: Further lines of the table.
+        extra: Further rows of the table.
 
     Returns:
         The section.

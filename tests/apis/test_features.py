@@ -87,7 +87,7 @@ def test_an_image_that_cannot_be_read_is_named_and_not_replaced(folder, model):
 
 
 def test_no_images_at_all_are_refused(model):
-    with pytest.raises(ValueError, match='without samples'):
+    with pytest.raises(ValueError, match='has no images'):
         mmssl.extract_features(model, [])
 
 

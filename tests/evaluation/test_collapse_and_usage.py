@@ -30,7 +30,7 @@ def test_features_that_have_become_the_same_are_a_collapse():
 def test_features_in_few_directions_are_a_collapse_of_dimensions():
     few = SPREAD @ torch.diag(torch.tensor([1.0, 0.3] + [1e-3] * 14))
     warning = collapse_warning(collapse_measures(few), collapse_measures(SPREAD), 'features')
-    assert warning.startswith('The features use few directions only')
+    assert warning.startswith('The features use only a few directions')
 
 
 def test_an_untrained_network_whose_cosines_are_near_one_is_no_collapse():

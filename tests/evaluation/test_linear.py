@@ -114,7 +114,7 @@ def test_with_augmented_features_the_classifier_is_fitted_to_them():
     other = linear_probe(train, labels, test, test_labels, l2=(0.01,), augmented=[turned])
     assert same.top1 == pytest.approx(plain.top1, abs=1.1)
     assert other.top1 < plain.top1 - 20
-    assert other.protocol == plain.protocol.replace('no augmentation', '1 augmented views an image')
+    assert other.protocol == plain.protocol.replace('no augmentation', '1 augmented views per image')
 
 
 @pytest.mark.parametrize('counts', [None, [1], [2]])
@@ -132,7 +132,7 @@ def test_the_probe_in_the_place_of_a_protocol_draws_new_views_of_images_decoded_
 
 
 def test_training_images_other_than_the_gallerys_are_refused():
-    with pytest.raises(ValueError, match='30 training images and a gallery of 29 others'):
+    with pytest.raises(ValueError, match='30 training images are not the 29 images of the gallery'):
         probe_with_views(encoder(), ImageDataset(images(30), View(16)), fixed(29), fixed(5))
 
 

@@ -6,19 +6,19 @@ from mmssl.evaluation import Measure, Result, read_results, write_results
 from tests.helpers.mutation import Mutation
 
 LINEAR = Measure('linear', 61.25, protocol='linear: fast', short='linear', details={'chosen': 0.1, 'top5': 90.0})
-SVM = Measure('SVM, 4 a class', 40.04, 1.26, protocol='SVM: ...')
+SVM = Measure('SVM, 4 per class', 40.04, 1.26, protocol='SVM: ...')
 RANK = Measure('effective rank', 12.345, unit='', digits=2, labels=False)
 RESULT = Result('a.pth', (LINEAR, SVM, RANK), ('A note.',), 100, 20, 32, 'stage4', {'linear': 1.5})
 
 
 def test_a_measure_is_shown_with_its_unit_its_spread_and_the_decimals_worth_reading():
-    assert [measure.title for measure in RESULT.measures] == ['linear (%)', 'SVM, 4 a class (%)', 'effective rank']
+    assert [measure.title for measure in RESULT.measures] == ['linear (%)', 'SVM, 4 per class (%)', 'effective rank']
     assert [measure.text for measure in RESULT.measures] == ['61.2', '40.0 ± 1.3', '12.35']
 
 
 def test_a_measure_is_found_by_its_name_and_another_name_is_refused_with_those_there_are():
     assert RESULT.measure('effective rank') is RANK
-    with pytest.raises(KeyError, match="a.pth has no measure 'rank', only linear, SVM, 4 a class, effective rank"):
+    with pytest.raises(KeyError, match="a.pth has no measure 'rank', only linear, SVM, 4 per class, effective rank"):
         RESULT.measure('rank')
 
 

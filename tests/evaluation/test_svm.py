@@ -79,7 +79,7 @@ def test_more_shots_help_and_the_cost_has_the_best_mean_over_the_draws():
     (train, labels), (test, test_labels) = blobs(400), blobs(200, seed=1)
     sets = (train, targets_of(labels), test, targets_of(test_labels))
     found = voc07_low_shot(*sets, shots=(1, 16), draws=3, costs=(1e-7, 1.0))
-    assert [measure.name for measure in found] == ['mAP, 1 a class', 'mAP, 16 a class']
+    assert [measure.name for measure in found] == ['mAP, 1 per class', 'mAP, 16 per class']
     assert found[0].value < found[1].value
     alone = [voc07_low_shot(*sets, shots=(16,), draws=3, costs=(cost,))[0] for cost in (1e-7, 1.0)]
     assert found[1] == max(alone, key=lambda measure: measure.value)
@@ -123,7 +123,7 @@ def test_low_shot_on_class_folders_draws_balanced_parts_and_chooses_a_cost_outsi
 def test_shots_beyond_the_smallest_class_are_left_out():
     train, labels = torch.randn(21, 5), torch.tensor([0] * 10 + [1] * 10 + [2])
     found = low_shot_svm(train, labels, train, labels, shots=(1, 2, 4), draws=1)
-    assert [measure.name for measure in found] == ['SVM, 1 a class']
+    assert [measure.name for measure in found] == ['SVM, 1 per class']
 
 
 def test_with_every_image_drawn_the_middle_cost_is_taken():

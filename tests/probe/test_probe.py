@@ -34,7 +34,7 @@ def test_every_measure_is_there_and_the_same_for_the_same_seed():
     assert numbers(first) == numbers(second)
     assert list(numbers(first)) == [
         'k-NN k=10', 'k-NN k=20', 'k-NN k=100', 'linear', 'linear by SGD', 'linear, 1 % of the labels',
-        'linear, 10 % of the labels', 'SVM, 1 a class', 'SVM, 4 a class', 'clusters, NMI', 'clusters, ARI',
+        'linear, 10 % of the labels', 'SVM, 1 per class', 'SVM, 4 per class', 'clusters, NMI', 'clusters, ARI',
         'clusters, accuracy', 'other view found', 'alignment', 'uniformity', 'effective rank', 'deviation',
     ]  # fmt: skip
     assert set(first.seconds) == {'label_free', 'knn', 'linear', 'sgd', 'few_labels', 'low_shot', 'clusters'}
@@ -53,8 +53,8 @@ def test_without_labels_only_the_measures_that_need_none_are_taken():
 
 def test_the_table_shows_the_deviation_over_draws():
     row = probe_features(features(100, 0), features(50, 1), shots=(1,), draws=2)
-    measure = row.measure('SVM, 1 a class')
-    (line,) = [line for line in format_results([row]).splitlines() if 'SVM, 1 a class (%)' in line]
+    measure = row.measure('SVM, 1 per class')
+    (line,) = [line for line in format_results([row]).splitlines() if 'SVM, 1 per class (%)' in line]
     assert line.endswith(f'{measure.value:.1f} ± {measure.spread:.1f}')
     assert 'of 2 draws' in format_results([row])
 
@@ -97,12 +97,12 @@ def test_a_class_with_nothing_to_learn_from_is_named(tmp_path):
     found = probe_data(tmp_path)
     rare = 2
     lacking = rare in found.query.labels and rare not in found.gallery.labels
-    assert (found.remarks == ('No image to learn from, so always wrong: rare.',)) == lacking
+    assert (found.remarks == ('Classes without a training image, so always wrong: rare.',)) == lacking
     found.query.indices = torch.tensor([60])
     found.gallery.indices = torch.arange(40)
     from mmssl.probe.probe import _remarks
 
-    assert _remarks(found.gallery, found.query) == ('No image to learn from, so always wrong: rare.',)
+    assert _remarks(found.gallery, found.query) == ('Classes without a training image, so always wrong: rare.',)
 
 
 def test_folders_that_cannot_serve_are_refused_in_a_sentence(tmp_path):

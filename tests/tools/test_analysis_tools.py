@@ -77,7 +77,7 @@ def test_one_run_is_drawn_into_an_image(logs, monkeypatch):
     ('arguments', 'sentence'),
     [
         (['first', '--keys', 'los'], 'No run logged los: choose from data_time, epoch, knn_top1, loss'),
-        (['first', 'first'], 'Two runs have one name'),
+        (['first', 'first'], 'Two runs have the same name'),
         (['nowhere'], 'No log in'),
         (['first', '--out', 'x.gif'], "ends in '.gif'"),
     ],

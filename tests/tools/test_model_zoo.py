@@ -54,7 +54,7 @@ def test_weights_are_downloaded_verified_and_converted(zoo, tmp_path, monkeypatc
         assert 'instead of 59fd9945' in zoo('download', MOCO, fails=True)
         assert str(tmp_path / 'here' / SWAV) in zoo('download', SWAV, '--dest', str(tmp_path / 'here'))
     assert 'unverified, since its publisher gives no hash' in zoo('verify')
-    assert "stood behind 'module.encoder_q.' (as in MoCo)" in zoo('convert', SWAV, str(tmp_path / 'out.pth'))
+    assert "found under 'module.encoder_q.' (as in MoCo)" in zoo('convert', SWAV, str(tmp_path / 'out.pth'))
     assert 'Left out, with the number of tensors: nothing' in zoo('convert', str(path), str(tmp_path / 'out.pth'))
     path.write_bytes(b'damaged')
     assert 'another file than the remembered one' in zoo('verify', fails=True)

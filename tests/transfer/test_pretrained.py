@@ -117,7 +117,7 @@ def test_a_detector_takes_backbone_and_pyramid_and_names_what_starts_anew(export
     assert torch.equal(detector.neck.fpn_convs[3].conv.weight, model.pyramid.extra[0].weight)
     assert report[0].startswith('backbone: 100 of 100 keys loaded')
     assert report[1].startswith('feature pyramid: 14 of 16 keys loaded')
-    assert report[1].endswith('; fpn_convs.4.conv.bias, fpn_convs.4.conv.weight start anew')
+    assert report[1].endswith('; fpn_convs.4.conv.bias, fpn_convs.4.conv.weight start untrained')
 
 
 def test_a_projection_is_not_taken_for_a_pyramid(tmp_path):

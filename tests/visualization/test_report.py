@@ -335,7 +335,7 @@ def test_the_results_show_all_rows():
 def probed(name: str, knn: float, layer: str = 'stage4') -> Result:
     """A result of the probe, as far as its sections read it."""
     shots = [
-        Measure(f'SVM, {k} a class', value, 1.25, protocol='SVM: of 2 draws', details={'shots': k})
+        Measure(f'SVM, {k} per class', value, 1.25, protocol='SVM: of 2 draws', details={'shots': k})
         for k, value in ((1, knn), (2, knn + 5))
     ]
     found, clusters = result(knn, knn + 1), Measure('clusters, NMI', 10.0, unit='0-100', protocol='clusters: ...')
