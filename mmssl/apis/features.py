@@ -79,7 +79,7 @@ def _source(images: ImageInput | Sequence[ImageInput] | Tensor, channels: int) -
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3, 4, channels):
             raise ValueError(
                 f'A {images.dtype} tensor of shape {tuple(images.shape)}: give torch.uint8 of shape (B, C, H, W) with '
-                f'{channels} channels, or gray, coloured or RGBA ones, not normalised (the model does that).'
+                f'{channels} channels, or gray, colour or RGBA images; not normalised (the model does that).'
             )
         return ArraySource(images.permute(0, 2, 3, 1).cpu().numpy())
     if isinstance(images, str | Path) and Path(images).is_dir():

@@ -56,7 +56,7 @@ def fetch_weights(entry: ZooEntry, folder: str | Path | None = None) -> Path:
         try:
             check(path, f'sha256:{known}', entry.weights)
         except ValueError as error:
-            raise ValueError(f'{error} If the change is known to be right, delete {_memory(path)} first.') from error
+            raise ValueError(f'{error} If you trust the new file, delete {_memory(path)} first.') from error
     return _remember(path)
 
 
@@ -80,16 +80,16 @@ def verify_weights(entry: ZooEntry, folder: str | Path | None = None) -> str:
     kind, _, published = entry.checksum.partition(':')
     known, found = _remembered(path), file_hash(path)
     for name, wanted, hashed in (
-        ('published', published, file_hash(path, kind) if kind == 'md5' else found),
-        ('remembered', known, found),
+        ('published file', published, file_hash(path, kind) if kind == 'md5' else found),
+        ('file of the first download', known, found),
     ):
         if not hashed.startswith(wanted):
             raise ValueError(
-                f'{path} is another file than the {name} one (hash {hashed[: len(wanted)]}, expected was {wanted}): '
-                'delete it and download it again.'
+                f'{path} is not the {name} (hash {hashed[: len(wanted)]}, expected {wanted}): delete it and '
+                'download it again.'
             )
     _remember(path)
-    first = f'sha256 {found}, {"as at the first download" if known else "remembered from now on"}'
+    first = f'sha256 {found}, {"as at the first download" if known else "stored for later checks"}'
     publisher = f'the {kind} hash starts with {published}, as published' if published else (
         'unverified, since its publisher gives no hash'
     )  # fmt: skip
@@ -102,10 +102,10 @@ def _folder(entry: ZooEntry, folder: str | Path | None) -> Path:
 
 def _no_weights(entry: ZooEntry) -> str:
     others = [name for name in list_models(pretrained=True) if zoo_entries()[name].config == entry.config]
-    instead = f'of others, trained with the same recipe, there are {", ".join(others)}' if others else (
+    instead = f'use weights that others trained with it: {", ".join(others)}' if others else (
         'train it with tools/train.py, or choose one of mmssl.list_models(pretrained=True)'
     )  # fmt: skip
-    return f'No weights of {entry.name} are published, it is a recipe: {instead}.'
+    return f'{entry.name} is a recipe without published weights: {instead}.'
 
 
 def _memory(path: Path) -> Path:

@@ -43,7 +43,7 @@ def load_pretrained(model: nn.Module, checkpoint: str | Path) -> list[str]:
     blocks = {key for key in blocks if not key.endswith('num_batches_tracked')}
     if blocks:
         raise ValueError(
-            f'{checkpoint} is of a larger network: the model has no place for {len(blocks)} of its keys, such as '
+            f'{checkpoint} is from a larger network: the model has no place for {len(blocks)} of its keys, such as '
             f'{min(blocks)}. Give a checkpoint of this depth, or the config of the depth that was pre-trained.'
         )
     if pyramid := _pyramid(weights):

@@ -234,7 +234,7 @@ def usage_chart(counts: Sequence[int], kind: str = 'prototype') -> Markup:
         axes.axhline(mean, color=_ORANGE, linewidth=1.2)
         axes.annotate(f'equal use: {mean:.0f}', (len(ordered) - 1, mean), xytext=(0, 4), textcoords='offset points',
                       ha='right')  # fmt: skip
-        _finish(axes, 'images of each', f'{kind}, largest first')
+        _finish(axes, f'images per {kind}', f'{kind}, largest first')
         axes.set_ylim(bottom=0)
         axes.margins(x=0.01)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -19,15 +19,15 @@ _MONITORED = {
     'effective_rank': 'effective rank',
     'mean_cosine': 'mean cosine',
     'entropy': 'entropy of the usage',
-    'largest': 'share of the largest',
-    'dead': 'share of dead ones',
-    'change': 'share that changed since the last measurement',
+    'largest': 'largest share of the images',
+    'dead': 'share without images',
+    'change': 'share of images that changed since the last measurement',
 }
 
 
 _CLUSTER_CURVES = {  # title and caption
-    'label_change': ('images that changed cluster (%)', 'Of the last batch, or of all at the last k-means.'),
-    'largest_cluster': ('largest (%)', 'Of all.'),
+    'label_change': ('images that changed cluster (%)', 'In the last batch, or of all images at the last k-means.'),
+    'largest_cluster': ('largest cluster (%)', 'Share of all images.'),
 }
 _MOST_LINES = 8  # per chart: more colours cannot be distinguished
 _MAPS = {'tsne': 't-SNE', 'umap': 'UMAP', 'pca': 'PCA'}
@@ -120,7 +120,7 @@ def training_section(scalars: Mapping[str, Curve]) -> Section:
     figures = [Figure(loss, 'Pale: logged values. Line: running mean.')]
     if 'lr' in scalars:
         rate = curve_chart(scalars['lr'], 'learning rate', start=0)
-        figures.append(Figure(rate, 'Of the first parameter group.'))
+        figures.append(Figure(rate, 'Learning rate of the first parameter group.'))
     if 'knn_top1' in scalars:
         accuracy = marked_chart(scalars['knn_top1'], 'online k-NN top-1 (%)', 'step')
         text = 'On parts of the gallery and query set; the first point is the untrained network.'
@@ -259,7 +259,7 @@ def clusters_section(counts: Tensor, scalars: Mapping[str, Curve]) -> Section:
     Returns:
         The section.
     """
-    figures = [Figure(usage_chart(counts.tolist(), 'cluster'), 'At the end, all images of the training.')]
+    figures = [Figure(usage_chart(counts.tolist(), 'cluster'), 'At the end, over all training images.')]
     for name, (title, caption) in _CLUSTER_CURVES.items():
         if name in scalars:
             figures.append(Figure(curve_chart(_percent(scalars[name]), title, True, 0), caption))

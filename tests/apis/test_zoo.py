@@ -146,7 +146,7 @@ def test_without_weights_the_seed_draws_the_same_model_and_nobody_is_asked(small
 
 def test_a_recipe_without_weights_is_refused_with_the_names_of_those_that_have_some(small_zoo):
     with pytest.raises(
-        ValueError, match='it is a recipe: of others, trained with the same recipe, there are theirs, by_h'
+        ValueError, match='is a recipe without published weights: use weights that others trained with it: theirs, by_h'
     ):
         mmssl.get_model('swav_resnet10_1xb128_cpu_2e_cifar10', pretrained=True)
 
@@ -167,13 +167,11 @@ def test_the_first_hash_is_remembered_and_another_file_refused(small_zoo, tmp_pa
     path = fetch_weights(entry)
     assert 'unverified' in verify_weights(entry) and 'as at the first download' in verify_weights(entry)
     path.write_bytes(b'other')
-    with pytest.raises(ValueError, match='another file than the remembered one'):
+    with pytest.raises(ValueError, match='is not the file of the first download'):
         verify_weights(entry)
     path.unlink()
     server.content = b'changed by its publisher'
-    with pytest.raises(
-        ValueError, match=r'If the change is known to be right, delete .*theirs\.pth\.tar\.sha256 first'
-    ):
+    with pytest.raises(ValueError, match=r'If you trust the new file, delete .*theirs\.pth\.tar\.sha256 first'):
         fetch_weights(entry)
     assert cached_weights(entry) is None
     with pytest.raises(FileNotFoundError, match='download theirs first'):

@@ -57,7 +57,7 @@ def test_weights_are_downloaded_verified_and_converted(zoo, tmp_path, monkeypatc
     assert "found under 'module.encoder_q.' (as in MoCo)" in zoo('convert', SWAV, str(tmp_path / 'out.pth'))
     assert 'Left out, with the number of tensors: nothing' in zoo('convert', str(path), str(tmp_path / 'out.pth'))
     path.write_bytes(b'damaged')
-    assert 'another file than the remembered one' in zoo('verify', fails=True)
+    assert 'is not the file of the first download' in zoo('verify', fails=True)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_weights_are_downloaded_verified_and_converted(zoo, tmp_path, monkeypatc
         (('list', 'nothing'), 'No name matches'),
         (
             ('download', 'odc_resnet50_8xb64_440e_imagenet'),
-            'No weights of odc_resnet50_8xb64_440e_imagenet are published',
+            'odc_resnet50_8xb64_440e_imagenet is a recipe without published weights',
         ),
         (('download', 'coke_multi_resnet50_8xb128_801e_imagenet_authors'), 'must be downloaded by hand'),
         (('download', 'nothing_of_the_kind'), "has no 'nothing_of_the_kind'"),

@@ -186,7 +186,7 @@ def test_the_fifth_stage_goes_to_the_shared_head_of_c4(tmp_path):
 def test_another_architecture_is_refused_in_a_sentence_that_names_the_part(tmp_path):
     path = export_backbone(trained(depth=34, base_channels=16), tmp_path / 'weights.pth')
     with pytest.raises(
-        ValueError, match=r'is of a larger network: the model has no place for \d+ of its keys, such as lay'
+        ValueError, match=r'is from a larger network: the model has no place for \d+ of its keys, such as lay'
     ):
         load_pretrained(built(SMALL_DETECTOR), path)  # a ResNet-18 is in it, block by block
     path = export_backbone(trained(depth=18), tmp_path / 'weights.pth')
