@@ -46,7 +46,7 @@ __all__ = ['CheckError', 'check_algorithm', 'differences', 'unequal']
 
 _BATCH, _STEPS, _SAVED = 16, 7, 5  # images in a batch, steps per epoch, and the step after which a run is stopped
 _SIDE = 32  # pixels of a generated image
-_TOLERANCE = {'rtol': 1e-6, 'atol': 1e-8}  # of sums in float64 that several processes take in another order
+_TOLERANCE = {'rtol': 1e-6, 'atol': 1e-8}  # for sums in float64, which several processes compute in another order
 _RUNS = count()
 
 
@@ -200,7 +200,7 @@ class _Run:
     def __init__(self, config: Config, folder: Path, runner: type[Runner] = Runner, **settings: Any) -> None:
         self.config, self.folder, self.runner = copy.deepcopy(config), folder, runner
         name = f'check_{os.getpid()}_{next(_RUNS)}'  # MMEngine shares logs between runs of one name
-        workers = {'mp_cfg': {'mp_start_method': multiprocessing.get_start_method()}}  # as it is
+        workers = {'mp_cfg': {'mp_start_method': multiprocessing.get_start_method()}}  # keep the current one
         self.config.merge_from_dict({'work_dir': str(folder), 'experiment_name': name, 'env_cfg': workers, **settings})
 
     def train(self, check: str, *hooks: Hook) -> BaseAlgorithm:
@@ -348,7 +348,7 @@ def _in_processes(number: int, function: Callable, *args: Any) -> list:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context('forkserver' if 'forkserver' in methods else 'spawn')
     if 'forkserver' in methods:
-        context.set_forkserver_preload([__name__])  # imported once for all
+        context.set_forkserver_preload([__name__])  # imported once for all processes
     with TemporaryDirectory(prefix='mmssl_gloo_') as folder, ProcessPoolExecutor(number, context) as pool:
         store = f'file://{Path(folder).as_posix()}/store'
         answers = [pool.submit(_join, place, number, store, function, args) for place in range(number)]

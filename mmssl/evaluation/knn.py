@@ -42,7 +42,7 @@ def nearest_neighbors(gallery: Tensor, query: Tensor, k: int, chunk: int = 4096)
         Cosines and gallery rows, nearest first.
     """
     count = k + _SPARE
-    if len(gallery) <= 2 * count or torch.get_float32_matmul_precision() != 'highest':  # TF32 keeps no such bound
+    if len(gallery) <= 2 * count or torch.get_float32_matmul_precision() != 'highest':  # the bound fails for TF32
         return _compare_all(gallery, query, k, chunk)
     least, candidates = _candidates(gallery, query, count, chunk)
     cosines, rows = _compare_some(gallery, query, candidates, k)

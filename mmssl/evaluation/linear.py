@@ -285,7 +285,7 @@ def fit_logistic(
         [scaled, bias],
         max_iter=max_iterations,
         tolerance_grad=tolerance,
-        tolerance_change=torch.finfo(features.dtype).eps,  # below that the line search would chase rounding
+        tolerance_change=torch.finfo(features.dtype).eps,  # below this, the line search would chase rounding errors
         line_search_fn='strong_wolfe',
     )
 

@@ -169,7 +169,7 @@ def verify_export(
     architecture = architecture_of(own)
     network = plain_network(architecture, target)
     network.load_state_dict(own, strict=True)
-    network.eval()  # gives nothing back in OpenMMLab's ResNets
+    network.eval()  # returns None in OpenMMLab's ResNets
     if image is None:
         image = torch.randn(1, architecture.in_channels, 64, 64, generator=torch.Generator().manual_seed(0))
     device, total = next(backbone.parameters()).device, len(network.state_dict())

@@ -201,7 +201,7 @@ def _mm_loading_code(settings: dict[str, Any], target: Target, filename: str, py
     parts = {'backbone': ", type='ResNet'" + ''.join(f', {key}={value!r}' for key, value in settings.items())}
     if pyramid:
         parts['neck'] = ''
-    lines = ['    pretrained=None,'] if target == 'mmseg' else []  # its own configs name weights there
+    lines = ['    pretrained=None,'] if target == 'mmseg' else []  # MMSegmentation's own configs name weights there
     for part, more in parts.items():
         prefix = f", prefix='{part}.'" if pyramid else ''
         pretrained = f"dict(type='Pretrained', checkpoint={filename!r}{prefix})"
