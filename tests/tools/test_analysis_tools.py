@@ -63,7 +63,7 @@ def test_a_run_without_a_config_that_is_data_is_compared_all_the_same(content, l
     sentence = 'Compared without the config of second: no checkpoint there holds one as plain data.'
     assert f'\n{sentence}\n' in capsys.readouterr().out
     text = Page((logs / 'runs.html').read_text()).text
-    assert sentence in text and 'Nothing but the work directory.' in text
+    assert sentence in text and 'Only the work directory.' in text
 
 
 def test_one_run_is_drawn_into_an_image(logs, monkeypatch):
