@@ -152,10 +152,10 @@ def test_data_that_is_not_there_is_named_with_what_to_type(path, tmp_path):
     cfg = Config.fromfile(path)
     move_data(cfg, str(tmp_path / 'nowhere'))
     advice = {
-        'voc0712': 'type  python tools/dataset_tools/prepare.py voc  for',
-        'voc12aug': 'type  python tools/dataset_tools/prepare.py voc  for',
-        'coco': 'type  python tools/dataset_tools/prepare.py coco  for',
-        'cityscapes': 'type  python tools/dataset_tools/prepare.py cityscapes  for',
+        'voc0712': 'type  python tools/dataset_tools/prepare.py voc  to see what',
+        'voc12aug': 'type  python tools/dataset_tools/prepare.py voc  to see what',
+        'coco': 'type  python tools/dataset_tools/prepare.py coco  to see what',
+        'cityscapes': 'type  python tools/dataset_tools/prepare.py cityscapes  to see what',
         'camvid': 'put the data there',
         'bccd': 'voc_to_coco.py ROOT OUT' if path.stem.endswith('_coco') else 'put the data there',
     }[path.parent.name]
