@@ -131,7 +131,7 @@ class ProbeData:
 
 
 def plain_view(size: int) -> EvalView:
-    """Center crop of an image: seven eighths of the shorter side above 64 pixels (224 of 256), otherwise all of it."""
+    """Centre crop of an image: seven eighths of the shorter side above 64 pixels (224 of 256), otherwise all of it."""
     return EvalView(size if size <= 64 else size * 8 // 7, size)
 
 
