@@ -42,8 +42,8 @@ PARAM_SCHEDULERS = _child('parameter scheduler', mmengine_registry.PARAM_SCHEDUL
 def components_of(package: str) -> dict[str, Any]:
     """Collect the exports of a package of components from its files, so that a new file needs no entry in a list.
 
-    A module contributes the public classes that it defines and the functions that it registers as models; a sub-package
-    contributes its own exports.
+    A module contributes what its ``__all__`` names; without one, the public classes that it defines and the functions
+    that it registers as models. A sub-package contributes its own exports.
 
     Args:
         package: Dotted name of the package, which is being imported.
@@ -54,7 +54,8 @@ def components_of(package: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for info in sorted(iter_modules(import_module(package).__path__), key=lambda info: info.name):
         module = import_module(f'{package}.{info.name}')
-        found |= {name: getattr(module, name) for name in module.__all__} if info.ispkg else _defined_in(module)
+        named = getattr(module, '__all__', None)
+        found |= _defined_in(module) if named is None else {name: getattr(module, name) for name in named}
     return dict(sorted(found.items()))
 
 

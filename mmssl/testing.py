@@ -47,6 +47,10 @@ __all__ = ['CheckError', 'check_algorithm', 'differences', 'unequal']
 _BATCH, _STEPS, _SAVED = 16, 7, 5  # images in a batch, steps per epoch, and the step after which a run is stopped
 _SIDE = 32  # pixels of a generated image
 _TOLERANCE = {'rtol': 1e-6, 'atol': 1e-8}  # for sums in float64, which several processes compute in another order
+_NEEDS_TO_FIT = (
+    f'check_algorithm trains on {_BATCH * _STEPS} images in batches of {_BATCH}: if the config does not fit them, pass '
+    'smaller parts, for example queue=dict(length=64)'
+)
 _RUNS = count()
 
 
@@ -87,8 +91,9 @@ def check_algorithm(
             replaced by 112 generated ones in batches of 16, so queues, clusters and prototypes must fit these sizes.
         own_images: Use 112 images of the config's source instead, which must have that many; for data that noise cannot
             replace, such as clips. A data set without a source is used as it is.
-        parts: Further entries of the model's config, such as ``neck=dict(...)``. A class without a backbone among them
-            gets a ResNet-10 with 64 features.
+        parts: Further entries of the model's config. One with a ``type``, such as ``neck=dict(type=...)``, replaces that
+            of the config; one without changes only what it names: ``queue=dict(length=64)``. A class without a
+            backbone among them gets a ResNet-10 with 64 features.
 
     Returns:
         One line per check, with its finding.
@@ -166,8 +171,8 @@ def _check_two_processes(config: Config, folder: Path, one: '_Record') -> str:
         raise CheckError(
             'two processes',
             f'{_some(found)} differ from those of one process with the same batches',
-            'take statistics over the batches of all processes (mmssl.functional), and key what is drawn at random by '
-            'the seed of the run and the draw of the sample',
+            'take statistics over the batches of all processes (mmssl.functional.gather_with_gradient), and key what '
+            'is drawn at random by the seed of the run and the draw of the sample',
         )
     return f'two processes: as one after {_STEPS} steps'
 
@@ -216,7 +221,8 @@ class _Run:
         except CheckError:
             raise
         except Exception as error:
-            raise CheckError(check, _one_line(error), 'it must train without an error') from error
+            needed = _NEEDS_TO_FIT if isinstance(error, ValueError) else 'it must train without an error'
+            raise CheckError(check, _one_line(error), needed) from error
         for handler in runner.logger.handlers:
             handler.close()
         return runner.algorithm
@@ -398,6 +404,9 @@ def _whole_config(algorithm: Any, parts: dict[str, Any]) -> Config:
     else:
         config = copy.deepcopy(algorithm) if isinstance(algorithm, Config) else Config(dict(algorithm))
         config = config if 'model' in config else Config({'model': config._cfg_dict})
+    for name, part in parts.items():
+        if isinstance(part, Mapping) and 'type' in part:
+            config.model.pop(name, None)  # update() would keep the arguments of the former type
     config.model.update(parts)
     return config if 'train_dataloader' in config else Config({**_small_training(config.model), 'model': config.model})
 

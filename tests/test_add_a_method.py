@@ -1,5 +1,6 @@
 """What docs/add_a_method.md holds, put into a copy of the tree, works, and is all that one more method costs."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,31 +9,54 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers.pages import files_of
+from tests.helpers.pages import files_of, steps_of
 from tests.training import ROOT, environment, make_images
 
 PAGE = ROOT / 'docs' / 'add_a_method.md'
+PAGES = (PAGE, ROOT / 'CONTRIBUTING.md')  # both say how many files a method needs
 METHOD = 'align_uniform'
 CONFIG = f'configs/{METHOD}/{METHOD}_resnet10_1xb256_cpu_2e_cifar10.py'
-WRITTEN = ['README.md', 'docs/choose_a_method.md', 'mmssl/functional/__init__.py', 'model-index.yml']
+OUTSIDE = 'my_project/'  # files of the page that do not lie in the repository
+LISTS = 'python tools/update_lists.py'
+WRITTEN = [
+    'README.md',
+    'docs/choose_a_method.md',
+    'docs/concepts.md',
+    'mmssl/functional/__init__.py',
+    'model-index.yml',
+]
 SKIPPED = ('.git', '.venv', 'work_dirs', 'data', '__pycache__', '.pytest_cache', '.ruff_cache', '.mypy_cache', '_build')
 
 
 @pytest.fixture(scope='module')
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository with every file of the page, after the one command."""
+    """A copy of the repository with every file of the page; those outside it lie beside the copy.
+
+    The commands run at their places, and what can be imported is imported as soon as it is there.
+    """
     tree = tmp_path_factory.mktemp('copy') / 'tree'
     shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(*SKIPPED))
-    for path, text in files_of(PAGE).items():
-        (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        (tree / path).write_text(text)
-    run(tree, 'tools/update_lists.py')
+    for path, text in steps_of(PAGE):
+        if path:
+            put(tree, path, text)
+        elif text == LISTS:
+            run(tree, 'tools/update_lists.py')
     return tree
+
+
+def put(tree: Path, path: str, text: str) -> None:
+    """Write a file of the page; a module or a config must be ready for import."""
+    place = (tree.parent if path.startswith(OUTSIDE) else tree) / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
+    if path.endswith('.py') and not path.startswith('tests/'):
+        module = path.removesuffix('.py').replace('/', '.')
+        run(tree, '-c', f'import {"mmssl." if path.startswith("configs/") else ""}{module}')
 
 
 def run(tree: Path, *arguments: str, red: bool = False) -> str:
     """Run Python in the copy; gives what it printed."""
-    env = environment(PYTHONPATH=str(tree))
+    env = environment(PYTHONPATH=os.pathsep.join([str(tree), str(tree.parent)]))
     result = subprocess.run([sys.executable, *arguments], cwd=tree, env=env, capture_output=True, text=True)
     assert bool(result.returncode) is red, result.stdout + result.stderr
     return result.stdout
@@ -53,7 +77,8 @@ def contents(tree: Path) -> dict[str, bytes]:
 
 def test_a_method_costs_the_six_files_that_the_page_names_and_nothing_else_is_edited(tree: Path) -> None:
     before, after = contents(ROOT), contents(tree)
-    assert after.keys() - before.keys() == files_of(PAGE).keys()
+    inside = {path for path in files_of(PAGE) if not path.startswith(OUTSIDE)}
+    assert after.keys() - before.keys() == inside
     assert before.keys() - after.keys() == set()
     assert [name for name in WRITTEN if before[name] != after[name]] == WRITTEN
     assert [name for name in before if before[name] != after[name] and name not in WRITTEN] == []
@@ -66,7 +91,7 @@ def test_a_method_costs_the_six_files_that_the_page_names_and_nothing_else_is_ed
         f'mmssl/models/algorithms/{METHOD}.py',
         f'tests/models/test_{METHOD}.py',
     ]
-    assert 'A method costs six files' in PAGE.read_text()
+    assert all('A method needs six files' in page.read_text().replace('a method', 'A method') for page in PAGES)
 
 
 def test_the_lists_name_the_method(tree: Path) -> None:
@@ -145,7 +170,8 @@ def test_moco_trains_with_the_memory_and_the_addition_of_the_page(tree: Path, tm
         'from mmengine.config import read_base\n'
         'with read_base():\n'
         '    from mmssl.configs.moco.moco_v2_resnet10_1xb128_cpu_2e_cifar10 import *\n'
-        "model.update(queue=dict(type='Reservoir', length=64, dim=64), additions=[dict(type='Spread', weight=0.1)])\n"
+        "model['queue'] = dict(type='Reservoir', length=64, dim=64)\n"
+        "model.update(additions=[dict(type='Spread', weight=0.1)])\n"
         "train_dataloader['dataset']['source'] = dict(evaluation['gallery']['source'])\n"
     )
     first, last = train(tree, str(config), tmp_path)
@@ -156,5 +182,43 @@ def test_moco_trains_with_the_memory_and_the_addition_of_the_page(tree: Path, tm
     later = (state['queue.rows'][:16] != first['state_dict']['queue.rows'][:16]).any(dim=1)
     assert later.any() and not later.all()  # some of the first rows gave way, some stayed
     scalars = last['message_hub']['log_scalars']
-    sums = [scalars[f'train/{name}']['values'] for name in ('loss', 'loss_spread')]
-    assert len(sums[0]) == len(sums[1]) == 7 and (torch.as_tensor(sums[1]) < 0).all()
+    total, own, spread = (
+        torch.tensor(scalars[f'train/{name}']['values']) for name in ('loss', 'loss_own', 'loss_spread')
+    )
+    assert total.shape == own.shape == spread.shape == (7,) and (spread < 0).all()
+    torch.testing.assert_close(total, own + spread)
+
+
+def test_the_lists_are_needed_where_the_page_has_them(tree: Path, tmp_path: Path) -> None:
+    other = tmp_path / 'tree'
+    shutil.copytree(tree, other, symlinks=True)
+    shutil.copy(ROOT / 'mmssl/functional/__init__.py', other / 'mmssl/functional/__init__.py')
+    run(other, '-c', f'import mmssl.functional.{METHOD}')
+    run(other, '-c', f'import mmssl.models.algorithms.{METHOD}', red=True)
+    names = [name for name, text in steps_of(PAGE) if name or text == LISTS]
+    assert names.index('') == 1 and names.count('') == 3
+
+
+@pytest.mark.slow
+def test_the_method_outside_the_repository_passes_the_checks_and_its_config_trains(tree: Path, tmp_path: Path) -> None:
+    script = tmp_path / 'check.py'
+    script.write_text(
+        'from mmssl.models import MLPNeck\n'
+        'from mmssl.testing import check_algorithm\n'
+        'from my_project.plain_moco import PlainMoCo\n'
+        "if __name__ == '__main__':\n"
+        '    neck = dict(type=MLPNeck, in_channels=64, hidden_channels=32, out_channels=16)\n'
+        '    print(*check_algorithm(PlainMoCo, neck=neck, queue=dict(length=64, dim=16)), sep=chr(10))\n'
+    )
+    passed = run(tree, str(script)).splitlines()
+    assert len(passed) == 9 and passed[0] == 'build: PlainMoCo, memories: teacher, queue'
+    config = tmp_path / 'config.py'
+    config.write_text(
+        'from mmengine.config import read_base\n'
+        'with read_base():\n'
+        '    from my_project.plain_moco_cifar10 import *\n'
+        'model.update(queue=dict(length=64, dim=64))\n'
+        "train_dataloader['dataset']['source'] = dict(evaluation['gallery']['source'])\n"
+    )
+    first, last = train(tree, str(config), tmp_path)
+    assert {'queue.rows', 'teacher.networks.1.layers.0.weight'} & moved(first, last)

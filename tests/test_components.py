@@ -47,8 +47,16 @@ def test_a_file_put_into_a_package_is_exported_and_what_it_imports_or_hides_is_n
     assert package.Whole.__module__ == 'rooms.method' and package.Another is package.below.Another
 
 
+def test_a_file_that_names_its_exports_also_exports_functions(package, tmp_path):
+    (tmp_path / 'rooms/named.py').write_text("__all__ = ['helper']\n" + METHOD)
+    found = components_of('rooms')
+    assert list(found) == ['Another', 'Whole', 'helper'] and found['helper'].__module__ == 'rooms.named'
+    assert found['Whole'].__module__ == 'rooms.method'
+
+
 def test_the_packages_of_models_export_what_their_files_define():
-    assert {'MoCo', 'Contrastive', 'BaseAlgorithm'} <= set(algorithms.__all__)
+    assert {'MoCo', 'Contrastive', 'BaseAlgorithm', 'pooled'} <= set(algorithms.__all__)
+    assert {'BaseMemory', 'Queue', 'build_memory'} <= set(memories.__all__)
     assert {'Addition', 'Host', 'InterImage'} <= set(additions.__all__)
     assert set(algorithms.__all__) | set(additions.__all__) | set(memories.__all__) < set(mmssl.models.__all__)
     assert mmssl.models.__all__ == sorted(components_of('mmssl.models'))

@@ -8,9 +8,9 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmssl.models import BaseAlgorithm
+from mmssl.models import BaseAlgorithm, FirstValue, MLPNeck, MoCo, Queue, ResNet
 from mmssl.registry import MODELS
-from mmssl.testing import CheckError, check_algorithm, unequal
+from mmssl.testing import CheckError, _whole_config, check_algorithm, unequal
 from tests.helpers import broken
 from tests.helpers.mutation import Mutation
 from tests.small import small_config
@@ -90,6 +90,22 @@ def test_the_images_of_the_config_are_taken_where_it_is_asked_for(tmp_path: Path
     config = small_config(tmp_path, num_samples=50)
     with pytest.raises(CheckError, match='^loss: .*112 images asked for, but the source has 50'):
         check_algorithm(config, own_images=True)
+
+
+def test_a_part_with_a_type_replaces_that_of_the_config_and_another_changes_it() -> None:
+    config = {'type': MoCo, 'backbone': {'type': ResNet, 'depth': 10}, 'queue': {'type': Queue, 'length': 8, 'dim': 4}}
+    model = _whole_config(config, {'queue': {'type': FirstValue}, 'backbone': {'stem': 'small'}}).model
+    assert model.queue == {'type': FirstValue}
+    assert model.backbone == {'type': ResNet, 'depth': 10, 'stem': 'small'}
+    assert config['queue']['length'] == 8
+
+
+def test_a_config_that_does_not_fit_the_images_of_the_check_is_told_their_number(tmp_path: Path) -> None:
+    neck = {'type': MLPNeck, 'in_channels': 64, 'hidden_channels': 8, 'out_channels': 8}
+    with pytest.raises(
+        CheckError, match=r'4096 rows.*trains on 112 images in batches of 16: .*queue=dict\(length=64\)'
+    ):
+        check_algorithm(MoCo, neck=neck, queue={'length': 4096, 'dim': 8})
 
 
 def test_gpus_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 
 The tables of methods in README and docs and model-index.yml are made from ``configs/*/metafile.yml``. A method says
 there, under ``Listed`` of its collection, what stands in its rows; a model with results says in its metadata how many
-images it saw (``Images``), and how often (``Visits``). ``mmssl/functional/__init__.py`` exports what its files define.
+images it saw (``Images``), and how often (``Visits``). The table of memories holds the first lines of their docstrings.
+``mmssl/functional/__init__.py`` exports what its files define.
 """
 
 import argparse
@@ -86,6 +87,24 @@ def weights() -> list[str]:
     return table(HEADS, [(f'`{name}`', *cells) for name, *cells in rows])
 
 
+def memories() -> list[str]:
+    """The table of docs/concepts.md: the first lines of the docstrings of each memory and of its ``commit``."""
+    rows = []
+    for path in sorted((ROOT / 'mmssl/models/memories').glob('*.py')):
+        for node in ast.parse(path.read_text(encoding='utf-8')).body:
+            if isinstance(node, ast.ClassDef) and any('MEMORIES' in ast.unparse(line) for line in node.decorator_list):
+                commit = [entry for entry in node.body if isinstance(entry, ast.FunctionDef) and entry.name == 'commit']
+                rows.append(
+                    (f'`{node.name}`', first_line(node), first_line(commit[0]) if commit else 'As its base class.')
+                )
+    return table(('memory', 'holds', 'commit'), sorted(rows))
+
+
+def first_line(node: ast.ClassDef | ast.FunctionDef) -> str:
+    """First line of a docstring, in Markdown."""
+    return (ast.get_docstring(node) or '').partition('\n')[0].replace('``', '`')
+
+
 def table(heads: tuple[str, ...], rows: list[tuple]) -> list[str]:
     """The lines of a table in Markdown."""
     lines = ['| ' + ' | '.join(map(str, cells)) + ' |' for cells in (heads, *rows)]
@@ -151,6 +170,7 @@ def put(text: str, name: str, lines: list[str], page: str) -> str:
 PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     'README.md': {'methods': methods},
     'docs/choose_a_method.md': {'methods': choices, 'measured': measured},
+    'docs/concepts.md': {'memories': memories},
     'docs/model_zoo.md': {'weights': weights},
 }
 

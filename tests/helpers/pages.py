@@ -10,5 +10,15 @@ def files_of(page: Path) -> dict[str, str]:
     Args:
         page: In Markdown. The comment is part of the file.
     """
-    blocks = re.findall(r'```\w+\n((?:# |<!-- )(\S+/\S+?)(?: -->)?\n.*?)```', page.read_text(), flags=re.DOTALL)
-    return {path: text for text, path in blocks}
+    return {path: text for path, text in steps_of(page) if path}
+
+
+def steps_of(page: Path) -> list[tuple[str, str]]:
+    """What a reader does, in the order of the page: path and contents of each file, and ``''`` and each command."""
+    steps = []
+    for language, text in re.findall(r'^```(\w+)\n(.*?)^```', page.read_text(), flags=re.DOTALL | re.MULTILINE):
+        if language == 'bash':
+            steps += [('', line) for line in text.splitlines()]
+        elif path := re.match(r'(?:# |<!-- )(\S+/\S+?)(?: -->)?\n', text):
+            steps.append((path[1], text))
+    return steps

@@ -92,6 +92,39 @@ def test_an_addition_may_change_what_the_host_stages():
     torch.testing.assert_close(queued, unit(own).repeat(2, 1))
 
 
+def test_the_host_stages_the_queries_of_the_batch_and_the_keys_that_the_additions_left():
+    staged = []
+
+    class Host(SimCLR):
+        def stage(self, queries, keys):
+            staged.extend((queries, keys))
+
+    torch.manual_seed(0)
+    model = Host(Smooth(), nn.Linear(8, 6), additions=[Second(copies=2)])
+    views = [torch.randn(8, 3, 8, 8) for _ in range(2)]
+    model.loss(views, Batch(sample_idx=torch.arange(8), draw=torch.arange(8)))
+    queries, keys = model.encode(views, Batch(sample_idx=torch.arange(8), draw=torch.arange(8)))
+    torch.testing.assert_close(staged, [queries, keys.repeat(2, 1)])
+
+
+@pytest.mark.parametrize('make', [_moco, _simclr])
+def test_the_loss_that_is_logged_is_the_sum_that_is_minimised(make):
+    losses = _losses(make(Second()))
+    total, logged = make(Second()).parse_losses({**losses, 'accuracy': torch.tensor(3.0)})
+    torch.testing.assert_close(total, losses['loss'] + losses['loss_second'])
+    assert total > losses['loss'] and torch.equal(logged['loss'], total)
+    assert torch.equal(logged['loss_own'], losses['loss'])
+    assert list(logged) == ['loss', 'loss_second', 'accuracy', 'loss_own']
+
+
+def test_a_single_loss_and_parts_with_names_of_their_own_are_logged_as_they_are():
+    model, one, two = _simclr(), torch.tensor(1.0), torch.tensor(2.0)
+    assert model.parse_losses({'loss': one}) == (1, {'loss': 1})
+    assert model.parse_losses({'loss_intra': one, 'loss_inter': two})[1] == {
+        'loss': 3, 'loss_intra': 1, 'loss_inter': 2
+    }  # fmt: skip
+
+
 def test_parameters_of_an_addition_learn_its_memories_are_known_and_a_schedule_reaches_its_weight():
     model = _moco(MODELS.build({'type': Second, 'weight': 0.25}))
     sum(_losses(model).values()).backward()
@@ -143,6 +176,12 @@ MUTATIONS = [
         'mmssl/models/algorithms/contrastive.py',
         'keys = addition.staged(keys)',
         'addition.staged(keys)',
+    ),
+    Mutation(
+        "the host's own part is logged as the sum",
+        'mmssl/models/algorithms/base.py',
+        "return total, {**logged, 'loss': total}",
+        'return total, logged',
     ),
     Mutation(
         'additions refuse nothing',

@@ -105,8 +105,8 @@ MUTATIONS = [
     Mutation(
         'queries stand in the queue',
         'mmssl/models/algorithms/contrastive.py',
-        '        self.stage(keys)\n',
-        '        self.stage(queries)\n',
+        '        self.stage(queries, keys)\n',
+        '        self.stage(queries, queries)\n',
     ),
     Mutation(
         'the teacher starts from other weights',

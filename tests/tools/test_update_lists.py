@@ -3,16 +3,18 @@
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
 import mmssl
+from mmssl.registry import MEMORIES
 from tests.helpers.mutation import Mutation
 from tests.training import ROOT, environment
 
-LISTS = ('README.md', 'model-index.yml', 'docs/choose_a_method.md', 'docs/model_zoo.md')
+LISTS = ('README.md', 'model-index.yml', 'docs/choose_a_method.md', 'docs/concepts.md', 'docs/model_zoo.md')
 
 
 def update(tree: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -70,6 +72,16 @@ def test_a_changed_metafile_makes_lists_stale_until_the_command_has_run(tree: Pa
     assert (tree / 'README.md').read_text().index(row) < (tree / 'README.md').read_text().index('| DeepCluster |')
     assert '| CoKe, one view | 10,000, 10 | 37.4 | 42.7 |' in (tree / 'docs/choose_a_method.md').read_text()
     assert update(tree, '--check').returncode == 0
+
+
+def test_every_memory_of_mmssl_stands_in_the_table_with_what_it_holds_and_does() -> None:
+    import_module('mmssl.models')
+    own = {name for name, memory in MEMORIES.module_dict.items() if memory.__module__.startswith('mmssl.')}
+    table = (ROOT / 'docs/concepts.md').read_text().partition('<!-- memories: ')[2].partition('<!-- end of')[0]
+    rows = [line.strip('| ').split(' | ') for line in table.splitlines() if line.startswith('| `')]
+    assert {name.strip('`') for name, _, _ in rows} == own >= {'Queue', 'EMATeacher'}
+    assert all(holds.endswith(('.', ')')) and commit.endswith('.') for _, holds, commit in rows)
+    assert ['`FirstValue`', 'The first positive number that was committed.'] in [row[:2] for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from mmssl.functional import lengths_on_ranks
 from mmssl.models.memories import BaseMemory
 from mmssl.registry import MODELS
 
+__all__ = ['Assignment', 'BaseAlgorithm', 'pooled']
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -149,6 +151,20 @@ class BaseAlgorithm(BaseModel):
             losses = self.loss(inputs, cast(Batch, batch))  # only 'tensor' works without a batch
             return {name: value * share if 'loss' in name else value for name, value in losses.items()}
         return self.predict(inputs, cast(Batch, batch)) if mode == 'predict' else self.extract_feat(inputs[0])
+
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum the losses for MMEngine, and name what is logged: ``loss`` is always the sum that is minimised.
+
+        Args:
+            losses: What :meth:`forward` returned in mode ``'loss'``.
+
+        Returns:
+            The sum, and the values to log. A part called ``loss`` beside other losses is logged as ``loss_own``.
+        """
+        total, logged = super().parse_losses(losses)
+        if 'loss' in losses and sum('loss' in name for name in losses) > 1:  # MMEngine would log this part as the sum
+            logged['loss_own'] = logged['loss']
+        return total, {**logged, 'loss': total}
 
     def memories(self) -> dict[str, BaseMemory]:
         """Every memory by the name of its module."""

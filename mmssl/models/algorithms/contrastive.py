@@ -13,11 +13,11 @@ from mmssl.models.algorithms.base import BaseAlgorithm, build
 class Contrastive(BaseAlgorithm):
     """Base class of methods that compare queries with keys, split into parts that additions can reuse.
 
-    The parts are :meth:`embed` (network and neck), :meth:`encode` (views to queries and keys, not normalised) and
-    :meth:`contrast` (the loss of queries and keys, which it normalises; it may be called again with other rows).
-    :meth:`loss` runs them, then every addition in order, and finally :meth:`stage`, which passes the keys to the
-    memories of the method. A method of your own implements ``encode`` and ``contrast``, and ``stage`` if it has
-    memories.
+    The parts are :meth:`embed` (network and neck), :meth:`encode` (views to queries and keys, not normalised),
+    :meth:`contrast` (the loss of queries and keys, which it normalises; it may be called again with other rows) and
+    :meth:`stage` (what the memories of the method should learn). :meth:`loss` runs ``encode`` and ``contrast``, then
+    every addition in order, and ``stage`` last. A method of your own implements ``encode`` and ``contrast``, and
+    ``stage`` if it has memories.
 
     Args:
         backbone: Module or its config.
@@ -60,7 +60,7 @@ class Contrastive(BaseAlgorithm):
             losses = addition(self, losses, inputs, queries, keys, batch)
         for addition in self.additions:
             keys = addition.staged(keys)
-        self.stage(keys)
+        self.stage(queries, keys)
         return losses
 
     @abstractmethod
@@ -87,11 +87,16 @@ class Contrastive(BaseAlgorithm):
             Scalar.
         """
 
-    def stage(self, keys: Tensor) -> None:
+    def stage(self, queries: Tensor, keys: Tensor) -> None:
         """Stage what the memories of the method should learn; nothing by default.
 
+        It may call ``stage`` of any memory, a teacher included, with either argument or with rows computed from them;
+        memories drop the gradient. It must not write to a memory, which happens after the step.
+
         Args:
-            keys: Output of :meth:`encode`, unless an addition changed it, not normalised, shape ``(B', D)``.
+            queries: Output of :meth:`encode`, not normalised, shape ``(B, D)``.
+            keys: Output of :meth:`encode`, not normalised; an addition may have changed them and their number, shape
+                ``(B', D)``.
         """
 
     def allocate(self, num_samples: int) -> None:

@@ -25,8 +25,9 @@ class MoCo(Contrastive):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
-        queue: Memory of the keys, by default a :class:`~mmssl.models.Queue` that starts with random rows, or its
-            config: ``length`` and ``dim``.
+        queue: Memory of the keys, or its config: by default ``length`` and ``dim`` of a
+            :class:`~mmssl.models.Queue` that starts with random rows. Another memory needs a buffer ``rows``
+            ``(N, D)`` of unit rows, and ``stage(rows)``, which takes the unit keys of a batch.
         momentum: Weight of the OLD teacher.
         temperature: Divides the cosines.
         additions: :class:`~mmssl.models.Addition` modules or their configs.
@@ -60,7 +61,7 @@ class MoCo(Contrastive):
         """InfoNCE of queries with their keys and the rows of the queue (MoCo, eq. 1): a scalar."""
         return info_nce(unit(queries), unit(keys), self.queue.rows, self.temperature)
 
-    def stage(self, keys: Tensor) -> None:
+    def stage(self, queries: Tensor, keys: Tensor) -> None:
         """Stage the keys for the queue, and the update of the teacher."""
         self.queue.stage(unit(keys))
         self.teacher.stage()

@@ -10,6 +10,8 @@ from mmssl.functional import gather, max_over_ranks
 from mmssl.models.upgrade import Upgrading
 from mmssl.registry import MEMORIES
 
+__all__ = ['BaseMemory', 'build_memory']
+
 _SLICE = 1 << 22  # elements summed at a time: the sum makes a copy of 8 bytes each
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # keyed by bytes per element
 
