@@ -91,8 +91,8 @@ def check_algorithm(
             replaced by 112 generated ones in batches of 16, so queues, clusters and prototypes must fit these sizes.
         own_images: Use 112 images of the config's source instead, which must have that many; for data that noise cannot
             replace, such as clips. A data set without a source is used as it is.
-        parts: Further entries of the model's config. One with a ``type``, such as ``neck=dict(type=...)``, replaces that
-            of the config; one without changes only what it names: ``queue=dict(length=64)``. A class without a
+        parts: Further entries of the model's config. One with a ``type``, such as ``neck=dict(type=...)``, replaces
+            that of the config; one without changes only what it names: ``queue=dict(length=64)``. A class without a
             backbone among them gets a ResNet-10 with 64 features.
 
     Returns:
