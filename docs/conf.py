@@ -21,7 +21,8 @@ project = 'mmssl'
 author = 'The mmssl authors'
 release = version = __version__
 root_doc = 'docs/index'
-include_patterns = ['docs/*.md', 'docs/*.ipynb', 'docs/api/*.rst', 'configs/**/README.md', 'CHANGELOG.md', 'CONTRIBUTING.md']
+include_patterns = ['docs/*.md', 'docs/*.ipynb', 'docs/api/*.rst', 'configs/**/README.md']
+include_patterns += ['CHANGELOG.md', 'CONTRIBUTING.md']
 # Not searched at all: they may hold millions of files.
 exclude_patterns = ['.*', 'data', 'work_dirs', 'build', 'dist', 'mmssl', 'tests', 'docs/_build']
 

@@ -21,7 +21,7 @@ _MONITORED = {
     'entropy': 'entropy of the usage',
     'largest': 'largest share of the images',
     'dead': 'share without images',
-    'change': 'share of images that changed since the last measurement',
+    'change': 'share of images that changed',
 }
 
 
