@@ -12,7 +12,6 @@ classes, samples and processes (over gloo, sharing the cores), and prints second
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import statistics
@@ -29,6 +28,7 @@ from memory import in_turns, resident
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from mmssl.files import write_json
 from mmssl.functional import shard_of, table_cross_entropy
 from mmssl.models import ClassTable
 
@@ -182,7 +182,7 @@ def main() -> None:
     if args.scaling:
         rows = print_scaling(args.dim, args.rounds)
         if args.json:
-            args.json.write_text(json.dumps(rows, indent=2) + '\n')
+            write_json(args.json, rows)
         return
     shape = (args.num, args.dim, args.batch)
     found = {name: {'megabytes': memory_of(name, *shape)} for name in FORMS}
@@ -193,7 +193,7 @@ def main() -> None:
         found[name]['seconds'] = value
         print(f'  {name:34s} {value:7.2f} s   {value / least:5.2f} x   {found[name]["megabytes"]:7.0f} MB more')
     if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + '\n')
+        write_json(args.json, found)
 
 
 if __name__ == '__main__':

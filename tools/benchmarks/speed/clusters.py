@@ -14,7 +14,6 @@ Cluster sizes are log-normal. How many fall below the minimum size depends on th
 """
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
@@ -25,6 +24,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from mmssl.datasets import Batch
+from mmssl.files import write_json
 from mmssl.functional import unit
 from mmssl.models import ClusterMemory, InterImage
 
@@ -219,7 +219,7 @@ def main() -> None:
         'interclr': measure_interclr(args.num, max(args.steps // 20, 1)),
     }
     if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + '\n')
+        write_json(args.json, found)
 
 
 if __name__ == '__main__':

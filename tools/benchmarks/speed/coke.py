@@ -9,7 +9,6 @@ are averaged too.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mmssl.files import write_json
 from mmssl.functional import unit
 from mmssl.models import ConstrainedClusters
 
@@ -88,7 +88,7 @@ def main() -> None:
             f'beyond it {beyond:.2f} of the product'
         )
     if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + '\n')
+        write_json(args.json, found)
 
 
 if __name__ == '__main__':

@@ -13,7 +13,6 @@ install faiss-cpu and pip install 'mmssl[benchmarks]'.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from memory import in_turns, resident
 from torch import Tensor
 
 from mmssl.evaluation import knn_predict
+from mmssl.files import write_json
 from mmssl.functional import unit
 
 CLASSES, TEMPERATURE, BATCH = 1000, 0.07, 256
@@ -194,7 +194,7 @@ def main() -> None:
             'seconds_of_all': whole,
             'megabytes': megabytes,
         }
-        args.json.write_text(json.dumps(found, indent=2) + '\n')
+        write_json(args.json, found)
 
 
 if __name__ == '__main__':

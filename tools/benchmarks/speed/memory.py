@@ -14,7 +14,6 @@ the step, including the bank. Checkpoints are flushed to the disk when written, 
 """
 
 import argparse
-import json
 import multiprocessing
 import statistics
 import tempfile
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 
 from mmssl.checkpoint import read_checkpoint, write_checkpoint
 from mmssl.datasets import Batch
+from mmssl.files import write_json
 from mmssl.functional import bank_scores, unit
 from mmssl.models import InvP, Queue
 
@@ -235,7 +235,7 @@ def main() -> None:
         'checkpoint': measure_checkpoint(args.num),
     }
     if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + '\n')
+        write_json(args.json, found)
 
 
 if __name__ == '__main__':

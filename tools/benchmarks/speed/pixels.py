@@ -8,7 +8,6 @@ directions. The forms are timed in turns, and must give the same loss and gradie
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, normalize
 
 from mmssl.datasets import Batch
+from mmssl.files import write_json
 from mmssl.models import ConvMLPNeck, PixelPropagation, PixPro, ResNet
 
 THRESHOLD, LITTLE = 0.7, 1e-6
@@ -143,7 +143,7 @@ def main() -> None:
         print(f'  {name:18s} {1e3 * value:9.1f} ms   {value / seconds["step"]:8.4f} of the step')
     print(f'  the formula written out takes {seconds["loss, written out"] / seconds["loss"]:.0f} times as long')
     if args.json:
-        args.json.write_text(json.dumps(seconds, indent=2) + '\n')
+        write_json(args.json, seconds)
 
 
 if __name__ == '__main__':

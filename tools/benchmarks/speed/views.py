@@ -13,7 +13,6 @@ take turns; CPU time of one thread is measured, and the median over the rounds i
 """
 
 import argparse
-import json
 import random
 import statistics
 import tempfile
@@ -28,6 +27,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from mmssl.datasets import ImageDataset, ImageFolder, MultiView, View
+from mmssl.files import write_json
 
 _SWAV = {'jitter': (0.8, 0.8, 0.8, 0.2), 'jitter_prob': 0.8, 'gray_prob': 0.2, 'blur_sigma': (0.1, 2.0)}
 SETTINGS = {
@@ -159,7 +159,7 @@ def main() -> None:
     args = parser.parse_args()
     tables = {name: run(name, setting, args.images, args.rounds) for name, setting in SETTINGS.items()}
     if args.json:
-        args.json.write_text(json.dumps(tables, indent=2) + '\n')
+        write_json(args.json, tables)
 
 
 if __name__ == '__main__':
