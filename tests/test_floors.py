@@ -35,10 +35,10 @@ LATE = {
     'sklearn': 'takes most of a second, and most commands do without it',
     'threadpoolctl': 'comes with sklearn',
     'torchvision.datasets': 'imports every data set of torchvision, and most commands need none',
-    'mmengine.device': 'imports torch, and --help shall answer at once',
-    'mmssl/__init__.py: mmssl.apis': 'imports torch, and `import mmssl` shall take no time',
-    'mmssl/command_line.py: mmssl.engine.optimizers': 'imports torch, and --help shall answer at once',
-    'mmssl/command_line.py: mmssl.probe.trained': 'imports torch, and --help shall answer at once',
+    'mmengine.device': 'imports torch, which would slow down --help',
+    'mmssl/__init__.py: mmssl.apis': 'imports torch, which would slow down `import mmssl`',
+    'mmssl/command_line.py: mmssl.engine.optimizers': 'imports torch, which would slow down --help',
+    'mmssl/command_line.py: mmssl.probe.trained': 'imports torch, which would slow down --help',
 }
 
 

@@ -71,7 +71,7 @@ def test_what_is_not_registered_is_refused_by_its_place_and_its_name(name):
         ('evaluation.gallery.source.type', 'mmssl.models.ResNet'),
         ('custom_imports', {'imports': ['antigravity']}),
         ('custom_imports', 'antigravity'),
-        ('_base_', ['/tmp/other.py']),
+        ('_base_', ['other.py']),
         ('default_scope', 'antigravity'),
     ],
 )
