@@ -44,21 +44,23 @@ def fashion_mnist() -> Config:
 def main() -> None:
     """Run every part."""
     args = parse_args()
+    if not args.minutes > 0:
+        raise ValueError(f'--minutes {args.minutes:g}: give a time above 0, such as 4.5.')
     start = time.perf_counter()
     cfg = folder_config(args.data) if args.data else fashion_mnist()
     cfg.update(work_dir=str(args.work_dir), randomness={'seed': args.seed}, log_level='WARNING')
-    fit_to_time(cfg, args.minutes)
-    print(f'Pre-training SwAV for about {args.minutes:g} minutes; logs and checkpoints are in {args.work_dir}.')
+    plan = fit_to_time(cfg, args.minutes)
+    print(f'{plan}\nLogs and checkpoints are in {args.work_dir}.')
     model = train(cfg)
     print('Measuring raw pixels, the untrained and the pre-trained network ...')
     results = compare_baselines(model, cfg)
     weights = export_backbone(model, args.work_dir / 'backbone_torchvision.pth')
     check = verify_export(weights, model.backbone)
     loading = loading_code(architecture_of(backbone_weights(model)), 'torchvision', weights.name)
-    extra = {'whole run': f'{(time.perf_counter() - start) / 60:.1f} minutes'}
+    extra = {'plan': str(plan), 'whole run': f'{(time.perf_counter() - start) / 60:.1f} minutes'}
     report = report_run(
         args.work_dir / 'report.html', model, cfg, results, describe_command(sys.argv),
-        title='SwAV pre-training', exported=export_section(str(check), loading, weights), extra=extra,
+        title=f'{plan.method} pre-training', exported=export_section(str(check), loading, weights), extra=extra,
     )  # fmt: skip
     print(f'\n{format_results(results)}\n')
     print('\n'.join(verdict(results)))

@@ -1,10 +1,15 @@
 """Pre-training on a folder, in one call."""
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import mmssl
+from mmssl.apis import training
+from mmssl.apis.training import Plan, fit_to_time, folder_config
+from mmssl.registry import DATASETS
 
 
 @pytest.fixture
@@ -19,9 +24,9 @@ def folder(tmp_path):
 
 @pytest.mark.slow
 def test_a_folder_becomes_a_model_that_gives_features(folder, tmp_path):
-    model = mmssl.train_from_folder(folder, minutes=0, work_dir=tmp_path / 'run')
-    assert (tmp_path / 'run' / 'epoch_3.pth').is_file()
-    untrained = mmssl.get_model('swav_resnet10_1xb128_cpu_10e_folder')
+    model = mmssl.train_from_folder(folder, minutes=0.05, work_dir=tmp_path / 'run')
+    assert (tmp_path / 'run' / f'epoch_{model.cfg.train_cfg.max_epochs}.pth').is_file()
+    untrained = mmssl.get_model('simclr_resnet18_1xb128_cpu_60e_folder')
     features = mmssl.extract_features(model, folder)
     assert features.shape == (40, model.backbone.out_channels) and not model.training
     assert not features.allclose(mmssl.extract_features(untrained, folder))
@@ -33,3 +38,46 @@ def test_too_few_images_are_refused_before_anything_is_written(folder, tmp_path)
     with pytest.raises(ValueError, match=r'20 images in .*: pre-training needs 32 or more'):
         mmssl.train_from_folder(folder, work_dir=tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('minutes', [0, -1, float('nan')])
+def test_no_time_at_all_is_refused_with_what_to_give(folder, tmp_path, minutes):
+    with pytest.raises(ValueError, match=r'give a time above 0'):
+        mmssl.train_from_folder(folder, minutes=minutes, work_dir=tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    ('minutes', 'epochs', 'images', 'steps'),
+    [(1, 15, 40, 30), (100, 500, 40, 1000), (0.001, 1, 20, 1)],
+    ids=['fits', 'the maximum of draws', 'no time for each image'],
+)
+def test_the_plan_follows_from_time_and_images(folder, monkeypatch, minutes, epochs, images, steps):
+    monkeypatch.setattr(training, '_seconds_per_step', lambda *_: 2.0)  # 40 images are 2 steps of 20
+    config = folder_config(folder)
+    plan = fit_to_time(config, minutes)
+    assert (config.train_cfg.max_epochs, plan.images, plan.steps) == (epochs, images, steps)
+    assert config.train_dataloader.dataset.source.num == images
+    assert plan.draws_per_image == epochs
+    assert plan.minutes == pytest.approx(steps * 2 / 60)
+
+
+def test_the_plan_says_what_will_be_done_and_whether_it_can_teach_anything():
+    settings = {'method': 'SimCLR', 'network': 'ResNet-18', 'resolution': 64, 'available': 4000, 'batch_size': 128}
+    plan = Plan(**settings, images=3200, steps=1000, seconds_per_step=0.3)
+    assert str(plan) == (
+        'Plan: SimCLR, ResNet-18 at 64 pixels; 3,200 of 4,000 images, 1,000 steps of 128 images, 40 draws per image; '
+        'about 5.0 min.'
+    )
+    short = Plan(**settings, images=4000, steps=100, seconds_per_step=0.3)
+    assert 'it takes 500 steps, here 3 minutes of training' in str(short)
+
+
+def test_steps_are_timed_also_on_a_folder_of_two_batches(folder, monkeypatch):
+    taken = []
+    monkeypatch.setattr(mmssl.models.SimCLR, 'train_step', lambda *_: taken.append(time.sleep(0.05)))
+    config = folder_config(folder)
+    config.train_dataloader.update(num_workers=0, persistent_workers=False)
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    assert 0.05 < training._seconds_per_step(config, dataset) < 0.5
+    assert len(taken) == 15

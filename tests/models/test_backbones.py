@@ -1,5 +1,7 @@
 """Backbones: torchvision's keys and features, free stems and widths, freezing."""
 
+import copy
+
 import pytest
 import torch
 import torchvision
@@ -31,6 +33,18 @@ def test_a_small_stem_keeps_the_resolution_and_wide_networks_are_wide():
     assert [tuple(features.shape) for features in maps] == [(2, 16, 32, 32), (2, 128, 4, 4)]
     with torch.device('meta'):
         assert ResNet(50, base_channels=128).out_channels == 4096
+
+
+def test_channels_last_changes_the_layout_only():
+    torch.manual_seed(0)
+    network = ResNet(18, base_channels=8).eval()
+    other = copy.deepcopy(ResNet(18, base_channels=8, channels_last=True)).eval()
+    other.load_state_dict(network.state_dict())
+    images = torch.randn(2, 3, 64, 64)
+    (expected,), (found,) = network(images), other(images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    for tensor, last in ((expected, False), (found, True), (other.layer1[0].conv1.weight, True)):
+        assert tensor.is_contiguous(memory_format=torch.channels_last) is last
 
 
 def test_frozen_stages_do_not_learn_and_keep_their_statistics():

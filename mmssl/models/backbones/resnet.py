@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torchvision.models import resnet as torchvision_resnet
 
@@ -34,6 +35,8 @@ class ResNet(torchvision_resnet.ResNet):
         frozen_stages: Number of stages that are frozen, with the stem, and stay in eval mode; 0 for the stem alone, -1
             for nothing.
         zero_init_residual: Whether every block starts as the identity.
+        channels_last: Whether weights and maps lie channels last in memory, which is faster on CPUs. Shapes and keys
+            stay; results differ by rounding.
 
     Attributes:
         out_channels: Channels of the last stage.
@@ -54,6 +57,7 @@ class ResNet(torchvision_resnet.ResNet):
         out_indices: Sequence[int] = (3,),
         frozen_stages: int = -1,
         zero_init_residual: bool = False,
+        channels_last: bool = False,
     ) -> None:
         if depth not in ARCHITECTURES:
             raise ValueError(
@@ -74,6 +78,8 @@ class ResNet(torchvision_resnet.ResNet):
         self.out_channels: int = self.inplanes
         _initialise(self, zero_init_residual)
         self._freeze()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.memory_format)
 
     def _make_stem(self, in_channels: int, channels: int, stem: str) -> None:
         small = stem == 'small'
@@ -104,6 +110,7 @@ class ResNet(torchvision_resnet.ResNet):
         Returns:
             Five ``(B, C, H', W')`` tensors, in the order of ``stage_names``.
         """
+        images = images.contiguous(memory_format=self.memory_format)
         stages = [self.relu(self.bn1(self.conv1(images)))]
         features = self.maxpool(stages[0])
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
