@@ -67,14 +67,15 @@ def file_lock(path: str | Path) -> Iterator[None]:
         yield
 
 
-def cache_folder(kind: Literal['weights', 'folders'] = 'weights') -> Path:
+def cache_folder(kind: Literal['weights', 'folders', 'shrunk'] = 'weights') -> Path:
     """Return the folder of files that can be downloaded or computed again.
 
     The root is ``MMSSL_CACHE``, else ``mmssl`` in ``XDG_CACHE_HOME``, else ``~/.cache/mmssl``. Each kind has a folder
     of its own in it, except that ``MMSSL_CACHE`` is itself the folder of the weights.
 
     Args:
-        kind: ``'weights'`` of the model zoo, or ``'folders'``, the lists of images.
+        kind: ``'weights'`` of the model zoo, ``'folders'``, the lists of images, or ``'shrunk'``, the images shrunk for
+            training.
 
     Returns:
         The folder; it may not exist yet.

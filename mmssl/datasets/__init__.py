@@ -4,6 +4,7 @@ from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.samplers import ClusterSampler, DrawSampler, RankBatchSampler, SlidingWindowSampler
+from mmssl.datasets.shrunk import ShrunkImages
 from mmssl.datasets.sources import ArraySource, Concat, ImageFolder, ImageList, ImageSource, ListedImages, Subset
 from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.torchvision_source import TorchvisionSource
@@ -24,6 +25,7 @@ __all__ = [
     'ListedImages',
     'MultiView',
     'RankBatchSampler',
+    'ShrunkImages',
     'SlidingWindowSampler',
     'Subset',
     'TorchvisionSource',
