@@ -14,8 +14,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmssl.datasets.images import UnreadableImageError
-from mmssl.datasets.sources import ImageFolder, ImageSource, build_source
+from mmssl.datasets.images import UnreadableImageError, read_image
+from mmssl.datasets.sources import ImageFolder, ImageList, ImageSource, build_source
 from mmssl.datasets.transforms import resize
 from mmssl.files import atomic_write, cache_folder, file_lock
 from mmssl.progress import Progress
@@ -29,6 +29,7 @@ _WORD = 8  # bytes of an int64
 _CHUNK = 256
 _GIGABYTE = 10**9
 _MOST = 20 * _GIGABYTE
+_FROM_FILES = (ImageFolder.load, ImageList.load)  # a subclass that loads in another way has another function
 
 
 @DATASETS.register_module()
@@ -36,10 +37,12 @@ class ShrunkImages(ImageSource):
     """Images of another source, shrunk so that the shorter side has ``size`` pixels; larger ones only, shape kept.
 
     The first time, every file is decoded and shrunk once, with antialiasing, into one memory-mapped file in the folder
-    ``shrunk`` of the cache; later runs and other processes read that file. It is made anew if a file is added, removed,
-    or has another size or time of change; that of the folder's earlier state is then deleted. All these files together
-    take at most 20 GB and half of the free disk, or ``MMSSL_CACHE_GB``; those used longest ago are deleted first. If
-    the images do not fit, or the folder is not writable, one line says so and images are decoded at each draw.
+    ``shrunk`` of the cache; later runs and other processes read that file. (Large JPEG files of a folder or list are
+    decoded at a fraction of their size, at least twice the wanted one; that changes values by less than one grey level
+    on average.) It is made anew if a file is added, removed, or has another size or time of change; that of the
+    folder's earlier state is then deleted. All these files together take at most 20 GB and half of the free disk, or
+    ``MMSSL_CACHE_GB``; those used longest ago are deleted first. If the images do not fit, or the folder is not
+    writable, one line says so and images are decoded at each draw.
 
     Images without a file of their own (arrays) are passed through. Extras are passed on as they are: those in pixels of
     the image, such as boxes, do not suit a shrunk one.
@@ -142,7 +145,7 @@ def _prepare(source: ImageSource, size: int) -> Path | None:
         try:
             if _read(cache) is None:
                 _build(source, size, cache, limit)
-                _clean(cache, place if isinstance(source, ImageFolder) else None, limit)
+                _clean(cache, place, isinstance(source, ImageFolder), limit)
             os.utime(cache)  # the order of use, by which old caches are deleted
         except OSError as error:
             print_log(
@@ -230,7 +233,7 @@ def _shrink_all(source: ImageSource, size: int) -> Iterator[Tensor | None]:
 
 def _shrink(source: ImageSource, index: int, size: int) -> Tensor | None:
     try:
-        image = source.load(index)
+        image = _decode(source, index, size)
     except UnreadableImageError:
         return None
     height, width = image.shape[1:]
@@ -238,6 +241,12 @@ def _shrink(source: ImageSource, index: int, size: int) -> Tensor | None:
     if share >= 1:
         return image
     return resize(image, max(size, round(height * share)), max(size, round(width * share)))
+
+
+def _decode(source: ImageSource, index: int, size: int) -> Tensor:
+    """Decode an image, a large JPEG at a fraction of its size, but twice the wanted one: antialiasing does the rest."""
+    path = source.path(index)
+    return read_image(path, 2 * size) if path and type(source).load in _FROM_FILES else source.load(index)
 
 
 def _append(file: BinaryIO, image: Tensor | None) -> tuple[int, int, int, int, int]:
@@ -265,15 +274,17 @@ def _read(cache: Path) -> tuple[np.ndarray, np.ndarray] | None:
     return rows.view(np.int64).reshape(number, _ROW), content
 
 
-def _clean(cache: Path, place: str | None, limit: float) -> None:
-    """Delete the caches of the folder's earlier states, then those used longest ago, until the rest fits the limit."""
+def _clean(cache: Path, place: str, whole: bool, limit: float) -> None:
+    """Delete the caches of a whole folder's earlier states, then those used longest ago until the rest fits."""
     others = [other for other in cache.parent.glob('*.pixels') if other != cache]
-    stale = [other for other in others if place and other.name.startswith(f'{place}-')]
+    stale = [other for other in others if whole and other.name.startswith(f'{place}-')]
     kept = sorted((other for other in others if other not in stale), key=lambda other: other.stat().st_mtime)
     room = limit - cache.stat().st_size - sum(other.stat().st_size for other in kept)
     for other in kept:
         if room < 0:
             room += other.stat().st_size
             stale.append(other)
+    # Of builds that were killed; the place's lock is held, so none of them goes on.
+    stale += cache.parent.glob(f'.{place}-*.tmp')
     for other in stale:  # a process that has it mapped can go on reading
         other.unlink(missing_ok=True)

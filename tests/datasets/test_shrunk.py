@@ -9,10 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
-from mmssl.datasets import ArraySource, ImageDataset, ImageFolder, ShrunkImages, Subset, UnreadableImageError, shrunk
+from mmssl.datasets import (
+    ArraySource,
+    ImageDataset,
+    ImageFolder,
+    ShrunkImages,
+    Subset,
+    UnreadableImageError,
+    read_image,
+    shrunk,
+)
 from mmssl.datasets.transforms import resize
 from mmssl.files import cache_folder
 
@@ -131,6 +140,47 @@ def test_an_interrupted_build_leaves_nothing_and_the_next_starts_again(
     assert caches() == []
     monkeypatch.setattr(ImageFolder, 'load', load)
     assert ShrunkImages(ImageFolder(root), size=5).load(2).shape == (3, 5, 6)
+
+
+def test_what_a_killed_build_left_is_deleted(make_images: Make) -> None:
+    root = make_images('a.png')
+    cache = ShrunkImages(ImageFolder(root), size=5).cache
+    left = cache.with_name(f'.{cache.name}.tmp')
+    left.write_bytes(b'half')
+    Image.new('RGB', (12, 10), (250, 0, 0)).save(root / 'b.png')
+    new = ShrunkImages(ImageFolder(root), size=5).cache
+    assert caches() == [new]
+
+
+def _photo_of(photo: Image.Image, path: Path, **options: object) -> None:
+    photo.resize((960, 720), Image.Resampling.BICUBIC).save(path, quality=95, **options)
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_and_differs_by_a_grey_level(photo: Image.Image, tmp_path: Path) -> None:
+    _photo_of(photo, tmp_path / 'a.jpg')
+    assert read_image(tmp_path / 'a.jpg', at_least=96).shape == (3, 180, 240)
+    whole = resize(ImageFolder(tmp_path).load(0), 48, 64)
+    image = ShrunkImages(ImageFolder(tmp_path), size=48).load(0)
+    difference = (image.int() - whole.int()).abs().float()
+    assert not torch.equal(image, whole)
+    assert difference.mean() < 1
+    assert difference.max() <= 8
+
+
+def test_a_jpeg_that_lies_on_its_side_is_turned(photo: Image.Image, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    _photo_of(photo, tmp_path / 'a.jpg', exif=exif)
+    assert ShrunkImages(ImageFolder(tmp_path), size=48).load(0).shape == (3, 64, 48)
+
+
+def test_a_subclass_that_loads_in_its_own_way_is_asked(make_images: Make) -> None:
+    class Inverted(ImageFolder):
+        def load(self, index: int) -> Tensor:
+            return 255 - super().load(index)
+
+    root = make_images('a.png')
+    assert torch.equal(ShrunkImages(Inverted(root), size=20).load(0), 255 - ImageFolder(root).load(0))
 
 
 def test_a_cut_cache_is_made_again(make_images: Make, loads: list[int]) -> None:
