@@ -227,11 +227,15 @@ def test_an_unreadable_image_raises_and_is_replaced_as_without_a_cache(make_imag
 
 @pytest.mark.parametrize('gigabytes', ['0', '0.0000001'])
 def test_images_beyond_the_bound_are_decoded_at_each_draw(
-    make_images: Make, loads: list[int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture, gigabytes: str
+    make_images: Make, loads: list[int], monkeypatch: pytest.MonkeyPatch, gigabytes: str
 ) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(shrunk, 'print_log', lambda text, _: said.append(text))
     monkeypatch.setenv('MMSSL_CACHE_GB', gigabytes)
     source = ShrunkImages(ImageFolder(make_images('a.png', 'b.png')), size=5)
     assert source.cache is None
+    assert len(said) == 1
+    assert 'decoded at each draw' in said[0]
     assert caches() == []
     loads.clear()
     assert source.load(0).shape == source.load(0).shape == (3, 10, 12)
