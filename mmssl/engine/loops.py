@@ -10,10 +10,13 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
 from torch import nn
 
+from mmssl.engine.budget import TimeBudget
 from mmssl.engine.optimizers import NonFiniteLossError
 from mmssl.functional import hash_seed, rank, seed_cpu, sum_over_ranks, world_size
 from mmssl.registry import LOOPS
 
+EPOCHS_IF_UNLIMITED = 100  # schedules with lengths in epochs read them as percent of the time
+_UNLIMITED = 1_000_000  # epochs; a number, since MMEngine computes with it
 _NONE = torch.empty(0, dtype=torch.int64)
 
 
@@ -24,10 +27,18 @@ class EpochLoop(BaseLoop):
     Before each iteration the generators are seeded from ``(seed, iteration, rank)``, so a resumed run draws what an
     uninterrupted run would have drawn. SIGTERM or SIGUSR1 on any rank saves a checkpoint and ends the run on all ranks.
 
+    With ``minutes``, the run ends when that time is over, in the middle of an epoch if need be, and all schedules are
+    stretched or shortened to it: they follow :attr:`share_done` instead of the number of steps. A run that is resumed
+    goes on with the time that it had left; ``minutes`` may be raised before.
+
     Args:
         runner: The runner.
         dataloader: Data loader with a :class:`~mmssl.datasets.RankBatchSampler`, or its config.
-        max_epochs: Number of epochs of the run.
+        max_epochs: Number of epochs of the run. With ``minutes``, its maximum; None for none.
+        minutes: Wall-clock time of the training, including what is done between epochs; None for as long as
+            ``max_epochs`` take.
+        seconds_spent: How much of ``minutes`` was over before the training began: a command that promises a time
+            gives here what has passed since its own start. A resumed run remembers its own.
         max_unreadable: Maximum share of unreadable images among those that all ranks have drawn, 0 to 1.
 
     Attributes:
@@ -35,9 +46,21 @@ class EpochLoop(BaseLoop):
         samples_seen: Number of draws that all ranks together have made in the current epoch.
     """
 
-    def __init__(self, runner: Any, dataloader: Any, max_epochs: int, max_unreadable: float = 0.01) -> None:
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: Any,
+        max_epochs: int | None = None,
+        max_unreadable: float = 0.01,
+        minutes: float | None = None,
+        seconds_spent: float = 0.0,
+    ) -> None:
         super().__init__(runner, dataloader)
-        self.max_epochs, self.max_unreadable = int(max_epochs), max_unreadable
+        if max_epochs is None and minutes is None:
+            raise ValueError('train_cfg has neither max_epochs nor minutes: set one of them, or both.')
+        self.planned_epochs = EPOCHS_IF_UNLIMITED if max_epochs is None else int(max_epochs)
+        self.max_epochs, self.max_unreadable = _UNLIMITED if max_epochs is None else int(max_epochs), max_unreadable
+        self.budget = None if minutes is None else TimeBudget(minutes * 60, seconds_spent)
         self._steps = len(self.dataloader) // runner.accumulative_counts
         if self._steps == 0:
             raise ValueError(
@@ -66,21 +89,30 @@ class EpochLoop(BaseLoop):
 
     @property
     def max_iters(self) -> int:
-        """Number of iterations of the whole run."""
+        """Number of iterations of the whole run; with ``minutes``, as many as are expected now."""
+        if self.budget and self.budget.steps_expected:
+            return self._iter + round(self.budget.steps_expected * self.runner.accumulative_counts)
         return self.max_epochs * self.iters_per_epoch
+
+    @property
+    def share_done(self) -> float:
+        """Share of the run that is over, 0 to 1: of its time, or of its steps."""
+        if self.budget:
+            return self.budget.share
+        return (self._iter // self.runner.accumulative_counts) / (self.max_epochs * self._steps)
 
     @property
     def interrupted(self) -> bool:
         """Whether a signal ended the run before its last epoch."""
         return self._interrupted
 
-    def progress(self) -> dict[str, int]:
+    def progress(self) -> dict[str, Any]:
         """Return the position in the run, as stored in checkpoints."""
         iterations = self.samples_seen // self.global_batch_size
         epochs, iterations = divmod(self._epoch * self.iters_per_epoch + iterations, self.iters_per_epoch)
-        return {'epoch': epochs, 'samples_seen': iterations * self.global_batch_size, **self._size}
+        return {'epoch': epochs, 'samples_seen': iterations * self.global_batch_size, **self._size, **self._time}
 
-    def restore(self, progress: dict[str, int]) -> None:
+    def restore(self, progress: dict[str, Any]) -> None:
         """Continue from a position returned by :meth:`progress`.
 
         Raises:
@@ -94,6 +126,12 @@ class EpochLoop(BaseLoop):
                 )
         self._epoch, self.samples_seen = progress['epoch'], progress['samples_seen']
         self._iter = self._epoch * self.iters_per_epoch + self.samples_seen // self.global_batch_size
+        if self.budget and 'time' in progress:
+            self.budget.load_state_dict(progress['time'])
+
+    @property
+    def _time(self) -> dict[str, Any]:
+        return {'time': self.budget.state_dict()} if self.budget else {}
 
     @property
     def global_batch_size(self) -> int:
@@ -108,8 +146,12 @@ class EpochLoop(BaseLoop):
         """Train to the end, or until a stop is requested."""
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGUSR1)}
         try:
+            if self.budget:
+                self.budget.start()
             self.runner.call_hook('before_train')
-            while self._epoch < self.max_epochs and not self.stop_training:
+            if self.budget:
+                self.budget.leave_out()
+            while self._epoch < self.max_epochs and not self.stop_training and not self._time_is_over:
                 self._run_epoch()
             self.runner.call_hook('after_train')
         finally:
@@ -117,17 +159,28 @@ class EpochLoop(BaseLoop):
                 signal.signal(number, handler)
         return self.runner.model
 
+    @property
+    def _time_is_over(self) -> bool:
+        return self.budget is not None and self.budget.share >= 1
+
     def _on_signal(self, *_: Any) -> None:
         self._interrupted = True
 
     def _run_epoch(self) -> None:
         self.runner.call_hook('before_train_epoch')
+        if self.budget:
+            self.budget.begin_epoch()
         self.runner.model.train()
         for batch_idx, data_batch in self._batches():
             self._run_iter(batch_idx, data_batch)
             if self.stop_training and batch_idx + 1 < self.iters_per_epoch:
                 return
+            if self._time_is_over:
+                self.max_epochs = self._epoch + 1  # hooks see that this epoch is the last
+                break
         self.runner.call_hook('after_train_epoch')
+        if self._time_is_over:
+            return
         self._epoch, self.samples_seen = self._epoch + 1, 0
 
     def _batches(self) -> Iterator[tuple[int, dict]]:
@@ -156,12 +209,29 @@ class EpochLoop(BaseLoop):
         for index in bad[bad >= 0].tolist():
             name = self._name(index)
             print_log(f'{name} cannot be read; another image took its place.', 'current', logging.WARNING)
-        noticed = torch.tensor([len(data_batch['sample_idx']), int((bad >= 0).sum()), int(self._interrupted)])
-        seen, unreadable, interrupted = sum_over_ranks(noticed.to(_device(self.runner.model))).tolist()
+        mine = [len(data_batch['sample_idx']), int((bad >= 0).sum()), int(self._interrupted), self._steps_left()]
+        noticed = sum_over_ranks(torch.tensor(mine).to(_device(self.runner.model)))
+        seen, unreadable, interrupted, steps_left = noticed.tolist()
+        if steps_left:
+            self._spend_step(steps_left)
         self._seen, self._unreadable = self._seen + seen, self._unreadable + unreadable
         self._refuse_too_many_unreadable()
         if interrupted and self.runner.optim_wrapper.should_update():  # between steps: no gradient is lost
             self._interrupted = self.stop_training = True
+
+    def _steps_left(self) -> int:
+        """Thousandths of steps left, the one that ends now included: rank 0 says it; 0 on others and within steps."""
+        if self.budget is None or not self.runner.optim_wrapper.should_update():
+            return 0
+        done, steps = self._iter // self.runner.accumulative_counts, self.max_epochs * self._steps
+        left = self.budget.end_step(self._steps)  # all ranks watch the time; one decides
+        return 0 if rank() else max(round(1000 * min(left, steps - done)), 1)
+
+    def _spend_step(self, thousandths: int) -> None:
+        assert self.budget is not None
+        slower = self.budget.spend_step(thousandths / 1000)
+        if slower:
+            print_log(slower, 'current', logging.WARNING)
 
     def _refuse_too_many_unreadable(self) -> None:
         # The first 1,000 images may include more bad ones than that share; a single one never stops the run.

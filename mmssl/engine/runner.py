@@ -175,7 +175,8 @@ class Runner(MMEngineRunner):
             config = {**config} if isinstance(config, dict) else config
             if isinstance(config, dict):
                 by_epoch = config.get('by_epoch', True)
-                config.setdefault('end', self.max_epochs if by_epoch else self.max_epochs * steps)
+                epochs = self.train_loop.planned_epochs
+                config.setdefault('end', epochs if by_epoch else epochs * steps)
                 config = PARAM_SCHEDULERS.build(
                     config, default_args={'optimizer': optim_wrapper, 'epoch_length': steps}
                 )

@@ -14,6 +14,8 @@ class WarmupCosineLR(_ParamScheduler):
 
     Set ``convert_to_iter_based=True`` in the config to count the warm-up in epochs and update the rate at every step.
 
+    In a run with ``train_cfg.minutes``, the share of the run that is over takes the place of the steps.
+
     Args:
         optimizer: Wrapper whose learning rates are set.
         end: Length of the run; set by the Runner.
@@ -62,8 +64,20 @@ class WarmupCosineLR(_ParamScheduler):
         settings.update(end=end * epoch_length, by_epoch=False)
         return cls(*args, **settings)
 
+    def follow(self, share: float) -> None:
+        """Set the rates for a share of the run, instead of counting steps.
+
+        Args:
+            share: Share of the run that is over, 0 to 1.
+        """
+        for group, value in zip(self.optimizer.param_groups, self._values(share * self.end)):
+            group[self.param_name] = value
+
     def _get_value(self) -> list[float]:
-        step = self.last_step + self.first - self.idle
+        return self._values(self.last_step)
+
+    def _values(self, step: float) -> list[float]:
+        step = step + self.first - self.idle
         if step < 0:
             return [0.0 for _ in self.base_values]
         if self.idle:

@@ -36,7 +36,7 @@ def _progress(step: float, steps: float) -> float:
 
 
 def warmup_cosine(
-    step: int,
+    step: float,
     steps: int,
     base: float,
     end: float = 0.0,

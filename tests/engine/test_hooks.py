@@ -196,7 +196,7 @@ def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys, monkeypatch
 
 def _words(runner):
     hook = next(hook for hook in runner.hooks if isinstance(hook, ProgressHook))
-    text = hook._describe(runner, 8, 10, 10)
+    text = hook._describe(runner, 8)
     return {
         word
         for word in ('epoch 2/2', 'epoch 3/2', 'loss', 'waiting for data', 'left')

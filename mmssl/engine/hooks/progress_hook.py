@@ -31,11 +31,7 @@ class ProgressHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Prepare the bar, and log the length of the run."""
         loop = runner.train_loop
-        images, drawn = len(loop.dataloader.dataset), loop.max_iters * loop.global_batch_size
-        runner.logger.info(
-            f'{images:,} images, {loop.max_epochs} epochs of {loop.iters_per_epoch} iterations: each image is seen '
-            f'{drawn / images:.3g} times.'
-        )
+        runner.logger.info(_describe_run(loop))
         self.console = Console(stderr=True)
         self.bar = Progress(
             TextColumn('{task.description}'),
@@ -45,10 +41,10 @@ class ProgressHook(Hook):
             transient=True,
             disable=not (is_main_process() and self.console.is_terminal),
         )
-        self.task = self.bar.add_task('', total=runner.max_iters, completed=runner.iter)
+        self.task = self.bar.add_task('', total=1.0, completed=loop.share_done)
         self.means: dict[str, float] = {}
         self.ended = self.started = time.perf_counter()
-        self.first = runner.iter
+        self.first = self.share = loop.share_done
 
     def before_train_epoch(self, runner: Any) -> None:
         """Show the bar; time between epochs does not count as waiting for data."""
@@ -70,21 +66,23 @@ class ProgressHook(Hook):
         self._average('time', now - self.ended)
         self._average('loss', float(outputs['loss'].detach()))
         self.ended = now
-        done, total = runner.iter + 1, runner.max_iters
-        text = self._describe(runner, len(data_batch['sample_idx']) * world_size(), done, total)
-        self.bar.update(self.task, completed=done, description=text)
-        if is_main_process() and not self.console.is_terminal and done * 20 // total > (done - 1) * 20 // total:
-            self.console.print(f'{done * 100 // total:3d} %  {text}', highlight=False, soft_wrap=True)
+        before, self.share = self.share, _share(runner)
+        text = self._describe(runner, len(data_batch['sample_idx']) * world_size())
+        self.bar.update(self.task, completed=self.share, description=text)
+        if is_main_process() and not self.console.is_terminal and _parts(self.share, 20) > _parts(before, 20):
+            self.console.print(f'{_parts(self.share, 100):3d} %  {text}', highlight=False, soft_wrap=True)
 
     def _average(self, name: str, value: float) -> None:
         past = self.means.get(name, value)
         self.means[name] = self.smoothing * past + (1 - self.smoothing) * value
 
-    def _describe(self, runner: Any, images: int, done: int, total: int) -> str:
-        left = (self.ended - self.started) / (done - self.first) * (total - done)
-        minutes, seconds = divmod(round(left), 60)
+    def _describe(self, runner: Any, images: int) -> str:
+        budget = runner.train_loop.budget
+        left = (self.ended - self.started) / max(self.share - self.first, 1e-9) * (1 - self.share)
+        minutes, seconds = divmod(round(max(budget.left, 0.0) if budget else left), 60)
+        epochs = '' if budget else f'/{runner.max_epochs}'
         return (
-            f'epoch {runner.epoch + 1}/{runner.max_epochs}  loss {self.means["loss"]:.3f}  '
+            f'epoch {runner.epoch + 1}{epochs}  loss {self.means["loss"]:.3f}  '
             f'{images / self.means["time"]:.0f} images/s  '
             f'waiting for data {self.means["wait"] / self.means["time"]:.0%}  '
             f'{minutes}:{seconds:02d} left'
@@ -95,3 +93,27 @@ class ProgressHook(Hook):
         self.bar.live.transient = False
         self.bar.start()
         self.bar.stop()
+
+
+def _share(runner: Any) -> float:
+    """Share of the run that is over after the current iteration, 0 to 1."""
+    loop = runner.train_loop
+    return loop.share_done if loop.budget else (runner.iter + 1) / runner.max_iters
+
+
+def _parts(share: float, parts: int) -> int:
+    return int(share * parts + 1e-9)  # 29 of 100 are 29, not 28.999
+
+
+def _describe_run(loop: Any) -> str:
+    images, drawn = len(loop.dataloader.dataset), loop.max_iters * loop.global_batch_size
+    if loop.budget:
+        minutes = max(loop.budget.left, 0.0) / 60
+        return (
+            f'{images:,} images, {minutes:.1f} minutes left, epochs of {loop.iters_per_epoch} iterations: as many as '
+            'the time allows.'
+        )
+    return (
+        f'{images:,} images, {loop.max_epochs} epochs of {loop.iters_per_epoch} iterations: each image is seen '
+        f'{drawn / images:.3g} times.'
+    )

@@ -14,6 +14,8 @@ _CURVES = ('cosine', 'linear', 'gaussian', 'jump')
 class ScheduleHook(Hook):
     """Set a scalar of the model before each step; it follows from the step alone, so nothing is saved.
 
+    In a run with ``train_cfg.minutes``, it follows from the share of the run that is over.
+
     Args:
         attribute: Path from the model, for example ``'teacher.momentum'``.
         start: Value up to ``begin`` (a Gaussian starts slightly above it).
@@ -58,8 +60,11 @@ class ScheduleHook(Hook):
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Set the value for the step that this iteration belongs to."""
+        loop = runner.train_loop
+        length = loop.planned_epochs * (1 if self.by_epoch else loop.iters_per_epoch // runner.accumulative_counts)
         step = runner.epoch if self.by_epoch else runner.steps
-        length = runner.max_epochs if self.by_epoch else runner.max_iters // runner.accumulative_counts
+        if loop.budget:  # how many steps there will be is not known, but how much of the run is over
+            step = loop.share_done * length
         until = length if self.until is None else self.until
         value = self.curve(step + self.ahead - self.begin, until - self.begin, self.start, self.end)
         setattr(_find(runner.algorithm, self.path), self.name, value)

@@ -9,9 +9,31 @@ from mmssl.registry import HOOKS
 
 @HOOKS.register_module()
 class ParamSchedulerHook(MMEngineParamSchedulerHook):
-    """MMEngine's hook, but it waits for the optimizer's step if gradients are accumulated."""
+    """MMEngine's hook, but it waits for the optimizer's step if gradients are accumulated.
+
+    In a run with ``train_cfg.minutes``, all schedules follow the share of the run that is over.
+    """
+
+    def before_train(self, runner: Any) -> None:
+        """Refuse schedules that cannot follow a run of so many minutes."""
+        for scheduler in runner.param_schedulers if runner.train_loop.budget else []:
+            if not hasattr(scheduler, 'follow'):
+                raise ValueError(
+                    f'train_cfg.minutes, but {type(scheduler).__name__} counts steps, and how many there will be is '
+                    'not known: set param_scheduler to a WarmupCosineLR, or leave out minutes.'
+                )
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Advance the schedules that count steps."""
-        if runner.optim_wrapper.should_update():
+        if not runner.optim_wrapper.should_update():
+            return
+        if runner.train_loop.budget:
+            for scheduler in runner.param_schedulers:
+                scheduler.follow(runner.train_loop.share_done)
+        else:
             super().after_train_iter(runner, batch_idx, data_batch, outputs)
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """Advance the schedules that count epochs."""
+        if not runner.train_loop.budget:
+            super().after_train_epoch(runner)
