@@ -5,6 +5,9 @@ No heavy packages are imported, so that ``--help`` is fast.
 
 import argparse
 import os
+import shlex
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,18 +35,40 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 def one_sentence(
     errors: tuple[type[Exception], ...] = (ValueError, FileNotFoundError, ImportError),
 ) -> Iterator[None]:
-    """End a tool with the sentence of an error that its user can correct, instead of a traceback.
+    """End a tool with the sentence of an error that its user can correct, or after Ctrl-C, instead of a traceback.
 
     Args:
         errors: Kinds of errors that are meant; what else is raised passes as it is.
 
     Raises:
-        SystemExit: One of the errors was raised; the exit status is 1.
+        SystemExit: One of the errors was raised (the exit status is 1), or the user pressed Ctrl-C (130).
     """
     try:
         yield
     except errors as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
+    except KeyboardInterrupt as error:
+        sys.stderr.write('Ended by Ctrl-C.\n')
+        raise SystemExit(128 + signal.SIGINT) from error
+
+
+def end_interrupted(loop: Any, launcher: str) -> None:
+    """Say how a training that a signal has ended goes on, and end after Ctrl-C as shells expect.
+
+    Args:
+        loop: The training loop; nothing happens if no signal has ended it.
+        launcher: The launcher of the job; with one, the user's own command is not known here.
+
+    Raises:
+        SystemExit: The user pressed Ctrl-C; the exit status is 130. After SIGTERM and SIGUSR1 it stays 0.
+    """
+    if not loop.interrupted:
+        return
+    command = f'{shlex.join(sys.orig_argv)} --resume' if launcher == 'none' else 'the same command and --resume'
+    if os.environ.get('RANK', '0') == '0':
+        sys.stderr.write(f'Saved. Go on with: {command}\n')
+    if loop.by_ctrl_c:
+        raise SystemExit(128 + signal.SIGINT)
 
 
 def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example one under configs/') -> Config:

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmssl.command_line import (
     add_common_options,
     add_training_options,
+    end_interrupted,
     one_sentence,
     read_config,
     use_training_options,
@@ -43,12 +44,16 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def main() -> None:
     """Build the runner and train."""
-    cfg = load_config(parse_args())
-    from mmssl.checkpoint import CheckpointError
-    from mmssl.engine import Runner
+    args = parse_args()
+    with one_sentence(()):  # Ctrl-C may come while packages are still being imported
+        cfg = load_config(args)
+        from mmssl.checkpoint import CheckpointError
+        from mmssl.engine import Runner
 
-    with one_sentence((CheckpointError, FileNotFoundError)):
-        Runner.from_cfg(cfg).train()
+        with one_sentence((CheckpointError, FileNotFoundError)):
+            runner = Runner.from_cfg(cfg)
+            runner.train()
+        end_interrupted(runner.train_loop, args.launcher)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Training loop over epochs, which can start inside an epoch."""
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from mmssl.registry import LOOPS
 
 EPOCHS_IF_UNLIMITED = 100  # schedules with lengths in epochs read them as percent of the time
 _UNLIMITED = 1_000_000  # epochs; a number, since MMEngine computes with it
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _NONE = torch.empty(0, dtype=torch.int64)
 
 
@@ -25,7 +27,8 @@ class EpochLoop(BaseLoop):
     """Loop over epochs of whole optimizer steps, which can start anywhere inside an epoch.
 
     Before each iteration the generators are seeded from ``(seed, iteration, rank)``, so a resumed run draws what an
-    uninterrupted run would have drawn. SIGTERM or SIGUSR1 on any rank saves a checkpoint and ends the run on all ranks.
+    uninterrupted run would have drawn. SIGINT (Ctrl-C), SIGTERM or SIGUSR1 on any rank
+    saves a checkpoint and ends the run on all ranks; a second SIGINT ends the process at once.
 
     With ``minutes``, the run ends when that time is over, in the middle of an epoch if need be, and all schedules are
     stretched or shortened to it: they follow :attr:`share_done` instead of the number of steps. A run that is resumed
@@ -43,6 +46,7 @@ class EpochLoop(BaseLoop):
 
     Attributes:
         stop_training: Set it to end the run after the current iteration.
+        by_ctrl_c: Whether this process has received SIGINT while it trained.
         samples_seen: Number of draws that all ranks together have made in the current epoch.
     """
 
@@ -68,7 +72,7 @@ class EpochLoop(BaseLoop):
                 f'{len(self.dataloader)} batches: set it to {len(self.dataloader)} or less.'
             )
         self._epoch, self._iter, self.samples_seen = 0, 0, 0
-        self.stop_training, self._interrupted = False, False
+        self.stop_training, self._interrupted, self.by_ctrl_c = False, False, False
         self._seen = self._unreadable = 0
         self.val_begin, self.val_interval = 1, 1  # MMEngine's hooks read them
 
@@ -144,7 +148,7 @@ class EpochLoop(BaseLoop):
 
     def run(self) -> nn.Module:
         """Train to the end, or until a stop is requested."""
-        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGUSR1)}
+        handlers = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         try:
             if self.budget:
                 self.budget.start()
@@ -163,7 +167,11 @@ class EpochLoop(BaseLoop):
     def _time_is_over(self) -> bool:
         return self.budget is not None and self.budget.share >= 1
 
-    def _on_signal(self, *_: Any) -> None:
+    def _on_signal(self, number: int, *_: Any) -> None:
+        if number == signal.SIGINT:
+            if self.by_ctrl_c:
+                os._exit(128 + signal.SIGINT)  # no cleaning up, which could wait; checkpoints are written atomically
+            self.by_ctrl_c = True
         self._interrupted = True
 
     def _run_epoch(self) -> None:

@@ -3,9 +3,10 @@
 import copy
 import inspect
 import os
+import signal
 import subprocess
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,9 @@ class Runner(MMEngineRunner):
         if isinstance(dataloader, dict):
             persistent = dataloader.get('persistent_workers', False) and dataloader.get('num_workers', 0) > 0
             dataloader = {'collate_fn': collate, **dataloader, 'persistent_workers': persistent}
-        return MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)
+        loader = MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)
+        loader.worker_init_fn = partial(_start_worker, loader.worker_init_fn)
+        return loader
 
     def _init_model_weights(self) -> None:
         # All ranks draw the same numbers from one seed, and DDP has sent rank 0's weights: no broadcast is needed.
@@ -333,6 +336,14 @@ class Runner(MMEngineRunner):
         }
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         return checkpoint
+
+
+def _start_worker(initialise: Callable[[int], None] | None, worker: int) -> None:
+    """Keep signals for the whole group, such as Ctrl-C, from a data loader's worker: its parent ends it."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if initialise:
+        initialise(worker)
 
 
 def _name_classes(entries: dict | list) -> None:

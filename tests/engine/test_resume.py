@@ -1,5 +1,6 @@
 """Stop anywhere, go on, and get the same bits: every algorithm, by its CPU config."""
 
+import os
 import signal
 import subprocess
 import time
@@ -114,7 +115,7 @@ def test_workers_change_nothing(images, tmp_path):
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_ends_and_the_run_goes_on(number, images, tmp_path):
     extra = """
-from tests.slow_write import Started
+from tests.slow_write import Sleep, Started
 custom_hooks = [*custom_hooks, dict(type=Started)]
 train_cfg.update(max_epochs=1000)
 default_hooks['checkpoint'].update(interval=7000)
@@ -144,6 +145,47 @@ def test_killed_while_it_writes_it_goes_on_from_the_last_whole_checkpoint(images
     resumed = train(plain, tmp_path / 'work', '--resume')
     whole = train(plain, tmp_path / 'whole')
     assert differences(resumed / 'epoch_2.pth', whole / 'epoch_2.pth') == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize('to_group', [False, True], ids=['process', 'group'])
+def test_a_signal_to_a_run_with_workers_saves_and_says_how_to_go_on(number, status, to_group, images, tmp_path):
+    process = _long_run(images, tmp_path)
+    (os.killpg if to_group else os.kill)(process.pid, number)
+    _, said = process.communicate(timeout=90)
+    assert process.returncode == status and 'Traceback' not in said
+    assert len(list((tmp_path / 'work').glob('iter_*.pth'))) == 1
+    assert said.count('Go on with: ') == 1 and str(tmp_path / 'config.py') in said.split('Go on with: ')[1]
+    assert said.rstrip().endswith(' --resume')
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_at_once(images, tmp_path):
+    process = _long_run(images, tmp_path, 'custom_hooks = [*custom_hooks, dict(type=Sleep)]')
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130 and 'Traceback' not in said and not list((tmp_path / 'work').glob('*.pth'))
+
+
+def _long_run(images: Path, folder: Path, extra: str = '') -> subprocess.Popen:
+    """A training with two workers in a group of its own, which has done its first iteration."""
+    lines = f"""
+from tests.slow_write import Sleep, Started
+custom_hooks = [*custom_hooks, dict(type=Started)]
+train_cfg.update(max_epochs=1000)
+default_hooks['checkpoint'].update(interval=7000)
+{extra}
+"""
+    file = make_config(folder / 'config.py', FIRST, images, 2, extra=lines)
+    words = command(file, folder / 'work')
+    to = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.PIPE, 'text': True}
+    process = subprocess.Popen(words, cwd=ROOT, env=environment(), start_new_session=True, **to)
+    _wait_for(folder / 'work/started', process)
+    return process
 
 
 def _start(config: Path, work_dir: Path, *options: str) -> subprocess.Popen:
