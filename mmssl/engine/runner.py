@@ -3,7 +3,6 @@
 import copy
 import inspect
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
@@ -33,6 +32,7 @@ from mmssl.checkpoint import (
     write_checkpoint,
 )
 from mmssl.datasets import collate
+from mmssl.datasets.workers import start_worker
 from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.evaluation import FixedPart
 from mmssl.models import EMATeacher
@@ -339,9 +339,7 @@ class Runner(MMEngineRunner):
 
 
 def _start_worker(initialise: Callable[[int], None] | None, worker: int) -> None:
-    """Keep signals for the whole group, such as Ctrl-C, from a data loader's worker: its parent ends it."""
-    os.setpgid(0, 0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    start_worker(worker)
     if initialise:
         initialise(worker)
 

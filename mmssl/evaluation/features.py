@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
 from mmssl.datasets import collate
+from mmssl.datasets.workers import start_worker
 from mmssl.functional import gather, random_state_kept, rank, sum_over_ranks, world_size
 from mmssl.models.modes import eval_mode
 
@@ -187,7 +188,8 @@ def feature_batches(
     if len(dataset) == 0:
         raise ValueError('The data set has no images to extract features from: give one with at least one image.')
     shares = [own_share(len(dataset), batch_size, place) for place in range(count_steps(len(dataset), batch_size))]
-    batches = DataLoader(dataset, batch_sampler=shares, collate_fn=collate, num_workers=num_workers)
+    workers = {'num_workers': num_workers, 'worker_init_fn': start_worker}
+    batches = DataLoader(dataset, batch_sampler=shares, collate_fn=collate, **workers)
     yield from forward_batches(model, batches, len(dataset), views, forward, move_statistics)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mmssl.datasets import ImageDataset, Subset, collate
+from mmssl.datasets.workers import start_worker
 from mmssl.evaluation.features import Features, count_steps, forward_batches, own_share
 from mmssl.functional import Stream, hash_seed, world_size
 
@@ -77,8 +78,8 @@ class FixedPart:
         """This rank's images of some steps, from the cache if they are in it."""
         missing = [place for place in range(first, last) if place not in self._held]
         shares = [own_share(len(self.dataset), self.batch_size, place) for place in missing]
-        workers = self.num_workers if missing else 0
-        loaded = iter(DataLoader(self.dataset, batch_sampler=shares, collate_fn=collate, num_workers=workers))
+        workers = {'num_workers': self.num_workers if missing else 0, 'worker_init_fn': start_worker}
+        loaded = iter(DataLoader(self.dataset, batch_sampler=shares, collate_fn=collate, **workers))
         for place in range(first, last):
             if place not in missing:
                 yield self._held[place]
