@@ -1,5 +1,6 @@
 """mmssl: self-supervised learning of image backbones in the style of OpenMMLab."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .dependencies import check_dependencies
@@ -7,6 +8,10 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .apis import extract_features, get_model, list_models, train_from_folder
+
+# OpenMP's threads wait for each other by spinning. On a machine that others use too, they spin away the time of the
+# thread that they wait for, and two threads train more slowly than one. OpenMP reads this when torch is imported.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 check_dependencies()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
 
 from mmssl.command_line import add_common_options, one_sentence, read_config
 
@@ -56,6 +55,8 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     results = measure(cfg, args.checkpoint, args.baselines)
+    from mmengine.dist import is_main_process  # imports torch, which must come after mmssl
+
     if not is_main_process():
         return
     from mmssl.evaluation import format_results, write_results
