@@ -4,7 +4,7 @@ Every load of a file goes through :func:`read_file`. Nothing in a file is run or
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,20 @@ __all__ = [
     'read_file',
     'read_weights',
     'resnet_prefix',
+    'shown_keys',
     'strip_prefix',
     'tensors_of',
     'write_weights',
 ]
-_NOT_LEARNED = 'num_batches_tracked'  # a counter that older files lack
+_COUNTER = 'num_batches_tracked'  # of batch norm; older files lack it
+# Ends of keys that hold nothing learned; some releases save them, others compute them.
+_NOT_LEARNED = (_COUNTER, 'relative_position_index', 'relative_coords_table', 'attn_mask', 'total_ops', 'total_params')
 _RESNET = re.compile(r'(conv1|bn1|layer[1-4])\.')
+# Parts of a file beside its backbone: classifiers, heads of a pre-training, and whatever follows the student.
+_BESIDE = re.compile(
+    r'(fc|heads?|head_\w+|classifier|last_linear|projec\w*|predic\w*|prototypes|mask_token|momentum\w*|module|teacher'
+    r'|student|ema|queue\w*)(\.|$)'
+)
 # Prefixes of a backbone's keys in the files of this field, and whose files have them. If a file holds two networks,
 # the earlier prefix counts: the student of MoCo and related methods, not the teacher.
 LAYOUTS = {
@@ -94,17 +102,22 @@ class Match:
         state_dict: The matching tensors, under the network's keys.
         total: Number of keys of the network (without counters of batch norm).
         left_over: Keys of the file that the network does not use.
+        wrapper: Prefix that all keys of the network have, and those of the file need not: ``'model.'`` of a
+            :class:`~mmssl.models.TimmBackbone`; ``''`` if the file has it too.
+        parts: First components of the network's keys, without the wrapper.
     """
 
     prefix: str
     state_dict: dict[str, Tensor]
     total: int
     left_over: tuple[str, ...] = ()
+    wrapper: str = ''
+    parts: frozenset[str] = frozenset()
 
     @property
     def matched(self) -> int:
         """Number of keys that the file has in the right shape (without counters of batch norm)."""
-        return sum(not key.endswith(_NOT_LEARNED) for key in self.state_dict)
+        return sum(not key.endswith(_COUNTER) for key in self.state_dict)
 
     @property
     def layout(self) -> str:
@@ -114,9 +127,20 @@ class Match:
 
     @property
     def foreign(self) -> str | None:
-        """A key within the blocks of the ResNet in the file that the network lacks; None if there is none."""
+        """A key in the file that lies within a part of the network, and that the network lacks; None if there is none."""
+        return next((key for key in self.unknown if self._part(key) in self.parts or self._is_of_a_resnet(key)), None)
+
+    @property
+    def unknown(self) -> list[str]:
+        """Keys beside the network's own in the file that are no part of a classifier or of a head of a pre-training."""
         own = (key for key in self.left_over if key.startswith(self.prefix) and not key.endswith(_NOT_LEARNED))
-        return next((key for key in own if _RESNET.match(key.removeprefix(self.prefix))), None)
+        return [key for key in own if not _BESIDE.match(key.removeprefix(self.prefix))]
+
+    def _part(self, key: str) -> str:
+        return key.removeprefix(self.prefix).partition('.')[0]
+
+    def _is_of_a_resnet(self, key: str) -> bool:
+        return bool(_RESNET.match(key.removeprefix(self.prefix)))
 
 
 Source = str | Path | WeightsFile | Mapping[str, Tensor]
@@ -233,8 +257,11 @@ def match_keys(state_dict: Mapping[str, Tensor], network: nn.Module) -> Match:
         The best match; of equal ones, the one that ``LAYOUTS`` lists first, otherwise the one with the shortest prefix.
     """
     wanted = network.state_dict()
-    prefixes = _prefixes(state_dict, next(iter(wanted))) or [_common_prefix(state_dict)]
-    matches = [_match(state_dict, wanted, prefix) for prefix in prefixes]
+    first = next(iter(wanted))
+    wrapper = f'{first.partition(".")[0]}.'
+    wrappers = ['', wrapper] if all(key.startswith(wrapper) for key in wanted) else ['']
+    pairs = [(wrapper, prefix) for wrapper in wrappers for prefix in _prefixes(state_dict, first.removeprefix(wrapper))]
+    matches = [_match(state_dict, wanted, *pair) for pair in pairs or [('', _common_prefix(state_dict))]]
     return max(matches, key=lambda match: match.matched)
 
 
@@ -275,11 +302,12 @@ def load_backbone(checkpoint: Source, network: nn.Module, whole: bool = True) ->
     place = str(checkpoint.path) if isinstance(checkpoint, WeightsFile) else 'The checkpoint'
     kind, match = type(network).__name__, match_keys(tensors_of(checkpoint), network)
     if match.matched < match.total:
-        lacking = next(key for key in network.state_dict() if key not in match.state_dict and _NOT_LEARNED not in key)
+        lacking = [key for key in network.state_dict() if key not in match.state_dict and not key.endswith(_COUNTER)]
         raise CheckpointError(
-            f'{place} fits {match.matched} of the {match.total} keys of {kind} (all are needed, and {lacking} does not '
-            f"fit); its keys start with '{match.prefix}'. Give the checkpoint of this network, or build the network "
-            'that it was made with (depth, base_channels, stem and in_channels decide the shapes).'
+            f'{place} fits {match.matched} of the {match.total} keys of {kind} (all are needed, and '
+            f"{shown_keys(lacking)} {'does' if len(lacking) == 1 else 'do'} not fit); its keys start with "
+            f"'{match.prefix}'. Give the checkpoint of this network, or build the network that it was made with (depth, "
+            'base_channels, stem and in_channels decide the shapes).'
         )
     if whole and match.foreign:
         raise CheckpointError(
@@ -288,6 +316,17 @@ def load_backbone(checkpoint: Source, network: nn.Module, whole: bool = True) ->
         )
     network.load_state_dict(match.state_dict, strict=False)
     return match
+
+
+def shown_keys(keys: Sequence[str], most: int = 6) -> str:
+    """Name keys in a sentence: all of a few, otherwise the first and how many there are.
+
+    Args:
+        keys: The keys.
+        most: Maximum number of keys to name.
+    """
+    rest = len(keys) - most
+    return ', '.join(keys) if rest <= 0 else f'{", ".join(keys[:most])} and {rest} more'
 
 
 def strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -310,14 +349,18 @@ def _prefixes(state_dict: Mapping[str, Tensor], key: str) -> list[str]:
     return known + sorted(found.difference(known), key=lambda prefix: (len(prefix), prefix))
 
 
-def _match(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor], prefix: str) -> Match:
+def _match(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor], wrapper: str, prefix: str) -> Match:
+    places = {key: prefix + key.removeprefix(wrapper) for key in wanted}
     found = {
-        key: state_dict[prefix + key]
-        for key, tensor in wanted.items()
-        if prefix + key in state_dict and state_dict[prefix + key].shape == tensor.shape
+        key: state_dict[place]
+        for key, place in places.items()
+        if place in state_dict and state_dict[place].shape == wanted[key].shape
     }
-    left_over = tuple(key for key in state_dict if key.removeprefix(prefix) not in found or not key.startswith(prefix))
-    return Match(prefix, found, sum(not key.endswith(_NOT_LEARNED) for key in wanted), left_over)
+    used = {places[key] for key in found}
+    left_over = tuple(key for key in state_dict if key not in used)
+    total = sum(not key.endswith(_COUNTER) for key in wanted)
+    parts = frozenset(key.removeprefix(wrapper).partition('.')[0] for key in wanted)
+    return Match(prefix, found, total, left_over, wrapper, parts)
 
 
 def _common_prefix(state_dict: Mapping[str, Tensor]) -> str:
