@@ -127,7 +127,7 @@ class Match:
 
     @property
     def foreign(self) -> str | None:
-        """A key in the file that lies within a part of the network, and that the network lacks; None if there is none."""
+        """A key of the file within a part of the network that the network lacks; None if there is none."""
         return next((key for key in self.unknown if self._part(key) in self.parts or self._is_of_a_resnet(key)), None)
 
     @property
@@ -259,7 +259,7 @@ def match_keys(state_dict: Mapping[str, Tensor], network: nn.Module) -> Match:
     wanted = network.state_dict()
     first = next(iter(wanted))
     wrapper = f'{first.partition(".")[0]}.'
-    wrappers = ['', wrapper] if all(key.startswith(wrapper) for key in wanted) else ['']
+    wrappers = [wrapper, ''] if all(key.startswith(wrapper) for key in wanted) else ['']
     pairs = [(wrapper, prefix) for wrapper in wrappers for prefix in _prefixes(state_dict, first.removeprefix(wrapper))]
     matches = [_match(state_dict, wanted, *pair) for pair in pairs or [('', _common_prefix(state_dict))]]
     return max(matches, key=lambda match: match.matched)
@@ -305,9 +305,9 @@ def load_backbone(checkpoint: Source, network: nn.Module, whole: bool = True) ->
         lacking = [key for key in network.state_dict() if key not in match.state_dict and not key.endswith(_COUNTER)]
         raise CheckpointError(
             f'{place} fits {match.matched} of the {match.total} keys of {kind} (all are needed, and '
-            f"{shown_keys(lacking)} {'does' if len(lacking) == 1 else 'do'} not fit); its keys start with "
-            f"'{match.prefix}'. Give the checkpoint of this network, or build the network that it was made with (depth, "
-            'base_channels, stem and in_channels decide the shapes).'
+            f'{shown_keys(lacking)} {"does" if len(lacking) == 1 else "do"} not fit); its keys start with '
+            f"'{match.prefix}'. Give the checkpoint of this network, or build the network that it was made with "
+            '(depth, base_channels, stem and in_channels decide the shapes).'
         )
     if whole and match.foreign:
         raise CheckpointError(

@@ -32,6 +32,7 @@ LATE = {
     'faiss': 'optional',
     'safetensors': 'optional',
     'timm': 'optional',
+    'huggingface_hub': 'comes with timm',
     'sklearn': 'takes most of a second, and most commands do without it',
     'threadpoolctl': 'comes with sklearn',
     'torchvision.datasets': 'imports every data set of torchvision, and most commands need none',

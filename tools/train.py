@@ -28,6 +28,12 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='continue from CHECKPOINT, or by default from the newest readable one in the work directory',
     )
+    parser.add_argument(
+        '--init',
+        metavar='WHAT',
+        help='weights to start the backbone from: a file, a name of the model zoo, or a name of torchvision '
+        'or timm such as timm:resnet50.a1_in1k',
+    )
     add_training_options(parser)
     add_common_options(parser)
     return parser.parse_args()
@@ -47,10 +53,13 @@ def main() -> None:
     args = parse_args()
     with one_sentence(()):  # Ctrl-C may come while packages are still being imported
         cfg = load_config(args)
+        from mmssl.apis.start import use_init
         from mmssl.checkpoint import CheckpointError
+        from mmssl.download import DownloadError
         from mmssl.engine import Runner
 
-        with one_sentence((CheckpointError, FileNotFoundError)):
+        with one_sentence((CheckpointError, FileNotFoundError, DownloadError)):
+            use_init(cfg, args.init)
             runner = Runner.from_cfg(cfg)
             runner.train()
         end_interrupted(runner.train_loop, args.launcher)

@@ -9,6 +9,7 @@ from mmssl.engine.hooks import (
     OnlineKNNHook,
     ParamSchedulerHook,
     ProgressHook,
+    WarmupHeadsHook,
 )
 
 runner_type = Runner
@@ -22,6 +23,7 @@ default_hooks = dict(
     collapse=dict(type=CollapseHook),
     clusters=dict(type=ClusterHook),
     progress=dict(type=ProgressHook),
+    warmup_heads=dict(type=WarmupHeadsHook),
 )
 custom_hooks = []
 

@@ -35,7 +35,7 @@ from mmssl.datasets import collate
 from mmssl.datasets.workers import start_worker
 from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.evaluation import FixedPart
-from mmssl.models import EMATeacher
+from mmssl.models import EMATeacher, fill_backbone, find_weights
 from mmssl.models.upgrade import upgraded
 from mmssl.registry import DATASETS, PARAM_SCHEDULERS, RUNNERS
 from mmssl.version import __version__
@@ -81,6 +81,11 @@ class Runner(MMEngineRunner):
     def algorithm(self) -> nn.Module:
         """Model without its wrapper for several processes."""
         return self.model.module if is_model_wrapper(self.model) else self.model
+
+    @property
+    def init(self) -> str | None:
+        """File or name of the weights that the backbone starts from, as the config says; None if there are none."""
+        return getattr(self.algorithm.backbone, 'init', None)
 
     def fixed_part(self, name: str) -> FixedPart | None:
         """Return images for monitoring the training; all hooks share one object.
@@ -187,16 +192,31 @@ class Runner(MMEngineRunner):
         return built
 
     def load_or_resume(self) -> None:
-        """Resume from ``load_from`` or the newest readable checkpoint, or load weights, as the config says."""
+        """Resume from ``load_from`` or the newest readable checkpoint, load weights, or fill the backbone.
+
+        A run that resumes does not read the weights of ``init`` again.
+
+        Raises:
+            ValueError: Both ``load_from`` and ``init`` are given, or a file does not fit.
+        """
         if self._has_loaded:
             return
-        if self._resume:
-            self._resume_newest()
-        elif self._load_from is not None:
+        resumed = self._resume and self._resume_newest()
+        if not resumed and not self._resume and self._load_from is not None:
+            if self.init:
+                raise CheckpointError(
+                    f'load_from={self._load_from} and init={self.init}: give load_from to fill the whole algorithm, or '
+                    'init to fill the backbone alone.'
+                )
             self.load_checkpoint(self._load_from, strict=True)
+        elif not resumed and self.init:
+            start = fill_backbone(self.algorithm.backbone, find_weights(self.init))
+            self._copy_teachers()
+            self.logger.info(f'Start: {start}.')
         self._has_loaded = True
 
-    def _resume_newest(self) -> None:
+    def _resume_newest(self) -> bool:
+        """Resume; return whether there was a checkpoint."""
         if self._load_from:
             file = read_file(self._load_from)
             found: tuple[Path, Mapping[str, Any]] | None = (file.path, file.content)
@@ -204,9 +224,10 @@ class Runner(MMEngineRunner):
             found = latest_checkpoint(self.work_dir)
         if found is None:
             self.logger.info(f'No checkpoint in {self.work_dir}: training starts from the beginning.')
-            return
+            return False
         self._restore(found[1], found[0])
         self.logger.info(f'Resumed from {found[0]}: epoch {self.epoch}, iteration {self.iter}.')
+        return True
 
     def resume(self, filename: str, **_: Any) -> None:
         """Resume from a checkpoint.
@@ -279,24 +300,35 @@ class Runner(MMEngineRunner):
             self._load_backbone(file)
             return dict(file.content)
         if strict:
-            _load_strictly(self.algorithm, file.tensors)
+            self._load_all(file)
             restore_rows(self.algorithm, file.content, file.path)
         else:
             self.algorithm.load_state_dict(file.tensors, strict=False)
         self.logger.info(f'Loaded weights from {filename}.')
         return dict(file.content)
 
+    def _load_all(self, file: WeightsFile) -> None:
+        try:
+            _load_strictly(self.algorithm, file.tensors)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f'{error} To start from its backbone alone, give the file as --init instead of load_from.'
+            ) from error
+
     def _load_backbone(self, file: WeightsFile) -> None:
         match = load_backbone(file, self.algorithm.backbone)
-        for memory in self.algorithm.memories().values():
-            if isinstance(memory, EMATeacher):  # it was copied from the student before the file was read
-                memory.allocate(len(self.train_dataloader.dataset))
+        self._copy_teachers()
         parts = {name: part for name, part in self.algorithm.named_children() if not isinstance(part, EMATeacher)}
         anew = [name for name, part in parts.items() if name != 'backbone' and list(part.parameters())]
         self.logger.info(
             f'{file.path}: {match.matched} of {match.total} keys of the backbone loaded, which stood behind '
             f'{match.layout}. Started anew: {", ".join(anew) or "nothing"}.'
         )
+
+    def _copy_teachers(self) -> None:
+        for memory in self.algorithm.memories().values():
+            if isinstance(memory, EMATeacher):  # it was copied from the student before the file was read
+                memory.allocate(len(self.train_dataloader.dataset))
 
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> None:
         """Write everything that a resumed run needs, atomically.

@@ -14,7 +14,7 @@ from torch import nn
 
 from mmssl.checkpoint import CheckpointError
 from mmssl.export import architecture_of, empty_backbone
-from mmssl.models import DataPreprocessor
+from mmssl.models import DataPreprocessor, build_backbone
 from mmssl.registry import MODELS, registered_config
 from mmssl.weights import Match, WeightsFile, backbone_weights, load_backbone, read_file, resnet_prefix
 
@@ -193,7 +193,7 @@ def _is_normalisation(stated: Any) -> bool:
 
 
 def _backbone_of(config: Config) -> nn.Module:
-    backbone = MODELS.build(config.model.backbone)
+    backbone = build_backbone(config.model.backbone)
     if hasattr(backbone, 'out_indices'):
         backbone.out_indices = (0, 1, 2, 3)
     return backbone

@@ -8,8 +8,10 @@ from mmssl.engine.hooks.memory_hook import MemoryHook
 from mmssl.engine.hooks.monitor_hook import MonitorHook
 from mmssl.engine.hooks.online_knn_hook import OnlineKNNHook
 from mmssl.engine.hooks.progress_hook import ProgressHook
+from mmssl.engine.hooks.pull_to_start_hook import PullToStartHook
 from mmssl.engine.hooks.schedule_hook import ScheduleHook
 from mmssl.engine.hooks.scheduler_hook import ParamSchedulerHook
+from mmssl.engine.hooks.warmup_heads_hook import WarmupHeadsHook
 
 __all__ = [
     'CheckpointHook',
@@ -21,5 +23,7 @@ __all__ = [
     'OnlineKNNHook',
     'ParamSchedulerHook',
     'ProgressHook',
+    'PullToStartHook',
     'ScheduleHook',
+    'WarmupHeadsHook',
 ]

@@ -11,7 +11,8 @@ from mmssl.registry import HOOKS
 class OnlineKNNHook(MonitorHook):
     """Measure k-NN accuracy on images of the config's ``evaluation`` section, logged as ``knn_top1``.
 
-    Without labels it does nothing, and logs this once.
+    Without labels it does nothing, and logs this once. If the backbone started from weights (``init``), a fall below
+    their accuracy in two measurements in a row is a warning.
 
     Args:
         interval: Epochs between two measurements.
@@ -59,4 +60,19 @@ class OnlineKNNHook(MonitorHook):
         sets = (gallery.features, gallery.labels, query.features, query.labels)
         accuracy = knn_accuracy(*sets, k=(k,), temperature=self.temperature)[k]
         runner.logger.info(f'Epoch {epoch}: k-NN top-1 {accuracy:.1f} % (k {k}, {len(gallery)} in the gallery).')
+        if runner.init:
+            self.warn(runner, epoch, 'below the start', _below_start(runner, accuracy))
         return {'knn_top1': accuracy}
+
+
+def _below_start(runner: Any, accuracy: float) -> str | None:
+    """Say that the features have become worse than those of the weights that the run started from."""
+    history = runner.message_hub.log_scalars  # a checkpoint keeps it: a resumed run knows how it began
+    start = float(history['val/knn_top1'].data[0][0]) if 'val/knn_top1' in history else accuracy
+    if accuracy >= start:
+        return None
+    return (
+        f'k-NN top-1 {accuracy:.1f} % is below the {start:.1f} % of the start weights: the training makes them worse. '
+        'Lower the learning rate, let the heads settle longer (default_hooks.warmup_heads.length), or pull the weights '
+        'toward the start (PullToStartHook).'
+    )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmssl.datasets.structures import Batch, DataSample
 from mmssl.functional import lengths_on_ranks
 from mmssl.models.memories import BaseMemory
+from mmssl.models.start import build_backbone
 from mmssl.registry import MODELS
 
 __all__ = ['Assignment', 'BaseAlgorithm', 'pooled']
@@ -36,7 +37,8 @@ class BaseAlgorithm(BaseModel):
     """Base class of methods, which train a backbone without labels.
 
     Args:
-        backbone: Module or its config; its ``forward`` returns a tuple of feature maps.
+        backbone: Module or its config; its ``forward`` returns a tuple of feature maps. ``init`` in the config names
+            the weights that a training starts from: a file, or a name for :func:`~mmssl.models.find_weights`.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -59,7 +61,7 @@ class BaseAlgorithm(BaseModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor or {'type': 'mmssl.DataPreprocessor'}, init_cfg=init_cfg)
-        self.backbone = build(backbone)
+        self.backbone = build_backbone(backbone)
 
     @abstractmethod
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:

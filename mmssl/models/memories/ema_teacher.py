@@ -24,6 +24,9 @@ class EMATeacher(BaseMemory):
         students: The modules to follow, applied in this order; their weights are copied.
         momentum: Weight of the OLD teacher, 0 to 1.
 
+    Attributes:
+        held: Students that stand still: their copies keep their bits, which an average would round.
+
     Source: MoCo, eq. 2 (He et al., CVPR 2020).
     """
 
@@ -32,11 +35,16 @@ class EMATeacher(BaseMemory):
         self.networks = nn.ModuleList(copy.deepcopy(student) for student in students).requires_grad_(False)
         self.momentum = momentum
         self._students = students  # in a tuple: as submodules they would be in the state dict twice
+        self.held: tuple[nn.Module, ...] = ()
 
     def allocate(self, num_samples: int) -> None:
         """Copy the initialised students, including their running statistics."""
         for network, student in zip(self.networks, self._students):
             network.load_state_dict(student.state_dict())
+
+    def copies(self, student: nn.Module) -> list[nn.Module]:
+        """Return the networks that follow a student."""
+        return [network for network, followed in zip(self.networks, self._students) if followed is student]
 
     def stage(self) -> None:
         """Mark the teacher to follow the students at the next commit."""
@@ -45,7 +53,8 @@ class EMATeacher(BaseMemory):
     @torch.no_grad()
     def commit(self) -> None:
         """Move every weight towards the student's: ``momentum * old + (1 - momentum) * student``."""
-        for network, student in zip(self.networks, self._students if self._staged else ()):
+        pairs = zip(self.networks, self._students) if self._staged else ()
+        for network, student in ((slow, fast) for slow, fast in pairs if not any(fast is held for held in self.held)):
             for slow, fast in zip(network.parameters(), student.parameters()):
                 slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)
         self.discard()
