@@ -26,7 +26,14 @@ class DownloadError(OSError):
     """A file could not be downloaded; the message says what to do."""
 
 
-def download(url: str, path: str | Path, checksum: str = '', timeout: float = _TIMEOUT, tries: int = _TRIES) -> Path:
+def download(
+    url: str,
+    path: str | Path,
+    checksum: str = '',
+    timeout: float = _TIMEOUT,
+    tries: int = _TRIES,
+    mirror: bool = True,
+) -> Path:
     """Download a file unless it exists.
 
     If the connection breaks, the part received so far stays next to the file, as ``.part``, and further tries and later
@@ -39,6 +46,7 @@ def download(url: str, path: str | Path, checksum: str = '', timeout: float = _T
         checksum: ``'sha256:'`` or ``'md5:'`` and the hash or its start; without it, any content is accepted.
         timeout: Seconds without an answer after which a try fails.
         tries: Maximum number of consecutive tries that bring nothing new.
+        mirror: Whether ``MMSSL_MIRROR`` counts.
 
     Returns:
         The file.
@@ -55,7 +63,7 @@ def download(url: str, path: str | Path, checksum: str = '', timeout: float = _T
     with file_lock(path.with_name(f'{path.name}.lock')):
         if not path.exists():
             part = path.with_name(f'{path.name}.part')
-            _fetch(mirrored(url), part, path, timeout, tries)
+            _fetch(mirrored(url) if mirror else url, part, path, timeout, tries)
             check(part, checksum, url)
             part.replace(path)
             _note(part).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 Every load of a file goes through :func:`read_file`. Nothing in a file is run or parsed as Python.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from mmssl.checkpoint import CheckpointError, latest_checkpoint, read_checkpoint
+from mmssl.files import atomic_write
 
 __all__ = [
+    'CONFIG_KEY',
     'LAYOUTS',
     'Match',
     'WeightsFile',
@@ -24,11 +27,13 @@ __all__ = [
     'read_file',
     'read_weights',
     'resnet_prefix',
+    'safetensors_bytes',
     'shown_keys',
     'strip_prefix',
     'tensors_of',
     'write_weights',
 ]
+CONFIG_KEY = 'mmssl_config'  # where the metadata of a .safetensors file hold the parts of a config, as JSON
 _COUNTER = 'num_batches_tracked'  # of batch norm; older files lack it
 # Ends of keys that hold nothing learned; some releases save them, others compute them.
 _NOT_LEARNED = (_COUNTER, 'relative_position_index', 'relative_coords_table', 'attn_mask', 'total_ops', 'total_params')
@@ -170,7 +175,7 @@ def read_file(path: str | Path) -> WeightsFile:
     elif not path.is_file():
         raise FileNotFoundError(f'No checkpoint at {path}: give the path of an existing file.')
     elif path.suffix == '.safetensors':
-        return WeightsFile(path, _read_safetensors(path))
+        return WeightsFile(path, *_read_safetensors(path))
     else:
         content = read_checkpoint(path, tensors_only=True)
     if not isinstance(content, dict):
@@ -239,11 +244,34 @@ def write_weights(state_dict: Mapping[str, Tensor], path: str | Path) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state_dict.items()}
     if path.suffix == '.safetensors':
-        _safetensors().torch.save_file(tensors, path)
+        with atomic_write(path) as file:
+            file.write(safetensors_bytes(state_dict))
     else:
-        torch.save(tensors, path)
+        torch.save(_on_cpu(state_dict), path)
+
+
+def safetensors_bytes(state_dict: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return the content of a ``.safetensors`` file.
+
+    Args:
+        state_dict: Tensors by key.
+        metadata: Texts to store in its header. Under ``CONFIG_KEY``, :func:`read_file` expects the parts of a config
+            that build and feed the network, as JSON.
+
+    Returns:
+        The bytes; the same tensors and metadata give the same bytes.
+    """
+    content = _safetensors().torch.save(_on_cpu(state_dict), dict(metadata) if metadata else None)
+    end = 8 + int.from_bytes(content[:8], 'little')  # the length of the header, the header, and then the tensors
+    # the package writes metadata in random order
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(',', ':')).encode()
+    header += b' ' * (-len(header) % 8)
+    return len(header).to_bytes(8, 'little') + header + content[end:]
+
+
+def _on_cpu(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: tensor.detach().cpu().contiguous() for key, tensor in state_dict.items()}
 
 
 def match_keys(state_dict: Mapping[str, Tensor], network: nn.Module) -> Match:
@@ -367,15 +395,27 @@ def _common_prefix(state_dict: Mapping[str, Tensor]) -> str:
     return next(iter(state_dict), '').split('.')[0] + '.'
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors of a file, and its config in the form of a checkpoint's content; that is empty without a config."""
     package = _safetensors()
     try:
         tensors = package.torch.load_file(path)
+        with package.safe_open(path, 'pt') as file:
+            metadata = file.metadata() or {}
     except package.SafetensorError as error:
         raise CheckpointError(f'{path} cannot be read as safetensors ({error}): give a complete file.') from error
     if not tensors:
         raise CheckpointError(f'{path} holds no tensors: give a checkpoint.')
-    return tensors
+    return tensors, _config_in(metadata, path)
+
+
+def _config_in(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    if CONFIG_KEY not in metadata:
+        return {}
+    try:
+        return {'meta': {'config': json.loads(metadata[CONFIG_KEY])}}
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f'{path} has a damaged {CONFIG_KEY} in its metadata: get the file again.') from error
 
 
 def _safetensors() -> Any:

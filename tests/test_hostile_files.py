@@ -4,6 +4,7 @@ The list of commands is made from the tools: a new tool that takes a checkpoint 
 """
 
 import argparse
+import json
 import pickle
 import re
 import runpy
@@ -21,6 +22,7 @@ from mmengine.config import Config
 
 from mmssl.models import ResNet
 from mmssl.registry import MODELS
+from mmssl.weights import CONFIG_KEY
 from tests.helpers.mutation import Mutation
 from tests.probe.test_voc import make_voc
 from tests.tools.test_evaluation_tools import LINEAR, SWAV
@@ -49,6 +51,14 @@ OWN_VALUES = {
     'linear.py': {'config': '{folder}/linear.py'},
     'compare_linear.py': {'config': '{folder}/linear.py'},
     'finetune.py': {'config': '{folder}/finetune.py'},
+    'model_zoo.py': {
+        'out': '{work}/out.safetensors',
+        'name': 'ours',
+        'licence': 'MIT',
+        'data_licence': 'MIT',
+        'data': 'noise',
+        'command': 'train',
+    },
     'svm.py': {'data': '{folder}/voc', 'splits': 'trainval test', 'costs': '1'},
     'transfer.py': {
         'config': str(ROOT / 'configs/benchmarks/mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py'),
@@ -184,7 +194,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-KINDS = ('pickle', 'old_pickle', 'text', 'plain', 'nested', 'initial', 'no_resnet', 'metadata')
+KINDS = ('pickle', 'old_pickle', 'text', 'plain', 'nested', 'initial', 'no_resnet', 'metadata', 'metadata_config')
 
 
 @pytest.fixture
@@ -204,7 +214,7 @@ def config_of(file: Path) -> Path:
 
 def make_file(kind: str, marker: Path) -> Path:
     """A checkpoint whose texts and objects would write the marker, in a work directory whose config would, too."""
-    path = marker.parent / 'run' / ('weights.safetensors' if kind == 'metadata' else 'epoch_1.pth')
+    path = marker.parent / 'run' / ('weights.safetensors' if kind.startswith('metadata') else 'epoch_1.pth')
     path.parent.mkdir(exist_ok=True)
     code = f'import os\nos.system("touch {marker}")\n'
     write_log(path.parent)
@@ -222,6 +232,10 @@ def make_file(kind: str, marker: Path) -> Path:
         texts['config'] = hostile_config(kind, marker)
     if kind == 'metadata':
         safetensors.torch.save_file(backbone(), path, metadata={'config': code, 'cfg': code, 'format': code})
+    elif kind == 'metadata_config':
+        tensors = {'backbone.patch_embed.weight': torch.ones(1)}  # so that the config is asked
+        metadata = {CONFIG_KEY: json.dumps(hostile_config('no_resnet', marker))}
+        safetensors.torch.save_file(tensors, path, metadata=metadata)
     elif kind == 'old_pickle':
         with path.open('wb') as file:
             pickle.dump({**content, 'payload': Payload(marker)}, file, protocol=2)
@@ -278,6 +292,9 @@ def test_the_files_would_write_the_marker_if_they_were_run(kind, marker):
         pickle.loads(file.read_bytes())
     elif kind == 'metadata':
         exec(safetensors.safe_open(file, 'pt').metadata()['config'])
+    elif kind == 'metadata_config':
+        with suppress(AttributeError, TypeError):  # what the call gave is no network
+            MODELS.build(json.loads(safetensors.safe_open(file, 'pt').metadata()[CONFIG_KEY])['model']).init_weights()
     elif kind == 'text':
         exec(torch.load(file, weights_only=True)['meta']['cfg'])
     else:
@@ -301,7 +318,7 @@ def test_nothing_in_a_file_is_run(command: Command, kind: str, marker: Path, fol
     given = file.parent if command.wants_folder else file
     said = run(command, given, folder, marker.parent, monkeypatch)
     assert not marker.exists(), said
-    searched = command.wants_folder and kind == 'metadata'  # checkpoints in a work directory end in .pth
+    searched = command.wants_folder and kind.startswith('metadata')  # checkpoints in a work directory end in .pth
     assert reads.count(str(file)) == (not searched), f'read {reads.count(str(file))} times: {said}'
     assert '\n' not in said and len(said) < 700
     if kind in ('pickle', 'old_pickle') and command.tool.name != 'compare_runs.py':  # which goes on without a config

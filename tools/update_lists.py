@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from model_zoo import HEADS, row
 
-from mmssl.apis import find_entry, list_models
+from mmssl.apis.zoo import recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = 'python tools/update_lists.py'
@@ -83,7 +83,7 @@ def measured() -> list[str]:
 
 def weights() -> list[str]:
     """The table of docs/model_zoo.md: weights of others."""
-    rows = [row(find_entry(name)) for name in list_models(pretrained=True)]
+    rows = [row(entry) for entry in recipes().values() if entry.has_weights]
     return table(HEADS, [(f'`{name}`', *cells) for name, *cells in rows])
 
 

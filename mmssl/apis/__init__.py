@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from .features import extract_features
     from .models import get_model
+    from .publish import publish_checkpoints
+    from .release import Terms
     from .training import train_from_folder
     from .weights import cached_weights, fetch_weights, verify_weights
     from .zoo import ZooEntry, find_entry, list_models, zoo_entries
@@ -21,6 +23,8 @@ _MODULES = {
     'mmssl.files': ('cache_folder',),
     '.features': ('extract_features',),
     '.models': ('get_model',),
+    '.publish': ('publish_checkpoints',),
+    '.release': ('Terms',),
     '.training': ('train_from_folder',),
     '.weights': ('cached_weights', 'fetch_weights', 'verify_weights'),
     '.zoo': ('ZooEntry', 'find_entry', 'list_models', 'zoo_entries'),
@@ -28,6 +32,7 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     'DownloadError',
+    'Terms',
     'ZooEntry',
     'cache_folder',
     'cached_weights',
@@ -36,6 +41,7 @@ __all__ = [
     'find_entry',
     'get_model',
     'list_models',
+    'publish_checkpoints',
     'train_from_folder',
     'verify_weights',
     'zoo_entries',

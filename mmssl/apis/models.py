@@ -1,24 +1,31 @@
 """Load a model by its name in the zoo."""
 
+from collections.abc import Mapping
+
 from mmengine.config import Config
+from torch import Tensor
 
 from mmssl.apis.weights import fetch_weights
 from mmssl.apis.zoo import find_entry
+from mmssl.checkpoint import CheckpointError
 from mmssl.evaluation import untrained
 from mmssl.models import BaseAlgorithm
 from mmssl.probe import load_trained
+from mmssl.weights import read_weights
 
 
-def get_model(name: str, pretrained: bool = False) -> BaseAlgorithm:
+def get_model(name: str, pretrained: bool = False, heads: bool = False) -> BaseAlgorithm:
     """Build the algorithm of a config, untrained or with the weights that the zoo names.
 
     Pre-trained weights fill the backbone, every key of it, which is what features, detectors and segmenters need. Neck,
-    head and memories, which only serve the pre-training, are as at its start.
+    head and memories, which only serve the pre-training, are as at its start, unless ``heads`` asks for them.
 
     Args:
         name: A name from :func:`~mmssl.apis.list_models`.
         pretrained: Whether to load weights; they are downloaded into the cache once, see
-            :func:`~mmssl.apis.fetch_weights`.
+            :func:`~mmssl.apis.fetch_weights`. Weights inside the package and in a folder are used where they are.
+        heads: Whether to load the rest of the algorithm, too, which published weights of mmssl have: neck, prototypes,
+            teacher and queue, to go on training. Rows per image are not published.
 
     Returns:
         The algorithm, on the CPU and in eval mode. ``model.backbone`` is the network, ``model.extract_feat`` gives its
@@ -30,10 +37,24 @@ def get_model(name: str, pretrained: bool = False) -> BaseAlgorithm:
         DownloadError: The weights cannot be downloaded.
     """
     entry = find_entry(name)
-    weights = fetch_weights(entry) if pretrained else None  # first, since building takes seconds
-    config = Config.fromfile(entry.config)
+    # files first, since building takes seconds; published weights hold the config of their network
+    weights = fetch_weights(entry) if pretrained or entry.config is None else None
+    rest = read_weights(fetch_weights(entry, heads=True)) if heads else {}
+    given = None if entry.config is None else Config.fromfile(entry.config)
+    trained = None if weights is None else load_trained(weights, given)
+    config = trained.config if trained else given
     model = untrained(config)
-    if weights:
-        load_trained(weights, config).fill(model.backbone)
+    if trained and pretrained:
+        trained.fill(model.backbone)
+    _fill_rest(model, rest, name)
     model.cfg = config
     return model.eval()
+
+
+def _fill_rest(model: BaseAlgorithm, rest: Mapping[str, Tensor], name: str) -> None:
+    try:
+        unexpected = model.load_state_dict(rest, strict=False).unexpected_keys
+    except RuntimeError as error:
+        raise CheckpointError(f'The heads of {name} do not fit ({" ".join(str(error).split())[:200]}).') from error
+    if unexpected:
+        raise CheckpointError(f'The heads of {name} hold {unexpected[0]}, which its algorithm does not have.')

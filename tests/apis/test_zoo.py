@@ -107,6 +107,11 @@ def test_an_unknown_name_is_refused_with_near_ones():
         find_entry('swav_resnet50_800e')
 
 
+@pytest.fixture(autouse=True)
+def no_own_zoo(monkeypatch):
+    monkeypatch.delenv('MMSSL_ZOO', raising=False)
+
+
 @pytest.fixture
 def small_zoo(tmp_path, monkeypatch):
     """A zoo of three entries for one narrow config, its server and its cache."""

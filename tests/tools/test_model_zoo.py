@@ -8,7 +8,7 @@ import modelindex
 import pytest
 import torch
 
-import mmssl
+from mmssl.apis.zoo import recipes
 from mmssl.models import ResNet
 from tests.apis.server import serving
 from tests.training import ROOT
@@ -70,7 +70,7 @@ def test_weights_are_downloaded_verified_and_converted(zoo, tmp_path, monkeypatc
         ),
         (('download', 'coke_multi_resnet50_8xb128_801e_imagenet_authors'), 'must be downloaded by hand'),
         (('download', 'nothing_of_the_kind'), "has no 'nothing_of_the_kind'"),
-        (('verify',), 'No weights were downloaded yet'),
+        (('verify', '--dest', 'none'), 'No weights were downloaded yet'),
         (('convert', 'none.pth', 'out.pth'), 'No checkpoint at none.pth'),
     ],
 )
@@ -80,5 +80,5 @@ def test_what_cannot_be_done_is_one_sentence(zoo, arguments, sentence):
 
 def test_the_index_is_read_by_the_library_that_mim_uses():
     index = modelindex.load(str(ROOT / 'model-index.yml'))
-    assert sorted(model.name for model in index.models) == sorted(mmssl.list_models())
+    assert sorted(model.name for model in index.models) == sorted(recipes())
     assert not [error for model in index.models for error in model.check_errors]
