@@ -53,9 +53,9 @@ REQUIRED = (
     Dependency('matplotlib', ('matplotlib',)),
     Dependency('rich', ('rich',)),
     Dependency('jinja2', ('jinja2',)),
+    Dependency('safetensors', ('safetensors',)),
 )
 OPTIONAL = (
-    Dependency('safetensors', ('safetensors',)),
     Dependency('timm', ('timm',), '1.0', extra='timm'),
     Dependency('umap', ('umap-learn',)),
     Dependency('faiss', ('faiss-cpu', 'faiss-gpu', 'faiss-gpu-cu12')),

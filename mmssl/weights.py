@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -262,7 +263,7 @@ def safetensors_bytes(state_dict: Mapping[str, Tensor], metadata: Mapping[str, s
     Returns:
         The bytes; the same tensors and metadata give the same bytes.
     """
-    content = _safetensors().torch.save(_on_cpu(state_dict), dict(metadata) if metadata else None)
+    content = safetensors.torch.save(_on_cpu(state_dict), dict(metadata) if metadata else None)
     end = 8 + int.from_bytes(content[:8], 'little')  # the length of the header, the header, and then the tensors
     # the package writes metadata in random order
     header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(',', ':')).encode()
@@ -397,12 +398,11 @@ def _common_prefix(state_dict: Mapping[str, Tensor]) -> str:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors of a file, and its config in the form of a checkpoint's content; that is empty without a config."""
-    package = _safetensors()
     try:
-        tensors = package.torch.load_file(path)
-        with package.safe_open(path, 'pt') as file:
+        tensors = safetensors.torch.load_file(path)
+        with safetensors.safe_open(path, 'pt') as file:
             metadata = file.metadata() or {}
-    except package.SafetensorError as error:
+    except safetensors.SafetensorError as error:
         raise CheckpointError(f'{path} cannot be read as safetensors ({error}): give a complete file.') from error
     if not tensors:
         raise CheckpointError(f'{path} holds no tensors: give a checkpoint.')
@@ -416,11 +416,3 @@ def _config_in(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
         return {'meta': {'config': json.loads(metadata[CONFIG_KEY])}}
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f'{path} has a damaged {CONFIG_KEY} in its metadata: get the file again.') from error
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise ImportError('A .safetensors file needs the package safetensors: type  pip install safetensors') from error
-    return safetensors

@@ -30,7 +30,6 @@ HEIGHTS = {name: height for height, names in enumerate(FLOORS) for name in names
 # What may be imported inside a function: others' packages anywhere, our own modules in one file each.
 LATE = {
     'faiss': 'optional',
-    'safetensors': 'optional',
     'timm': 'optional',
     'huggingface_hub': 'comes with timm',
     'sklearn': 'takes most of a second, and most commands do without it',

@@ -17,6 +17,7 @@ import safetensors
 import safetensors.torch
 import torch
 import yaml
+from torch.nn.functional import normalize
 
 import mmssl
 from mmssl.apis import Terms, fetch_weights, find_entry, list_models, publish_checkpoints, verify_weights
@@ -372,6 +373,34 @@ def test_the_packaged_backbone_loads_offline_with_the_hash_of_its_index(monkeypa
     features = mmssl.extract_features(mmssl.get_model(OURS, pretrained=True), torch.zeros(2, 1, 28, 28).byte())
     assert features.shape == (2, 128) and features.dtype == torch.float32
     assert {'MIT', 'Apache-2.0'} == {entry.data_licence, entry.licence}
+
+
+def test_the_first_lines_of_readmes_example_run_without_a_network(monkeypatch):
+    monkeypatch.setattr('urllib.request.urlopen', None)
+    block = re.search(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), flags=re.DOTALL)[1]
+    names: dict = {}
+    exec(block, names)
+    assert OURS in block and names['features'].shape == (8, 128)
+
+
+def test_the_figures_in_readme_are_those_of_the_packaged_backbone():
+    model = index_of(PACKAGED)['Models'][0]
+    networks = [model['Results'][0]['Metrics'], *model['Metadata']['Baselines'].values()]
+    own, pixels, untrained = (figures['k-NN Top 1 Accuracy'] for figures in networks)
+    assert f'{own} % in k-NN (raw pixels {pixels}, untrained {untrained}' in (ROOT / 'README.md').read_text()
+
+
+def test_go_on_training_from_published_weights(zoo, tmp_path):
+    torch.save(mmssl.get_model('ours', pretrained=True, heads=True).state_dict(), tmp_path / 'start.pth')
+    config = small_config(tmp_path / 'on', load_from=str(tmp_path / 'start.pth'))
+    config.train_cfg.max_epochs = 1
+    config.optim_wrapper.optimizer.lr = 0.0
+    runner = Runner.from_cfg(config)
+    runner.train()
+    wanted = mmssl.get_model('ours', pretrained=True, heads=True)
+    prototypes = [normalize(model.prototypes.weight) for model in (runner.algorithm, wanted)]  # as SwAV keeps them
+    torch.testing.assert_close(*prototypes)
+    assert torch.equal(runner.algorithm.backbone.conv1.weight, wanted.backbone.conv1.weight)
 
 
 @pytest.mark.skipif(not _SYSTEM_FOLDER.is_dir(), reason='apt-get install dataset-fashion-mnist')

@@ -1,6 +1,7 @@
 """tools/model_zoo.py as a user runs it."""
 
 import runpy
+import shutil
 import sys
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ import modelindex
 import pytest
 import torch
 
-from mmssl.apis.zoo import recipes
+from mmssl.apis.zoo import PACKAGED, recipes
 from mmssl.models import ResNet
 from tests.apis.server import serving
 from tests.training import ROOT
@@ -58,6 +59,31 @@ def test_weights_are_downloaded_verified_and_converted(zoo, tmp_path, monkeypatc
     assert 'Left out, with the number of tensors: nothing' in zoo('convert', str(path), str(tmp_path / 'out.pth'))
     path.write_bytes(b'damaged')
     assert 'is not the file of the first download' in zoo('verify', fails=True)
+
+
+def test_published_weights_are_listed_downloaded_with_their_heads_and_verified(zoo, tmp_path, monkeypatch):
+    shutil.copytree(PACKAGED, tmp_path / 'own')
+    with serving(b'') as server:
+        server.status = 503
+        monkeypatch.setenv('MMSSL_ZOO', server.url)
+        assert f'The zoo at {server.url} cannot be reached' in zoo('list', fails=True)
+    monkeypatch.setenv('MMSSL_ZOO', str(tmp_path / 'own'))
+    name = 'swav_resnet10_fashion_mnist'
+    assert '85.1' in zoo('list', name) and ' here ' in zoo('list', name)
+    printed = zoo('download', name, '--dest', str(tmp_path / 'copy'), '--heads')
+    assert 'licence Apache-2.0; licence of the training images MIT' in printed
+    copies = sorted((tmp_path / 'copy' / name).iterdir())
+    assert [path.read_bytes() == (PACKAGED / path.name).read_bytes() for path in copies] == [True, True]
+    assert zoo('verify', '--dest', str(tmp_path / 'copy')).count('as published') == 2
+    copies[1].write_bytes(b'damaged')
+    assert 'is not the published file' in zoo('verify', '--dest', str(tmp_path / 'copy'), fails=True)
+
+
+def test_publishing_without_a_licence_is_one_sentence(zoo, tmp_path):
+    sentence = zoo('publish', 'epoch_1.pth', '--out', str(tmp_path / 'out'), fails=True)
+    assert sentence == (
+        'ValueError: No licence of the weights: add --licence NAME, such as Apache-2.0, MIT or CC-BY-4.0.'
+    )
 
 
 @pytest.mark.parametrize(

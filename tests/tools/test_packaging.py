@@ -71,6 +71,16 @@ def test_the_templates_of_the_reports_ship_and_make_a_report(installed: Path, tm
     assert text.startswith(str(installed)) and '<h2>A part</h2>' in text and 'color-scheme' in text
 
 
+def test_the_packaged_backbone_ships_and_loads_without_a_network(installed: Path, tmp_path: Path) -> None:
+    assert files_below(ROOT / 'mmssl/zoo') == files_below(installed / 'mmssl/zoo') >= {'model-index.yml'}
+    code = (
+        'import socket; socket.socket.connect = None; import mmssl; '
+        "model = mmssl.get_model('swav_resnet10_fashion_mnist', pretrained=True); print(mmssl.__file__, model.training)"
+    )
+    printed = python(installed, '-c', code, folder=tmp_path)
+    assert printed.startswith(str(installed)) and printed.endswith('False\n')
+
+
 def test_every_config_ships(installed: Path) -> None:
     assert files_below(ROOT / 'configs') == files_below(installed / 'mmssl' / 'configs')
 
