@@ -23,7 +23,9 @@ FLOORS = [
     ('probe',),
     ('visualization',),
     ('transfer', 'apis'),
+    ('label_efficiency',),
     ('command_line',),
+    ('commands',),
     ('__init__', '__main__', 'testing'),
 ]
 HEIGHTS = {name: height for height, names in enumerate(FLOORS) for name in names}
@@ -39,6 +41,11 @@ LATE = {
     'mmssl/__init__.py: mmssl.apis': 'imports torch, which would slow down `import mmssl`',
     'mmssl/command_line.py: mmssl.engine.optimizers': 'imports torch, which would slow down --help',
     'mmssl/command_line.py: mmssl.probe.trained': 'imports torch, which would slow down --help',
+    'mmssl/commands/label_efficiency.py: mmssl.apis': 'imports torch, which would slow down --help',
+    'mmssl/commands/label_efficiency.py: mmssl.export': 'imports torch, which would slow down --help',
+    'mmssl/commands/label_efficiency.py: mmssl.label_efficiency': 'imports torch, which would slow down --help',
+    'mmssl/commands/label_efficiency.py: mmssl.probe.networks': 'imports torch, which would slow down --help',
+    'mmssl/commands/label_efficiency.py: mmssl.visualization.charts': 'imports torch, which would slow down --help',
 }
 
 

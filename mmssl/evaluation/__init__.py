@@ -12,6 +12,7 @@ from mmssl.evaluation.features import (
     raw_pixel_features,
 )
 from mmssl.evaluation.few_labels import draw_per_class, few_labels_probe, measure_of_draws, per_class
+from mmssl.evaluation.fine_tuning import Classifier, FineTuning, fine_tune
 from mmssl.evaluation.fixed_part import FixedPart
 from mmssl.evaluation.knn import Neighbors, knn_accuracy, knn_predict, nearest_neighbors
 from mmssl.evaluation.linear import (
@@ -68,8 +69,10 @@ __all__ = [
     'NO_LABELS',
     'NO_QUERY',
     'AveragePrecision',
+    'Classifier',
     'ClusterAgreement',
     'Features',
+    'FineTuning',
     'FixedPart',
     'LabelledSets',
     'LinearAccuracyHook',
@@ -100,6 +103,7 @@ __all__ = [
     'extract_views',
     'feature_batches',
     'few_labels_probe',
+    'fine_tune',
     'fit_logistic',
     'fit_sgd',
     'format_results',
