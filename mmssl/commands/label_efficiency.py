@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from mmssl.files import write_json
 
 if TYPE_CHECKING:
-    from mmssl.label_efficiency import Layout, Start, Task
+    from mmssl.label_efficiency import Curves, Layout, Start, Task
 
 ERRORS = (ValueError, FileNotFoundError, ImportError)
 _STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -99,24 +99,32 @@ def run(args: argparse.Namespace) -> None:
     """Do the pieces that are missing; print and write tables and curves of those that are done."""
     if args.data.suffix == '.json':
         return _write(_read_results(args.data), args.work_dir or args.data.parent)
-    from mmssl.label_efficiency import Curves, Interrupted, find_layout
+    from mmssl.label_efficiency import Curves, find_layout
 
     folder = args.work_dir or Path('work_dirs/labels') / args.data.resolve().name
-    with _stop_on_sigterm():
-        task, starts = _task(args, find_layout(args.data)), _starts(args)
-        curves = Curves(task, starts, args.labels, args.seeds, folder, _pretrain, args.rate_at)
-        curves.check()
-        left = ''
-        try:
-            curves.run(args.hours)
-        except Interrupted as reason:
-            left = str(reason)
-        except KeyboardInterrupt:
-            print(curves.what_is_left('Stopped'))
-            raise SystemExit(130) from None
-    _write(curves.results(), folder)
-    if left:
-        print(left)
+    curves: Curves | None = None
+    try:
+        with _stop_on_sigterm():
+            task, starts = _task(args, find_layout(args.data)), _starts(args)
+            curves = Curves(task, starts, args.labels, args.seeds, folder, _pretrain, args.rate_at)
+            curves.check()
+            over = _run(curves, args.hours)
+            _write(curves.results(), folder)
+            print(over)
+    except KeyboardInterrupt:
+        print(curves.what_is_left('Stopped') if curves else 'Stopped before anything was measured.')
+        raise SystemExit(130) from None
+
+
+def _run(curves: 'Curves', hours: float | None) -> str:
+    """Do what is missing; says that all is done, or what is left when the hours are over."""
+    from mmssl.label_efficiency import Interrupted
+
+    try:
+        curves.run(hours)
+    except Interrupted as reason:
+        return str(reason)
+    return 'All pieces are done.'
 
 
 def _starts(args: argparse.Namespace) -> list['Start']:
@@ -190,6 +198,7 @@ def _write(results: dict[str, Any], folder: Path) -> None:
     from mmssl.label_efficiency import curve_figure, format_curves
     from mmssl.visualization.charts import save_figure
 
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / 'results.json', results)
     (folder / 'table.md').write_text(format_curves(results, markdown=True) + '\n')
     text = format_curves(results)

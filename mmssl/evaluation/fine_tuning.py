@@ -95,6 +95,28 @@ class Classifier(nn.Module):
         rows = self.features(images).to(self.layer.weight.device)
         return self.layer(rows).argmax(dim=1).cpu()
 
+    @torch.no_grad()
+    def calibrate(self, images: Tensor) -> None:
+        """Set the statistics of batch norm to those of images.
+
+        Training uses the statistics of the batch, whereas an untrained network has none of its own: a layer that is
+        fitted to its features without them starts from features that never come again, and may not learn.
+
+        Args:
+            images: uint8, shape ``(N, C, H, W)``.
+        """
+        norms = [module for module in self.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+        self.train()
+        for part in images.split(_ROWS):
+            self.pooled(self.normalised(part))
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
+        self.eval()
+
     def start_layer(self, features: Tensor, labels: Tensor) -> None:
         """Set the linear layer to a logistic regression on the features.
 
@@ -115,10 +137,10 @@ class Classifier(nn.Module):
 def fine_tune(classifier: Classifier, images: Tensor, labels: Tensor, how: FineTuning) -> None:
     """Train all weights of a classifier on labelled images.
 
-    The linear layer starts from a logistic regression on the backbone's features. Batch norm uses the statistics of
-    the batch, as in a training from scratch: an untrained network has no others. Images are flipped and cropped at
-    random. AdamW, not SGD: with SGD an untrained network stays far behind in so few steps, and pre-training would seem
-    to gain more than it does.
+    Batch norm uses the statistics of the batch, as in a training from scratch: an untrained network has no others. The
+    linear layer starts from a logistic regression on the features that these statistics give. Images are flipped and
+    cropped at random. The optimizer is AdamW, since SGD leaves an untrained network far behind in so few steps, and
+    pre-training would seem to gain more than it does.
 
     Args:
         classifier: Changed in place; in eval mode afterwards.
@@ -133,6 +155,7 @@ def fine_tune(classifier: Classifier, images: Tensor, labels: Tensor, how: FineT
         raise ValueError(f'{len(images)} labelled image: fine-tuning needs 2 or more, give more labels.')
     device = get_device()
     classifier.to(device)
+    classifier.calibrate(images)
     classifier.start_layer(classifier.features(images), labels)
     classifier.to(device).train()
     optimizer = torch.optim.AdamW(classifier.parameters(), how.rate, weight_decay=how.weight_decay)

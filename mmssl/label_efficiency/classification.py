@@ -166,8 +166,8 @@ class Classification:
 
 PROTOCOL = (
     'all weights trained with AdamW (weight decay 0.05, warm-up and cosine), batch norm on the statistics of the '
-    'batch, random crops of 40 to 100 % and flips, from a logistic regression as last layer; the linear probe is '
-    'fitted to frozen features without augmentation'
+    'batch, random crops of 40 to 100 % and flips, from a logistic regression on such features as last layer; the '
+    'linear probe is fitted to frozen features without augmentation'
 )
 
 

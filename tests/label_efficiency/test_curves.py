@@ -1,0 +1,200 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from mmssl.label_efficiency import Curves, Interrupted, Origin, Start, chosen_rates, curve_figure, format_curves
+
+RATES = (0.001, 0.01, 0.1)
+TWO = (Start('untrained'), Start('given', (Path('a'),)))
+
+
+class Arithmetic:
+    """A task whose values are known: the best rate of an untrained start is 0.1, of weights 0.01."""
+
+    name, unit, measures, rates = 'arithmetic', 'numbers', ('score',), RATES
+
+    def __init__(self, steps=7):
+        self.settings, self.calls, self.seen = {'steps': steps}, [], []
+
+    def count(self, labels):
+        return labels or 100
+
+    def effort(self, labels):
+        return {'steps': 7, 'images_drawn': 70}
+
+    def unlabelled(self, folder):
+        return folder / 'images'
+
+    def describe(self, origin):
+        return f'like {origin.file or origin.like}'
+
+    def measure(self, origin, labels, seed, rate, folder):
+        self.calls.append(('measure', origin, labels, seed, rate))
+        assert folder.is_dir()
+        return {'score': (10 if origin.file else 0) + seed + self.count(labels) / 10}
+
+    def held_out(self, origin, labels, seed, rate, fold, folder):
+        self.calls.append(('held_out', origin, labels, seed, rate))
+        return {0.1: 1.0, 0.01: 2.0}.get(rate, 0) if origin.file else {0.1: 2.0, 0.01: 1.0}.get(rate, 0)
+
+
+def pretrain_into(log):
+    def pretrain(images, minutes, folder, seed):
+        log.append((images.name, minutes, seed))
+        folder.mkdir(parents=True)
+        return folder
+
+    return pretrain
+
+
+def curves(folder, task=None, starts=TWO, seeds=(0, 1), log=None):
+    log = [] if log is None else log
+    return Curves(task or Arithmetic(), starts, (5, None), seeds, folder, pretrain_into(log), 5)
+
+
+def quietly(line):
+    pass
+
+
+def test_each_start_is_fine_tuned_at_the_rate_that_is_best_on_held_out_images(tmp_path):
+    work = curves(tmp_path)
+    work.run(say=quietly)
+    rates = {(origin.file, rate) for kind, origin, _, _, rate in work.task.calls if kind == 'measure'}
+    assert rates == {(None, 0.1), (Path('a'), 0.01)}
+
+
+def test_the_rate_is_chosen_at_one_number_of_labels_with_the_first_seed(tmp_path):
+    work = curves(tmp_path, seeds=(3, 4))
+    work.run(say=quietly)
+    trials = [call for call in work.task.calls if call[0] == 'held_out']
+    assert len(trials) == 2 * len(RATES) * 2  # two starts, two halves
+    assert {(labels, seed) for _, _, labels, seed, _ in trials} == {(5, 3)}
+
+
+def test_equal_held_out_values_choose_the_lowest_rate(tmp_path):
+    task = Arithmetic()
+    task.held_out = lambda *_: 1.0
+    work = curves(tmp_path, task)
+    work.run(say=quietly)
+    assert work.rate(work.starts[0]) == 0.001
+
+
+def test_a_complete_command_does_nothing_when_it_is_repeated(tmp_path):
+    curves(tmp_path).run(say=quietly)
+    again = curves(tmp_path)
+    again.run(say=quietly)
+    assert again.task.calls == []
+
+
+def test_after_an_interruption_only_what_is_missing_is_done(tmp_path):
+    first = curves(tmp_path)
+    done = first.task.measure
+
+    def interrupted(origin, labels, seed, rate, folder):
+        if (origin.file, labels, seed) == (Path('a'), None, 0):
+            (folder / 'half').touch()
+            raise KeyboardInterrupt
+        return done(origin, labels, seed, rate, folder)
+
+    first.task.measure = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        first.run(say=quietly)
+    again = curves(tmp_path)
+    again.run(say=quietly)
+    assert [(origin.file, labels, seed) for _, origin, labels, seed, _ in again.task.calls] == [
+        (Path('a'), None, 0), (None, 5, 1), (Path('a'), 5, 1), (None, None, 1), (Path('a'), None, 1),
+    ]  # fmt: skip
+    assert not list(tmp_path.rglob('*.work'))
+
+
+def test_a_further_seed_keeps_what_is_done(tmp_path):
+    curves(tmp_path, seeds=(0,)).run(say=quietly)
+    more = curves(tmp_path, seeds=(0, 2))
+    more.run(say=quietly)
+    assert {seed for *_, seed, _ in more.task.calls} == {2}
+
+
+def test_other_settings_are_refused_with_both_values(tmp_path):
+    curves(tmp_path)
+    with pytest.raises(ValueError, match='steps 7, but 8 is given: give the same settings'):
+        curves(tmp_path, Arithmetic(steps=8))
+
+
+def test_another_first_seed_is_refused_since_the_rates_were_chosen_with_it(tmp_path):
+    curves(tmp_path, seeds=(0, 1))
+    with pytest.raises(ValueError, match='first_seed 0, but 1 is given'):
+        curves(tmp_path, seeds=(1, 0))
+
+
+def test_pretraining_comes_first_once_per_seed_and_gives_the_weights(tmp_path):
+    log = []
+    starts = (Start('untrained'), Start('20 min', minutes=20, seeds=2), Start('60 min', minutes=60, seeds=1))
+    work = curves(tmp_path, starts=starts, log=log)
+    work.run(say=quietly)
+    assert log == [('images', 20, 0), ('images', 20, 1), ('images', 60, 0)]
+    used = {
+        (origin.file.name, seed) for kind, origin, _, seed, _ in work.task.calls if kind == 'measure' and origin.file
+    }
+    folders = ('20_min_seed0', 0), ('20_min_seed1', 1), ('60_min_seed0', 0), ('60_min_seed0', 1)
+    assert used == set(folders)
+
+
+def test_the_untrained_start_has_the_network_of_the_first_weights(tmp_path):
+    work = curves(tmp_path)
+    assert work.origin(work.starts[0], 1) == Origin(None, Path('a'))
+
+
+def test_a_file_per_seed_goes_with_the_seeds(tmp_path):
+    work = curves(tmp_path, starts=(Start('own', (Path('a'), Path('b'))),), seeds=(5, 6))
+    assert [work.origin(work.starts[0], seed).file.name for seed in (5, 6)] == ['a', 'b']
+
+
+def test_when_the_hours_are_over_it_says_what_is_left(tmp_path):
+    work = curves(tmp_path)
+    with pytest.raises(Interrupted, match=r'1 of 20 pieces are done, 19 are left.*same command again'):
+        work.run(hours=1e-12, say=quietly)
+
+
+def test_a_pretraining_that_would_end_too_late_is_not_begun(tmp_path):
+    log = []
+    work = curves(tmp_path, starts=(Start('long', minutes=90, seeds=2),), log=log)
+    with pytest.raises(Interrupted, match='The next one is pre-training: long, seed 1'):
+        work.run(hours=1, say=quietly)
+    assert len(log) == 1  # the first is begun, since otherwise no call would ever do it
+
+
+def test_tables_are_made_from_the_json_alone(tmp_path):
+    work = curves(tmp_path)
+    work.run(say=quietly)
+    results = json.loads(json.dumps(work.results()))
+    table = format_curves(results, markdown=True)
+    assert '| score; numbers | untrained | given |' in table
+    assert '| 5 (5 images) | 1.0 ± 0.7 (2) | 11.0 ± 0.7 (2) |' in table
+    assert '| all (100 images) | 10.5 ± 0.7 (2) | 20.5 ± 0.7 (2) |' in table
+    assert 'untrained 0.1, given 0.01' in table
+    assert '5 images: 7 steps, 70 draws' in table
+    assert '5 (5 images)   1.0 ± 0.7 (2)  11.0 ± 0.7 (2)' in format_curves(results)
+
+
+def test_a_cell_without_measurements_is_a_dash(tmp_path):
+    work = curves(tmp_path, seeds=(0,))
+    work.run(say=quietly)
+    results = work.results()
+    results['pieces'] = [p for p in results['pieces'] if p.get('seed') != 0 or p['start'] == 'untrained' or p['labels']]
+    assert '| all (100 images) | 10.0 (1) | - |' in format_curves(results, markdown=True)
+
+
+def test_rates_that_were_tried_are_in_the_results(tmp_path):
+    work = curves(tmp_path)
+    work.run(say=quietly)
+    assert chosen_rates(work.results())['given'] == {0.001: 0, 0.01: 2, 0.1: 1}
+
+
+def test_the_figure_has_a_line_per_start_over_the_number_of_images(tmp_path):
+    work = curves(tmp_path)
+    assert curve_figure(work.results()) is None
+    work.run(say=quietly)
+    lines = {line.get_label(): line for line in curve_figure(work.results()).axes[0].lines}
+    assert list(lines['given'].get_xdata()) == [5, 100]
+    assert list(lines['given'].get_ydata()) == [11.0, 20.5]
