@@ -52,9 +52,22 @@ def test_the_first_layer_knows_the_training_images_by_the_statistics_that_traini
     assert torch.equal(scores.argmax(dim=1), labels)
 
 
+def test_fine_tuning_starts_from_the_statistics_that_training_uses():
+    images, labels = colours(32)
+    ready, tuned = network(), network()
+    ready.calibrate(images)
+    ready.start_layer(ready.features(images), labels)
+    fine_tune(tuned, images, labels, FineTuning(steps=1, batch_size=8, rate=1e-9))
+    torch.testing.assert_close(tuned.layer.weight, ready.layer.weight)
+    wrong = network()
+    wrong.start_layer(wrong.features(images), labels)  # the statistics of an untrained network
+    assert not torch.allclose(tuned.layer.weight, wrong.layer.weight, rtol=0.1)
+
+
 def test_calibration_leaves_the_weights_and_the_momentum_of_batch_norm():
     classifier, (images, _) = network(), colours(32)
     weights = [weight.clone() for weight in classifier.parameters()]
+    classifier.eval()  # as after features()
     classifier.calibrate(images)
     assert all(map(torch.equal, weights, classifier.parameters()))
     assert classifier.backbone.bn1.momentum == 0.1

@@ -59,11 +59,12 @@ def test_counts_are_the_numbers_of_images_that_are_drawn(task):
     assert task.count(100) == 25
 
 
-def test_the_halves_for_the_rate_share_no_image_and_are_balanced(task):
-    first, second = task.halves(4, seed=0)
-    assert not set(first.tolist()) & set(second.tolist())
-    assert sorted([*first.tolist(), *second.tolist()]) == task.drawn(4, 0).tolist()
-    assert task.labels[first].bincount().tolist() == task.labels[second].bincount().tolist() == [2, 2]
+@pytest.mark.parametrize('seed', range(5))
+def test_the_halves_for_the_rate_share_no_image_and_are_balanced(task, seed):
+    first, second = task.halves(10, seed)
+    assert sorted([*first.tolist(), *second.tolist()]) == task.drawn(10, seed).tolist()
+    assert len({*first.tolist(), *second.tolist()}) == 20
+    assert task.labels[first].bincount().tolist() == task.labels[second].bincount().tolist() == [5, 5]
 
 
 def test_the_rate_is_chosen_without_the_test_images(task):
