@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mmssl.commands import label_efficiency
 from mmssl.label_efficiency import Classification, Origin, find_layout, plain_recipe
 from tests.training import ROOT
 
@@ -182,3 +183,22 @@ def test_a_signal_ends_the_command_without_a_traceback_and_says_how_to_go_on(tmp
     assert 'Stopped: 0 of' in out
     assert 'Type the same command again to continue.' in out
     assert 'Traceback' not in errors
+
+
+@pytest.mark.parametrize('message, kind', [('A signal ended the training', KeyboardInterrupt), ('other', RuntimeError)])
+def test_a_signal_during_pretraining_is_an_interruption_and_other_errors_are_not(tmp_path, monkeypatch, message, kind):
+    def train_from_folder(*_, **__):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr('mmssl.apis.train_from_folder', train_from_folder)
+    with pytest.raises(kind):
+        label_efficiency._pretrain(tmp_path, 1.0, tmp_path / 'pretraining', 0)
+
+
+def test_checkpoints_of_an_interrupted_pretraining_are_not_taken_for_those_of_the_next(tmp_path, monkeypatch):
+    stale = tmp_path / 'pretraining' / 'epoch_9.pth'
+    stale.parent.mkdir()
+    stale.touch()
+    monkeypatch.setattr('mmssl.apis.train_from_folder', lambda *_, work_dir, **__: None)
+    assert label_efficiency._pretrain(tmp_path, 1.0, stale.parent, 0) == stale.parent
+    assert not stale.exists()
