@@ -14,7 +14,7 @@ from mmssl.evaluation.features import (
 from mmssl.evaluation.few_labels import draw_per_class, few_labels_probe, measure_of_draws, per_class
 from mmssl.evaluation.fine_tuning import Classifier, FineTuning, fine_tune
 from mmssl.evaluation.fixed_part import FixedPart
-from mmssl.evaluation.knn import Neighbors, knn_accuracy, knn_predict, nearest_neighbors
+from mmssl.evaluation.knn import Neighbors, knn_accuracy, knn_predict, knn_warning, nearest_neighbors
 from mmssl.evaluation.linear import (
     FAST_PROBE,
     LinearFit,
@@ -112,6 +112,7 @@ __all__ = [
     'knn_accuracy',
     'knn_measures',
     'knn_predict',
+    'knn_warning',
     'label_free_measures',
     'linear_probe',
     'low_shot_svm',

@@ -1,5 +1,6 @@
 """Weighted k-nearest-neighbour classification of frozen features."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,13 @@ from mmssl.evaluation.similarity import float32_rows, grid_cosines, grid_rows, n
 _VOTE_STEPS = 2.0**40  # votes are whole numbers, so that a sum does not depend on its order, and ties stay ties
 _SPARE = 32  # candidates beyond the k wanted
 _VALUES = 2**19  # float64 values of candidates that are copied at once: they fit into the processor's cache
+
+FELL = (
+    'k-NN top-1 is {now:.1f} %, below the {start:.1f} % before the first step by more than the standard error of '
+    '{error:.1f} points: the features get worse. What usually helps: a lower learning rate or a longer warm-up; milder '
+    'augmentation, so that two views still show the same thing; more images or steps; for weights that were trained '
+    'before, a backbone that stands still until the heads have settled.'
+)
 
 
 class Neighbors(NamedTuple):
@@ -213,3 +221,19 @@ def _check_k(k: Sequence[int], available: int) -> None:
             f'k-NN with {max(k)} neighbours, but the gallery has {available} images: '
             f'set evaluation.knn.k to {available} or less.'
         )
+
+
+def knn_warning(now: float, start: float, queries: int) -> str | None:
+    """Warn if the k-NN accuracy has fallen below that of the start by more than the standard error.
+
+    Args:
+        now: Accuracy, in %.
+        start: Accuracy before the first step, in %.
+        queries: Number of images that were classified.
+
+    Returns:
+        Warning with figures and remedies; None if nothing is wrong.
+    """
+    share = start / 100
+    error = 100 * math.sqrt(share * (1 - share) / queries)
+    return FELL.format(now=now, start=start, error=error) if start - now > error else None

@@ -8,7 +8,8 @@ import torch
 from mmengine.hooks import Hook
 
 from mmssl.engine import Runner
-from mmssl.engine.hooks import ClusterHook, CollapseHook, MonitorHook, OnlineKNNHook, monitor_hook
+from mmssl.engine.hooks import ClusterHook, CollapseHook, MonitorHook, OnlineKNNHook, monitor_hook, online_knn_hook
+from mmssl.evaluation import Features
 from mmssl.models import ODC, ODCNeck, SimCLR, SwAV
 from mmssl.visualization import read_scalars
 from tests.evaluation.stand_ins import Encoder
@@ -67,6 +68,21 @@ def loop(*hooks, epochs=5):
     return runner
 
 
+def looks(monkeypatch, accuracies, state=None, first=0):
+    """Looks of the k-NN hook that find these accuracies; return the runner and the hook."""
+    values = iter(accuracies)
+    monkeypatch.setattr(online_knn_hook, 'knn_accuracy', lambda *sets, k, temperature: {k[0]: float(next(values))})
+    rows = Features(torch.zeros(200, 2), torch.zeros(200), torch.arange(200))
+    part = SimpleNamespace(features=lambda *_: rows)
+    hook, runner = OnlineKNNHook(), Log(10)
+    hook.parts, runner.algorithm = [(part, 200), (part, 200)], None
+    if state:
+        hook.load_state_dict(state)
+    for epoch, _ in enumerate(accuracies, first):
+        hook.look(runner, epoch)
+    return runner, hook
+
+
 def run(tmp_path, *hooks, config=None, **overrides):
     runner = Runner.from_cfg(config) if config else small_runner(tmp_path, **overrides)
     runner.warnings = []
@@ -88,6 +104,21 @@ def test_a_monitor_looks_before_the_first_epoch_and_where_its_interval_says_and_
     hook = Counter(interval=2, share=NO_LIMIT)
     loop(hook)
     assert hook.epochs == [0, 2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ('accuracies', 'warned'), [((50, 40, 41, 39), ['Epoch 2']), ((50, 40, 51, 52), []), ((50, 49, 55, 60), [])]
+)
+def test_a_k_nn_below_the_start_at_two_looks_is_one_warning(monkeypatch, accuracies, warned):
+    runner, _ = looks(monkeypatch, accuracies)
+    assert [text.split(':')[0] for text in runner.said if 'before the first step' in text] == warned
+
+
+def test_a_resumed_run_compares_the_k_nn_with_the_start_before_the_interruption(monkeypatch):
+    _, before = looks(monkeypatch, (50, 40))
+    resumed, _ = looks(monkeypatch, (40,), state=before.state_dict(), first=2)
+    (warning,) = [text for text in resumed.said if 'before the first step' in text]
+    assert warning.startswith('Epoch 2: k-NN top-1 is 40.0 %, below the 50.0 % before the first step')
 
 
 def test_a_monitor_with_nothing_to_look_at_does_nothing():

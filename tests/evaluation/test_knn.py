@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from mmssl.evaluation import knn, knn_accuracy, knn_predict, nearest_neighbors
+from mmssl.evaluation import knn, knn_accuracy, knn_predict, knn_warning, nearest_neighbors
 from tests.helpers.mutation import Mutation
 from tests.training import ROOT, environment
 
@@ -183,3 +183,14 @@ MUTATIONS = [
         '_, _ =',
     ),
 ]
+
+
+def test_an_accuracy_below_the_start_by_more_than_the_standard_error_is_a_warning_with_both_figures():
+    warning = knn_warning(17.9, 20.0, queries=400)  # the standard error is 100 * sqrt(.2 * .8 / 400) = 2.0 points
+    assert warning.startswith('k-NN top-1 is 17.9 %, below the 20.0 % before the first step')
+    assert 'standard error of 2.0 points' in warning and 'lower learning rate' in warning
+
+
+def test_an_accuracy_within_the_standard_error_of_the_start_or_above_it_is_no_warning():
+    assert knn_warning(18.1, 20.0, queries=400) is None
+    assert knn_warning(60.0, 20.0, queries=400) is None

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mmssl.engine.hooks.monitor_hook import MonitorHook
-from mmssl.evaluation import knn_accuracy
+from mmssl.evaluation import knn_accuracy, knn_warning
 from mmssl.registry import HOOKS
 
 
@@ -11,8 +11,8 @@ from mmssl.registry import HOOKS
 class OnlineKNNHook(MonitorHook):
     """Measure k-NN accuracy on images of the config's ``evaluation`` section, logged as ``knn_top1``.
 
-    Without labels it does nothing, and logs this once. If the backbone started from weights (``init``), a fall below
-    their accuracy in two measurements in a row is a warning.
+    Without labels it does nothing, and logs this once. The accuracy before the first step is kept in the state; if two
+    measurements in a row fall below it by more than their standard error, a warning says so, with remedies.
 
     Args:
         interval: Epochs between two measurements.
@@ -26,6 +26,7 @@ class OnlineKNNHook(MonitorHook):
     """
 
     name = 'knn'
+    start: float | None = None  # accuracy before the first step, in %
 
     def __init__(
         self,
@@ -38,6 +39,15 @@ class OnlineKNNHook(MonitorHook):
     ) -> None:
         super().__init__(interval, share)
         self.gallery, self.query, self.k, self.temperature = gallery, query, k, temperature
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of a monitor, and the accuracy before the first step."""
+        return {**super().state_dict(), 'start': self.start}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a state returned by :meth:`state_dict`; states of earlier versions have no start."""
+        super().load_state_dict(state)
+        self.start = state.get('start')
 
     def prepare(self, runner: Any) -> bool:
         """Decode the images; return whether both gallery and query have labels."""
@@ -60,19 +70,8 @@ class OnlineKNNHook(MonitorHook):
         sets = (gallery.features, gallery.labels, query.features, query.labels)
         accuracy = knn_accuracy(*sets, k=(k,), temperature=self.temperature)[k]
         runner.logger.info(f'Epoch {epoch}: k-NN top-1 {accuracy:.1f} % (k {k}, {len(gallery)} in the gallery).')
-        if runner.init:
-            self.warn(runner, epoch, 'below the start', _below_start(runner, accuracy))
+        if epoch == 0:
+            self.start = accuracy
+        if self.start is not None:
+            self.warn(runner, epoch, 'start', knn_warning(accuracy, self.start, len(query)))
         return {'knn_top1': accuracy}
-
-
-def _below_start(runner: Any, accuracy: float) -> str | None:
-    """Say that the features have become worse than those of the weights that the run started from."""
-    history = runner.message_hub.log_scalars  # a checkpoint keeps it: a resumed run knows how it began
-    start = float(history['val/knn_top1'].data[0][0]) if 'val/knn_top1' in history else accuracy
-    if accuracy >= start:
-        return None
-    return (
-        f'k-NN top-1 {accuracy:.1f} % is below the {start:.1f} % of the start weights: the training makes them worse. '
-        'Lower the learning rate, let the heads settle longer (default_hooks.warmup_heads.length), or pull the weights '
-        'toward the start (PullToStartHook).'
-    )
