@@ -55,10 +55,15 @@ from mmssl.evaluation.measures import (
 from mmssl.evaluation.results import Measure, Result, read_results, write_results
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
+    NextStep,
+    Purpose,
+    RunFacts,
     format_results,
     format_table,
     meanings,
+    next_step,
     protocols,
+    standings,
     table_lines,
     verdict,
 )
@@ -82,8 +87,11 @@ __all__ = [
     'Measure',
     'MultiStageClassifier',
     'Neighbors',
+    'NextStep',
+    'Purpose',
     'RawPixels',
     'Result',
+    'RunFacts',
     'accuracies',
     'alignment',
     'average_precision',
@@ -121,6 +129,7 @@ __all__ = [
     'meanings',
     'measure_of_draws',
     'nearest_neighbors',
+    'next_step',
     'on_device',
     'per_class',
     'probe_with_views',
@@ -130,6 +139,7 @@ __all__ = [
     'read_results',
     'retrieval_of_other_view',
     'sgd_probe',
+    'standings',
     'table_lines',
     'top_k_accuracy',
     'uniformity',

@@ -213,7 +213,7 @@ def _of_two_views(first: Tensor, second: Tensor) -> list[Measure]:
     distance = 'mean squared distance of two views of an image (0 to 4; also 0 in a collapse)'
     retrieval = _label_free('other view found', retrieval_of_other_view(first, second), 1, retrieved)
     return [
-        replace(retrieval, unit='%', short='the retrieval of the other view'),
+        replace(retrieval, unit='%', short='the retrieval of the other view', details={'images': len(first)}),
         _label_free('alignment', alignment(first, second), 3, distance),
     ]
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmssl.datasets import ImageDataset, Subset
-from mmssl.evaluation import Result, build_dataset, evenly_spaced, extract_features
+from mmssl.evaluation import Result, RunFacts, build_dataset, evenly_spaced, extract_features
 from mmssl.visualization import image_sections as images
 from mmssl.visualization import sections as part
 from mmssl.visualization.html import Section, write_report
@@ -24,6 +24,7 @@ def report_run(
     title: str = 'Pre-training report',
     exported: Section | None = None,
     extra: Mapping[str, str] | None = None,
+    facts: RunFacts | None = None,
 ) -> Path:
     """Write the complete report of a run into one HTML file.
 
@@ -36,6 +37,7 @@ def report_run(
         title: Title of the page.
         exported: Section from :func:`~mmssl.visualization.export_section`.
         extra: Further rows for the table of the environment, for example the data and the training time.
+        facts: Facts of the run, for the verdict and the next step at the top.
 
     Returns:
         The file.
@@ -51,7 +53,7 @@ def report_run(
     query = extract_features(model, query_data, *loading) if query_data is not gallery_data else gallery
     scalars = read_scalars(config.work_dir)
     parts = [
-        part.results_section(results),
+        part.results_section(results, facts),
         part.training_section(scalars),
         *([monitors] if (monitors := part.monitors_section(scalars)) else []),
         images.views_section(build_dataset(config.train_dataloader.dataset)),

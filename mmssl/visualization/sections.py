@@ -8,7 +8,17 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmssl.dependencies import require
-from mmssl.evaluation import Features, Result, evenly_spaced, meanings, protocols, table_lines, verdict
+from mmssl.evaluation import (
+    Features,
+    Result,
+    RunFacts,
+    evenly_spaced,
+    meanings,
+    next_step,
+    protocols,
+    table_lines,
+    verdict,
+)
 from mmssl.visualization.charts import Curve, curve_chart, lines_chart, map_chart, marked_chart, usage_chart
 from mmssl.visualization.html import Figure, Section, charts, code, details, paragraph, table
 from mmssl.visualization.image_sections import class_name
@@ -33,16 +43,22 @@ _MOST_LINES = 8  # per chart: more colours cannot be distinguished
 _MAPS = {'tsne': 't-SNE', 'umap': 'UMAP', 'pca': 'PCA'}
 
 
-def results_section(results: Sequence[Result]) -> Section:
-    """Table of results, with the protocols and a comparison with the baselines.
+def results_section(results: Sequence[Result], facts: RunFacts | None = None) -> Section:
+    """The verdict on a run, then the table of results with the protocols.
 
     Args:
         results: Results from :func:`~mmssl.evaluation.compare_baselines`.
+        facts: Facts of the run, for the verdict and the next step.
 
     Returns:
         The section.
     """
-    return Section('Results', [*map(paragraph, verdict(results)), *_results_table(results), _meanings(results[-1])])
+    sentences = map(paragraph, verdict(results, facts))
+    following = []
+    if facts is not None:
+        step = next_step(facts)
+        following = [paragraph(step.what), code(step.lines), paragraph(step.images)]
+    return Section('Results', [*sentences, *following, *_results_table(results), _meanings(results[-1])])
 
 
 def _results_table(results: Sequence[Result]) -> list[str]:

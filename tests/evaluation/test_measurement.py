@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,12 +14,15 @@ from mmssl.evaluation import (
     Measure,
     RawPixels,
     Result,
+    RunFacts,
     alignment,
     compare_baselines,
     evaluate,
     extract_views,
     format_results,
     format_table,
+    next_step,
+    standings,
     untrained,
     verdict,
 )
@@ -157,17 +161,87 @@ def test_the_headline_is_twenty_neighbours_and_linear_or_what_needs_no_labels():
     assert len(unlabelled(50.0).headline()) == 5
 
 
-def test_the_verdict_says_above_and_below_as_it_is():
-    knn, linear = verdict([result(80, 83), result(70, 72), result(81.5, 72.04)])
+def test_the_standings_say_above_and_below_as_it_is():
+    knn, linear = standings([result(80, 83), result(70, 72), result(81.5, 72.04)])
     assert '(81.5 %) is 11.5 points above the untrained one (70.0 %) and 1.5 points above raw pixels (80.0 %)' in knn
     assert 'is level with the untrained one (72.0 %) and 11.0 points below raw pixels (83.0 %)' in linear
 
 
-def test_the_verdict_without_labels_starts_with_the_sentence_that_says_so():
-    first, second = verdict([unlabelled(value) for value in (10.0, 20.0, 45.0)])
-    assert first == NO_LABELS
-    assert '25.0 points above the untrained one' in second
-    assert 'accuracy' not in second
+def test_the_verdict_without_labels_has_retrieval_alignment_and_rank_and_leaves_the_missing_labels_to_the_table():
+    rows = [unlabelled(value) for value in (10.0, 20.0, 45.0)]
+    first, standing, alignment, rank = verdict(rows)
+    assert first == LEARNED
+    assert '25.0 points above the untrained one' in standing and 'accuracy' not in standing
+    assert alignment == 'Alignment: 0.500 (n), 0.500 (n).'
+    assert rank == 'Effective rank: 12.3 (n), 12.3 (n).'
+    assert '\n'.join([format_results(rows), *verdict(rows)]).count(NO_LABELS) == 1
+
+
+LEARNED = 'It learned: it is above the untrained network.'
+FACTS = RunFacts(
+    images=3068, steps=1200, draws=10.2, network='ResNet-18', size=64, minutes=4.5, useful_minutes=2.0,
+    purpose='features', checkpoint=Path('/runs/a b/last.pth'), loading='network = ...', mean=(123.675,), std=(58.0,),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('trained', 'judgement'),
+    [
+        ((81.5, 85), LEARNED),
+        ((75, 78), LEARNED[:-1] + ', but raw pixels are still better in k-NN (k=20) and linear.'),
+        ((60, 60), 'It did not learn: it is below the untrained network.'),
+        ((70, 72), 'It did not learn: it is no better than the untrained network.'),
+        ((60, 80), 'It learned only in part: above the untrained network in some measures, below in others.'),
+    ],
+)  # fmt: skip
+def test_the_verdict_starts_with_whether_it_learned(trained, judgement):
+    assert verdict([result(80, 83), result(70, 72), result(*trained)])[0] == judgement
+
+
+def test_a_difference_within_two_standard_errors_is_called_noise():
+    pixels, start, trained = (replace(row, query=400) for row in (result(20, 20), result(48, 48), result(50, 55.5)))
+    first, knn, linear = verdict([pixels, start, trained])
+    # 200 * sqrt(.5 * .5 / 400) = 5.0 points; of 55.5 %: 4.97
+    assert 'is within the noise (5.0 points) of the untrained one (48.0 %) and 30.0 points above raw pixels' in knn
+    assert '7.5 points above the untrained one' in linear
+    assert first == LEARNED
+    assert verdict([pixels, start, replace(result(50, 51), query=400)])[0].startswith('It did not learn: it is no bet')
+
+
+def test_start_weights_are_a_baseline_that_a_network_must_beat():
+    rows = [result(20, 20), result(30, 30), result(50, 50), result(45, 45)]
+    first, knn, _ = verdict(rows)
+    assert first.startswith('It learned only in part: above the untrained network and the start weights in some')
+    assert '15.0 points above the untrained one (30.0 %), 5.0 points below the start weights (50.0 %) and 25.0' in knn
+    assert verdict([*rows[:3], result(55, 55)])[0] == LEARNED[:-1] + ' and the start weights.'
+
+
+def test_a_network_whose_features_use_one_direction_has_not_learned_whatever_it_retrieves():
+    rows = [unlabelled(value) for value in (10.0, 20.0, 45.0)]
+    measures = tuple(replace(m, value=1.2) if m.name == 'effective rank' else m for m in rows[-1].measures)
+    assert verdict([*rows[:2], replace(rows[-1], measures=measures)])[0].startswith('It did not learn: its features co')
+
+
+def test_the_verdict_says_what_it_rests_on_and_what_would_help_only_if_it_did_not_learn():
+    good, bad = ([result(80, 83), result(70, 72), replace(result(*row), query=600)] for row in ((85, 88), (60, 60)))
+    assert verdict(good, FACTS)[-1] == (
+        'This rests on 3,068 images, 1,200 steps and 10.2 draws per image in 4.5 minutes, with ResNet-18 at 64 pixels, '
+        'and on 600 images for the accuracies.'
+    )
+    assert not any('What would help' in sentence for sentence in verdict(good, FACTS))
+    assert verdict(bad, replace(FACTS, useful_minutes=6.2))[-2].endswith('which take 7 minutes of training here.')
+    assert verdict(bad, replace(FACTS, images=40))[-2] == 'What would help: more images; 40 are few.'
+    assert 'another method' in verdict(bad, FACTS)[-2]
+
+
+def test_the_next_step_is_a_command_or_code_with_the_full_path_and_the_normalisation():
+    step = next_step(FACTS)
+    assert step.lines == 'network = ...' and step.what == 'Compute features in Python:'
+    assert '64 x 64 pixels, normalised per channel with mean [123.675] and deviation [58.0]' in step.images
+    command = next_step(replace(FACTS, purpose='classification')).lines
+    assert command == "python tools/benchmarks/probe.py '/runs/a b/last.pth' --data FOLDER"
+    assert 'MMDetection config' in next_step(replace(FACTS, purpose='detection')).what
+    assert 'MMSegmentation config' in next_step(replace(FACTS, purpose='segmentation')).what
 
 
 def test_the_table_has_a_line_a_measure_and_the_protocols_below():
@@ -195,4 +269,4 @@ def test_one_more_measure_is_in_the_table_the_protocols_and_the_verdict_by_itsel
     text = format_results(rows)
     assert any(line.split() == ['colour', '(%)', *['90.00', '±', '1.25'] * 3] for line in text.splitlines())
     assert 'colour: by hand' in text.splitlines()
-    assert verdict(rows)[0].startswith('In colour accuracy the pre-trained network (90.0 %) is level with')
+    assert standings(rows)[0].startswith('In colour accuracy the pre-trained network (90.0 %) is level with')

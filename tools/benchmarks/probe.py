@@ -136,7 +136,7 @@ def by_layer(results: Sequence['Result']) -> dict[str, list['Result']]:
 
 def verdicts(results: Sequence['Result'], trios: Sequence[Trio]) -> list[str]:
     """How each checkpoint stands against its baselines, in one layer. Many checkpoints are left to the table."""
-    from mmssl.evaluation import verdict
+    from mmssl.evaluation import standings
 
     if len(trios) > _MOST_SENTENCES:
         return []
@@ -144,7 +144,7 @@ def verdicts(results: Sequence['Result'], trios: Sequence[Trio]) -> list[str]:
     sentences = [
         sentence.replace('the pre-trained network', trio.network)
         for trio in trios
-        for sentence in verdict([named[name] for name in trio])
+        for sentence in standings([named[name] for name in trio])
     ]
     return list(dict.fromkeys(sentences))
 
