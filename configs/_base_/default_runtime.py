@@ -2,6 +2,7 @@
 
 from mmssl.engine import Runner
 from mmssl.engine.hooks import (
+    ChanceHook,
     CheckpointHook,
     ClusterHook,
     CollapseHook,
@@ -22,6 +23,7 @@ default_hooks = dict(
     online_knn=dict(type=OnlineKNNHook, interval=10),
     collapse=dict(type=CollapseHook),
     clusters=dict(type=ClusterHook),
+    chance=dict(type=ChanceHook),
     progress=dict(type=ProgressHook),
     warmup_heads=dict(type=WarmupHeadsHook),
 )

@@ -1,6 +1,7 @@
 """Measures of how evenly clusters and prototypes are used."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -47,7 +48,9 @@ def usage(labels: Tensor, count: int) -> dict[str, float]:
     }
 
 
-def usage_warning(found: dict[str, float], images: int, count: int, name: str = 'clusters') -> str | None:
+def usage_warning(
+    found: dict[str, float], images: int, count: int, name: str = 'clusters', start: Mapping[str, float] | None = None
+) -> str | None:
     """Warn if one cluster has nearly all images, or if many clusters are dead.
 
     Some clusters are empty at random: a share of ``exp(-N / K)`` if N images choose uniformly among K clusters. Three
@@ -58,13 +61,16 @@ def usage_warning(found: dict[str, float], images: int, count: int, name: str = 
         images: Number of images N.
         count: Number of clusters K.
         name: What the clusters are called.
+        start: ``largest`` and ``dead`` of the same network at the start; what was worse then is improving, and brings
+            no warning.
 
     Returns:
         Warning with figures and remedies; None if nothing is wrong.
     """
-    if count > 1 and found['largest'] > 0.5 + 0.5 / count:
+    start = start or {'largest': 0.0, 'dead': 0.0}
+    if count > 1 and found['largest'] > 0.5 + 0.5 / count and found['largest'] >= start['largest']:
         return ONE.format(largest=found['largest'], count=count, name=name)
     chance = math.exp(-images / count)
-    if found['dead'] > (3 + chance) / 4:
+    if found['dead'] > (3 + chance) / 4 and found['dead'] >= start['dead']:
         return DEAD.format(dead=found['dead'], count=count, name=name, fewer=round((1 - found['dead']) * count))
     return None

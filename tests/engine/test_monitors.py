@@ -8,7 +8,15 @@ import torch
 from mmengine.hooks import Hook
 
 from mmssl.engine import Runner
-from mmssl.engine.hooks import ClusterHook, CollapseHook, MonitorHook, OnlineKNNHook, monitor_hook, online_knn_hook
+from mmssl.engine.hooks import (
+    ChanceHook,
+    ClusterHook,
+    CollapseHook,
+    MonitorHook,
+    OnlineKNNHook,
+    monitor_hook,
+    online_knn_hook,
+)
 from mmssl.evaluation import Features
 from mmssl.models import ODC, ODCNeck, SimCLR, SwAV
 from mmssl.visualization import read_scalars
@@ -216,7 +224,50 @@ def test_images_go_through_the_network_once_for_all_monitors(tmp_path, monkeypat
     assert sum(rows) == 2 * (40 + 20)  # before and after: two batches of the gallery, one of the queries
 
 
-def test_a_network_that_collapses_is_noticed_and_remedies_are_named(tmp_path):
+def test_no_collapse_is_warned_of_before_the_minimum_of_iterations(tmp_path):
+    config = config_of(tmp_path, {'type': Collapsing}, train_cfg__max_epochs=4)
+    assert run(tmp_path, CollapseHook(share=NO_LIMIT), config=config).warnings == []
+
+
+@pytest.mark.parametrize(('first_judged', 'count'), [(10, 1), (11, 0)])
+def test_dead_prototypes_are_warned_of_only_from_the_minimum_of_iterations(tmp_path, monkeypatch, first_judged, count):
+    monkeypatch.setattr(MonitorHook, 'first_judged', first_judged)
+    monkeypatch.setattr('mmssl.engine.hooks.cluster_hook.usage_warning', lambda *_: 'many are dead')
+    assert len(run(tmp_path, ClusterHook(share=NO_LIMIT)).warnings) == count
+
+
+def steps_of(hook, losses, chance=4.605, first=0):
+    """Iterations with these losses; return what was said."""
+    algorithm = SimpleNamespace(chance_loss=lambda batch_size: chance and chance * batch_size)
+    runner = Log(10)
+    runner.algorithm, runner.train_loop = algorithm, SimpleNamespace(global_batch_size=1)
+    hook.before_train(runner)
+    for runner.iter, loss in enumerate(losses, first):
+        hook.after_train_iter(runner, 0, outputs={'loss': torch.tensor(loss)})
+    return runner.said
+
+
+def test_a_loss_that_stays_at_the_value_of_chance_is_warned_of_once_with_remedies():
+    (warning,) = steps_of(ChanceHook(), [4.585] * 1200)
+    assert warning.startswith('Step 499: the loss has stood at 4.585 for 500 iterations, the value of chance (4.605)')
+    assert 'higher learning rate' in warning and 'docs/troubleshooting.md' in warning
+
+
+def test_a_loss_that_leaves_the_value_of_chance_in_time_brings_no_warning():
+    assert steps_of(ChanceHook(), [4.6] * 400 + [4.5] * 800) == []
+    assert steps_of(ChanceHook(), [4.6] * 499) == []
+    assert steps_of(ChanceHook(), [4.6] * 1200, chance=None) == []
+
+
+def test_a_resumed_run_counts_the_iterations_at_chance_before_the_interruption():
+    first, again = ChanceHook(), ChanceHook()
+    assert steps_of(first, [4.6] * 250) == []
+    again.load_state_dict(first.state_dict())
+    assert len(steps_of(again, [4.6] * 250, first=250)) == 1
+
+
+def test_a_network_that_collapses_is_noticed_and_remedies_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(MonitorHook, 'first_judged', 0)
     config = config_of(tmp_path, {'type': Collapsing}, train_cfg__max_epochs=4)
     runner = run(tmp_path, CollapseHook(share=NO_LIMIT), config=config)
     (warning,) = runner.warnings

@@ -72,6 +72,15 @@ def test_many_dead_prototypes_are_told_but_not_those_that_chance_leaves_empty():
     assert usage_warning(usage(by_chance, 3000), 1000, 3000) is None
 
 
+def test_clusters_that_were_worse_at_the_start_are_improving_and_bring_no_warning():
+    used, one = usage(torch.arange(100) % 10, 100), usage(torch.zeros(100, dtype=torch.long), 10)
+    assert usage_warning(used, 1000, 100, start={'largest': 0.1, 'dead': 0.95}) is None
+    assert '90% of 100 clusters' in usage_warning(used, 1000, 100, start={'largest': 0.1, 'dead': 0.5})
+    assert 'a collapse' in usage_warning(one, 100, 10, start={'largest': 0.6, 'dead': 0.5})
+    nearly = usage(torch.cat([torch.zeros(80, dtype=torch.long), torch.arange(20) % 10]), 10)
+    assert usage_warning(nearly, 100, 10, start={'largest': 0.95, 'dead': 0.5}) is None
+
+
 def test_an_image_chooses_the_prototype_with_the_largest_score():
     torch.manual_seed(0)
     model = SwAV(

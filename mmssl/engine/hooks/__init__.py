@@ -1,5 +1,6 @@
 """Hooks that serve every method; the Runner saves the state of the monitors."""
 
+from mmssl.engine.hooks.chance_hook import ChanceHook
 from mmssl.engine.hooks.checkpoint_hook import CheckpointHook
 from mmssl.engine.hooks.cluster_hook import ClusterHook
 from mmssl.engine.hooks.collapse_hook import CollapseHook
@@ -14,6 +15,7 @@ from mmssl.engine.hooks.scheduler_hook import ParamSchedulerHook
 from mmssl.engine.hooks.warmup_heads_hook import WarmupHeadsHook
 
 __all__ = [
+    'ChanceHook',
     'CheckpointHook',
     'ClusterHook',
     'CollapseHook',

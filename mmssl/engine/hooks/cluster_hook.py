@@ -17,7 +17,8 @@ class ClusterHook(MonitorHook):
     Logged as ``<clustering>/entropy``, ``/largest``, ``/dead``, ``/change`` (the share of images that did not go where
     most of their cluster went since the last measurement) and the histogram of :func:`~mmssl.evaluation.usage`.
     Memories hold the assignments of the whole training set; prototypes are assigned to images of the gallery. If nearly
-    all images are in one cluster, or many clusters are dead, a warning says so, with remedies. A method without
+    all images are in one cluster, or many clusters are dead, and it was no worse at the start, a warning says so, with
+    remedies, but not before iteration 500. A method without
     clusters and prototypes costs nothing.
 
     Args:
@@ -58,9 +59,10 @@ class ClusterHook(MonitorHook):
         scalars: dict[str, float] = {}
         for name, assignment in runner.algorithm.assignments(features).items():
             labels, found = assignment.labels, usage(assignment.labels, assignment.count)
-            if epoch:
+            if epoch and runner.iter >= self.first_judged:
                 images = int((labels >= 0).sum())
-                self.warn(runner, epoch, name, usage_warning(found, images, assignment.count, assignment.kind))
+                start = {key: self.at_start(runner, f'{name}/{key}', found[key]) for key in ('largest', 'dead')}
+                self.warn(runner, epoch, name, usage_warning(found, images, assignment.count, assignment.kind, start))
             scalars |= {f'{name}/{key}': value for key, value in {**found, **self._change(name, labels)}.items()}
         return scalars
 

@@ -13,7 +13,7 @@ class CollapseHook(MonitorHook):
 
     Logged as ``features/deviation`` and so on, and ``embedding/deviation`` and so on. If the deviation falls below
     three tenths of that of the untrained network, or two directions hold nearly everything, a warning says so, with
-    remedies.
+    remedies, but not before iteration 500.
 
     Args:
         interval: Epochs between two measurements.
@@ -43,11 +43,8 @@ class CollapseHook(MonitorHook):
         return {f'{kind}/{name}': value for kind, measures in found.items() for name, value in measures.items()}
 
     def _judge(self, runner: Any, epoch: int, kind: str, measures: dict[str, float]) -> None:
-        # The first entry of the run's history, which a checkpoint keeps: a resumed run knows how it began.
-        history = runner.message_hub.log_scalars
-        start = {
-            name: float(history[f'val/{kind}/{name}'].data[0][0]) if f'val/{kind}/{name}' in history else value
-            for name, value in measures.items()
-        }
+        if runner.iter < self.first_judged:
+            return
+        start = {name: self.at_start(runner, f'{kind}/{name}', value) for name, value in measures.items()}
         warning = collapse_warning(measures, start, {'embedding': 'projected embeddings'}.get(kind, kind))
         self.warn(runner, epoch, kind, warning)

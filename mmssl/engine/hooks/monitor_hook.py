@@ -26,10 +26,13 @@ class MonitorHook(Hook):
 
     Attributes:
         name: Name in the log: ``<name>_seconds`` is the duration of a measurement.
+        first_judged: Iterations before which a collapse is not warned of: many networks first move their features close
+            together, and spread them later.
     """
 
     priority = 'BELOW_NORMAL'
     name: str
+    first_judged = 500
 
     def __init__(self, interval: int = 1, share: float = 0.02) -> None:
         self.interval, self.share = interval, share
@@ -102,6 +105,17 @@ class MonitorHook(Hook):
         self.alarms[subject] = seen
         if seen == 2 or (seen == 1 and epoch == runner.max_epochs):
             runner.logger.warning(f'Epoch {epoch}: {warning}')
+
+    def at_start(self, runner: Any, name: str, value: float) -> float:
+        """The first measured value of a scalar, which a checkpoint keeps; the value now if it is the first.
+
+        Args:
+            runner: The runner.
+            name: Name in the log, without ``val/``.
+            value: The value now.
+        """
+        history = runner.message_hub.log_scalars
+        return float(history[f'val/{name}'].data[0][0]) if f'val/{name}' in history else value
 
     def _affordable(self, runner: Any, epoch: int) -> bool:
         passed = time.perf_counter() - self.started

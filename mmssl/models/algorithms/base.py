@@ -75,6 +75,17 @@ class BaseAlgorithm(BaseModel):
             Scalars by name; those with ``loss`` in the name are summed and minimised, all are logged.
         """
 
+    def chance_loss(self, batch_size: int) -> float | None:
+        """The loss of a network that cannot tell anything apart: ln of the number of candidates. Monitors watch for it.
+
+        Args:
+            batch_size: Images per iteration of all ranks together.
+
+        Returns:
+            The value; None, the default, for a method that has no such value.
+        """
+        return None
+
     def extract_feat(self, images: Tensor) -> Tensor:
         """Extract features for evaluation and for the method's own neck: the last stage, averaged over the image.
 

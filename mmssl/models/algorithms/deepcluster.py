@@ -1,5 +1,7 @@
 """DeepCluster: alternate k-means, which gives labels, and a classifier that learns them (Caron et al., ECCV 2018)."""
 
+import math
+
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -61,6 +63,10 @@ class DeepCluster(BaseAlgorithm):
         scores = self.head(self.embed(inputs[0]))  # (B, K)
         loss = in_float32(cross_entropy)(scores, self.clusters.labels[batch.sample_idx])
         return {'loss': loss, **self.clusters.health}
+
+    def chance_loss(self, batch_size: int) -> float:
+        """Ln K for K clusters."""
+        return math.log(self.clusters.num_clusters)
 
     def after_preparation(self, epoch: int) -> None:
         """Reinitialise the classifier."""

@@ -1,5 +1,6 @@
 """MoCo v1 and v2: a queue of keys from a teacher, the momentum encoder (He et al., CVPR 2020; Chen et al., 2020)."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -56,6 +57,10 @@ class MoCo(Contrastive):
     def encode(self, inputs: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         """Queries of the student and keys of the teacher, ``(B, D)`` each, not normalised."""
         return self.embed(inputs[0]), self.encode_keys(inputs[1], batch)
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        """Ln of the number of keys, those of the queue and the own one; None with additions, which change the loss."""
+        return None if self.additions else math.log(1 + len(self.queue.rows))
 
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
         """InfoNCE of queries with their keys and the rows of the queue (MoCo, eq. 1): a scalar."""

@@ -1,5 +1,6 @@
 """SimCLR: identify the other view of an image in the batch (Chen et al., ICML 2020)."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -41,6 +42,10 @@ class SimCLR(Contrastive):
         """Embeddings of both views, ``(B, D)`` each, not normalised, in one pass."""
         first, second = self.embed(torch.cat(inputs)).chunk(2)
         return first, second
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        """Ln of the number of other views in the batch, 2B - 1; None with additions, which change the loss."""
+        return None if self.additions else math.log(2 * batch_size - 1)
 
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
         """NT-Xent of two views (SimCLR, eq. 1): a scalar."""

@@ -1,5 +1,6 @@
 """SwAV: swapping assignments between views (Caron et al., NeurIPS 2020)."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
@@ -107,6 +108,10 @@ class SwAV(BaseAlgorithm):
             embeddings = (unit(self.neck(part.to(weight.device))) for part in features().split(_CHUNK))
             chosen = torch.cat([self.prototypes(rows).argmax(dim=1).cpu() for rows in embeddings])
         return {**super().assignments(features), 'prototypes': Assignment(chosen, len(weight), 'prototypes')}
+
+    def chance_loss(self, batch_size: int) -> float:
+        """Ln K for K prototypes."""
+        return math.log(self.prototypes.out_features)
 
     def allocate(self, num_samples: int) -> None:
         """Refuse more prototypes than images: codes could not be balanced.

@@ -1,0 +1,44 @@
+"""The loss of a network that cannot tell anything apart."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from mmssl.functional import swapped_prediction
+from mmssl.models import MoCo, Prototypes, SimCLR, SwAV
+
+SAME = torch.ones(6, 8)
+
+
+class Backbone(nn.Module):
+    """Gives its input as the only feature map."""
+
+    def forward(self, images):
+        return (images,)
+
+
+def moco():
+    method = MoCo(Backbone(), nn.Linear(8, 8), queue={'length': 10, 'dim': 8})
+    method.queue.rows.copy_(torch.nn.functional.normalize(torch.ones(10, 8)))
+    return method
+
+
+@pytest.mark.parametrize(('method', 'candidates'), [(SimCLR(Backbone(), nn.Linear(8, 8)), 11), (moco(), 11)])
+def test_features_that_are_all_the_same_give_contrastive_methods_the_value_of_chance(method, candidates):
+    assert method.chance_loss(6) == pytest.approx(math.log(candidates))
+    assert method.contrast(SAME, SAME).item() == pytest.approx(method.chance_loss(6), rel=1e-5)
+
+
+def test_additions_change_the_loss_so_that_no_value_is_given():
+    method = SimCLR(Backbone(), nn.Linear(8, 8))
+    method.additions.append(nn.Identity())
+    assert method.chance_loss(6) is None
+
+
+def test_equal_scores_give_swav_the_value_of_chance():
+    method = SwAV(Backbone(), nn.Linear(8, 8), Prototypes(8, 100))
+    scores, codes = torch.zeros(6, 100), torch.eye(100)[:6]
+    loss = swapped_prediction([scores, scores], [codes, codes], (0, 1), 0.1)
+    assert loss.item() == pytest.approx(method.chance_loss(6)) == pytest.approx(4.60517)
