@@ -41,7 +41,7 @@ from mmssl.visualization.charts import curve_chart, lines_chart, map_chart, mark
 from mmssl.visualization.html import Figure, Tile, charts, code, details, element, paragraph, sheet, table
 from mmssl.visualization.run_report import thinned
 from tests.evaluation.stand_ins import encoder, fixed, pairs
-from tests.evaluation.test_measurement import result, unlabelled
+from tests.evaluation.test_measurement import FACTS, result, unlabelled
 from tests.helpers.mutation import Mutation
 
 ROWS = [result(80, 83), result(70, 72), result(81.5, 84)]
@@ -149,6 +149,21 @@ def test_the_report_of_a_run_has_every_part_and_nothing_from_outside(report):
     assert report.count('http') == 0
     assert report.count('@import') == 0
     assert report.count('<script') == 0
+
+
+def test_the_first_lines_of_a_report_are_the_verdict_and_the_next_step(tmp_path):
+    write_log(tmp_path)
+    rows = [unlabelled(value) for value in (10.0, 20.0, 45.0)]
+    text = report_run(
+        tmp_path / 'r.html', swav(), run_config(tmp_path, labelled=False), rows, 'x', facts=FACTS
+    ).read_text()
+    after = Page(text).text.split('Results', 1)[1]
+    places = [
+        after.index(part)
+        for part in ('It learned: it is above', 'This rests on 3,068 images', 'Compute features in Python:',
+                     'network = ...', 'trained on images of 64 x 64 pixels', NO_LABELS)
+    ]  # fmt: skip
+    assert places == sorted(places)
 
 
 def test_every_image_has_an_alternative_text_and_every_inner_link_a_target(report):
