@@ -1,5 +1,6 @@
 """Measures of representations, with and without labels."""
 
+from mmssl.evaluation.classes import Matched, has_labels, in_classes_of, match_classes
 from mmssl.evaluation.clustering import ClusterAgreement, cluster_agreement, cluster_classes
 from mmssl.evaluation.collapse import collapse_measures, collapse_warning, project_features
 from mmssl.evaluation.features import (
@@ -41,6 +42,7 @@ from mmssl.evaluation.measurement import (
     evenly_spaced,
     knn_measures,
     label_free_measures,
+    left_out_notes,
     on_device,
     untrained,
 )
@@ -84,6 +86,7 @@ __all__ = [
     'LinearClassifier',
     'LinearFit',
     'LinearLayer',
+    'Matched',
     'Measure',
     'MultiStageClassifier',
     'Neighbors',
@@ -116,14 +119,18 @@ __all__ = [
     'fit_sgd',
     'format_results',
     'format_table',
+    'has_labels',
+    'in_classes_of',
     'joined',
     'knn_accuracy',
     'knn_measures',
     'knn_predict',
     'knn_warning',
     'label_free_measures',
+    'left_out_notes',
     'linear_probe',
     'low_shot_svm',
+    'match_classes',
     'mean_class_accuracy',
     'mean_cosine',
     'meanings',

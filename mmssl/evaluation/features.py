@@ -1,37 +1,55 @@
 """Features of a data set, in its order, from a network or from raw pixels."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from mmssl.datasets import collate
 from mmssl.datasets.workers import start_worker
 from mmssl.functional import gather, random_state_kept, rank, sum_over_ranks, world_size
 from mmssl.models.modes import eval_mode
 
+_NUMBERS = ('sample_idx', 'unreadable', 'gt_label')
+
 
 @dataclass
 class Features:
-    """Features with labels and sample indices: one row per image, in the order of the data set.
+    """Features with labels and sample indices: one row per readable image, in the order of the data set.
 
     Attributes:
         features: float32 on the CPU, shape ``(N, D)``.
-        labels: Classes, shape ``(N,)``; None if the data set has none.
-        indices: Sample indices, shape ``(N,)``; the replacement's index if an image could not be read.
+        labels: Classes, shape ``(N,)``, -1 for an image without one; None if the data set has none.
+        indices: Sample indices, shape ``(N,)``.
+        classes: Names of the classes; None if they have none.
+        left_out: Names of the images that could not be read.
     """
 
     features: Tensor
     labels: Tensor | None
     indices: Tensor
+    classes: Sequence[str] | None = None
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def rows(self, chosen: Tensor) -> 'Features':
+        """Return some of the rows.
+
+        Args:
+            chosen: Indices, or a mask of shape ``(N,)``.
+        """
+        labels = None if self.labels is None else self.labels[chosen]
+        return replace(self, features=self.features[chosen], labels=labels, indices=self.indices[chosen])
 
 
 class RawPixels(nn.Module):
@@ -67,7 +85,8 @@ def extract_features(
     """Extract features of the first view of every image.
 
     Runs in eval mode and restores the mode of every module; leaves the random generators of a running training
-    untouched. Several ranks share the work, and each gets all rows.
+    untouched. Several ranks share the work, and each gets all rows. Images that cannot be read have no row; a warning
+    counts and names them.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
@@ -80,16 +99,17 @@ def extract_features(
         ``N`` rows in the order of the data set.
 
     Raises:
-        ValueError: The data set is empty.
+        ValueError: The data set is empty, or none of its images can be read.
     """
-    views, indices, *labels = _rows(model, dataset, batch_size, num_workers, 1, forward)
-    return Features(views[:, 0], labels[0] if labels else None, indices)
+    views, indices, unreadable, *labels = _rows(model, dataset, batch_size, num_workers, 1, forward)
+    found = Features(views[:, 0], labels[0] if labels else None, indices, class_names(dataset))
+    return readable(found, unreadable, dataset)
 
 
 def extract_views(
     model: nn.Module, dataset: Dataset, views: int = 2, batch_size: int = 256, num_workers: int = 0
 ) -> tuple[Tensor, ...]:
-    """Extract features of the first views of every image; otherwise like :func:`extract_features`.
+    """Extract features of the first views of every readable image; otherwise like :func:`extract_features`.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`RawPixels`.
@@ -104,7 +124,59 @@ def extract_views(
     Raises:
         ValueError: The data set is empty.
     """
-    return _rows(model, dataset, batch_size, num_workers, views)[0].unbind(dim=1)
+    found, _, unreadable, *_ = _rows(model, dataset, batch_size, num_workers, views)
+    return (found if (unreadable < 0).all() else found[unreadable < 0]).unbind(dim=1)
+
+
+def readable(found: Features, unreadable: Tensor, dataset: Any) -> Features:
+    """Leave out the rows of images that could not be read; a warning counts and names them.
+
+    Args:
+        found: One row per image of the data set, of which those of unreadable images show a replacement.
+        unreadable: Indices of the images that were replaced, -1 for the others; shape ``(N,)``.
+        dataset: The images.
+
+    Returns:
+        The other rows; ``found`` itself if every image could be read.
+
+    Raises:
+        ValueError: No image could be read.
+    """
+    kept = unreadable < 0
+    if bool(kept.all()):
+        return found
+    names = tuple(_name(dataset, index) for index in unreadable[~kept].tolist())
+    text = f'{len(names)} of {len(kept)} images cannot be read and are left out: {listed(names)}.'
+    if not kept.any():
+        raise ValueError(f'{text} Nothing is left to measure on: give readable images.')
+    warn_once(text)
+    return replace(found.rows(kept), left_out=names)
+
+
+@cache
+def warn_once(sentence: str) -> None:
+    """Log a warning, however often the same images are measured."""
+    print_log(sentence, 'current', logging.WARNING)
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Join names by commas: the first ones, and how many more there are."""
+    more = len(names) - most
+    return ', '.join(names[:most]) + (f' and {more} more' if more > 0 else '')
+
+
+def class_names(dataset: Any) -> Sequence[str] | None:
+    """Names of a data set's classes; None if they have none."""
+    return getattr(getattr(_whole(dataset), 'source', None), 'classes', None)
+
+
+def _name(dataset: Any, index: int) -> str:
+    return getattr(_whole(dataset), 'name', 'image {}'.format)(index)
+
+
+def _whole(dataset: Any) -> Any:
+    """Return the data set that a subset of torch was taken from."""
+    return _whole(dataset.dataset) if isinstance(dataset, Subset) else dataset
 
 
 def raw_pixel_features(dataset: Dataset, batch_size: int = 256, num_workers: int = 0) -> Features:
@@ -133,7 +205,7 @@ def share_statistics(model: nn.Module) -> None:
 
 
 def _rows(model: nn.Module, dataset: Dataset, *how: Any) -> tuple[Tensor, ...]:
-    """Features ``(N, V, D)``, sample indices, and labels if any; equal on every rank."""
+    """Features ``(N, V, D)``, sample indices, replaced images, and labels if any; equal on every rank."""
     return joined(feature_batches(model, dataset, *how), len(dataset))
 
 
@@ -178,9 +250,9 @@ def feature_batches(
         move_statistics: Keep batch norm in training mode: its running statistics change, the weights do not.
 
     Yields:
-        On the CPU and equal on every rank: features ``(B, V, D)``, sample indices ``(B,)``, and labels ``(B,)`` if
-        there are any; ``N`` images in total, in the order of the data set, in ``ceil(N / (batch_size * ranks))``
-        batches.
+        On the CPU and equal on every rank: features ``(B, V, D)``, sample indices ``(B,)``, indices of images that
+        another one replaced because they cannot be read ``(B,)`` (-1 for all others), and labels ``(B,)`` if there are
+        any; ``N`` images in total, in the order of the data set, in ``ceil(N / (batch_size * ranks))`` batches.
 
     Raises:
         ValueError: The data set is empty.
@@ -223,7 +295,8 @@ def forward_batches(
             with torch.no_grad():
                 inputs = model.data_preprocessor({**batch, 'inputs': batch['inputs'][:views]}, training=False)['inputs']
                 rows = torch.stack([forward(view).float() for view in inputs], dim=1)
-                numbers = [batch[key].to(rows.device) for key in ('sample_idx', 'gt_label') if key in batch]
+                batch.setdefault('unreadable', torch.full_like(batch['sample_idx'], -1))  # a data set may not say
+                numbers = [batch[key].to(rows.device) for key in _NUMBERS if key in batch]
                 parts = tuple(gather(part)[:length].cpu() for part in (rows, *numbers))
             length -= len(parts[0])
             yield parts

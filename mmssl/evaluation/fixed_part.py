@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 
 from mmssl.datasets import ImageDataset, Subset, collate
 from mmssl.datasets.workers import start_worker
-from mmssl.evaluation.features import Features, count_steps, forward_batches, own_share
+from mmssl.evaluation.classes import has_labels
+from mmssl.evaluation.features import Features, class_names, count_steps, forward_batches, own_share, readable
 from mmssl.functional import Stream, hash_seed, world_size
 
 _HELD = 2**28  # bytes of images that a rank keeps in memory
@@ -41,7 +42,7 @@ class FixedPart:
     @property
     def labelled(self) -> bool:
         """Whether the images have labels."""
-        return self.dataset.source.labels is not None
+        return has_labels(self.dataset.source.labels)
 
     def load(self, count: int) -> None:
         """Decode the first images into the cache, so that the first call of ``features`` need not.
@@ -62,7 +63,7 @@ class FixedPart:
             step: Number of the training step: with a new one, features are extracted again.
 
         Returns:
-            ``count`` rows, equal on every rank.
+            ``count`` rows, fewer if some of the images cannot be read; equal on every rank.
         """
         if step != self._step:
             self._step, self._found = step, []
@@ -71,8 +72,9 @@ class FixedPart:
         if done < steps:
             left = len(self.dataset) - done * self.batch_size * world_size()
             self._found += forward_batches(model, self._batches(done, steps), left)
-        views, indices, *labels = (torch.cat(parts)[:count] for parts in zip(*self._found))
-        return Features(views[:, 0], labels[0] if labels else None, indices)
+        views, indices, unreadable, *labels = (torch.cat(parts)[:count] for parts in zip(*self._found))
+        found = Features(views[:, 0], labels[0] if labels else None, indices, class_names(self.dataset))
+        return readable(found, unreadable, self.dataset)
 
     def _batches(self, first: int, last: int) -> Iterator[dict]:
         """This rank's images of some steps, from the cache if they are in it."""

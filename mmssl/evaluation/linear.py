@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
 from mmssl.datasets import ImageDataset, ImageSource, MultiView
-from mmssl.evaluation.features import extract_features, extract_views
+from mmssl.evaluation.classes import match_classes
+from mmssl.evaluation.features import extract_features, extract_views, listed
 from mmssl.evaluation.results import Measure
 
 NEEDS_LABELS = 'Classification needs labels: give images in one folder per class, or with a list.'
@@ -237,11 +238,11 @@ def probe_with_views(
         training.source, MultiView([views], [_first_view(training)]), training.channels, training.seed
     )
     random_views = extract_views(model, several, views, *loading)
-    if train.labels is None or test.labels is None:
+    matched = match_classes(train, test)
+    if matched is None or train.labels is None:
         raise ValueError(NEEDS_LABELS)
-    sets = (train.features, train.labels, test.features, test.labels)
-    rows, labels, test_rows, test_labels = (tensor.to(get_device()) for tensor in sets)
-    augmented = [view.to(get_device()) for view in random_views]
+    rows, labels, test_rows, test_labels = (tensor.to(get_device()) for tensor in matched.tensors)
+    augmented = [view[train.labels >= 0].to(get_device()) for view in random_views]
     fit = linear_probe(rows, labels, test_rows, test_labels, augmented=augmented)
     return replace(fit, seconds=time.perf_counter() - start)
 
@@ -379,7 +380,7 @@ def mean_class_accuracy(right: Tensor, labels: Tensor) -> float:
 
 
 def count_classes(training: ImageSource, test: ImageSource) -> int:
-    """Count the classes of two sets, which must number them in the same way.
+    """Count the classes of two sets; those with names are the classes of the training set.
 
     Args:
         training: Labelled images that a classifier learns from.
@@ -389,20 +390,24 @@ def count_classes(training: ImageSource, test: ImageSource) -> int:
         The number of classes.
 
     Raises:
-        ValueError: Images have no labels, or the class names of the two sets differ.
+        ValueError: Images have no labels, a training image has none, or the sets have no class in common.
     """
     labels = [source.labels for source in (training, test) if source.labels is not None]
     if len(labels) < 2:
         raise ValueError(NEEDS_LABELS)
-    names = [source.classes for source in (training, test)]
-    if None not in names and names[0] != names[1]:
-        first, second = (set(part or ()) for part in names)
-        alone = [sorted(part)[:3] for part in (first - second, second - first)]
+    if int(labels[0].min()) < 0:
         raise ValueError(
-            f'The training set has {len(first)} classes and the test set {len(second)}, and their names differ: only '
-            f'in training {alone[0]}, only in test {alone[1]}. Give both sets the same class folders.'
+            f'{int((labels[0] < 0).sum())} of {len(training)} training images have no class (label -1): leave them '
+            'out of train_dataloader.dataset.source, for example with Subset(indices=...).'
         )
-    return max(int(max(found.max() for found in labels)) + 1, len(names[0] or ()))
+    if training.classes is None or test.classes is None or list(training.classes) == list(test.classes):
+        return max(int(max(found.max() for found in labels)) + 1, len(training.classes or ()))
+    if not set(training.classes) & set(test.classes):
+        raise ValueError(
+            f'Training and test set have no class in common: {listed(training.classes)} and {listed(test.classes)}. '
+            'Give both sets the same class folders.'
+        )
+    return len(training.classes)
 
 
 def _path(

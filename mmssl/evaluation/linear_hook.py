@@ -6,6 +6,7 @@ import torch
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
+from mmssl.evaluation.classes import in_classes_of
 from mmssl.evaluation.features import Features, extract_features, share_statistics
 from mmssl.evaluation.linear import count_classes, mean_class_accuracy
 from mmssl.models.modes import eval_mode
@@ -18,6 +19,8 @@ _ROWS = 4096  # rows of cached features that are classified at once
 class LinearAccuracyHook(Hook):
     """Accuracy of a :class:`~mmssl.evaluation.LinearClassifier` on the query set after every epoch.
 
+    Classes are matched by name; images of the query set whose class the training images lack are left out.
+
     If the backbone is frozen and has one classifier, the features of the query set are computed once, before training.
     The accuracies go into the message hub, one entry per epoch: ``val/linear_top1``, ``val/linear_top5`` and
     ``val/linear_mean_class`` (averaged over the classes); with a classifier on each stage, ``val/stem_top1`` and so on.
@@ -29,16 +32,17 @@ class LinearAccuracyHook(Hook):
         """Compute the features of the query set, if they stay the same during training.
 
         Raises:
-            ValueError: Training and query set have different classes, or more classes than the model.
+            ValueError: Training and query set have no class in common, or the data has more classes than the model.
         """
         model, evaluation = runner.algorithm, runner.cfg.evaluation
         self.query = DATASETS.build(evaluation.query)
-        classes = count_classes(runner.train_loop.dataloader.dataset.source, self.query.source)
+        training = runner.train_loop.dataloader.dataset.source
+        classes, self.classes = count_classes(training, self.query.source), training.classes
         if classes > model.num_classes:
             raise ValueError(f'The data has {classes} classes, but model.num_classes is {model.num_classes}.')
         self.loading = {'batch_size': evaluation.batch_size, 'num_workers': evaluation.num_workers}
         constant = model.frozen and len(model.heads) == 1
-        self.features = extract_features(model, self.query, **self.loading) if constant else None
+        self.features = self._known(extract_features(model, self.query, **self.loading)) if constant else None
 
     def after_train_epoch(self, runner: Any) -> None:
         """Classify the query set."""
@@ -63,7 +67,12 @@ class LinearAccuracyHook(Hook):
         whole = extract_features(
             model, self.query, **self.loading, forward=lambda images: model.top_classes(model.features(images))
         )
-        return whole.features.long(), whole.labels
+        known = self._known(whole)
+        return known.features.long(), known.labels
+
+    def _known(self, found: Features) -> Features:
+        """Number the classes as in training, by name, and leave out images of any other class."""
+        return in_classes_of(found, self.classes)[0]
 
 
 @torch.no_grad()

@@ -10,7 +10,8 @@ from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
-from mmssl.evaluation.features import Features, RawPixels, extract_features, extract_views
+from mmssl.evaluation.classes import has_labels, match_classes
+from mmssl.evaluation.features import Features, RawPixels, extract_features, extract_views, listed
 from mmssl.evaluation.knn import knn_accuracy
 from mmssl.evaluation.linear import linear_probe
 from mmssl.evaluation.measures import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
@@ -45,8 +46,9 @@ def evaluate(
 ) -> Result:
     """Measure the features of a model.
 
-    With labels: k-NN and the linear probe, trained on the gallery and measured on the query set. Always: the measures
-    that need no labels, on up to 2,048 evenly spaced images of their data set.
+    With labels: k-NN and the linear probe, trained on the gallery and measured on the query set, whose classes are
+    matched by name (:func:`~mmssl.evaluation.match_classes`). Always: the measures that need no labels, on up to 2,048
+    evenly spaced images of their data set.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`, or :class:`~mmssl.evaluation.RawPixels`.
@@ -60,25 +62,28 @@ def evaluate(
         name: Name of the result.
 
     Returns:
-        The measures; if there is no accuracy among them, a note says why.
+        The measures; if there is no accuracy among them, a note says why. Notes also name images that were left out.
 
     Raises:
         ValueError: The gallery has fewer images than the number of neighbours.
     """
     loading = {'batch_size': evaluation.get('batch_size', 256), 'num_workers': evaluation.get('num_workers', 0)}
     gallery = extract_features(model, build_dataset(evaluation['gallery']), **loading)
+    notes = left_out_notes(gallery)
     views = () if pairs is None else _two_views(model, build_dataset(pairs), loading)
     label_free = label_free_measures(gallery.features, *views)
     result = Result(name, tuple(label_free), gallery=len(gallery), dim=gallery.features.shape[1])
-    if gallery.labels is None:
-        return replace(result, notes=(NO_LABELS,))
+    if not has_labels(gallery.labels):
+        return replace(result, notes=(NO_LABELS, *notes))
     if 'query' not in evaluation:
-        return replace(result, notes=(NO_QUERY,))
+        return replace(result, notes=(NO_QUERY, *notes))
     query = extract_features(model, build_dataset(evaluation['query']), **loading)
-    if query.labels is None:
-        return replace(result, notes=(NO_LABELS,))
+    matched = match_classes(gallery, query)
+    if matched is None:
+        return replace(result, notes=(NO_LABELS, *notes))
     measures = (*accuracies(gallery, query, evaluation), *label_free)
-    return replace(result, query=len(query), measures=measures)
+    notes += (*left_out_notes(query, 'query set'), *matched.notes)
+    return replace(result, gallery=len(matched.gallery), query=len(matched.query), measures=measures, notes=notes)
 
 
 def compare_baselines(
@@ -177,15 +182,28 @@ def knn_measures(sets: LabelledSets, **settings: Any) -> list[Measure]:
 
 
 def on_device(gallery: Features, query: Features) -> LabelledSets:
-    """Move features and labels of the gallery and the query set to the device of the run.
+    """Match the classes of the gallery and the query set by name, and move both to the device of the run.
 
     Raises:
-        ValueError: One of the two has no labels.
+        ValueError: One of the two has no labels, or they have no class in common.
     """
-    if gallery.labels is None or query.labels is None:
+    matched = match_classes(gallery, query)
+    if matched is None:
         raise ValueError(NO_LABELS)
-    tensors = (gallery.features, gallery.labels, query.features, query.labels)
-    return LabelledSets(*(tensor.to(get_device()) for tensor in tensors))
+    return LabelledSets(*(tensor.to(get_device()) for tensor in matched.tensors))
+
+
+def left_out_notes(found: Features, title: str = 'gallery') -> tuple[str, ...]:
+    """Say in a sentence which images could not be read, if there are any.
+
+    Args:
+        found: Features of the others.
+        title: Name of the set.
+    """
+    names = found.left_out
+    if not names:
+        return ()
+    return (f'{len(names)} images of the {title} cannot be read and are left out: {listed(names)}.',)
 
 
 def label_free_measures(features: Tensor, *views: Tensor) -> list[Measure]:

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from mmssl.datasets import ImageDataset, ImageSource, UnreadableImageError
-from mmssl.evaluation.features import Features, feature_batches
+from mmssl.evaluation.features import Features, class_names, feature_batches, readable
 from mmssl.files import file_lock, write_json
 from mmssl.progress import Progress
 
 Batch = tuple[Tensor, ...]
-_FORMAT = 'mmssl features 1'
+_NUMBERS = ('indices', 'unreadable', 'labels')
+_FORMAT = 'mmssl features 2'
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class FeatureCache:
             num_workers: Loading processes; 0 loads in this process.
 
         Returns:
-            Features by layer, memory-mapped; shape ``(N, D)``, or ``(N, V, D)`` for several views.
+            Features by layer, memory-mapped; shape ``(N, D)``, or ``(N, V, D)`` for several views. Images that cannot
+            be read have no row.
 
         Raises:
             ValueError: The data set is empty, the folder cannot be written to, or the entry was deleted meanwhile.
@@ -60,7 +62,7 @@ class FeatureCache:
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
         entry, title = self.folder / name, f'{getattr(network, "name", "network")}, {len(dataset):,} images'
         with file_lock(self.folder / f'{name}.lock'):
-            found = _read(entry, network.layers, len(dataset))
+            found = _read(entry, network.layers, dataset)
             self.tell(f'{title}: {"features read from" if found else "one pass, features written to"} {entry}')
             if found is None:
                 batches = feature_batches(network, dataset, batch_size, num_workers, views)
@@ -74,12 +76,12 @@ class FeatureCache:
                         f'The features cannot be written to {self.folder} ({error}): give a folder with room in it as '
                         '--cache.'
                     ) from error
-                found = _read(entry, network.layers, len(dataset))
+                found = _read(entry, network.layers, dataset)
         if found is None:
             raise ValueError(
                 f'{entry} was deleted while it was written: measure again, or give another folder as --cache.'
             )
-        return found
+        return {layer: readable(rows, unreadable, dataset) for layer, (rows, unreadable) in found.items()}
 
 
 def cache_key(network: nn.Module, dataset: ImageDataset, views: int) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def _write(entry: Path, key: Any, layers: Mapping[str, int], batches: Iterable[B
     temporary.mkdir(parents=True)
     for rows, *numbers in batches:
         rows = rows.squeeze(1) if rows.shape[1] == 1 else rows
-        parts = dict(zip(('indices', 'labels'), numbers)) | dict(zip(layers, rows.split([*layers.values()], dim=-1)))
+        parts = dict(zip(_NUMBERS, numbers)) | dict(zip(layers, rows.split([*layers.values()], dim=-1)))
         stores = stores or {name: _store(temporary / f'{name}.npy', part, length) for name, part in parts.items()}
         for name, part in parts.items():
             stores[name][done : done + len(part)] = part.numpy()
@@ -183,15 +185,19 @@ def _store(path: Path, part: Tensor, length: int) -> np.memmap:
     return np.lib.format.open_memmap(path, 'w+', dtype=part.numpy().dtype, shape=shape)
 
 
-def _read(entry: Path, layers: Mapping[str, int], length: int) -> dict[str, Features] | None:
-    """Read an entry; None if a file is missing, damaged, or of the wrong size."""
+def _read(entry: Path, layers: Mapping[str, int], dataset: ImageDataset) -> dict[str, tuple[Features, Tensor]] | None:
+    """Read an entry: features of each layer, and which images were replaced.
+
+    None if a file is missing, damaged, or of the wrong size.
+    """
     try:
         arrays = {path.stem: _mapped(path) for path in entry.glob('*.npy')}
-        found = {name: Features(arrays[name], arrays.get('labels'), arrays['indices']) for name in layers}
+        numbers = arrays.get('labels'), arrays['indices'], class_names(dataset)
+        found = {name: (Features(arrays[name], *numbers), arrays['unreadable']) for name in layers}
     except (OSError, ValueError, KeyError, EOFError):
         return None
-    sizes = all(len(array) == length for array in arrays.values())
-    return found if sizes and all(found[name].features.shape[-1] == layers[name] for name in layers) else None
+    sizes = all(len(array) == len(dataset) for array in arrays.values())
+    return found if sizes and all(found[name][0].features.shape[-1] == layers[name] for name in layers) else None
 
 
 def _mapped(path: Path) -> Tensor:

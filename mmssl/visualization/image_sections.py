@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmssl.evaluation import Features, evenly_spaced, nearest_neighbors
+from mmssl.evaluation import Features, evenly_spaced, has_labels, nearest_neighbors
 from mmssl.functional import kmeans, random_state_kept, unit
 from mmssl.visualization.activations import activation_maps, attention_block, attention_maps, heated
 from mmssl.visualization.html import LegendEntry, Section, Tile, legend, paragraph, sheet
@@ -65,8 +65,8 @@ def neighbors_section(
     for place, near, similar in zip(places, found.rows.tolist(), found.cosines.tolist()):
         pairs = [(n, c) for n, c in zip(near, similar) if not (itself and n == place)][:neighbors]
         label = _label(query, place)
-        name = _title(query_data, label)
-        tiles = [Tile(_view(query_data, place), f'query {name}', name, 'first')]
+        name = _title(query, label)
+        tiles = [Tile(_view(query_data, query, place), f'query {name}', name, 'first')]
         for number, cosine in pairs:
             tiles.append(_neighbor(gallery, gallery_data, number, cosine, label))
         rows.append(tiles)
@@ -110,7 +110,7 @@ def gallery_section(features: Features, dataset: Dataset, clusters: int = 10, sh
         tiles = [_member(features, dataset, number) for number in (*members[:shown].tolist(), *others.tolist())]
         edge = min(shown, len(members)) - 1
         tiles[edge] = replace(tiles[edge], kind='edge')
-        parts += [paragraph(_content(features, dataset, members), muted=True), sheet([tiles], columns=2 * shown)]
+        parts += [paragraph(_content(features, members), muted=True), sheet([tiles], columns=2 * shown)]
     return Section('Clusters of images', parts)
 
 
@@ -149,38 +149,43 @@ def activation_section(model: nn.Module, dataset: Dataset, count: int = 12) -> S
 def _neighbor(gallery: Features, data: Dataset, number: int, cosine: float, label: int | None) -> Tile:
     own = _label(gallery, number)
     kind = '' if own is None or label is None else 'right' if own == label else 'wrong'
-    name = _title(data, own)
+    name = _title(gallery, own)
     alt = f'{kind} neighbour {name}, cosine {cosine:.2f}'.strip()
-    return Tile(_view(data, number), alt, name or f'{cosine:.2f}', kind)
+    return Tile(_view(data, gallery, number), alt, name or f'{cosine:.2f}', kind)
 
 
 def _member(features: Features, dataset: Dataset, number: int) -> Tile:
-    title = _title(dataset, _label(features, number))
-    return Tile(_view(dataset, number), title or dataset.name(number), title)
+    title = _title(features, _label(features, number))
+    return Tile(_view(dataset, features, number), title or dataset.name(int(features.indices[number])), title)
 
 
-def _content(features: Features, dataset: Dataset, members: Tensor) -> str:
+def _content(features: Features, members: Tensor) -> str:
     """Describe a cluster: its number of images, and their most frequent class."""
-    if features.labels is None:
+    if features.labels is None or not has_labels(features.labels[members]):
         return f'{len(members)} images'
-    classes = features.labels[members].bincount()
-    name = class_name(dataset.source.classes, int(classes.argmax()))
+    labels = features.labels[members]
+    classes = labels[labels >= 0].bincount()
+    name = class_name(features.classes, int(classes.argmax()))
     return f'{len(members)} images, {int(classes.max()) / len(members):.0%} of them {name}'
 
 
-def _view(dataset: Dataset, place: int) -> Any:
+def _view(dataset: Dataset, features: Features, place: int) -> Any:
+    """Image of a row: rows and images differ in number where images were left out."""
     with random_state_kept():
-        return to_image(dataset[place]['inputs'][0])
+        return to_image(dataset[int(features.indices[place])]['inputs'][0])
 
 
 def _label(features: Features, place: int) -> int | None:
-    return None if features.labels is None else int(features.labels[place])
+    """Class of a row; None if it has none."""
+    return None if features.labels is None or features.labels[place] < 0 else int(features.labels[place])
 
 
-def _title(dataset: Dataset, label: int | None) -> str:
-    return '' if label is None else class_name(dataset.source.classes, label)
+def _title(features: Features, label: int | None) -> str:
+    return '' if label is None else class_name(features.classes, label)
 
 
 def class_name(classes: Sequence[str] | None, label: int) -> str:
-    """Name of a class, or its number if it has no name."""
+    """Name of a class, or its number if it has no name; -1 is no class."""
+    if label < 0:
+        return 'no class'
     return classes[label] if classes else f'class {label}'

@@ -8,7 +8,15 @@ from mmengine.config import Config
 from torch import nn
 
 from mmssl.datasets import ImageDataset, Subset
-from mmssl.evaluation import Result, RunFacts, build_dataset, evenly_spaced, extract_features
+from mmssl.evaluation import (
+    Result,
+    RunFacts,
+    build_dataset,
+    evenly_spaced,
+    extract_features,
+    has_labels,
+    in_classes_of,
+)
 from mmssl.visualization import image_sections as images
 from mmssl.visualization import sections as part
 from mmssl.visualization.html import Section, write_report
@@ -50,7 +58,10 @@ def report_run(
     query_data = thinned(build_dataset(evaluation.query)) if 'query' in evaluation else gallery_data
     loading = (evaluation.get('batch_size', 256), evaluation.get('num_workers', 0))
     gallery = extract_features(model, gallery_data, *loading)
-    query = extract_features(model, query_data, *loading) if query_data is not gallery_data else gallery
+    query = gallery
+    if query_data is not gallery_data:
+        query = extract_features(model, query_data, *loading)
+        query = in_classes_of(query, gallery.classes)[0] if has_labels(query.labels) else query
     scalars = read_scalars(config.work_dir)
     parts = [
         part.results_section(results, facts),

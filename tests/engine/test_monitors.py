@@ -17,10 +17,12 @@ from mmssl.engine.hooks import (
     monitor_hook,
     online_knn_hook,
 )
-from mmssl.evaluation import Features
+from mmssl.evaluation import Features, FixedPart, RawPixels
 from mmssl.models import ODC, ODCNeck, SimCLR, SwAV
 from mmssl.visualization import read_scalars
 from tests.evaluation.stand_ins import Encoder
+from tests.evaluation.test_classes import plain
+from tests.evaluation.test_classes import source as labelled_images
 from tests.helpers.mutation import Mutation
 from tests.small import small_config, small_runner
 
@@ -208,6 +210,18 @@ def test_monitors_change_no_bit_of_the_training_and_log_what_they_see(tmp_path):
     for name in ('knn_top1', 'features/deviation', 'embedding/effective_rank', 'prototypes/entropy'):
         assert len(scalars[name][1]) == 3
     assert len(scalars['prototypes/change'][1]) == 2
+
+
+def test_online_knn_matches_classes_by_name():
+    classes = ['ape', 'bee', 'cat', 'dog']
+    query = labelled_images(['ape', 'cat', 'dog', 'fox'], 5)  # without bees: numbers would be off by one
+    parts = {'gallery': FixedPart(plain(labelled_images(classes, 8))), 'query': FixedPart(plain(query))}
+    runner = Log(1)
+    runner.train_dataloader = SimpleNamespace(dataset=range(32))
+    runner.fixed_part, runner.algorithm = parts.get, RawPixels()
+    hook = OnlineKNNHook(k=5)
+    assert hook.prepare(runner)
+    assert hook.look(runner, 0) == {'knn_top1': 100}
 
 
 def test_images_go_through_the_network_once_for_all_monitors(tmp_path, monkeypatch):

@@ -152,9 +152,15 @@ def test_classes_are_those_of_both_sets():
     assert count_classes(named([0, 0, 1], three), named([0, 1, 0], three)) == 3  # a list may name none of the third
 
 
-def test_sets_that_number_their_classes_differently_are_refused():
-    with pytest.raises(ValueError, match=r"only in training \['emu'\], only in test \['eel'\]"):
-        count_classes(named([0, 1, 1], ['dog', 'emu']), named([0, 1, 1], ['dog', 'eel']))
+def test_named_classes_are_those_of_training_whatever_the_test_set_lacks_or_adds():
+    assert count_classes(named([0, 1, 1], ['dog', 'emu']), named([0, 1, 2], ['ape', 'dog', 'eel'])) == 2
+
+
+def test_sets_that_a_classifier_cannot_work_with_are_refused():
+    with pytest.raises(ValueError, match='no class in common: dog, emu and ape, eel. Give both sets the same'):
+        count_classes(named([0, 1, 1], ['dog', 'emu']), named([0, 1, 1], ['ape', 'eel']))
+    with pytest.raises(ValueError, match=r'1 of 3 training images have no class \(label -1\)'):
+        count_classes(named([0, 1, -1]), named([0, 1, 1]))
     with pytest.raises(ValueError, match='needs labels'):
         count_classes(named([0, 1, 1]), named(None))
 

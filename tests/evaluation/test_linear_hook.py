@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
-from mmssl.datasets import ImageDataset
+from mmssl.datasets import ArraySource, EvalView, ImageDataset, ImageSource
 from mmssl.evaluation import LinearAccuracyHook, LinearClassifier, MultiStageClassifier
 from mmssl.models import DataPreprocessor, ResNet
 from tests.evaluation.stand_ins import fixed, images
@@ -25,13 +25,15 @@ def classifier(kind: str, num_classes: int = 6) -> LinearClassifier:
     return LinearClassifier(*parts, frozen=kind == 'frozen', batch_norm=True, data_preprocessor=preprocessor)
 
 
-def started(model: LinearClassifier) -> tuple[LinearAccuracyHook, SimpleNamespace]:
+def started(
+    model: LinearClassifier, training: ImageDataset | None = None, source: ImageSource | None = None
+) -> tuple[LinearAccuracyHook, SimpleNamespace]:
     views = {'type': 'EvalView', 'resize': 16, 'crop': 16}
-    query = {'type': ImageDataset, 'source': images(COUNT), 'views': views}
+    query = {'type': ImageDataset, 'source': source or images(COUNT), 'views': views}
     runner = SimpleNamespace(
         algorithm=model,
         cfg=SimpleNamespace(evaluation=SimpleNamespace(query=query, batch_size=7, num_workers=0)),
-        train_loop=SimpleNamespace(dataloader=SimpleNamespace(dataset=fixed(COUNT))),
+        train_loop=SimpleNamespace(dataloader=SimpleNamespace(dataset=training or fixed(COUNT))),
         message_hub=MessageHub(f'hub {id(model)}'),
         visualizer=MagicMock(), logger=MagicMock(), epoch=0, iter=1,
     )  # fmt: skip
@@ -71,3 +73,16 @@ def test_accuracies_are_those_of_the_whole_network(kind: str) -> None:
 def test_more_classes_in_the_data_than_in_the_model_are_refused() -> None:
     with pytest.raises(ValueError, match='The data has 3 classes, but model.num_classes is 2'):
         started(classifier('frozen', num_classes=2))
+
+
+@pytest.mark.parametrize('kind', ['frozen', 'fine-tuned'])
+def test_classes_are_matched_by_name_and_those_that_training_lacks_are_left_out(kind: str) -> None:
+    array, numbers = images(COUNT).images, images(COUNT).labels
+    training = ImageDataset(ArraySource(array, numbers, ['ape', 'bee', 'cat']), EvalView(16, 16))
+    query = ArraySource(array[:20], numbers[:20].clamp(max=1), ['aardvark', 'cat'])
+    model = classifier(kind, 3)
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([0.0, 0.0, 1e4]))  # everything is a cat
+    hook, runner = started(model, training, query)
+    hook.after_train_epoch(runner)
+    assert runner.message_hub.get_scalar('val/linear_top1').current() == 100

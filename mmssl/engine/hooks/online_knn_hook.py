@@ -3,7 +3,7 @@
 from typing import Any
 
 from mmssl.engine.hooks.monitor_hook import MonitorHook
-from mmssl.evaluation import knn_accuracy, knn_warning
+from mmssl.evaluation import knn_accuracy, knn_warning, match_classes
 from mmssl.registry import HOOKS
 
 
@@ -11,8 +11,9 @@ from mmssl.registry import HOOKS
 class OnlineKNNHook(MonitorHook):
     """Measure k-NN accuracy on images of the config's ``evaluation`` section, logged as ``knn_top1``.
 
-    Without labels it does nothing, and logs this once. The accuracy before the first step is kept in the state; if two
-    measurements in a row fall below it by more than their standard error, a warning says so, with remedies.
+    Classes are matched by name. Without labels it does nothing, and logs this once. The accuracy before the first step
+    is kept in the state; if two measurements in a row fall below it by more than their standard error, a warning says
+    so, with remedies.
 
     Args:
         interval: Epochs between two measurements.
@@ -64,14 +65,17 @@ class OnlineKNNHook(MonitorHook):
         return True
 
     def look(self, runner: Any, epoch: int) -> dict[str, float]:
-        """Classify the queries."""
-        gallery, query = (part.features(runner.algorithm, size, runner.iter) for part, size in self.parts)
-        k = min(self.k, len(gallery))
-        sets = (gallery.features, gallery.labels, query.features, query.labels)
-        accuracy = knn_accuracy(*sets, k=(k,), temperature=self.temperature)[k]
-        runner.logger.info(f'Epoch {epoch}: k-NN top-1 {accuracy:.1f} % (k {k}, {len(gallery)} in the gallery).')
+        """Classify the queries whose class is in the gallery."""
+        found = [part.features(runner.algorithm, size, runner.iter) for part, size in self.parts]
+        matched = match_classes(*found)
+        if matched is None:  # all images with a class are beyond these first ones
+            return {}
+        gallery = len(matched.gallery)
+        k = min(self.k, gallery)
+        accuracy = knn_accuracy(*matched.tensors, k=(k,), temperature=self.temperature)[k]
+        runner.logger.info(f'Epoch {epoch}: k-NN top-1 {accuracy:.1f} % (k {k}, {gallery} in the gallery).')
         if epoch == 0:
             self.start = accuracy
         if self.start is not None:
-            self.warn(runner, epoch, 'start', knn_warning(accuracy, self.start, len(query)))
+            self.warn(runner, epoch, 'start', knn_warning(accuracy, self.start, len(matched.query)))
         return {'knn_top1': accuracy}

@@ -36,7 +36,14 @@ def parse_args() -> argparse.Namespace:
 def measure(args: argparse.Namespace, cfg: Config) -> 'Result':
     """Accuracies by number of neighbours, and the time they took."""
     from mmssl.engine import Runner
-    from mmssl.evaluation import LabelledSets, Result, extract_features, knn_measures
+    from mmssl.evaluation import (
+        LabelledSets,
+        Result,
+        extract_features,
+        knn_measures,
+        left_out_notes,
+        match_classes,
+    )
     from mmssl.probe import load_trained
     from mmssl.registry import DATASETS
 
@@ -47,14 +54,16 @@ def measure(args: argparse.Namespace, cfg: Config) -> 'Result':
         extract_features(model, DATASETS.build(evaluation[name]), evaluation.batch_size, evaluation.num_workers)
         for name in ('gallery', 'query')
     )
-    if gallery.labels is None or query.labels is None:
+    matched = match_classes(gallery, query)
+    if matched is None:
         raise ValueError('k-NN classification needs labels: put the images into one folder per class, or give a list.')
     extracted = time.perf_counter()
-    sets = LabelledSets(gallery.features, gallery.labels, query.features, query.labels)
+    sets = LabelledSets(*matched.tensors)
     measures = knn_measures(sets, k=args.k, temperature=args.temperature, chunk=args.chunk)
     seconds = {'features': extracted - start, 'neighbors': time.perf_counter() - extracted}
     name, dim = Path(args.checkpoint).name, gallery.features.shape[1]
-    return Result(name, tuple(measures), (), len(gallery), len(query), dim, seconds=seconds)
+    notes = (*left_out_notes(gallery), *left_out_notes(query, 'query set'), *matched.notes)
+    return Result(name, tuple(measures), notes, len(sets.train), len(sets.test), dim, seconds=seconds)
 
 
 def main() -> None:
@@ -66,7 +75,7 @@ def main() -> None:
         return
     from mmssl.evaluation import write_results
 
-    print(result.measures[0].protocol)
+    print(*result.notes, result.measures[0].protocol, sep='\n')
     for one in result.measures:
         print(f'k = {one.details["neighbors"]:4d}: {one.value:.2f} %')
     path = Path(cfg.work_dir) / 'knn.json'
