@@ -3,9 +3,19 @@
 from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.images import UnreadableImageError, read_image
+from mmssl.datasets.listing import Parts, find_parts
 from mmssl.datasets.samplers import ClusterSampler, DrawSampler, RankBatchSampler, SlidingWindowSampler
 from mmssl.datasets.shrunk import ShrunkImages
-from mmssl.datasets.sources import ArraySource, Concat, ImageFolder, ImageList, ImageSource, ListedImages, Subset
+from mmssl.datasets.sources import (
+    ArraySource,
+    Concat,
+    ImageFolder,
+    ImageList,
+    ImageSource,
+    ListedImages,
+    Subset,
+    part_sources,
+)
 from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.torchvision_source import TorchvisionSource
 from mmssl.datasets.transforms import EvalView, MultiView, View
@@ -24,6 +34,7 @@ __all__ = [
     'ImageSource',
     'ListedImages',
     'MultiView',
+    'Parts',
     'RankBatchSampler',
     'ShrunkImages',
     'SlidingWindowSampler',
@@ -33,5 +44,7 @@ __all__ = [
     'View',
     'collate',
     'fetch_fashion_mnist',
+    'find_parts',
+    'part_sources',
     'read_image',
 ]

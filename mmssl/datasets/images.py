@@ -11,7 +11,9 @@ from torch import Tensor
 
 from mmssl.datasets.transforms.pixels import luminance
 
-EXTENSIONS = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp')
+EXTENSIONS = (
+    '.bmp', '.gif', '.jfif', '.jpe', '.jpeg', '.jpg', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp',
+)  # fmt: skip
 # Errors that Pillow is known to raise for broken files.
 _BROKEN = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error, Image.DecompressionBombError,

@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,20 @@ from mmengine.logging import print_log
 from mmssl.datasets.images import EXTENSIONS
 from mmssl.files import atomic_write, cache_folder, file_lock
 
-_FORMAT = 'mmssl folder 1'
+_FORMAT = 'mmssl folder 2'
 _YOUNG = 2_000_000_000  # nanoseconds; the coarsest clock of any file system in use
 _SUFFIXES = tuple(extension.encode() for extension in EXTENSIONS)
 _ALIGN = 64
+# Folders that operating systems, archivers and network drives add; in lower case.
+_NOT_DATA = frozenset((
+    '$recycle.bin', '#recycle', '#snapshot', '@eadir', '@recycle', '__macosx', 'lost+found',
+    'system volume information',
+))  # fmt: skip
+_PARTS = {
+    'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test',
+    'testing': 'test',
+}  # fmt: skip
+_NAMED = 10  # classes that the description of a folder names
 
 
 class Paths:
@@ -54,9 +66,11 @@ class Listing:
 
     Attributes:
         paths: Relative to the folder, sorted component by component.
-        labels: Number of each image's top-level folder, int32, shape ``(N,)``; empty if there are no classes.
+        labels: Number of each image's class folder, -1 for none; int32, shape ``(N,)``; empty if there are no classes.
         classes: Names of these folders.
         fingerprint: Hash of paths and labels.
+        parts: Names of the top-level folders that are parts (``train``, ``val``, ``test``), not classes.
+        passed_over: Number of files that are no images, by suffix.
         cache: File that the arrays are mapped from, or None.
     """
 
@@ -64,12 +78,74 @@ class Listing:
     labels: np.ndarray
     classes: list[str]
     fingerprint: str
+    parts: list[str] = field(default_factory=list)
+    passed_over: dict[str, int] = field(default_factory=dict)
     cache: Path | None = None
 
     def __reduce__(self) -> tuple:  # a worker that is not forked maps the file itself
         if self.cache:
             return _reopen, (self.cache, self.fingerprint)
-        return Listing, (self.paths, self.labels, self.classes, self.fingerprint)
+        return Listing, (self.paths, self.labels, self.classes, self.fingerprint, self.parts, self.passed_over)
+
+    def describe(self, root: Path) -> str:
+        """Say in one line what was found in a folder: images, classes, and the files that were passed over.
+
+        Args:
+            root: The folder, as it is to be named.
+        """
+        parts = f'the folders in {", ".join(self.parts)}:' if self.parts else 'its folders'
+        names = ', '.join(map(printable, self.classes[:_NAMED])) + (' ...' if len(self.classes) > _NAMED else '')
+        classes = f'{len(self.classes)} classes ({parts} {names})' if self.classes else 'no classes'
+        others = ', '.join(f'{count:,} {printable(suffix)}' for suffix, count in self.passed_over.items())
+        passed = f' Files passed over: {others}.' if others else ''
+        return f'{printable(str(root))}: {len(self.paths):,} images, {classes}.{passed}'
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parts of a data set that lie in folders of their own.
+
+    Attributes:
+        train: Folder named ``train`` or ``training``.
+        val: Folder named ``val``, ``valid`` or ``validation``, or None.
+        test: Folder named ``test`` or ``testing``, or None.
+    """
+
+    train: Path
+    val: Path | None = None
+    test: Path | None = None
+
+
+def find_parts(root: str | Path) -> Parts | None:
+    """Find the parts of a data set, as most data sets lay them out: ``train`` beside ``val`` or ``test``, in any case.
+
+    Args:
+        root: Folder of the data set.
+
+    Returns:
+        The parts; None if there is no training part, or it lies among other folders alone, as a class does: ``bus``,
+        ``car``, ``train``.
+    """
+    names = [entry.name for entry in sorted(Path(root).iterdir()) if entry.is_dir() and _may_hold_images(entry.name)]
+    chosen = _parts_among(names)
+    found = {_PARTS[name.lower()]: Path(root) / name for name in reversed(chosen)}
+    return Parts(**found) if 'train' in found else None
+
+
+def _parts_among(names: Sequence[str]) -> list[str]:
+    """Return the names of parts among those of a data set's folders; none if the folders are classes."""
+    chosen = [name for name in names if name.lower() in _PARTS]
+    kinds = {_PARTS[name.lower()] for name in chosen}
+    return chosen if len(kinds) > 1 or (kinds == {'train'} and len(names) == 1) else []
+
+
+def _may_hold_images(folder: str) -> bool:
+    return not folder.startswith('.') and folder.lower() not in _NOT_DATA
+
+
+def printable(name: str) -> str:
+    """Replace what is no text in a file's name, so that it can be printed and written."""
+    return name.encode('utf-8', 'surrogateescape').decode('utf-8', 'replace')
 
 
 def list_folder(root: Path) -> Listing:
@@ -85,7 +161,8 @@ def list_folder(root: Path) -> Listing:
     a file server and of this machine are assumed to agree within that time.)
 
     Args:
-        root: Folder to search; links are followed, and names that begin with a dot are skipped.
+        root: Folder to search. Links are followed; names that begin with a dot are skipped, and so are folders that
+            systems and archivers add, such as ``$RECYCLE.BIN``, ``@eaDir`` and ``__MACOSX``.
 
     Returns:
         The sorted list; empty if there are no images.
@@ -103,12 +180,13 @@ def _scan(root: Path, cache: Path) -> Listing:
     started = time.time_ns()
     scan = _Scan()
     scan.visit(os.fsencode(root), b'', ())
-    labels, classes = scan.classes()
+    labels, classes, parts = scan.classes()
     paths = Paths.pack(scan.found)
     digest = hashlib.sha256(paths.text)
     digest.update(paths.ends)
     digest.update(labels)
-    listing = Listing(paths, labels, classes, digest.hexdigest()[:16])
+    passed_over = dict(scan.passed_over.most_common())
+    listing = Listing(paths, labels, classes, digest.hexdigest()[:16], parts, passed_over)
     header = {'root': str(root.resolve()), 'started': started, 'folders': scan.folders}
     try:
         return _store(listing, header, cache)
@@ -117,13 +195,29 @@ def _scan(root: Path, cache: Path) -> Listing:
         return listing
 
 
+@dataclass(frozen=True)
+class _Span:
+    """Images of one folder, which follow each other in the list."""
+
+    name: str
+    start: int
+    end: int
+
+
 class _Scan:
-    """Scan of a folder: the images, the time stamp of each folder, and the number of images per top-level folder."""
+    """Scan of a folder: the images, the time stamp of each folder, and which images lie in which of the upper folders.
+
+    Attributes:
+        found: Paths of the images.
+        folders: Path and time stamp of each folder.
+        passed_over: Number of other files by suffix.
+    """
 
     def __init__(self) -> None:
         self.found: list[bytes] = []
         self.folders: list[list] = []
-        self.tops: list[tuple[bytes, int]] = []
+        self.passed_over: Counter[str] = Counter()
+        self._below: dict[str, list[_Span]] = {'': []}  # folders with images, by their parent's path
 
     def visit(self, folder: bytes, prefix: bytes, parents: tuple[tuple[int, int], ...]) -> None:
         """Add the content of a folder; its time stamp is taken before it is read."""
@@ -136,19 +230,48 @@ class _Scan:
             is_folder = {entry.name: entry.is_dir() for entry in entries if not entry.name.startswith(b'.')}
         for name in sorted(is_folder):
             if is_folder[name]:
-                before = len(self.found)
-                self.visit(folder + b'/' + name, prefix + name + b'/', (*parents, identity))
-                if not prefix and len(self.found) > before:
-                    self.tops.append((name, len(self.found) - before))
+                self._visit_below(folder, prefix, name, (*parents, identity))
             elif name.lower().endswith(_SUFFIXES):
                 self.found.append(prefix + name)
+            else:
+                suffix = os.path.splitext(os.fsdecode(name))[1].lower()  # noqa: PTH122 - faster than a Path
+                self.passed_over[suffix or 'without a suffix'] += 1
 
-    def classes(self) -> tuple[np.ndarray, list[str]]:
-        """Return the top-level folders as classes, if every image is in one and there are at least two."""
-        counts = [count for _, count in self.tops]
-        if len(counts) < 2 or sum(counts) < len(self.found):
+    def _visit_below(self, folder: bytes, prefix: bytes, name: bytes, parents: tuple[tuple[int, int], ...]) -> None:
+        title, before = os.fsdecode(name), len(self.found)
+        if title.lower() in _NOT_DATA:
+            return
+        self.visit(folder + b'/' + name, prefix + name + b'/', parents)
+        if prefix.count(b'/') < 2 and len(self.found) > before:
+            span = _Span(title, before, len(self.found))
+            self._below.setdefault(os.fsdecode(prefix), []).append(span)
+
+    def classes(self) -> tuple[np.ndarray, list[str], list[str]]:
+        """Return labels, names of the class folders, and names of the parts above them.
+
+        The top-level folders are the classes if every image is in one and there are at least two. If they are parts,
+        the classes are the folders in the training part (in all parts, if there is none); images elsewhere have none.
+        """
+        tops = self._below['']
+        parts = _parts_among([span.name for span in tops])
+        if not parts:
+            inside = sum(span.end - span.start for span in tops)
+            return *self._labels(tops if inside == len(self.found) else []), []
+        below = [span for part in parts for span in self._below.get(f'{part}/', [])]
+        training = [part for part in parts if _PARTS[part.lower()] == 'train'] or parts
+        known = {span.name for part in training for span in self._below.get(f'{part}/', [])}
+        return *self._labels([span for span in below if span.name in known]), parts
+
+    def _labels(self, spans: Sequence[_Span]) -> tuple[np.ndarray, list[str]]:
+        """Number the folders by their names, in sorted order; none if there are fewer than two names."""
+        names = sorted({span.name for span in spans}, key=os.fsencode)
+        if len(names) < 2:
             return np.empty(0, np.int32), []
-        return np.repeat(np.arange(len(counts), dtype=np.int32), counts), [os.fsdecode(name) for name, _ in self.tops]
+        numbers = {name: number for number, name in enumerate(names)}
+        labels = np.full(len(self.found), -1, np.int32)
+        for span in spans:
+            labels[span.start : span.end] = numbers[span.name]
+        return labels, names
 
 
 def _stamp(stat: os.stat_result) -> list[int]:
@@ -165,7 +288,7 @@ def _store(listing: Listing, header: dict, cache: Path) -> Listing:
     arrays = (listing.paths.ends, listing.labels, listing.paths.text)
     header.update(
         format=_FORMAT, sizes=[array.nbytes for array in arrays],
-        classes=listing.classes, fingerprint=listing.fingerprint,
+        classes=listing.classes, fingerprint=listing.fingerprint, parts=listing.parts, passed_over=listing.passed_over,
     )  # fmt: skip
     line = json.dumps(header).encode() + b'\n'
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -188,7 +311,8 @@ def _read(cache: Path) -> tuple[Listing, dict]:
     content = np.asarray(np.memmap(cache, np.uint8, 'r'))  # a plain array is faster to index
     ends, labels, text = np.split(content[start:], np.cumsum(header['sizes'])[:-1])
     paths = Paths(text, ends.view(np.int64))
-    return Listing(paths, labels.view(np.int32), header['classes'], header['fingerprint'], cache), header
+    more = {name: header[name] for name in ('classes', 'fingerprint', 'parts', 'passed_over')}
+    return Listing(paths, labels.view(np.int32), **more, cache=cache), header
 
 
 def _load(cache: Path, root: Path, asked: int) -> Listing | None:

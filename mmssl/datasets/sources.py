@@ -8,16 +8,18 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property
+from dataclasses import replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmssl.datasets.images import EXTENSIONS, read_image
-from mmssl.datasets.listing import Paths, list_folder
+from mmssl.datasets.listing import Listing, Paths, find_parts, list_folder
 from mmssl.functional import hash_seed
 from mmssl.registry import DATASETS
 
@@ -101,28 +103,41 @@ class ImageFolder(ImageSource):
     """All images in a folder and its subfolders, sorted.
 
     The top-level folder of an image is its class, if every image is in such a folder and there are at least two.
-    Classes are then numbered as in torchvision. The folder is searched once; see
-    :func:`~mmssl.datasets.listing.list_folder` for the cache.
+    Classes are then numbered as in torchvision. Folders named ``train`` (``training``), ``val`` (``valid``,
+    ``validation``) and ``test`` (``testing``) beside each other are parts and no classes: the classes are the folders
+    in ``train``, those of the same name in the other parts are the same classes, and an image in no such folder has
+    none (-1). The folder is searched once; see :func:`~mmssl.datasets.listing.list_folder` for the cache. One line in
+    the log says what was taken for classes, and which files were passed over.
 
     Args:
         root: The folder.
         labels: Whether to use the folders as classes.
+        classes: Names of the first classes by number, for a folder that may lack some of them, or have only one; other
+            top-level folders follow, and images in none have no class (-1). By default the folders of ``root``.
 
     Raises:
         ValueError: There is no such folder, or it holds no images.
     """
 
-    def __init__(self, root: str | Path, labels: bool = True) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, labels: bool = True, classes: Sequence[str] | None = None) -> None:
+        self.root = Path(str(root))  # --cfg-options turn a folder named 2024 into a number
         if not self.root.is_dir():
             raise ValueError(f'There is no folder {root}: give the folder that holds the images as root.')
         self._listing = list_folder(self.root)
         if len(self) == 0:
             raise ValueError(f'No images ({", ".join(EXTENSIONS)}) in {root} or below: give their folder as root.')
+        if classes is not None:
+            self._listing = _renumbered(self._listing, classes)
         self._labelled = labels and bool(self._listing.classes)
+        if labels:
+            _say_once(self.describe())
 
     def __len__(self) -> int:
         return len(self._listing.paths)
+
+    def describe(self) -> str:
+        """Say in one line how many images there are, what was taken for classes, and which files were passed over."""
+        return self._listing.describe(self.root)
 
     def load(self, index: int) -> Tensor:
         """Decode an image, uint8 or uint16, shape ``(C, H, W)``; see :func:`~mmssl.datasets.images.read_image`."""
@@ -461,6 +476,50 @@ def _common_classes(parts: Sequence[ImageSource]) -> list[str] | None:
     return named[0] if named else None
 
 
+def part_sources(root: str | Path) -> tuple[ImageFolder, ImageFolder | None]:
+    """Images to learn from and images to measure on, where a folder has parts for both.
+
+    Args:
+        root: Folder of a data set: with ``train`` and ``test`` or ``val`` (see
+            :func:`~mmssl.datasets.listing.find_parts`), or any other folder of images.
+
+    Returns:
+        The training images, and those of ``test``, or of ``val`` if the images in ``test`` have no classes. Without a
+        part to measure on, or without classes, the second is None; without parts, the first holds all images.
+
+    Raises:
+        ValueError: There is no such folder, or it holds no images.
+    """
+    parts = find_parts(root) if Path(root).is_dir() else None
+    if parts is None:
+        return ImageFolder(root), None
+    training = ImageFolder(parts.train)
+    known = range(len(training.classes or ()))
+    for folder in (parts.test, parts.val):
+        if folder is not None and known:
+            with suppress(ValueError):  # it has no images
+                query = ImageFolder(folder, classes=training.classes)
+                if any(query.label(index) in known for index in range(len(query))):
+                    return training, query
+    return training, None
+
+
+def _renumbered(listing: Listing, classes: Sequence[str]) -> Listing:
+    """The same images with the given classes first, by their top-level folders."""
+    tops = [listing.paths[index].rpartition('/')[0].partition('/')[0] for index in range(len(listing.paths))]
+    names = [*classes, *sorted(set(tops) - {'', *classes})]
+    numbers = {'': -1, **{name: number for number, name in enumerate(names)}}
+    labels = np.array([numbers[top] for top in tops], np.int32)
+    fingerprint = hash_arrays(np.frombuffer(listing.fingerprint.encode(), np.uint8), labels)
+    return replace(listing, labels=labels, classes=names, fingerprint=fingerprint, parts=[], cache=None)
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    """Log a sentence once per process; workers get their sources from the main process and say nothing."""
+    print_log(sentence, 'current')
+
+
 def build_source(source: ImageSource | dict) -> ImageSource:
     """Build a source from its config; a source is returned as it is."""
     return DATASETS.build(source) if isinstance(source, dict) else source
@@ -470,7 +529,7 @@ def _read_list(file: str | Path) -> list[str]:
     """Read the lines of a text file that are not empty, stripped."""
     if not Path(file).is_file():
         raise ValueError(f'There is no list {file}: give a text file that names one image per line.')
-    lines = [line.strip() for line in Path(file).read_text('utf-8').splitlines()]
+    lines = [line.strip() for line in Path(file).read_text('utf-8-sig').splitlines()]
     entries = [line for line in lines if line]
     if not entries:
         raise ValueError(f'{file} names no images: write one path per line.')

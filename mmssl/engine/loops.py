@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
 from torch import nn
 
+from mmssl.datasets.listing import printable
 from mmssl.engine.budget import TimeBudget
 from mmssl.engine.optimizers import NonFiniteLossError
 from mmssl.functional import hash_seed, rank, seed_cpu, sum_over_ranks, world_size
@@ -260,7 +261,7 @@ class EpochLoop(BaseLoop):
 
     def _name(self, index: int) -> str:
         """Name of an image for messages; a user's data set may have no names."""
-        return getattr(self.dataloader.dataset, 'name', 'sample {}'.format)(index)
+        return printable(getattr(self.dataloader.dataset, 'name', 'sample {}'.format)(index))
 
 
 def _seed_iteration(seed: int, iteration: int) -> None:

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mmssl.datasets import collate
+from mmssl.datasets.listing import printable
 from mmssl.datasets.workers import start_worker
 from mmssl.functional import gather, random_state_kept, rank, sum_over_ranks, world_size
 from mmssl.models.modes import eval_mode
@@ -162,7 +163,7 @@ def warn_once(sentence: str) -> None:
 def listed(names: Sequence[str], most: int = 5) -> str:
     """Join names by commas: the first ones, and how many more there are."""
     more = len(names) - most
-    return ', '.join(names[:most]) + (f' and {more} more' if more > 0 else '')
+    return ', '.join(map(printable, names[:most])) + (f' and {more} more' if more > 0 else '')
 
 
 def class_names(dataset: Any) -> Sequence[str] | None:

@@ -203,7 +203,8 @@ def left_out_notes(found: Features, title: str = 'gallery') -> tuple[str, ...]:
     names = found.left_out
     if not names:
         return ()
-    return (f'{len(names)} images of the {title} cannot be read and are left out: {listed(names)}.',)
+    total = len(names) + len(found)
+    return (f'{len(names)} of {total} images of the {title} cannot be read and are left out: {listed(names)}.',)
 
 
 def label_free_measures(features: Tensor, *views: Tensor) -> list[Measure]:

@@ -8,12 +8,29 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from mmssl.datasets import EvalView, ImageDataset, ImageFolder, ImageSource, MultiView, Subset, View
+from mmssl.datasets import (
+    EvalView,
+    ImageDataset,
+    ImageFolder,
+    ImageSource,
+    MultiView,
+    Subset,
+    View,
+    part_sources,
+)
+from mmssl.evaluation.classes import match_classes
 from mmssl.evaluation.clustering import cluster_classes
 from mmssl.evaluation.features import Features
 from mmssl.evaluation.few_labels import few_labels_probe
 from mmssl.evaluation.linear import linear_probe, sgd_probe
-from mmssl.evaluation.measurement import NO_LABELS, evenly_spaced, knn_measures, label_free_measures, on_device
+from mmssl.evaluation.measurement import (
+    NO_LABELS,
+    evenly_spaced,
+    knn_measures,
+    label_free_measures,
+    left_out_notes,
+    on_device,
+)
 from mmssl.evaluation.results import Result
 from mmssl.evaluation.svm import low_shot_svm
 
@@ -21,7 +38,7 @@ T = TypeVar('T')
 
 MINIMUM_IMAGES = 10
 _VIEWED = 2048  # images with random views
-_GALLERY, _QUERY = ('train', 'training'), ('test', 'val', 'validation')
+ONE_CLASS = 'The images to learn from are all of one class, so no accuracy was measured.'
 
 
 class _Stopwatch:
@@ -56,7 +73,7 @@ def probe_features(
 
     Args:
         gallery: Features that classifiers are trained on.
-        query: Features that classifiers are measured on; None without labels.
+        query: Features that classifiers are measured on, with classes matched by name; None without labels.
         views: Features of two views of some images, shape ``(M, 2, D)``.
         shots: Labelled images per class for the low-shot SVM.
         shares: Shares of the labels for the linear probe with few labels.
@@ -66,18 +83,22 @@ def probe_features(
 
     Returns:
         The measures of :func:`~mmssl.evaluation.evaluate`; with labels also those of a linear classifier trained by
-        SGD, of the linear probe with few labels, of the low-shot SVM and of clusters; and the seconds of each.
+        SGD, of the linear probe with few labels, of the low-shot SVM and of clusters; and the seconds of each. Notes
+        name what was left out, and say why there is no accuracy if there is none.
 
-    Raises:
-        ValueError: There are fewer than two classes.
     """
     timed = _Stopwatch()
     pairs = () if views is None else views.unbind(dim=1)
     label_free = timed('label_free', label_free_measures, gallery.features, *pairs)
     result = Result(name, tuple(label_free), gallery=len(gallery), dim=gallery.features.shape[1])
-    if query is None or gallery.labels is None or query.labels is None:
-        return replace(result, notes=(NO_LABELS,), seconds=timed.seconds)
-    sets = on_device(gallery, query)
+    notes = left_out_notes(gallery)
+    matched = None if query is None else match_classes(gallery, query)
+    if query is None or matched is None:
+        return replace(result, notes=(NO_LABELS, *notes), seconds=timed.seconds)
+    notes += (*left_out_notes(query, 'query set'), *matched.notes)
+    sets = on_device(matched.gallery, matched.query)
+    if len(sets.train_labels.unique()) < 2:
+        return replace(result, notes=(ONE_CLASS, *notes), seconds=timed.seconds)
     options = {'draws': draws, 'seed': seed}
     measures = [
         *timed('knn', knn_measures, sets),
@@ -88,7 +109,8 @@ def probe_features(
         *timed('clusters', cluster_classes, sets.test, sets.test_labels, seed=seed),
         *label_free,
     ]
-    return replace(result, measures=tuple(measures), query=len(query), seconds=timed.seconds)
+    result = replace(result, measures=tuple(measures), notes=notes, seconds=timed.seconds)
+    return replace(result, gallery=len(sets.train), query=len(sets.test))
 
 
 @dataclass(frozen=True)
@@ -145,30 +167,23 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> Pro
     """Find the images of a folder, and split them if needed.
 
     Args:
-        folder: Contains ``train`` and ``test`` (or ``val``, ``validation``) with class folders; or class folders, of
-            whose images a random fifth is the query set; or images without classes.
+        folder: Contains ``train`` and ``test`` or ``val`` with class folders (see
+            :func:`~mmssl.datasets.part_sources`); or class folders, of whose images a random fifth is the query set,
+            except that each class keeps an image to learn from; or images without classes.
         images: Number of random images to use of the gallery and of the query set; by default all.
 
     Returns:
         The images.
 
     Raises:
-        ValueError: There is no such folder, it has too few images, or the two parts have different classes.
+        ValueError: There is no such folder, or it has too few images.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f'There is no folder {folder}: give the folder that holds the images as --data.')
-    train, test = _below(folder, _GALLERY), _below(folder, _QUERY)
-    gallery: ImageSource
-    query: ImageSource | None
-    if train and test:
-        folders = ImageFolder(train), ImageFolder(test)
-        _check_classes(*folders)
-        gallery, query = folders
-    else:
-        gallery, query = _split(train or folder)
-    if gallery.labels is None:
-        query = None
+    training, measured = part_sources(folder)
+    found = [one.describe() for one in (training, measured) if one is not None]
+    gallery, query = (training, measured) if measured is not None else _split(training)
     if images:
         gallery = Subset(gallery, min(images[0], len(gallery)))
         query = query and Subset(query, min(images[1], len(query)))
@@ -176,7 +191,7 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> Pro
         raise ValueError(
             f'{folder} has {len(gallery)} images to learn from: give a folder with {MINIMUM_IMAGES} or more.'
         )
-    return ProbeData(gallery, query, _remarks(gallery, query))
+    return ProbeData(gallery, query, (*found, *_remarks(gallery, query)))
 
 
 def split_one_fifth(length: int, most: tuple[int, int] | None = None) -> dict[str, dict[str, int]]:
@@ -194,35 +209,25 @@ def split_one_fifth(length: int, most: tuple[int, int] | None = None) -> dict[st
     return {'gallery': {'num': gallery, 'skip': 0}, 'query': {'num': query, 'skip': gallery}}
 
 
-def _split(folder: Path) -> tuple[ImageSource, ImageSource | None]:
-    source = ImageFolder(folder)
+def _split(source: ImageFolder) -> tuple[ImageSource, ImageSource | None]:
     if source.labels is None:
         return source, None
     if len(source) < MINIMUM_IMAGES + 3:  # four fifths of 13 are 10
-        raise ValueError(f'{folder} has {len(source)} images: give a folder with {MINIMUM_IMAGES + 3} or more.')
+        raise ValueError(f'{source.root} has {len(source)} images: give a folder with {MINIMUM_IMAGES + 3} or more.')
     parts = split_one_fifth(len(source)).values()
-    gallery, query = (Subset(source, num=part['num'], skip=part['skip']) for part in parts)
-    return gallery, query
-
-
-def _below(folder: Path, names: Sequence[str]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
-
-
-def _check_classes(gallery: ImageFolder, query: ImageFolder) -> None:
-    if gallery.classes != query.classes:
-        odd = sorted(set(gallery.classes or []) ^ set(query.classes or []))
-        raise ValueError(
-            f'{gallery.root} and {query.root} have different classes ({", ".join(odd[:5])} in one of them only): give '
-            'them the same class folders.'
-        )
+    gallery, query = (Subset(source, num=part['num'], skip=part['skip']).indices.tolist() for part in parts)
+    labels = source.labels.tolist()
+    known = {labels[index] for index in gallery}
+    moved = list({labels[index]: index for index in reversed(query) if labels[index] not in known}.values())
+    rest = [index for index in query if index not in moved]
+    return Subset(source, indices=sorted([*gallery, *moved])), Subset(source, indices=rest)
 
 
 def _remarks(gallery: ImageSource, query: ImageSource | None) -> tuple[str, ...]:
     if query is None or gallery.labels is None or query.labels is None:
         return (NO_LABELS,)
     known, classes = set(gallery.labels.tolist()), gallery.classes or ()
-    lacking = [classes[label] for label in sorted(set(query.labels.tolist()) - known)]
+    lacking = [classes[label] for label in sorted(set(query.labels.tolist()) - known) if 0 <= label < len(classes)]
     if not lacking:
         return ()
     names = ', '.join(lacking[:5]) + (' ...' if len(lacking) > 5 else '')

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torchvision
 
-from mmssl.datasets import ImageFolder, listing
+from mmssl.datasets import ImageFolder, listing, sources
+from mmssl.datasets.sources import part_sources
 from mmssl.files import file_lock
 
 Make = Callable[..., Path]
@@ -63,6 +64,106 @@ def test_one_folder_is_no_class(make_images: Make) -> None:
     root = make_images('images/1.png', 'images/2.png')
     (root / 'empty').mkdir()
     assert ImageFolder(root).labels is None
+
+
+def test_parts_are_no_classes_and_classes_are_matched_by_name_across_them(make_images: Make) -> None:
+    root = make_images('Train/ant/1.png', 'Train/bee/1.png', 'Train/cat/1.png', 'valid/cat/1.png', 'valid/dog/2.png')
+    source = ImageFolder(root)
+    assert source.classes == ['ant', 'bee', 'cat']
+    assert dict(zip(names(source), source.labels.tolist())) == {
+        'Train/ant/1.png': 0, 'Train/bee/1.png': 1, 'Train/cat/1.png': 2, 'valid/cat/1.png': 2, 'valid/dog/2.png': -1,
+    }  # fmt: skip
+
+
+def test_a_train_folder_alone_is_a_part_and_among_others_a_class(make_images: Make) -> None:
+    assert ImageFolder(make_images('training/ant/1.png', 'training/bee/1.png')).classes == ['ant', 'bee']
+    vehicles = make_images('bus/1.png', 'car/1.png', 'train/1.png', folder='vehicles')
+    assert ImageFolder(vehicles).classes == ['bus', 'car', 'train']
+    assert listing.find_parts(vehicles) is None
+
+
+@pytest.mark.parametrize(
+    ('training', 'validation', 'test'),
+    [('train', 'val', 'test'), ('training', 'validation', 'testing'), ('Train', 'Valid', 'TEST')],
+)
+def test_parts_are_found_by_their_usual_names(make_images: Make, training: str, validation: str, test: str) -> None:
+    root = make_images(*(f'{part}/1.png' for part in (training, validation, test)))
+    assert listing.find_parts(root) == listing.Parts(root / training, root / validation, root / test)
+    assert ImageFolder(root).classes is None
+
+
+def test_images_are_measured_on_the_part_that_has_classes(make_images: Make) -> None:
+    classes = ('a/1.png', 'b/1.png')
+    root = make_images(*(f'{part}/{name}' for part in ('train', 'val') for name in classes), 'test/1.png')
+    training, query = part_sources(root)
+    assert (training.root, query.root) == (root / 'train', root / 'val')  # those in test have no classes
+    make_images('test/b/1.png', 'test/c/1.png')
+    _, query = part_sources(root)
+    assert query.root == root / 'test'
+    assert query.classes == ['a', 'b', 'c']
+    assert query.labels.tolist() == [-1, 1, 2]  # 1.png, b/1.png and c/1.png
+
+
+def test_without_a_part_to_measure_on_there_are_training_images_alone(make_images: Make) -> None:
+    for names_of, folder in ((('a/1.png', 'b/1.png'), 'plain'), (('train/a/1.png', 'train/b/1.png'), 'alone')):
+        training, query = part_sources(make_images(*names_of, folder=folder))
+        assert (training.classes, query) == (['a', 'b'], None)
+    assert part_sources(make_images('train/1.png', 'val/1.png', folder='bare'))[1] is None
+
+
+def test_given_classes_number_a_folder_that_has_only_one_of_them(make_images: Make) -> None:
+    source = ImageFolder(make_images('b/1.png', 'Z/deep/1.png', '1.png'), classes=['a', 'b'])
+    assert source.classes == ['a', 'b', 'Z']
+    assert dict(zip(names(source), source.labels.tolist())) == {'1.png': -1, 'Z/deep/1.png': 2, 'b/1.png': 1}
+    again = pickle.loads(pickle.dumps(source))
+    assert [again.label(index) for index in range(3)] == source.labels.tolist()
+    assert source.fingerprint != ImageFolder(source.root, classes=['b', 'a']).fingerprint
+
+
+@pytest.mark.parametrize('folder', ['$RECYCLE.BIN', '@eaDir', '__MACOSX', 'System Volume Information', '.cache'])
+def test_folders_of_systems_and_archivers_are_no_classes(make_images: Make, folder: str) -> None:
+    root = make_images('a/1.png', 'b/1.png', f'{folder}/1.png', f'a/{folder}/2.png')
+    source = ImageFolder(root)
+    assert source.classes == ['a', 'b']
+    assert names(source) == ['a/1.png', 'b/1.png']
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What image folders say."""
+    sentences: list[str] = []
+    sources._say_once.cache_clear()
+    monkeypatch.setattr(sources, 'print_log', lambda text, *_: sentences.append(text))
+    return sentences
+
+
+def test_one_line_says_what_was_taken_for_classes_and_which_files_were_passed_over(
+    make_images: Make, said: list[str], scans: list[Path]
+) -> None:
+    root = make_images('a/1.png', 'a/2.jfif', 'b/1.png')
+    for name in ('a/1.HEIC', 'b/2.heic', 'b/README', 'b/notes.txt'):
+        (root / name).write_bytes(b'')
+    sources_of_it = ImageFolder(root), ImageFolder(root)  # the second from the cache
+    pickle.loads(pickle.dumps(sources_of_it))  # as in a worker
+    passed = 'Files passed over: 2 .heic, 1 without a suffix, 1 .txt.'
+    assert said == [f'{root}: 3 images, 2 classes (its folders a, b). {passed}']
+    assert len(scans) == 1
+
+
+def test_the_line_names_parts_and_the_lack_of_classes(make_images: Make, said: list[str]) -> None:
+    root = make_images(*(f'{part}/c{number:02d}/1.png' for part in ('train', 'val') for number in range(12)))
+    ImageFolder(root)
+    bare = ImageFolder(make_images('1.png', folder=os.fsdecode(b'caf\xe9')))
+    shown = ', '.join(f'c{number:02d}' for number in range(10))
+    assert said == [
+        f'{root}: 24 images, 12 classes (the folders in train, val: {shown} ...).',
+        f'{bare.root.parent}/caf\ufffd: 1 images, no classes.',
+    ]
+
+
+def test_a_folder_whose_name_is_a_number_is_found(make_images: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_images('1.png', folder='2024').parent)
+    assert len(ImageFolder(2024)) == 1  # as --cfg-options give it
 
 
 def test_labels_can_be_ignored(make_images: Make) -> None:

@@ -41,6 +41,12 @@ def test_a_list_file_names_images_and_classes(make_images: Make, tmp_path: Path)
     assert source.load(1).shape == (3, 10, 12) and source.classes is None
 
 
+def test_a_list_of_a_windows_editor_begins_with_its_first_name(make_images: Make, tmp_path: Path) -> None:
+    file = tmp_path / 'list.txt'
+    file.write_text('a.png\nb.png\n', 'utf-8-sig')
+    assert ImageList(file, make_images('a.png', 'b.png')).name(0) == 'a.png'
+
+
 def test_a_list_file_without_classes_has_no_labels(make_images: Make, tmp_path: Path) -> None:
     root = make_images('a.png', 'photo 12.png')
     (tmp_path / 'list.txt').write_text('a.png\nphoto 12.png')

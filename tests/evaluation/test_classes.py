@@ -134,8 +134,8 @@ def test_an_evaluation_notes_what_it_left_out() -> None:
     found, _ = top(Broken(source(['ape', 'bee']), bad=(0,)), Broken(source(['ape', 'bee']), bad=(15,)))
     assert (found.gallery, found.query) == (15, 15)
     assert [note.partition(':')[0] for note in found.notes] == [
-        '1 images of the gallery cannot be read and are left out',
-        '1 images of the query set cannot be read and are left out',
+        '1 of 16 images of the gallery cannot be read and are left out',
+        '1 of 16 images of the query set cannot be read and are left out',
     ]
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mmssl.evaluation import NO_LABELS, Features, Result, format_results
+from mmssl.evaluation import NO_LABELS, Features, RawPixels, Result, extract_features, format_results
 from mmssl.probe import probe_data, probe_features, split_one_fifth
+from mmssl.probe.probe import ONE_CLASS
 from tests.evaluation.test_knn import blobs
 
 
@@ -65,7 +67,10 @@ def test_two_parts_of_class_folders_are_taken_as_they_are(query, tmp_path):
     found = probe_data(tmp_path)
     assert (len(found.gallery), len(found.query)) == (14, 5)
     assert found.query.labels.tolist() == [0, 0, 1, 1, 1]
-    assert found.remarks == ()
+    assert found.remarks == (
+        f'{tmp_path}/train: 14 images, 2 classes (its folders a, b).',
+        f'{tmp_path}/{query}: 5 images, 2 classes (its folders a, b).',
+    )
 
 
 def test_class_folders_alone_are_split_without_overlap(tmp_path):
@@ -82,7 +87,7 @@ def test_a_train_folder_alone_is_split_too(tmp_path):
 def test_a_folder_without_classes_has_no_query_set_and_says_so(tmp_path):
     found = probe_data(make(tmp_path, {'only': 12}))
     assert found.query is None
-    assert found.remarks == (NO_LABELS,)
+    assert found.remarks == (f'{tmp_path}: 12 images, no classes.', NO_LABELS)
     assert set(found.datasets(8, 3)) == {'gallery', 'views'}
 
 
@@ -92,17 +97,43 @@ def test_fewer_images_can_be_asked_for(tmp_path):
     assert (len(found.gallery), len(found.query)) == (15, 10)
 
 
-def test_a_class_with_nothing_to_learn_from_is_named(tmp_path):
-    make(tmp_path, {'a': 30, 'b': 30, 'rare': 1})
-    found = probe_data(tmp_path)
-    rare = 2
-    lacking = rare in found.query.labels and rare not in found.gallery.labels
-    assert (found.remarks == ('Classes without a training image, so always wrong: rare.',)) == lacking
-    found.query.indices = torch.tensor([60])
-    found.gallery.indices = torch.arange(40)
-    from mmssl.probe.probe import _remarks
+def test_a_random_fifth_leaves_every_class_an_image_to_learn_from(tmp_path):
+    rare = {f'rare{number:02d}': 1 for number in range(20)}
+    found = probe_data(make(tmp_path, {'a': 40, 'b': 40, **rare}))
+    assert set(found.gallery.labels.tolist()) == set(range(22))
+    assert sorted([*found.gallery.indices.tolist(), *found.query.indices.tolist()]) == list(range(100))
+    assert len(found.query) < 20  # the seed drew a rare one
 
-    assert _remarks(found.gallery, found.query) == ('Classes without a training image, so always wrong: rare.',)
+
+def test_a_class_with_nothing_to_learn_from_is_named(tmp_path):
+    make(tmp_path, {'train/a': 30, 'train/b': 30, 'train/rare': 1, 'val/a': 3, 'val/rare': 2})
+    found = probe_data(tmp_path, images=(10, 5))
+    assert found.remarks[-1] == 'Classes without a training image, so always wrong: rare.'
+
+
+def test_a_class_that_training_lacks_is_named_and_left_out(tmp_path):
+    make(tmp_path, {'train/a': 8, 'train/c': 8, 'test/a': 2, 'test/b': 1, 'test/c': 1})
+    found = probe_data(tmp_path)
+    parts = [extract_features(RawPixels(), dataset) for dataset in list(found.datasets(8, 3).values())[:2]]
+    assert (found.gallery.classes, found.query.classes) == (['a', 'c'], ['a', 'c', 'b'])
+    result = probe_features(*parts, shots=(1,), draws=1)
+    assert (result.gallery, result.query) == (16, 3)
+    assert result.notes == (
+        '1 of 4 images of the query set are left out, since the training images do not have their class: b.',
+    )
+
+
+def test_with_one_class_to_learn_from_the_other_measures_are_still_taken():
+    gallery, query = features(30, 0), features(10, 1)
+    gallery = replace(gallery, labels=torch.zeros(30, dtype=torch.long))
+    found = probe_features(gallery, query)
+    assert found.notes == (ONE_CLASS,)
+    assert [measure.name for measure in found.measures] == ['uniformity', 'effective rank', 'deviation']
+
+
+def test_a_split_that_measures_on_unlabelled_images_is_not_made(tmp_path):
+    parts = {'train/a': 8, 'train/b': 8, 'val/a': 2, 'val/b': 2, 'test': 5}
+    assert len(probe_data(make(tmp_path, parts)).query) == 4
 
 
 def test_folders_that_cannot_serve_are_refused_in_a_sentence(tmp_path):
@@ -113,8 +144,6 @@ def test_folders_that_cannot_serve_are_refused_in_a_sentence(tmp_path):
         probe_data(tmp_path / 'empty')
     with pytest.raises(ValueError, match='give a folder with 13 or more'):
         probe_data(make(tmp_path / 'few', {'a': 3, 'b': 3}))
-    with pytest.raises(ValueError, match='different classes \\(c in one'):
-        probe_data(make(tmp_path / 'odd', {'train/a': 8, 'train/b': 8, 'test/a': 2, 'test/b': 1, 'test/c': 1}))
 
 
 def test_views_of_a_large_image_cut_its_border_and_of_a_small_one_nothing(tmp_path):

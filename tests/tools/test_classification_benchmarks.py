@@ -312,11 +312,16 @@ def test_a_list_of_images_that_are_not_there_is_refused(tmp_path, backbones, too
     assert '1 of the 2 images' in text and 'yacht/0001.jpg' in text
 
 
-def test_class_folders_that_differ_are_refused(tmp_path, backbones, tool):
+def test_class_folders_that_differ_are_matched_by_name_or_refused(tmp_path, backbones, tool):
     layouts.cifar10(tmp_path)
     (tmp_path / 'test/frog').rename(tmp_path / 'test/toad')
+    arguments = (LINEAR, '--checkpoint', backbones['_resnet10_'], '--work-dir', tmp_path / 'work')
+    status, text = tool('linear.py', *arguments, '--data-root', tmp_path, *options(LINEAR))
+    assert status == 0
+    assert '4 of 8 images of the query set are left out' in text and 'their class: toad.' in text
+    (tmp_path / 'test/airplane').rename(tmp_path / 'test/plane')
     text = refused(tool, LINEAR, tmp_path, '--checkpoint', backbones['_resnet10_'])
-    assert "only in training ['frog'], only in test ['toad']" in text
+    assert 'no class in common: airplane, frog and plane, toad' in text
 
 
 @pytest.mark.parametrize('path', [LINEAR, FEW], ids=['linear', 'finetune'])

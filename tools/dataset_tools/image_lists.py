@@ -31,11 +31,14 @@ def draw_share(folder: Path, percent: float, seed: int = 0) -> list[str]:
     """
     from mmengine.logging import MMLogger
 
-    from mmssl.datasets import ImageFolder
+    from mmssl.datasets import ImageFolder, find_parts
 
     MMLogger.get_instance('image_lists', log_level='WARNING')  # the tool prints its result alone
     if not 0 < percent <= 100:
         raise ValueError(f'{percent:g} % of the images: give a number above 0 and at most 100.')
+    parts = find_parts(folder) if folder.is_dir() else None
+    if parts:
+        raise ValueError(f'{folder} holds parts, of which one is to be listed: give {parts.train}.')
     source = ImageFolder(folder)
     if source.labels is None:
         raise ValueError(f'{folder} has no classes: put the images into one folder per class.')
