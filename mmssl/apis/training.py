@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmssl.apis.zoo import CONFIGS
-from mmssl.datasets import ImageFolder, Subset
+from mmssl.datasets import ImageFolder, Subset, sixteen_bit_statistics
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
 from mmssl.models import BaseAlgorithm
@@ -144,6 +144,9 @@ def folder_config(folder: str | Path) -> Config:
             f'{len(images)} images in {folder}: pre-training needs {_MINIMUM} or more, give a larger folder.'
         )
     cfg = Config.fromfile(CONFIGS / 'simclr/simclr_resnet18_1xb128_cpu_60e_folder.py')
+    statistics = sixteen_bit_statistics(images, cfg.train_dataloader.dataset.get('channels', 3))
+    if statistics:
+        cfg.model.data_preprocessor.update(mean=statistics.mean, std=statistics.std)
     cfg.train_dataloader.dataset.source = source
     cfg.train_dataloader.batch_size = min(cfg.train_dataloader.batch_size, len(images) // 2)
     parts = {

@@ -16,6 +16,7 @@ from mmssl.datasets.sources import (
     Subset,
     part_sources,
 )
+from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, sixteen_bit_statistics
 from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.torchvision_source import TorchvisionSource
 from mmssl.datasets.transforms import EvalView, MultiView, View
@@ -23,6 +24,7 @@ from mmssl.datasets.transforms import EvalView, MultiView, View
 __all__ = [
     'ArraySource',
     'Batch',
+    'ChannelStatistics',
     'ClusterSampler',
     'Concat',
     'DataSample',
@@ -42,9 +44,11 @@ __all__ = [
     'TorchvisionSource',
     'UnreadableImageError',
     'View',
+    'channel_statistics',
     'collate',
     'fetch_fashion_mnist',
     'find_parts',
     'part_sources',
     'read_image',
+    'sixteen_bit_statistics',
 ]

@@ -31,15 +31,17 @@ from mmssl.checkpoint import (
     unpack_message_hub,
     write_checkpoint,
 )
-from mmssl.datasets import collate
+from mmssl.datasets import ImageDataset, collate, sixteen_bit_statistics
 from mmssl.datasets.workers import start_worker
 from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.evaluation import FixedPart
-from mmssl.models import EMATeacher, fill_backbone, find_weights
+from mmssl.models import DataPreprocessor, EMATeacher, fill_backbone, find_weights
 from mmssl.models.upgrade import upgraded
 from mmssl.registry import DATASETS, PARAM_SCHEDULERS, RUNNERS
 from mmssl.version import __version__
 from mmssl.weights import WeightsFile, load_backbone, read_file
+
+_FAR = 10  # deviations from zero that a normalised 16-bit image may have on average
 
 
 @RUNNERS.register_module()
@@ -137,6 +139,7 @@ class Runner(MMEngineRunner):
         """Build the loop with its data, and seed data set, algorithm and memories, which happens only here."""
         loop = super().build_train_loop(loop)
         dataset = loop.dataloader.dataset
+        _check_normalisation(dataset, getattr(self.algorithm, 'data_preprocessor', None))
         for part in (dataset, *self.algorithm.modules()):
             if hasattr(part, 'seed'):
                 part.seed = self.seed
@@ -374,6 +377,37 @@ def _start_worker(initialise: Callable[[int], None] | None, worker: int) -> None
     start_worker(worker)
     if initialise:
         initialise(worker)
+
+
+def _check_normalisation(dataset: Any, preprocessor: Any) -> None:
+    """Refuse to normalise 16-bit images by numbers that are not theirs, such as those of 8-bit photographs.
+
+    Raises:
+        ValueError: Values would enter the network far from zero, or far too large.
+    """
+    if not (isinstance(dataset, ImageDataset) and isinstance(preprocessor, DataPreprocessor)):
+        return
+    own = sixteen_bit_statistics(dataset.source, dataset.channels)
+    mean, std = preprocessor.mean.flatten(), preprocessor.std.flatten()
+    if own is None or len(mean) != len(own.mean):  # another number of channels is refused with the first batch
+        return
+    offsets, spreads = (torch.tensor(own.mean) - mean).abs() / std, torch.tensor(own.std) / std
+    if float(offsets.max()) > _FAR or float(spreads.max()) > _FAR:
+        raise ValueError(
+            f'The images have 16 bits, with a mean of {own.mean} and a deviation of {own.std} ({own.images} images), '
+            f'but model.data_preprocessor normalises by a mean of {_plain_numbers(mean)} and a deviation of '
+            f'{_plain_numbers(std)}: set model.data_preprocessor.mean={_typed(own.mean)} and '
+            f'model.data_preprocessor.std={_typed(own.std)}.'
+        )
+
+
+def _plain_numbers(values: Tensor) -> list[float]:
+    return [float(f'{value:g}') for value in values.tolist()]
+
+
+def _typed(values: list[float]) -> str:
+    """Write numbers as --cfg-options takes them."""
+    return '[' + ','.join(map(str, values)) + ']'
 
 
 def _name_classes(entries: dict | list) -> None:

@@ -28,7 +28,8 @@ class Recipe:
         mean: Mean of each channel, in the units of the images.
         std: Standard deviation of each channel.
         source: Where mean and std come from, in words.
-        size: Side in pixels of the images in its config's evaluation section; None if no config says so.
+        size: Side in pixels of the images in its config's evaluation section, else of the largest training view; None
+            if no config says so.
     """
 
     build: Callable[[], nn.Module]
@@ -179,8 +180,12 @@ def _entry(config: Mapping[str, Any], *keys: str) -> Any:
 
 
 def _size_in(config: Mapping[str, Any]) -> int | None:
+    views = _entry(config, 'train_dataloader', 'dataset', 'views')
+    several = _entry(views, 'views') if isinstance(views, Mapping) and 'views' in views else [views]
+    trained = [_entry(view, 'size') for view in several] if isinstance(several, list | tuple) else []
+    sides = [side for side in trained if type(side) is int and side > 0]
     size = _entry(config, 'evaluation', 'gallery', 'views', 'crop')
-    return size if type(size) is int and size > 0 else None
+    return size if type(size) is int and size > 0 else max(sides, default=None)
 
 
 def _is_normalisation(stated: Any) -> bool:

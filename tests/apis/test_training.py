@@ -32,6 +32,15 @@ def test_a_folder_becomes_a_model_that_gives_features(folder, tmp_path):
     assert not features.allclose(mmssl.extract_features(untrained, folder))
 
 
+def test_16_bit_images_are_normalised_by_their_own_statistics(folder):
+    before = folder_config(folder).model.data_preprocessor
+    assert before.mean == [123.675, 116.28, 103.53]
+    for number, path in enumerate(folder.rglob('*.png')):
+        Image.fromarray(np.full((8, 8), 1000 + 1500 * (number % 2), np.uint16)).save(path)
+    after = folder_config(folder).model.data_preprocessor
+    assert (after.mean, after.std) == ([1750.0] * 3, [750.0] * 3)
+
+
 def test_too_few_images_are_refused_before_anything_is_written(folder, tmp_path):
     for path in list(folder.rglob('*.png'))[:20]:
         path.unlink()

@@ -1,6 +1,8 @@
 """The loop: unreadable images, learning rates by the batch, where a run stands, and who gets its seed."""
 
+import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 from mmengine.hooks import Hook
 from PIL import Image
 
-from mmssl.datasets import ImageFolder
+from mmssl.datasets import ArraySource, ImageFolder
 from mmssl.engine import Runner
 from mmssl.functional import hash_seed, seed_cpu
 from tests.helpers.mutation import Mutation
@@ -47,6 +49,23 @@ def test_the_limit_of_unreadable_images_can_be_raised(tmp_path):
     runner = _runner(tmp_path, broken=20, train_cfg__max_unreadable=0.8)
     runner.train()
     assert runner.iter == 10
+
+
+def test_images_of_16_bits_are_not_normalised_as_8_bit_photographs_are(tmp_path):
+    pixels = np.random.default_rng(0).normal(1750, 800, (40, 16, 16)).clip(0, 4095).astype(np.uint16)
+    np.save(tmp_path / 'gray.npy', pixels)
+    source = {'type': ArraySource, 'images': str(tmp_path / 'gray.npy'), '_delete_': True}
+    runner = small_runner(tmp_path, train_dataloader__dataset__source=source)
+    with pytest.raises(
+        ValueError, match=r'16 bits, .* by a mean of \[123.675,.* set model.data_preprocessor.mean='
+    ) as told:
+        runner.train()
+    numbers = dict(re.findall(r'model.data_preprocessor.(mean|std)=(\[\S+?\])', str(told.value)))
+    typed = {f'model__data_preprocessor__{name}': json.loads(text) for name, text in numbers.items()}
+    runner = small_runner(tmp_path, train_dataloader__dataset__source=source, **typed)
+    runner.train()
+    values = runner.algorithm.data_preprocessor._normalise(torch.from_numpy(pixels)[:, None].expand(-1, 3, -1, -1))
+    assert abs(float(values.mean())) < 0.01 and float(values.std()) == pytest.approx(1, abs=0.01)
 
 
 def test_the_learning_rate_is_scaled_with_all_images_of_a_step(tmp_path):

@@ -76,6 +76,15 @@ def test_the_normalisation_and_the_size_are_read_from_the_checkpoints_own_config
     assert found.network.size == found.pixels.size == 48
 
 
+@pytest.mark.parametrize(
+    ('views', 'size'),
+    [({'size': 40}, 40), ({'views': [{'size': 64}, {'size': 24}]}, 64), ({'views': 'os'}, 32), (['size'], 32)],
+)
+def test_without_an_evaluation_section_the_size_is_that_of_the_largest_training_view(views, size, tmp_path):
+    path = saved(tmp_path / 'a.pth', config={**CONFIG, 'train_dataloader': {'dataset': {'views': views}}})
+    assert compared_networks([path])[0].network.size == size
+
+
 def test_a_file_is_read_once(tmp_path, monkeypatch):
     path, reads = saved(tmp_path / 'a.pth', config=CONFIG), []
     load = torch.load
