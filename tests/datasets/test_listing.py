@@ -15,6 +15,7 @@ import torchvision
 from mmssl.datasets import ImageFolder, listing, sources
 from mmssl.datasets.sources import part_sources
 from mmssl.files import file_lock
+from tests.helpers.mutation import Mutation
 
 Make = Callable[..., Path]
 
@@ -346,3 +347,37 @@ def test_nobody_waits_for_a_process_that_died_while_scanning(make_images: Make) 
     assert names(ImageFolder(root)) == ['a.png']
     assert time.perf_counter() - start < 10
     process.join()
+
+
+MUTATIONS = [
+    Mutation(
+        'train and val are taken for classes',
+        'mmssl/datasets/listing.py',
+        '        parts = _parts_among([span.name for span in tops])\n',
+        '        parts = []\n',
+    ),
+    Mutation(
+        'a class named train is taken for a part',
+        'mmssl/datasets/listing.py',
+        "(kinds == {'train'} and len(names) == 1)",
+        "(kinds == {'train'})",
+    ),
+    Mutation(
+        'a folder of a recycle bin is a class',
+        'mmssl/datasets/listing.py',
+        '        if title.lower() in _NOT_DATA:\n',
+        '        if False:\n',
+    ),
+    Mutation(
+        'nothing says what was taken for classes',
+        'mmssl/datasets/sources.py',
+        '            _say_once(self.describe())\n',
+        '            pass\n',
+    ),
+    Mutation(
+        'accuracy is measured on a part without classes',
+        'mmssl/datasets/sources.py',
+        'if any(query.label(index) in known for index in range(len(query))):',
+        'if len(query):',
+    ),
+]

@@ -158,6 +158,12 @@ def test_a_signal_saves_where_no_checkpoint_is_due_and_ends_the_run(tmp_path):
 
 MUTATIONS = [
     Mutation(
+        '16-bit images are normalised by numbers of 8-bit ones',
+        'mmssl/engine/runner.py',
+        "        _check_normalisation(dataset, getattr(self.algorithm, 'data_preprocessor', None))\n",
+        '',
+    ),
+    Mutation(
         'the seed of the run reaches nobody',
         'mmssl/engine/runner.py',
         'part.seed = self.seed',

@@ -20,6 +20,7 @@ from mmssl.evaluation import (
 )
 from mmssl.evaluation.features import warn_once
 from tests.evaluation.stand_ins import encoder
+from tests.helpers.mutation import Mutation
 
 ROWS = {'ape': 0, 'bee': 1, 'cat': 2, 'dog': 3, 'fox': 4}
 
@@ -162,3 +163,37 @@ def _kept_on_a_rank() -> list[int]:
 
 def test_ranks_leave_out_the_same_images(ranks) -> None:
     assert ranks(3, _kept_on_a_rank) == [[0, 1, 2, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15]] * 3
+
+
+MUTATIONS = [
+    Mutation(
+        'classes of two sets are compared by number',
+        'mmssl/evaluation/classes.py',
+        'known, more = in_classes_of(query, gallery.classes)',
+        'known, more = in_classes_of(query, None)',
+    ),
+    Mutation(
+        'images of an unknown class count as wrong',
+        'mmssl/evaluation/classes.py',
+        'classes=classes).rows(labels >= 0)',
+        'classes=classes)',
+    ),
+    Mutation(
+        'an image that replaced an unreadable one counts twice',
+        'mmssl/evaluation/features.py',
+        '    kept = unreadable < 0\n',
+        '    kept = unreadable < unreadable + 1\n',
+    ),
+    Mutation(
+        'views of unreadable images stay',
+        'mmssl/evaluation/features.py',
+        'found if (unreadable < 0).all() else found[unreadable < 0]',
+        'found',
+    ),
+    Mutation(
+        'ranks forget which images the others could not read',
+        'mmssl/evaluation/features.py',
+        "_NUMBERS = ('sample_idx', 'unreadable', 'gt_label')",
+        "_NUMBERS = ('sample_idx', 'draw', 'gt_label')",
+    ),
+]

@@ -10,6 +10,7 @@ from mmssl.evaluation import NO_LABELS, Features, RawPixels, Result, extract_fea
 from mmssl.probe import probe_data, probe_features, split_one_fifth
 from mmssl.probe.probe import ONE_CLASS
 from tests.evaluation.test_knn import blobs
+from tests.helpers.mutation import Mutation
 
 
 def make(folder: Path, counts: dict[str, int]) -> Path:
@@ -156,3 +157,13 @@ def test_views_of_a_large_image_cut_its_border_and_of_a_small_one_nothing(tmp_pa
 def test_a_fifth_is_measured_on_up_to_a_limit():
     assert split_one_fifth(100) == {'gallery': {'num': 80, 'skip': 0}, 'query': {'num': 20, 'skip': 80}}
     assert split_one_fifth(100, (50, 10)) == {'gallery': {'num': 50, 'skip': 0}, 'query': {'num': 10, 'skip': 50}}
+
+
+MUTATIONS = [
+    Mutation(
+        'a rare class is drawn with no image to learn from',
+        'mmssl/probe/probe.py',
+        'indices=sorted([*gallery, *moved])',
+        'indices=gallery',
+    ),
+]

@@ -552,5 +552,8 @@ def test_what_no_list_can_be_made_of_is_refused(tool: Tool, tmp_path: Path) -> N
     (tmp_path / 'a.json').write_text('{}')
     assert 'no classes' in tool('image_lists.py', 'percent', tmp_path, 1, tmp_path / 'out')[1]
     assert 'above 0' in tool('image_lists.py', 'percent', tmp_path, 0, tmp_path / 'out')[1]
+    for part in ('train', 'val'):
+        (tmp_path / part).mkdir()
+    assert f'give {tmp_path}/train' in tool('image_lists.py', 'percent', tmp_path, 1, tmp_path / 'out')[1]
     assert 'give train2018.json' in tool('image_lists.py', 'inaturalist', tmp_path / 'a.json', tmp_path / 'out')[1]
     assert not (tmp_path / 'out').exists()

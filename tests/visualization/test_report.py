@@ -248,6 +248,23 @@ def test_frames_are_right_where_the_classes_agree():
     assert re.findall('<figure class="(.*?)"', html) == ['first', 'right', 'wrong']
 
 
+def test_where_images_were_left_out_the_others_are_shown_with_their_own_features():
+    data = fixed(30)
+    features = extract_features(encoder(), data)
+    kept = features.rows(torch.arange(2, 30))
+    shown = ''.join(neighbors_section(kept, data, kept, data, count=1, neighbors=1).parts)
+    alone = ''.join(sheet([[Tile(to_image(data[2]['inputs'][0]), '')]]))
+    assert Page(shown).images[0]['src'] == Page(alone).images[0]['src']
+
+
+def test_a_cluster_of_images_without_a_class_is_only_counted():
+    data = fixed(12)
+    features = extract_features(encoder(), data)
+    features.labels[:] = -1
+    assert re.findall(r'>12 images<', ''.join(gallery_section(features, data, clusters=1).parts))
+    assert 'no class' in ''.join(map_section(features, ['a', 'b'], method='pca').parts)
+
+
 def test_maps_are_the_same_every_time_and_coloured_by_class_or_cluster():
     features = extract_features(encoder(), fixed(30))
     for method in ('tsne', 'pca'):
