@@ -110,6 +110,7 @@ setup(
     packages=find_packages(include=['mmssl', 'mmssl.*'], exclude=['mmssl.configs*']),
     # py.typed tells type checkers that the package has types.
     package_data={'mmssl': ['py.typed', 'zoo/*'], 'mmssl.visualization': ['templates/*']},
+    entry_points={'console_scripts': ['mmssl = mmssl.commands:main']},
     python_requires='>=3.10',
     install_requires=read_requirements('runtime') + read_mm_requirements(),
     extras_require={name: read_requirements(name) for name in EXTRAS},

@@ -11,15 +11,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config, DictAction
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+# Kinds of errors that name what the user gave, and say what is needed.
+CORRECTABLE: tuple[type[Exception], ...] = (ValueError, FileNotFoundError, ImportError)
+
+
+class ConfigOptions(argparse.Action):
+    """``KEY=VALUE`` words as MMEngine's DictAction reads them; MMEngine is imported only if there are any."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Store the options as a dictionary."""
+        from mmengine.config import DictAction
+
+        DictAction(self.option_strings, self.dest, nargs=self.nargs)(parser, namespace, values, option_string)
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``, ``--launcher`` and ``--local-rank`` to a tool's command line."""
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
+        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config entries'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by torch.distributed.launch')
@@ -33,7 +47,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def one_sentence(
-    errors: tuple[type[Exception], ...] = (ValueError, FileNotFoundError, ImportError),
+    errors: tuple[type[Exception], ...] = CORRECTABLE,
 ) -> Iterator[None]:
     """End a tool with the sentence of an error that its user can correct, or after Ctrl-C, instead of a traceback.
 
@@ -71,7 +85,7 @@ def end_interrupted(loop: Any, launcher: str) -> None:
         raise SystemExit(128 + signal.SIGINT)
 
 
-def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example one under configs/') -> Config:
+def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example one under configs/') -> 'Config':
     """Read the config that ``args.config`` names, and apply the common options and ``--work-dir``.
 
     Args:
@@ -86,6 +100,8 @@ def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example
     """
     if not Path(args.config).is_file():
         raise SystemExit(f'No config {args.config}: give {advice}.')
+    from mmengine.config import Config
+
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
@@ -95,7 +111,7 @@ def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example
     return cfg
 
 
-def use_training_options(cfg: Config, args: argparse.Namespace) -> None:
+def use_training_options(cfg: 'Config', args: argparse.Namespace) -> None:
     """Apply the options of :func:`add_training_options` to a config.
 
     Args:
@@ -124,11 +140,11 @@ def add_trained_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--config', help='config of the training (default: the one in the checkpoint)')
     parser.add_argument('--data', help="folder of images to use (default: the config's evaluation.gallery)")
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
+        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config entries'
     )
 
 
-def load_trained_options(args: argparse.Namespace) -> tuple[Any, Config]:
+def load_trained_options(args: argparse.Namespace) -> tuple[Any, 'Config']:
     """Load the trained algorithm, and its config with the options of :func:`add_trained_options`.
 
     Args:
@@ -141,6 +157,7 @@ def load_trained_options(args: argparse.Namespace) -> tuple[Any, Config]:
         FileNotFoundError: There is no such checkpoint, config or folder.
         ValueError: They do not fit each other.
     """
+    from mmengine.config import Config
     from mmengine.device import get_device
 
     from mmssl.probe.trained import load_trained

@@ -29,7 +29,8 @@ FLOORS = [
     ('__init__', '__main__', 'testing'),
 ]
 HEIGHTS = {name: height for height, names in enumerate(FLOORS) for name in names}
-# What may be imported inside a function: others' packages anywhere, our own modules in one file each.
+# What may be imported inside a function: others' packages anywhere or in one place, our own modules in one file or
+# folder.
 LATE = {
     'faiss': 'optional',
     'timm': 'optional',
@@ -39,6 +40,10 @@ LATE = {
     'torchvision.datasets': 'imports every data set of torchvision, and most commands need none',
     'mmengine.device': 'imports torch, which would slow down --help',
     'mmssl/__init__.py: mmssl.apis': 'imports torch, which would slow down `import mmssl`',
+    'argcomplete': 'optional',
+    'mmssl/command_line.py: mmengine.config': 'takes a third of a second, which would slow down --help',
+    'mmssl/commands: mmengine': 'takes a third of a second or more, which would slow down --help',
+    'mmssl/commands: mmssl': 'imports torch, which would slow down --help',
     'mmssl/command_line.py: mmssl.engine.optimizers': 'imports torch, which would slow down --help',
     'mmssl/command_line.py: mmssl.probe.trained': 'imports torch, which would slow down --help',
     'mmssl/commands/label_efficiency.py: mmssl.apis': 'imports torch, which would slow down --help',
@@ -110,8 +115,9 @@ def key_of(entry: Import) -> str | None:
     """The entry of ``LATE`` that allows an import inside a function, or None."""
     parts = entry.module.split('.')
     modules = ['.'.join(parts[:length]) for length in range(len(parts), 0, -1)]
-    own = [f'{entry.file}: {module}' for module in modules]
-    return next((name for name in (own if parts[0] == 'mmssl' else modules) if name in LATE), None)
+    places = (entry.file, str(Path(entry.file).parent))
+    own = [f'{place}: {module}' for place in places for module in modules]
+    return next((name for name in (own if parts[0] == 'mmssl' else [*modules, *own]) if name in LATE), None)
 
 
 def files() -> list[str]:

@@ -32,7 +32,9 @@ from tests.visualization.test_report import write_log
 
 TEXTS = {path: path.read_text().lower() for path in (ROOT / 'tools').rglob('*.py')}
 FILES = re.compile('checkpoint|work_dir')
-TOOLS = sorted(path for path, text in TEXTS.items() if FILES.search(text) and 'parse_args(' in text)
+TOOLS = sorted(
+    path for path, text in TEXTS.items() if 'run_tool(' in text or (FILES.search(text) and 'parse_args(' in text)
+)
 # What options need, by their names in a tool; of a tool of its own where that is not what others mean by them.
 VALUES = {
     'config': '{folder}/config.py',

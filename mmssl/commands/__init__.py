@@ -1,1 +1,128 @@
-"""The commands of ``mmssl``: one file each, with ``add_arguments`` and ``run``, which imports what is heavy."""
+"""The command ``mmssl`` and its subcommands; the files in ``tools/`` of the same purpose run the same functions.
+
+A subcommand is a module with ``add_arguments(parser)`` and ``run(args)``. Its docstring is its help, and ``ERRORS``
+names the kinds of errors that its user can correct. Only the subcommand that is asked for is imported, and none imports
+torch before it runs, so that ``--help`` and completion are fast.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Collection, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import NamedTuple
+
+from mmssl.command_line import CORRECTABLE, one_sentence
+from mmssl.version import __version__
+
+__all__ = ['Command', 'build_parser', 'main', 'module_of', 'run_tool']
+
+
+class Command(NamedTuple):
+    """A subcommand.
+
+    Attributes:
+        module: Name of its module in this package.
+        summary: Its line in ``mmssl --help``.
+    """
+
+    module: str
+    summary: str
+
+
+# By the words to type; a name of two words is a subcommand of a group.
+COMMANDS = {
+    'pretrain': Command('pretrain', 'pre-train on a folder of images, measure, export and report'),
+    'train': Command('train', 'pre-train with a config'),
+    'test': Command('test', 'evaluate a checkpoint on the data of its config'),
+    'probe': Command('probe', 'measure checkpoints on a folder of images'),
+    'export': Command('export', "export a checkpoint's backbone for another package"),
+    'report': Command('report', 'write the report of a finished run'),
+    'zoo': Command('zoo', 'list, download, verify and convert weights'),
+}
+_GROUPS = {'benchmark': 'what pre-training gains'}
+
+
+def module_of(name: str) -> ModuleType:
+    """Import the module of a subcommand.
+
+    Args:
+        name: Key of ``COMMANDS``.
+
+    Returns:
+        The module, with ``add_arguments`` and ``run``.
+    """
+    return import_module(f'{__name__}.{COMMANDS[name].module}')
+
+
+def build_parser(words: Collection[str] | None = None) -> argparse.ArgumentParser:
+    """Build the parser of ``mmssl``.
+
+    Args:
+        words: Words of the command line; subcommands that are not among them get no options. By default all get theirs.
+
+    Returns:
+        The parser; the arguments that it parses have ``command``, the name of the subcommand.
+    """
+    parser = argparse.ArgumentParser(prog='mmssl', description='Self-supervised learning of image backbones.')
+    parser.add_argument('--version', action='version', version=f'mmssl {__version__}')
+    top = parser.add_subparsers(required=True, metavar='COMMAND')
+    groups: dict[str, argparse._SubParsersAction] = {}
+    for name, command in COMMANDS.items():
+        group, _, last = name.rpartition(' ')
+        if group and group not in groups:
+            groups[group] = top.add_parser(group, help=_GROUPS[group]).add_subparsers(required=True, metavar='COMMAND')
+        part = groups.get(group, top).add_parser(
+            last, help=command.summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if words is None or last in words:
+            _fill(part, name)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the subcommand that the command line names.
+
+    Args:
+        arguments: Words after ``mmssl``; by default those of this process.
+
+    Raises:
+        SystemExit: The words are wrong, or the user can correct what went wrong; the message is one sentence.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    completing = os.environ.get('COMP_LINE', '').split()
+    parser = build_parser(words + completing)
+    if '_ARGCOMPLETE' in os.environ and find_spec('argcomplete'):
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    _run(parser.parse_args(words))
+
+
+def run_tool(name: str) -> None:
+    """Run a subcommand as the file of ``tools/`` that is being executed.
+
+    Args:
+        name: Key of ``COMMANDS``.
+
+    Raises:
+        SystemExit: As for :func:`main`.
+    """
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter)
+    _fill(parser, name)
+    _run(parser.parse_args())
+
+
+def _fill(parser: argparse.ArgumentParser, name: str) -> None:
+    module = module_of(name)
+    parser.description = module.__doc__
+    parser.set_defaults(command=name)
+    module.add_arguments(parser)
+
+
+def _run(args: argparse.Namespace) -> None:
+    module = module_of(args.command)
+    with one_sentence(getattr(module, 'ERRORS', CORRECTABLE)):
+        module.run(args)

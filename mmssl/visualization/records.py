@@ -67,8 +67,11 @@ def describe_command(arguments: Sequence[str]) -> str:
         arguments: ``sys.argv``, or another list of words.
 
     Returns:
-        One line, quoted for the shell.
+        One line, quoted for the shell; the installed command is named as its user types it.
     """
+    program = Path(arguments[0])
+    if program.stem == 'mmssl' or program.parts[-2:] == ('mmssl', '__main__.py'):
+        arguments = ['mmssl', *arguments[1:]]
     return shlex.join(arguments)
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from mmssl.commands.probe import Trio, remarks_on, verdicts
 from mmssl.evaluation import Measure, Result, read_results
 from mmssl.models import ResNet
 from tests.probe.test_networks import CONFIG, saved
 from tests.probe.test_voc import make_voc
 from tests.tools.test_evaluation_tools import run
-from tests.training import ROOT
 
 PROBE, SVM = 'tools/benchmarks/probe.py', 'tools/benchmarks/classification/svm.py'
 QUICK = ('--num-workers', 0, '--shots', 1, 2, '--draws', 2)
@@ -120,7 +119,6 @@ def contestant(name: str, mean: float) -> SimpleNamespace:
 
 
 def test_what_holds_for_several_networks_is_said_once():
-    remarks_on = runpy.run_path(str(ROOT / PROBE))['remarks_on']
     data, said = (
         SimpleNamespace(remarks=['A fifth.']),
         'images of 32 x 32 pixels, mean (1, 1, 1) and deviation (64, 64, 64)',
@@ -133,9 +131,7 @@ def test_what_holds_for_several_networks_is_said_once():
 
 
 def test_of_many_checkpoints_the_table_tells_more_than_sentences():
-    tool = runpy.run_path(str(ROOT / PROBE))
-    verdicts, trio_of = tool['verdicts'], tool['Trio']
-    trios = [trio_of('raw pixels', 'untrained', f'{number}.pth') for number in range(5)]
+    trios = [Trio('raw pixels', 'untrained', f'{number}.pth') for number in range(5)]
     rows = [
         Result(
             name, (Measure('k-NN k=20', 30.0 + number, short='k-NN (k=20)'), Measure('linear', 40.0, short='linear'))

@@ -1,0 +1,200 @@
+"""Measure checkpoints on a folder of images.
+
+Runs in one process, with one pass over the images per network; features are cached on disk, and a second run reads
+them. FOLDER has train/ and test/ (or val/, validation/) with class folders, or class folders alone (a fifth of the
+images is then the test set), or images without classes (measured without labels). Raw pixels and the untrained network
+are always measured, too. Prints a table and writes probe.json, probe.csv and probe.html into the work directory.
+"""
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from mmssl.evaluation import Result
+
+_MOST_SENTENCES = 4  # checkpoints that are described one by one
+
+
+class Trio(NamedTuple):
+    """The names of a checkpoint and its baselines."""
+
+    pixels: str
+    untrained: str
+    network: str
+
+
+class Measured(NamedTuple):
+    """What the probe found.
+
+    Attributes:
+        results: One for every network and layer.
+        trios: One for every checkpoint.
+        remarks: What to know to read the numbers.
+    """
+
+    results: list['Result']
+    trios: list[Trio]
+    remarks: list[str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT', help='.pth or .safetensors')
+    parser.add_argument('--data', required=True, help='folder of images')
+    parser.add_argument('--stages', action='store_true', help='measure every stage of the backbone, not only the last')
+    parser.add_argument(
+        '--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224'
+    )
+    parser.add_argument(
+        '--config', help='config of the training; needed if the checkpoint does not record the normalisation'
+    )
+    parser.add_argument(
+        '--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='number of images to use (default: all)'
+    )
+    parser.add_argument(
+        '--shots',
+        type=int,
+        nargs='+',
+        default=[1, 2, 4, 8, 16, 32, 64],
+        help='labelled images per class for the low-shot SVM',
+    )
+    parser.add_argument(
+        '--draws', type=int, default=3, help='number of draws for each number of shots and share of labels'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='seed of untrained networks, draws, k-means and orders')
+    parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='folder for cached features')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/probe'), help='folder for the results')
+    parser.add_argument('--batch-size', type=int, default=256, help='images per step')
+    parser.add_argument('--num-workers', type=int, default=2, help='loading processes')
+
+
+def measure(args: argparse.Namespace) -> Measured:
+    """Measure every layer of every network."""
+    from mmengine.config import Config
+    from mmengine.logging import MMLogger
+
+    from mmssl.probe import FeatureCache, compared_networks, in_order, probe_data, probe_features
+
+    MMLogger.get_instance('probe', log_level='WARNING')  # the tool prints its own progress
+    if args.config and not Path(args.config).is_file():
+        raise FileNotFoundError(f'No config {args.config}: give the config of the training.')
+    config = Config.fromfile(args.config) if args.config else None
+    data = probe_data(args.data, args.images)
+    found = compared_networks(args.checkpoints, config, args.size, args.stages, args.seed)
+    cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))
+    loading = {'batch_size': args.batch_size, 'num_workers': args.num_workers}
+    results = []
+    for network in in_order(found):
+        start = time.perf_counter()
+        datasets = data.datasets(network.size, network.channels, args.seed)
+        parts = {
+            name: cache.features(network, dataset, 1 + (name == 'views'), **loading)
+            for name, dataset in datasets.items()
+        }
+        seconds = time.perf_counter() - start
+        for layer in network.layers:
+            views, query = parts['views'][layer].features, parts['query'][layer] if 'query' in parts else None
+            options = {'shots': args.shots, 'draws': args.draws, 'seed': args.seed}
+            result = probe_features(parts['gallery'][layer], query, views, name=network.name, **options)
+            results.append(replace(result, layer=layer, seconds={**result.seconds, 'features': seconds}))
+    trios = [Trio(one.pixels.name, one.untrained.name, one.network.name) for one in found]
+    return Measured(results, trios, remarks_on(data, found))
+
+
+def remarks_on(data: Any, found: Sequence[Any]) -> list[str]:
+    """Remarks for reading the numbers: the split, image sizes and normalisations."""
+    remarks: list[str] = list(data.remarks)
+    names: dict[str, list[str]] = {}
+    for one in found:
+        mean, std = (', '.join(f'{value:g}' for value in part) for part in (one.recipe.mean, one.recipe.std))
+        remark = (
+            f'images of {one.network.size} x {one.network.size} pixels, mean ({mean}) and deviation ({std}), '
+            f'{one.recipe.source}.'
+        )
+        names.setdefault(remark, []).append(one.network.name)
+    for remark, some in names.items():
+        subject = f'All {len(some)} networks' if len(some) == len(found) > 1 else ', '.join(some)
+        remarks.append(f'{subject}: {remark}')
+    return remarks
+
+
+def by_layer(results: Sequence['Result']) -> dict[str, list['Result']]:
+    """The results of each stage, those of raw pixels among all of them; the last stage comes first."""
+    pixels = [result for result in results if result.layer == 'pixels']
+    layers = sorted({result.layer for result in results} - {'pixels'}, reverse=True)
+    return {layer: [*pixels, *(result for result in results if result.layer == layer)] for layer in layers}
+
+
+def verdicts(results: Sequence['Result'], trios: Sequence[Trio]) -> list[str]:
+    """How each checkpoint stands against its baselines, in one layer. Many checkpoints are left to the table."""
+    from mmssl.evaluation import standings
+
+    if len(trios) > _MOST_SENTENCES:
+        return []
+    named = {result.name: result for result in results}
+    sentences = [
+        sentence.replace('the pre-trained network', trio.network)
+        for trio in trios
+        for sentence in standings([named[name] for name in trio])
+    ]
+    return list(dict.fromkeys(sentences))
+
+
+def write(args: argparse.Namespace, measured: Measured) -> list[Path]:
+    """Write the results as JSON, CSV and HTML."""
+    from mmssl.evaluation import write_results
+    from mmssl.visualization import (
+        describe_command,
+        probe_section,
+        reproduction_section,
+        stages_section,
+        write_report,
+    )
+
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    paths = [args.work_dir / f'probe.{kind}' for kind in ('json', 'csv', 'html')]
+    command = describe_command(sys.argv)
+    results, trios, remarks = measured
+    write_results(paths[0], results, command=command, data=args.data, seed=args.seed, remarks=remarks)
+    with paths[1].open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['network', 'layer', 'measure', 'value', 'deviation'])
+        for result in results:
+            for one in result.measures:
+                spread = '' if one.spread is None else one.spread
+                writer.writerow([result.name, result.layer, one.title, one.value, spread])
+    tables = by_layer(results)
+    last = next(iter(tables))
+    parts = [
+        probe_section(
+            'Results' if layer == last else f'Results of {layer}', some, verdicts(some, trios) if layer == last else ()
+        )
+        for layer, some in tables.items()
+    ]
+    if len(tables) > 1 and results[-1].labelled:
+        parts.insert(1, stages_section(results))
+    extra = {
+        'data': args.data,
+        'images': f'{results[0].gallery:,} to learn from, {results[0].query:,} to measure on',
+    }
+    write_report(paths[2], 'Probe', [*parts, reproduction_section(command, extra=extra)], remarks)
+    return paths
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, print and write the results."""
+    measured = measure(args)
+    from mmssl.evaluation import format_table, protocols
+
+    tables = by_layer(measured.results)
+    for layer, some in tables.items():
+        print(f'\n{layer}\n' if len(tables) > 1 else '', format_table(some), sep='\n')
+    sentences = verdicts(next(iter(tables.values())), measured.trios)
+    print('', *protocols(measured.results[-1]), '', *measured.remarks, '', *sentences, sep='\n')
+    print('\nWritten to ' + ', '.join(map(str, write(args, measured))))
