@@ -1,13 +1,14 @@
 """mmssl: self-supervised learning of image backbones in the style of OpenMMLab."""
 
 import os
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .dependencies import check_dependencies
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .apis import extract_features, get_model, list_models, train_from_folder
+    from .apis import extract_features, get_model, list_models, load, train_from_folder
 
 # OpenMP's threads wait for each other by spinning. On a machine that others use too, they spin away the time of the
 # thread that they wait for, and two threads train more slowly than one. OpenMP reads this when torch is imported.
@@ -15,8 +16,8 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 check_dependencies()
 
-_APIS = ('extract_features', 'get_model', 'list_models', 'train_from_folder')
-__all__ = ['__version__', 'extract_features', 'get_model', 'list_models', 'train_from_folder']
+_APIS = ('extract_features', 'get_model', 'list_models', 'load', 'train_from_folder')
+__all__ = ['__version__', 'extract_features', 'get_model', 'list_models', 'load', 'train_from_folder']
 
 
 def __getattr__(name: str) -> Any:
@@ -26,3 +27,9 @@ def __getattr__(name: str) -> Any:
 
         return getattr(apis, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__() -> list[str]:
+    """List what mmssl offers, the functions that are not imported yet too."""
+    kept = (name for name, value in globals().items() if isinstance(value, ModuleType) or name.startswith('__'))
+    return sorted({*__all__, *kept})

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from mmssl.download import DownloadError
     from mmssl.files import cache_folder
 
-    from .features import extract_features
-    from .models import get_model
+    from .features import ImageFeatures, extract_features
+    from .models import get_model, load
     from .publish import publish_checkpoints
     from .release import Terms
     from .training import train_from_folder
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _MODULES = {
     'mmssl.download': ('DownloadError',),
     'mmssl.files': ('cache_folder',),
-    '.features': ('extract_features',),
-    '.models': ('get_model',),
+    '.features': ('ImageFeatures', 'extract_features'),
+    '.models': ('get_model', 'load'),
     '.publish': ('publish_checkpoints',),
     '.release': ('Terms',),
     '.training': ('train_from_folder',),
@@ -32,6 +32,7 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     'DownloadError',
+    'ImageFeatures',
     'Terms',
     'ZooEntry',
     'cache_folder',
@@ -41,6 +42,7 @@ __all__ = [
     'find_entry',
     'get_model',
     'list_models',
+    'load',
     'publish_checkpoints',
     'train_from_folder',
     'verify_weights',

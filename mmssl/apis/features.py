@@ -1,19 +1,36 @@
 """Features of images from files, folders, Pillow images or tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torchvision.transforms.functional import to_pil_image
 
 from mmssl import evaluation
 from mmssl.datasets import ArraySource, EvalView, ImageDataset, ImageFolder, ImageSource
 from mmssl.datasets.images import image_to_tensor, read_image
+from mmssl.models import DataPreprocessor
 from mmssl.registry import TRANSFORMS
 
 ImageInput: TypeAlias = str | Path | Image.Image
+Transform: TypeAlias = Callable[[Image.Image], Tensor]
+
+
+class ImageFeatures(NamedTuple):
+    """Features of images, with the name of each row: ``features, names = mmssl.extract_features(model, 'my_images')``.
+
+    Attributes:
+        features: float32 on the CPU, shape ``(N, D)``, one row per image.
+        names: What each row shows, ``N`` texts: the path of a file (within the folder that was given), ``'image[3]'``
+            for a Pillow image at index 3 of the list, or ``'array[3]'`` for an entry of a tensor.
+    """
+
+    features: Tensor
+    names: list[str]
 
 
 class _Given(ImageSource):
@@ -32,7 +49,8 @@ class _Given(ImageSource):
         return image_to_tensor(image) if isinstance(image, Image.Image) else read_image(image)
 
     def name(self, index: int) -> str:
-        return str(self.images[index])
+        image = self.images[index]
+        return f'image[{index}]' if isinstance(image, Image.Image) else str(image)
 
 
 class _EachAsGiven(ImageDataset):
@@ -42,36 +60,100 @@ class _EachAsGiven(ImageDataset):
         return self.source.load(index), self.source.extras(index), index
 
 
+@dataclass
+class _Transformed:
+    """Makes the view of a transform for Pillow images, such as torchvision's and timm's."""
+
+    transform: Transform
+
+    def __call__(self, image: Tensor) -> Tensor:
+        if image.dtype != torch.uint8:
+            raise ValueError(
+                f'An image of {image.dtype}, which transforms for Pillow images do not take: give an EvalView as view.'
+            )
+        view = self.transform(to_pil_image(image))
+        if not isinstance(view, Tensor) or view.dim() != 3:
+            raise ValueError(
+                f'The view made a {type(view).__name__} of an image: give a transform whose result is a tensor of '
+                'shape (C, H, W), for example with torchvision.transforms.ToTensor() at its end.'
+            )
+        return view
+
+
+class _AnyNetwork(nn.Module):
+    """A network with the interface of an algorithm.
+
+    Args:
+        network: Any module that takes ``(B, C, H, W)``.
+        normalised: Whether the views are normalised already; else they are as ImageNet's are.
+    """
+
+    def __init__(self, network: nn.Module, normalised: bool) -> None:
+        super().__init__()
+        self.network, self.normalised = network, normalised
+        self._preprocessor = DataPreprocessor()
+
+    def data_preprocessor(self, data: dict, training: bool = False) -> dict:
+        """Move a collated batch to the device of the network, and normalise it where that is not done yet."""
+        tensor = next(self.network.parameters(), torch.empty(0))
+        if not self.normalised:
+            data = self._preprocessor(data, training)
+        return {'inputs': [view.to(tensor) for view in data['inputs']]}
+
+    def extract_feat(self, images: Tensor) -> Tensor:
+        """Return features ``(B, D)``: the output, of several the last, averaged over positions if it is a map."""
+        inner = getattr(self.network, 'extract_feat', self.network)
+        output = inner(images)
+        output = output[-1] if isinstance(output, tuple | list) else output
+        if not isinstance(output, Tensor) or output.dim() not in (2, 4):
+            shape = f' of shape {tuple(output.shape)}' if isinstance(output, Tensor) else ''
+            raise ValueError(
+                f'{type(self.network).__name__} gives a {type(output).__name__}{shape}: give a network with features '
+                '(B, D) or maps (B, D, H, W).'
+            )
+        return output.mean(dim=(2, 3)) if output.dim() == 4 else output
+
+
 def extract_features(
     model: nn.Module,
     images: ImageInput | Sequence[ImageInput] | Tensor,
-    view: EvalView | None = None,
+    view: EvalView | Transform | None = None,
     batch_size: int = 64,
     num_workers: int = 0,
-) -> Tensor:
+) -> ImageFeatures:
     """Extract features of images, resized and normalised as the model's config says.
 
     Args:
-        model: From :func:`~mmssl.apis.get_model`, or any :class:`~mmssl.models.BaseAlgorithm`; it runs in eval mode on
+        model: From :func:`~mmssl.apis.get_model` or :func:`~mmssl.apis.load`, any
+            :class:`~mmssl.models.BaseAlgorithm`, or any other network, which needs ``view``; it runs in eval mode on
             its current device (``model.cuda()`` moves it).
         images: A folder (searched recursively, and sorted), the path of an image, a Pillow image, a list of paths and
             Pillow images, or a uint8 tensor of shape ``(B, C, H, W)``. Images are converted between gray and colour if
             the network needs it.
         view: How to resize and crop; by default as in the ``evaluation`` section of ``model.cfg``, or to 256 and 224
-            pixels if the model has no config.
+            pixels if an algorithm has no config. An :class:`~mmssl.datasets.EvalView` leaves the normalisation to the
+            algorithm; for another network it is ImageNet's. Any other transform, such as torchvision's
+            ``weights.transforms()`` or timm's ``create_transform(...)``, gets RGB Pillow images and normalises itself.
         batch_size: Images per step.
         num_workers: Loading processes; 0 loads in this process.
 
     Returns:
-        float32 on the CPU, shape ``(N, D)``, one row per image, in the given order (sorted for a folder).
+        Features and names, in the given order (sorted for a folder).
 
     Raises:
-        ValueError: There are no images, or a tensor has another type or shape.
+        ValueError: There are no images, a tensor has another type or shape, or a network that is no algorithm comes
+            without ``view``.
         UnreadableImageError: An image cannot be read; the message names it.
     """
-    channels = model.data_preprocessor.mean.numel()
-    dataset = _EachAsGiven(_source(images, channels), view or _view_of(model), channels)
-    return evaluation.extract_features(model, dataset, batch_size, num_workers).features
+    views = _view_of(model) if view is None else view if isinstance(view, EvalView) else _Transformed(view)
+    normalised = isinstance(views, _Transformed)
+    as_algorithm = hasattr(model, 'data_preprocessor') and not normalised
+    channels = model.data_preprocessor.mean.numel() if as_algorithm else 3
+    source = _source(images, channels)
+    dataset = _EachAsGiven(source, views, channels)
+    network = model if as_algorithm else _AnyNetwork(model, normalised)
+    found = evaluation.extract_features(network, dataset, batch_size, num_workers)
+    return ImageFeatures(found.features, [source.name(index) for index in range(len(source))])
 
 
 def _source(images: ImageInput | Sequence[ImageInput] | Tensor, channels: int) -> ImageSource:
@@ -88,6 +170,11 @@ def _source(images: ImageInput | Sequence[ImageInput] | Tensor, channels: int) -
 
 
 def _view_of(model: nn.Module) -> EvalView:
+    if not hasattr(model, 'data_preprocessor'):
+        raise ValueError(
+            f'{type(model).__name__} does not say how to resize and normalise images: give a transform as view, such '
+            'as weights.transforms() of torchvision or mmssl.datasets.EvalView(256, 224).'
+        )
     if not hasattr(model, 'cfg'):
         return EvalView(256, 224)
     return TRANSFORMS.build(model.cfg.evaluation.gallery.views)

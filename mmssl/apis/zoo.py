@@ -20,6 +20,7 @@ INDEX = 'model-index.yml'
 _TIMEOUT = 15  # seconds without an answer
 # Names become names of files and folders.
 _NAME, _CHECKSUM = re.compile(r'\w[\w.-]*'), re.compile(r'sha256:[0-9a-f]{64}')
+_SHOWN = 6  # near names in an error
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,17 @@ def find_entry(name: str) -> ZooEntry:
     """
     entries = zoo_entries()
     if name not in entries:
-        near = ', '.join(get_close_matches(name, entries, n=3, cutoff=0.4)) or 'none'
-        raise ValueError(f'The model zoo has no {name!r} (near names: {near}): choose one of mmssl.list_models().')
+        raise ValueError(
+            f'The model zoo has no {name!r} (near names: {_near(name)}): choose one of mmssl.list_models(), or open a '
+            'checkpoint or work directory of your own with mmssl.load(PATH).'
+        )
     return entries[name]
+
+
+def _near(name: str) -> str:
+    """Names that start like a name, else those that hold it, else those that are spelled like it."""
+    names, low = list(zoo_entries()), name.lower()
+    near = [known for known in names if known.startswith(low)] or [known for known in names if low in known]
+    near = near or get_close_matches(low, names, n=3, cutoff=0.4)
+    more = f' and {len(near) - _SHOWN} more' if len(near) > _SHOWN else ''
+    return (', '.join(near[:_SHOWN]) or 'none') + more

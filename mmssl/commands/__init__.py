@@ -64,7 +64,7 @@ def build_parser(words: Collection[str] | None = None) -> argparse.ArgumentParse
         words: Words of the command line; subcommands that are not among them get no options. By default all get theirs.
 
     Returns:
-        The parser; the arguments that it parses have ``command``, the name of the subcommand.
+        The parser; the arguments that it parses have ``subcommand``, the name of the subcommand.
     """
     parser = argparse.ArgumentParser(prog='mmssl', description='Self-supervised learning of image backbones.')
     parser.add_argument('--version', action='version', version=f'mmssl {__version__}')
@@ -118,11 +118,11 @@ def run_tool(name: str) -> None:
 def _fill(parser: argparse.ArgumentParser, name: str) -> None:
     module = module_of(name)
     parser.description = module.__doc__
-    parser.set_defaults(command=name)
+    parser.set_defaults(subcommand=name)
     module.add_arguments(parser)
 
 
 def _run(args: argparse.Namespace) -> None:
-    module = module_of(args.command)
+    module = module_of(args.subcommand)
     with one_sentence(getattr(module, 'ERRORS', CORRECTABLE)):
         module.run(args)

@@ -62,7 +62,8 @@ class Trained:
             return self.given
         if self.file.config is None:
             raise CheckpointError(
-                f'{self.file.path} holds no config of mmssl as plain data: give the one of its training (--config).'
+                f'{self.file.path} holds no config of mmssl as plain data: give the one of its training (--config, or '
+                'config= in Python).'
             )
         return Config(copy.deepcopy(registered_config(self.file.config, self.file.path)))
 

@@ -27,9 +27,9 @@ def test_a_folder_becomes_a_model_that_gives_features(folder, tmp_path):
     model = mmssl.train_from_folder(folder, minutes=0.05, work_dir=tmp_path / 'run')
     assert (tmp_path / 'run' / f'epoch_{model.cfg.train_cfg.max_epochs}.pth').is_file()
     untrained = mmssl.get_model('simclr_resnet18_1xb128_cpu_60e_folder')
-    features = mmssl.extract_features(model, folder)
+    features = mmssl.extract_features(model, folder).features
     assert features.shape == (40, model.backbone.out_channels) and not model.training
-    assert not features.allclose(mmssl.extract_features(untrained, folder))
+    assert not features.allclose(mmssl.extract_features(untrained, folder).features)
 
 
 def test_16_bit_images_are_normalised_by_their_own_statistics(folder):

@@ -112,6 +112,20 @@ def no_own_zoo(monkeypatch):
     monkeypatch.delenv('MMSSL_ZOO', raising=False)
 
 
+@pytest.mark.parametrize('prefix', ['swav', 'moco_v2', 'MoCo_v2'])
+def test_the_start_of_several_names_is_refused_with_some_of_them(prefix):
+    with pytest.raises(ValueError, match=r'near names: (\w+, ){5}\w+ and \d+ more\)') as refused:
+        find_entry(prefix)
+    near = str(refused.value).partition('near names: ')[2].partition(' and ')[0].split(', ')
+    assert all(name.startswith(prefix.lower()) for name in near)
+    assert 'open a checkpoint or work directory of your own with mmssl.load(PATH)' in str(refused.value)
+
+
+def test_a_part_of_names_is_refused_with_those_that_hold_it():
+    with pytest.raises(ValueError, match=r'near names: \w*_200e_'):
+        find_entry('_200e_')
+
+
 @pytest.fixture
 def small_zoo(tmp_path, monkeypatch):
     """A zoo of three entries for one narrow config, its server and its cache."""

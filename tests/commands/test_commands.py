@@ -93,7 +93,7 @@ def own(monkeypatch, tmp_path) -> list[argparse.Namespace]:
     (tmp_path / 'own_of_a_test.py').write_text(
         '"""Help of its own."""\n\n\n'
         'def add_arguments(parser):\n    parser.add_argument("--fails", action="store_true")\n\n\n'
-        'def run(args):\n    print(args.command)\n    if args.fails:\n        raise ValueError("3 images: give 4")\n'
+        'def run(args):\n    print(args.subcommand)\n    if args.fails:\n        raise ValueError("3 images: give 4")\n'
     )
     yield
     sys.modules.pop('mmssl.commands.own_of_a_test', None)
