@@ -4,6 +4,7 @@ No heavy packages are imported, so that ``--help`` is fast.
 """
 
 import argparse
+import copy
 import os
 import shlex
 import signal
@@ -37,6 +38,37 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by torch.distributed.launch')
+
+
+def add_verbose_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--verbose`` to the command line of a command that builds a Runner; :func:`build_runner` reads it."""
+    parser.add_argument('--verbose', action='store_true', help='print the config, and the traceback of an error')
+
+
+def build_runner(cfg: 'Config', args: argparse.Namespace) -> Any:
+    """Build the Runner of a config.
+
+    Args:
+        cfg: Config.
+        args: Parsed arguments, with ``config`` and ``verbose``, which prints the config of the first process.
+
+    Returns:
+        The Runner; the process has joined the others.
+
+    Raises:
+        ValueError: A component of the config cannot be built.
+    """
+    from mmengine.dist import is_main_process
+
+    from mmssl.engine import Runner
+
+    try:
+        runner = Runner.from_cfg(cfg)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'{args.config} cannot be built: {error.args[0]} (--verbose shows where)') from error
+    if args.verbose and is_main_process():
+        print(f'Config:\n{runner.cfg.pretty_text}', flush=True)
+    return runner
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -89,26 +121,64 @@ def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example
     """Read the config that ``args.config`` names, and apply the common options and ``--work-dir``.
 
     Args:
-        args: Parsed arguments, with ``config``, ``work_dir`` and the options of :func:`add_common_options`.
+        args: Parsed arguments, with ``config`` (a path, or the name of a recipe), ``work_dir`` and the options of
+            :func:`add_common_options`.
         advice: What to give instead if there is no such file.
 
     Returns:
         The config. Its ``work_dir`` is the option's, else its own, else ``work_dirs/<name of the config>``.
 
     Raises:
-        SystemExit: There is no such file.
+        SystemExit: There is no such file, or it is no config.
+        ValueError: An option is one that no component knows.
     """
-    if not Path(args.config).is_file():
+    path = _config_path(args.config)
+    if path is None:
         raise SystemExit(f'No config {args.config}: give {advice}.')
     from mmengine.config import Config
+    from mmengine.config.utils import ConfigParsingError
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
+    try:
+        cfg = Config.fromfile(path)
+    except (SyntaxError, ConfigParsingError) as error:
+        raise SystemExit(f'{args.config} cannot be read as a config: {error}') from error
     if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+        use_options(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     return cfg
+
+
+def _config_path(name: str) -> Path | None:
+    """Path of a config that is given by its path, or as the name or file name of a recipe of mmssl."""
+    from mmssl.apis import zoo_entries
+
+    if Path(name).is_file():
+        return Path(name)
+    entry = zoo_entries().get(name.removesuffix('.py'))
+    return entry.config if entry else None
+
+
+def use_options(cfg: 'Config', options: dict[str, Any]) -> None:
+    """Apply ``--cfg-options`` to a config.
+
+    Args:
+        cfg: Config; changed in place.
+        options: Values by dotted names.
+
+    Raises:
+        ValueError: An option is one that no component knows, or the index of a list that is shorter.
+    """
+    from mmssl.options import check_options
+
+    before = copy.deepcopy(cfg)
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'--cfg-options {" ".join(options)}: {error}') from error
+    if cfg.get('default_scope', 'mmssl') == 'mmssl':  # the components of other packages are theirs to check
+        check_options(options, before._cfg_dict, cfg._cfg_dict)
 
 
 def use_training_options(cfg: 'Config', args: argparse.Namespace) -> None:
@@ -169,7 +239,7 @@ def load_trained_options(args: argparse.Namespace) -> tuple[Any, 'Config']:
     if 'evaluation' not in cfg:
         raise ValueError(f'The config of {args.checkpoint} has no evaluation section: give one that has, as --config.')
     if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+        use_options(cfg, args.cfg_options)
     if args.data:
         source = {'type': 'mmssl.ImageFolder', 'root': args.data}
         cfg.evaluation = {**cfg.evaluation, 'gallery': {**cfg.evaluation.gallery, 'source': source}}

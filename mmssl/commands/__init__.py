@@ -124,5 +124,8 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     module = module_of(args.subcommand)
+    if getattr(args, 'verbose', False):  # with the traceback of an error
+        module.run(args)
+        return
     with one_sentence(getattr(module, 'ERRORS', CORRECTABLE)):
         module.run(args)

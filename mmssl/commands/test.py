@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmssl.command_line import add_common_options, read_config
+from mmssl.command_line import add_common_options, add_verbose_option, build_runner, read_config
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='folder for evaluation.json (default: work_dirs/<name of the config>)')
     parser.add_argument('--baselines', action='store_true', help='also measure raw pixels and the untrained network')
     add_common_options(parser)
+    add_verbose_option(parser)
 
 
 def load_config(args: argparse.Namespace) -> 'Config':
@@ -33,17 +34,17 @@ def load_config(args: argparse.Namespace) -> 'Config':
     return cfg
 
 
-def measure(cfg: 'Config', checkpoint: str, baselines: bool) -> list['Result']:
+def measure(cfg: 'Config', args: argparse.Namespace) -> list['Result']:
     """Results, the checkpoint's last."""
-    from mmssl.engine import Runner
     from mmssl.evaluation import compare_baselines, evaluate
     from mmssl.probe import load_trained
 
-    runner = Runner.from_cfg(cfg)  # joins the other processes, chooses the device
+    checkpoint = args.checkpoint
+    runner = build_runner(cfg, args)  # joins the other processes, chooses the device
     match = load_trained(checkpoint, cfg).fill(runner.algorithm.backbone)
     runner.logger.info(f'{checkpoint}: {match.matched} of {match.total} keys of the backbone.')
     name = Path(checkpoint).name
-    if baselines:
+    if args.baselines:
         return compare_baselines(runner.algorithm, cfg, name)
     return [evaluate(runner.algorithm, cfg.evaluation, cfg.train_dataloader.dataset, name)]
 
@@ -51,7 +52,7 @@ def measure(cfg: 'Config', checkpoint: str, baselines: bool) -> list['Result']:
 def run(args: argparse.Namespace) -> None:
     """Measure, print and write the results."""
     cfg = load_config(args)
-    results = measure(cfg, args.checkpoint, args.baselines)
+    results = measure(cfg, args)
     from mmengine.dist import is_main_process  # imports torch, which must come after mmssl
 
     if not is_main_process():

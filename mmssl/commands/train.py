@@ -4,8 +4,11 @@ import argparse
 from typing import TYPE_CHECKING
 
 from mmssl.command_line import (
+    CORRECTABLE,
     add_common_options,
     add_training_options,
+    add_verbose_option,
+    build_runner,
     end_interrupted,
     read_config,
     use_training_options,
@@ -14,11 +17,13 @@ from mmssl.command_line import (
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+ERRORS = (*CORRECTABLE, OSError)  # a download of --init may fail
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options, with the names of OpenMMLab."""
     parser.add_argument(
-        'config', help='config file, for example configs/swav/swav_resnet50_8xb32_queue_200e_imagenet.py'
+        'config', help='config file, or the name of a recipe, for example swav_resnet50_8xb32_queue_200e_imagenet'
     )
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
     parser.add_argument(
@@ -36,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_training_options(parser)
     add_common_options(parser)
+    add_verbose_option(parser)
 
 
 def load_config(args: argparse.Namespace) -> 'Config':
@@ -51,10 +57,8 @@ def run(args: argparse.Namespace) -> None:
     """Build the runner and train."""
     cfg = load_config(args)
     from mmssl.apis.start import use_init
-    from mmssl.engine import Runner
-
 
     use_init(cfg, args.init)
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg, args)
     runner.train()
     end_interrupted(runner.train_loop, args.launcher)

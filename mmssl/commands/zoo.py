@@ -51,7 +51,9 @@ def add_publish_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data-licence', default='', help='licence of the training images (needed)')
     parser.add_argument('--data', default='', help="name of the training images (default: the recipe's)")
     parser.add_argument('--author', default='', help='who publishes the weights')
-    parser.add_argument('--command', dest='training_command', default='', help="how they were trained (default: the recipe's command)")
+    parser.add_argument(
+        '--command', dest='training_command', default='', help="how they were trained (default: the recipe's command)"
+    )
     parser.add_argument('--limits', default='', help='what they are not good for, for the card')
     parser.add_argument('--name', default='', help='name of the entry (default: the name of the recipe)')
     parser.add_argument('--results', help='evaluation.json of tools/test.py (default: the one next to the checkpoint)')

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import logging
 import os
 import subprocess
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, is_main_process
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.model import is_model_wrapper
 from mmengine.model.wrappers import MMDistributedDataParallel
 from mmengine.runner import Runner as MMEngineRunner
@@ -42,6 +43,7 @@ from mmssl.version import __version__
 from mmssl.weights import WeightsFile, load_backbone, read_file
 
 _FAR = 10  # deviations from zero that a normalised 16-bit image may have on average
+_CONSOLE_LINES = 20  # of one message; a longer one is a listing
 
 
 @RUNNERS.register_module()
@@ -107,6 +109,14 @@ class Runner(MMEngineRunner):
     @cached_property
     def _fixed_parts(self) -> dict[str, FixedPart]:
         return {}
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger; what fills the console (config, environment, list of hooks) goes only to the log file."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(_fits_the_console)
+        return logger
 
     def setup_env(self, env_cfg: dict) -> None:
         """Initialise the process group (over gloo without CUDA), then call MMEngine's setup."""
@@ -371,6 +381,10 @@ class Runner(MMEngineRunner):
         }
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         return checkpoint
+
+
+def _fits_the_console(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO or record.getMessage().count('\n') < _CONSOLE_LINES
 
 
 def _start_worker(initialise: Callable[[int], None] | None, worker: int) -> None:
