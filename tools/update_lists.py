@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from model_zoo import HEADS, row
 
 from mmssl.apis.zoo import recipes
+from mmssl.commands.zoo import HEADS, row
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = 'python tools/update_lists.py'

@@ -81,8 +81,8 @@ def train_from_folder(
 ) -> BaseAlgorithm:
     """Pre-train a small network with SimCLR on the images of a folder, in about the given time.
 
-    ``tools/quickstart.sh`` does the same, and also measures, exports and reports. For longer trainings, or another
-    method or network, use a config and ``tools/train.py``.
+    ``mmssl pretrain`` (or ``tools/quickstart.sh``) does the same, and also measures, exports and reports. For longer
+    trainings, or another method or network, use a config and ``mmssl train``.
 
     Args:
         folder: Folder with at least 32 images, with or without sub-folders.

@@ -149,7 +149,7 @@ def _folder(entry: ZooEntry, folder: str | Path | None) -> Path:
 def _no_weights(entry: ZooEntry) -> str:
     others = [name for name in list_models(pretrained=True) if zoo_entries()[name].config == entry.config]
     instead = f'use weights that others trained with it: {", ".join(others)}' if others else (
-        'train it with tools/train.py, or choose one of mmssl.list_models(pretrained=True)'
+        'train it with mmssl train, or choose one of mmssl.list_models(pretrained=True)'
     )  # fmt: skip
     return f'{entry.name} is a recipe without published weights: {instead}.'
 

@@ -110,7 +110,7 @@ def compare(args: argparse.Namespace) -> None:
     if not args.names:
         entries = [entry for entry in entries if cached_weights(entry, args.dest)]
     if not entries:
-        raise FileNotFoundError('No weights were downloaded yet: type  python tools/model_zoo.py download NAME')
+        raise FileNotFoundError('No weights were downloaded yet: type  mmssl zoo download NAME')
     problems = []
     for entry in entries:
         try:

@@ -1,9 +1,11 @@
 """The command ``mmssl``: its help is fast, and it runs what the files in ``tools/`` run."""
 
 import argparse
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -135,10 +137,11 @@ def test_a_report_names_the_installed_command_as_it_is_typed(program):
 
 
 def test_completion_offers_subcommands_and_their_options(tmp_path):
-    pytest.importorskip('argcomplete')
+    package = pytest.importorskip('argcomplete')
 
     def completed(line: str) -> set[str]:
         env = {
+            'PYTHONPATH': os.pathsep.join([str(ROOT), str(Path(package.__file__).parents[1])]),
             '_ARGCOMPLETE': '1',
             'COMP_LINE': line,
             'COMP_POINT': str(len(line)),

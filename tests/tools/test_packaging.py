@@ -187,3 +187,13 @@ def test_a_package_with_the_same_folder_is_kept_where_it_is_installed(
     monkeypatch.setattr('sysconfig.get_path', lambda name: str(tmp_path))
     runpy.run_path(str(ROOT / 'setup.py'))
     assert arguments['install_requires'][-3:] == expected
+
+
+def test_the_command_is_installed_and_finds_its_configs(installed: Path, dist_info: Path, tmp_path: Path) -> None:
+    points = (dist_info / 'entry_points.txt').read_text()
+    assert 'mmssl = mmssl.commands:main' in points
+    code = 'import sys; from mmssl.commands import main; main(sys.argv[1:])'
+    assert 'pretrain' in python(installed, '-c', code, '--help', folder=tmp_path)
+    assert 'simclr_resnet10' in python(installed, '-m', 'mmssl', 'zoo', 'list', 'simclr*', folder=tmp_path)
+    places = python(installed, '-c', 'import mmssl.apis.zoo as zoo; print(zoo.CONFIGS)', folder=tmp_path)
+    assert places.startswith(str(installed))

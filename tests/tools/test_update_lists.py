@@ -30,7 +30,7 @@ def tree(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=skipped)
     shutil.copytree(ROOT / 'mmssl', tmp_path / 'mmssl', symlinks=True, ignore=shutil.ignore_patterns('__pycache__'))
     (tmp_path / 'tools').mkdir()
-    for name in ('README.md', 'model-index.yml', 'tools/update_lists.py', 'tools/model_zoo.py'):
+    for name in ('README.md', 'model-index.yml', 'tools/update_lists.py'):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
