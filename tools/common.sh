@@ -42,18 +42,63 @@ PYTHON
 # mmssl_link: the file that makes the packages of another environment visible in the virtual environment.
 mmssl_link() { "$mmssl_venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib") + "/mmssl_linked.pth")'; }
 
-# mmssl_make_venv: makes the virtual environment. It uses the torch of an active environment through a link to its
-# packages and leaves that environment unchanged.
+# mmssl_version PYTHON: prints its version, 3.11 say.
+mmssl_version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
+
+# mmssl_torch PYTHON: prints the release of torch that is completely installed there; fails without one.
+mmssl_torch() { "$1" -c 'from importlib.metadata import version; print(version("torch"))' 2>/dev/null; }
+
+# mmssl_check_options COMMAND OPTION...: ends the script if the subcommand of mmssl does not take these options; with
+# --help, prints them. Needs no package, so it comes before the environment is made. A Python that is too old checks
+# nothing: mmssl_make_venv refuses it.
+mmssl_check_options() {
+    local python=$mmssl_venv/bin/python
+    "$python" -c '' 2>/dev/null || python=${MMSSL_PYTHON:-python3}
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || return 0
+    "$python" - "$mmssl_root/mmssl" "$(basename "$0")" "$@" <<'PYTHON'
+import sys, types
+
+folder, program, name, *words = sys.argv[1:]
+package = types.ModuleType('mmssl')  # its own __init__ asks for torch
+package.__path__ = [folder]
+sys.modules['mmssl'] = package
+from mmssl.commands import check_tool
+
+check_tool(name, program, words)
+PYTHON
+}
+
+# mmssl_make_venv: makes the virtual environment, or again if it was made by this function and does not work.
 mmssl_make_venv() {
-    local python=${MMSSL_PYTHON:-python3} version torch
+    local python=${MMSSL_PYTHON:-python3} version mark=$mmssl_venv/.mmssl-made clear=()
     command -v "$python" >/dev/null || mmssl_fail "$python was not found: install Python 3.10 or newer (apt install python3)."
     version=$("$python" -c 'import platform; print(platform.python_version())')
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
         mmssl_fail "Python $version is too old: install 3.10 or newer and type MMSSL_PYTHON=python3.11 bash $0"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         mmssl_fail "$python cannot make virtual environments: type apt install python${version%.*}-venv"
-    torch=$(mmssl_linkable_torch "$python") || torch=
     mmssl_say "making the virtual environment $mmssl_venv with Python $version"
+    if [ -e "$mark" ]; then
+        clear=(--clear)
+    elif [ -z "$(ls -A "$mmssl_venv" 2>/dev/null)" ]; then  # what was in a folder before is never deleted
+        mkdir -p "$mmssl_venv"
+        touch "$mark"
+    fi
+    "$python" -m venv ${clear[@]+"${clear[@]}"} "$mmssl_venv"
+    if [ ${#clear[@]} -gt 0 ]; then touch "$mark"; fi
+}
+
+# mmssl_choose_torch: links the torch of an active environment, which is left unchanged, into the virtual environment,
+# unless that has one or another Python. Says what will be downloaded.
+mmssl_choose_torch() {
+    local python=${MMSSL_PYTHON:-python3} torch
+    if mmssl_torch "$mmssl_venv/bin/python" >/dev/null; then return; fi
+    torch=$(mmssl_linkable_torch "$python") || torch=
+    if [ -n "$torch" ] && [ "$(mmssl_version "$python")" != "$(mmssl_version "$mmssl_venv/bin/python")" ]; then
+        mmssl_say "the torch of $python is for Python $(mmssl_version "$python"), which is not that of $mmssl_venv:" \
+            "delete that folder and start again to use it."
+        torch=
+    fi
     if [ -n "$torch" ]; then
         mmssl_say "using torch $(head -n 1 <<<"$torch") from $(sed -n 2p <<<"$torch"); downloading the rest, about 200 MB"
     elif [ "$(uname -sm)" = 'Linux x86_64' ]; then
@@ -63,7 +108,6 @@ mmssl_make_venv() {
     else
         mmssl_say "downloading torch and the rest, up to 1 GB"
     fi
-    "$python" -m venv "$mmssl_venv"
     if [ -n "$torch" ]; then
         tail -n +2 <<<"$torch" >"$(mmssl_link)"
     fi
@@ -72,10 +116,9 @@ mmssl_make_venv() {
 # mmssl_install EXTRAS: installs the checkout in editable mode with these extras ('' for none), and checks that it
 # imports. An installed torch is kept: pip must not replace it because torchvision asks for another one.
 mmssl_install() {
-    local python=$mmssl_venv/bin/python constraint=()
-    if mmssl_has "$python" torch; then
-        "$python" -c 'from importlib.metadata import version; print("torch==" + version("torch"))' \
-            >"$mmssl_venv/mmssl-constraints.txt"
+    local python=$mmssl_venv/bin/python constraint=() torch
+    if torch=$(mmssl_torch "$python"); then  # an interrupted download leaves a folder without a release
+        echo "torch==$torch" >"$mmssl_venv/mmssl-constraints.txt"
         constraint=(--constraint "$mmssl_venv/mmssl-constraints.txt")
     fi
     "$python" -m pip install ${constraint[@]+"${constraint[@]}"} --editable "$mmssl_root${1:+[$1]}"
@@ -96,6 +139,7 @@ mmssl_environment() {
     "$python" -m pip --version >/dev/null 2>&1 || mmssl_make_venv
     state=$({ cat "$mmssl_root"/setup.py "$mmssl_root"/requirements/*.txt && "$python" -V && echo "$mmssl_root"; } | cksum)
     if [ "$state" != "$(cat "$stamp" 2>/dev/null)" ] || ! mmssl_has "$python" mmssl torch torchvision mmengine; then
+        mmssl_choose_torch
         mmssl_install "$extra"
         echo "$state" | tee "$stamp" >"$mmssl_venv/.mmssl-ready"
     fi

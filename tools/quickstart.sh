@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Trains a backbone on images without labels: makes the environment, pre-trains, evaluates, exports, and writes a report.
 #
-#   bash tools/quickstart.sh [--data FOLDER] [other options of tools/quickstart.py]
+#   bash tools/quickstart.sh [--data FOLDER] [other options of mmssl pretrain]
 #
-# --data FOLDER  images to train on, with or without class sub-folders (default: Fashion-MNIST)
+# The options are checked before anything is installed or downloaded.
 #
 # Environment variables:
 #   MMSSL_VENV    the virtual environment (default: .venv in the checkout); made once and then used again
@@ -12,6 +12,9 @@
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-case ${1:-} in -h | --help) mmssl_usage "$0" && exit ;; esac
+for word in "$@"; do
+    case $word in -h | --help) mmssl_usage "$0" && mmssl_check_options pretrain --help && exit ;; esac
+done
+mmssl_check_options pretrain "$@"
 mmssl_environment ''
 exec "$mmssl_venv/bin/python" "$mmssl_root/tools/quickstart.py" "$@"

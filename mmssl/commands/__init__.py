@@ -1,8 +1,9 @@
 """The command ``mmssl`` and its subcommands; the files in ``tools/`` of the same purpose run the same functions.
 
 A subcommand is a module with ``add_arguments(parser)`` and ``run(args)``. Its docstring is its help, and ``ERRORS``
-names the kinds of errors that its user can correct. Only the subcommand that is asked for is imported, and none imports
-torch before it runs, so that ``--help`` and completion are fast.
+names the kinds of errors that its user can correct; ``check(args)``, where there is one, refuses values before the run.
+Only the subcommand that is asked for is imported, and none imports torch before it runs, so that ``--help`` and
+completion are fast. None imports more than Python has before it runs: ``tools/quickstart.sh`` checks options first.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from mmssl.command_line import CORRECTABLE, one_sentence
 from mmssl.version import __version__
 
-__all__ = ['Command', 'build_parser', 'main', 'module_of', 'run_tool']
+__all__ = ['Command', 'build_parser', 'check_tool', 'main', 'module_of', 'run_tool']
 
 
 class Command(NamedTuple):
@@ -115,6 +116,24 @@ def run_tool(name: str) -> None:
     _run(parser.parse_args())
 
 
+def check_tool(name: str, program: str, words: Sequence[str]) -> None:
+    """Check the options of a subcommand without running it; needs nothing but Python.
+
+    Args:
+        name: Key of ``COMMANDS``.
+        program: What the user typed, for the usage.
+        words: The options.
+
+    Raises:
+        SystemExit: An option or its value is wrong, or ``--help`` was printed.
+    """
+    parser = argparse.ArgumentParser(prog=program, formatter_class=argparse.RawDescriptionHelpFormatter)
+    _fill(parser, name)
+    args = parser.parse_args(words)
+    with one_sentence(CORRECTABLE):
+        _check(args)
+
+
 def _fill(parser: argparse.ArgumentParser, name: str) -> None:
     module = module_of(name)
     parser.description = module.__doc__
@@ -122,10 +141,18 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> None:
     module.add_arguments(parser)
 
 
+def _check(args: argparse.Namespace) -> None:
+    check = getattr(module_of(args.subcommand), 'check', None)
+    if check:
+        check(args)
+
+
 def _run(args: argparse.Namespace) -> None:
     module = module_of(args.subcommand)
     if getattr(args, 'verbose', False):  # with the traceback of an error
+        _check(args)
         module.run(args)
         return
     with one_sentence(getattr(module, 'ERRORS', CORRECTABLE)):
+        _check(args)
         module.run(args)

@@ -22,6 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of the run')
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuse values that cannot work, before anything is installed or downloaded."""
+    if not args.minutes > 0:
+        raise ValueError(f'--minutes {args.minutes:g}: give a time above 0, such as 4.5.')
+    if args.data and not args.data.is_dir():
+        raise ValueError(f'--data {args.data} is no folder: give the folder that holds the images.')
+
+
 def fashion_mnist() -> 'Config':
     """The config for Fashion-MNIST, which is downloaded into data/fashion_mnist if it is missing."""
     from mmengine.config import Config
@@ -44,8 +52,6 @@ def run(args: argparse.Namespace) -> None:
     from mmssl.export import architecture_of, backbone_weights, export_backbone, loading_code, verify_export
     from mmssl.visualization import describe_command, export_section, report_run
 
-    if not args.minutes > 0:
-        raise ValueError(f'--minutes {args.minutes:g}: give a time above 0, such as 4.5.')
     start = time.perf_counter()
     cfg = folder_config(args.data) if args.data else fashion_mnist()
     cfg.update(work_dir=str(args.work_dir), randomness={'seed': args.seed}, log_level='WARNING')

@@ -295,3 +295,93 @@ def test_a_python_without_venv_names_the_debian_package(checkout: Path) -> None:
     result = launch(checkout, 'quickstart.sh', PATH=path)
     assert result.returncode == 1
     assert result.stderr == 'mmssl: python3 cannot make virtual environments: type apt install python3.11-venv\n'
+
+
+@pytest.fixture
+def with_commands(checkout: Path) -> Path:
+    """A checkout that has the subcommands, too."""
+    package = TOOLS.parent / 'mmssl'
+    shutil.copytree(package / 'commands', checkout / 'mmssl/commands', ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('command_line.py', 'version.py'):
+        shutil.copy(package / name, checkout / 'mmssl' / name)
+    return checkout
+
+
+@pytest.mark.parametrize(
+    ('words', 'sentence'),
+    [
+        (('--minuts', '3'), 'unrecognized arguments: --minuts 3'),
+        (('--minutes', '0'), 'ValueError: --minutes 0: give a time above 0'),
+        (('--data', 'no folder'), 'ValueError: --data no folder is no folder: give the folder'),
+    ],
+)
+def test_a_wrong_option_of_the_quickstart_is_refused_before_anything_is_made(
+    with_commands: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    bare = f'#!/bin/sh\nexec "{sys.executable}" -S -E "$@"\n'  # without packages, as a fresh Python is
+    path = put_on_path(with_commands / 'bin', 'python3', bare)
+    venv = with_commands / 'venv'
+    result = launch(with_commands, 'quickstart.sh', *words, PATH=path, MMSSL_VENV=str(venv))
+    assert result.returncode in (1, 2)
+    assert sentence in result.stderr.splitlines()[-1]
+    assert 'Traceback' not in result.stderr
+    assert not venv.exists()
+
+
+@pytest.mark.parametrize('words', [('--help',), ('--data', 'x', '-h')])
+def test_the_help_of_the_quickstart_has_all_options(with_commands: Path, words: tuple[str, ...]) -> None:
+    result = launch(with_commands, 'quickstart.sh', *words, MMSSL_VENV=str(with_commands / 'venv'))
+    assert result.returncode == 0, result.stderr
+    assert all(name in result.stdout for name in ('MMSSL_VENV', '--data', '--minutes', '--work-dir', '--seed'))
+    assert not (with_commands / 'venv').exists()
+
+
+def sourced(checkout: Path, code: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run functions of common.sh."""
+    env = environment(checkout, MMSSL_PYTHON=sys.executable, MMSSL_VENV=str(checkout / 'venv'), **variables)
+    env.pop('PYTHONPATH', None)
+    command = ['bash', '-c', f'set -euo pipefail; source "{checkout}/tools/common.sh"; {code}']
+    return subprocess.run(command, env=env, capture_output=True, text=True)
+
+
+def test_an_environment_that_was_made_by_half_is_made_again(checkout: Path) -> None:
+    (checkout / 'venv/bin').mkdir(parents=True)
+    (checkout / 'venv/bin/python').symlink_to(checkout / 'gone')
+    (checkout / 'venv/.mmssl-made').touch()
+    result = sourced(checkout, 'mmssl_make_venv; "$mmssl_venv/bin/python" -m pip --version')
+    assert result.returncode == 0, result.stderr
+    assert (checkout / 'venv/.mmssl-made').exists()
+
+
+def test_a_folder_that_had_files_before_keeps_them(checkout: Path) -> None:
+    (checkout / 'venv').mkdir()
+    (checkout / 'venv/mine.txt').write_text('mine')
+    for _ in range(2):
+        assert sourced(checkout, 'mmssl_make_venv').returncode == 0
+    assert (checkout / 'venv/mine.txt').read_text() == 'mine'
+
+
+def test_an_active_torch_is_used_after_a_first_try_that_was_interrupted(checkout: Path) -> None:
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(checkout / 'venv')], check=True)
+    found = sourced(checkout, 'mmssl_choose_torch; mmssl_torch "$mmssl_venv/bin/python"')
+    assert found.returncode == 0, found.stderr
+    assert 'mmssl: using torch' in found.stderr
+    again = sourced(checkout, 'mmssl_choose_torch')
+    assert (again.returncode, again.stderr) == (0, '')
+
+
+def test_the_torch_of_another_python_is_not_linked(checkout: Path) -> None:
+    (checkout / 'venv').mkdir()
+    other = '#!/bin/sh\ncase "$2" in *version_info*) echo 3.9 ;; *) exit 1 ;; esac\n'
+    put_on_path(checkout / 'venv/bin', 'python', other)
+    result = sourced(checkout, 'mmssl_choose_torch')
+    assert 'which is not that of' in result.stderr and 'using torch' not in result.stderr
+
+
+def test_a_torch_that_was_unpacked_by_half_is_none(checkout: Path) -> None:
+    (checkout / 'site/torch').mkdir(parents=True)
+    (checkout / 'site/torch/__init__.py').touch()
+    bare = f'#!/bin/sh\nPYTHONPATH="{checkout}/site" exec "{sys.executable}" -S "$@"\n'
+    put_on_path(checkout / 'bin', 'bare', bare)
+    code = f'mmssl_has "{checkout}/bin/bare" torch && ! mmssl_torch "{checkout}/bin/bare"'
+    assert sourced(checkout, code).returncode == 0
