@@ -41,7 +41,8 @@ COMMANDS = {
     'probe': Command('probe', 'measure checkpoints on a folder of images'),
     'export': Command('export', "export a checkpoint's backbone for another package"),
     'report': Command('report', 'write the report of a finished run'),
-    'zoo': Command('zoo', 'list, download, verify and convert weights'),
+    'zoo': Command('zoo', 'list, download, verify, convert and publish weights'),
+    'benchmark labels': Command('label_efficiency', 'measure what pre-training gains with few labels'),
 }
 _GROUPS = {'benchmark': 'what pre-training gains'}
 

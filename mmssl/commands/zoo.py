@@ -51,9 +51,7 @@ def add_publish_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data-licence', default='', help='licence of the training images (needed)')
     parser.add_argument('--data', default='', help="name of the training images (default: the recipe's)")
     parser.add_argument('--author', default='', help='who publishes the weights')
-    parser.add_argument(
-        '--command', dest='training_command', default='', help="how they were trained (default: the recipe's command)"
-    )
+    parser.add_argument('--command', default='', help="how they were trained (default: the recipe's command)")
     parser.add_argument('--limits', default='', help='what they are not good for, for the card')
     parser.add_argument('--name', default='', help='name of the entry (default: the name of the recipe)')
     parser.add_argument('--results', help='evaluation.json of tools/test.py (default: the one next to the checkpoint)')
@@ -134,7 +132,7 @@ def release(args: argparse.Namespace) -> None:
     """Publish checkpoints, and say how to use the folder."""
     from mmssl.apis import Terms, publish_checkpoints
 
-    terms = Terms(args.licence, args.data_licence, args.data, args.author, args.training_command, args.limits)
+    terms = Terms(args.licence, args.data_licence, args.data, args.author, args.command, args.limits)
     names = publish_checkpoints(args.checkpoints, args.out, terms, args.name, args.results, args.half)
     print(f'Published in {args.out}: {", ".join(names)}')
     print(
