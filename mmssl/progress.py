@@ -14,12 +14,13 @@ class Progress:
 
     Args:
         title: Name of the work.
-        total: Number of its parts.
+        total: Number of its parts; None if it is not known, and the bar only shows that something is done.
         in_bytes: Whether the parts are bytes of a file.
+        log: Whether to log a line where there is no terminal.
     """
 
-    def __init__(self, title: str, total: int, in_bytes: bool = False) -> None:
-        self.title, self.total = title, total
+    def __init__(self, title: str, total: int | None, in_bytes: bool = False, log: bool = True) -> None:
+        self.title, self.total, self.log = title, total, log
         self.columns = _BYTES if in_bytes else ()
 
     def __enter__(self) -> 'Progress':
@@ -28,7 +29,7 @@ class Progress:
         self.bar = Bar(*self.columns, console=console, transient=True, disable=hidden)
         self.bar.start()
         self.task = self.bar.add_task(self.title, total=self.total)
-        if not console.is_terminal:
+        if self.log and not console.is_terminal:
             print_log(f'{self.title} ...', 'current')
         return self
 

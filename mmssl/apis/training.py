@@ -5,22 +5,47 @@ import time
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from pathlib import Path
+from typing import Any, Literal
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import print_log
 
+from mmssl.apis.start import use_init
 from mmssl.apis.zoo import CONFIGS
-from mmssl.datasets import ImageFolder, Subset, sixteen_bit_statistics
+from mmssl.datasets import (
+    ImageFolder,
+    ShrunkImages,
+    Subset,
+    part_sources,
+    sixteen_bit_statistics,
+)
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
-from mmssl.models import BaseAlgorithm
+from mmssl.evaluation import Purpose
+from mmssl.export import backbone_config
+from mmssl.models import BaseAlgorithm, TimmBackbone, find_weights
 from mmssl.probe import split_one_fifth
 from mmssl.registry import DATASETS, MODELS, OPTIMIZERS
+from mmssl.weights import read_file, resnet_prefix
 
+Method = Literal['simclr', 'moco', 'pixpro', 'swav']
+METHODS: dict[Method, str] = {
+    'simclr': 'simclr/simclr_resnet18_1xb128_cpu_60e_folder.py',
+    'moco': 'moco/moco_v2_resnet18_1xb32_cpu_60e_folder.py',
+    'pixpro': 'pixpro/pixpro_resnet18_1xb32_cpu_60e_folder.py',
+    'swav': 'swav/swav_resnet10_1xb128_cpu_10e_folder.py',
+}
 _MINIMUM = 32  # images
-_ENOUGH_STEPS = 500  # by then the trials in docs/results.md were well above the untrained network
+_MEASURED = (5000, 2000)  # images to learn classifiers from, and to measure them on
+_ENOUGH_STEPS = 500  # by then the trials in docs/own_folder.md were well above the untrained network
 _MOST_DRAWS = 500  # of one image: more of them teach nothing new
 _WARM_UP, _TIMED = 3, 12  # steps before and while the time is taken
+_DETAIL = (
+    1.5  # sides of a view that shrunk images keep: a crop of 0.45 of the area then has a pixel for each of its own
+)
+_LOOKS = 10  # checkpoints and looks at the k-NN accuracy during a run
+_CONTINUED = 0.1  # of the learning rate, for a backbone that starts from weights
 
 
 @dataclass(frozen=True)
@@ -34,8 +59,9 @@ class Plan:
         images: Number of images that are drawn.
         available: Number of images that the data set has.
         batch_size: Images per step.
-        steps: Optimizer steps of the whole training.
+        steps: Optimizer steps of the whole training, as far as can be foreseen.
         seconds_per_step: As timed on this machine.
+        minutes: Promised time for everything.
     """
 
     method: str
@@ -46,6 +72,7 @@ class Plan:
     batch_size: int
     steps: int
     seconds_per_step: float
+    minutes: float
 
     @property
     def draws_per_image(self) -> float:
@@ -53,118 +80,236 @@ class Plan:
         return self.steps * self.batch_size / self.images
 
     @property
-    def minutes(self) -> float:
+    def training_minutes(self) -> float:
         """Expected time for the steps."""
         return self.steps * self.seconds_per_step / 60
 
     @property
+    def enough_steps(self) -> int:
+        """Steps after which a network has learned something; fewer for so few images that all draws are used up."""
+        return min(_ENOUGH_STEPS, max(self.available * _MOST_DRAWS // self.batch_size, 1))
+
+    @property
     def useful_minutes(self) -> float:
-        """Time for as many steps as a network needs to learn something."""
-        return _ENOUGH_STEPS * self.seconds_per_step / 60
+        """Time in all for as many steps as a network needs to learn something."""
+        return max(self.minutes - self.training_minutes, 0) + self.enough_steps * self.seconds_per_step / 60
 
     def __str__(self) -> str:
         images = f'{self.images:,}' + ('' if self.images == self.available else f' of {self.available:,}')
         text = (
             f'Plan: {self.method}, {self.network} at {self.resolution} pixels; {images} images, {self.steps:,} steps '
-            f'of {self.batch_size} images, {self.draws_per_image:.3g} draws per image; about {self.minutes:.1f} min.'
+            f'of {self.batch_size} images, {self.draws_per_image:.3g} draws per image; about '
+            f'{self.training_minutes:.1f} minutes of training.'
         )
-        if self.steps >= min(_ENOUGH_STEPS, self.available * _MOST_DRAWS // self.batch_size):
+        if self.steps >= self.enough_steps:
             return text
         return (
-            f'{text}\nThat is too short to learn much: it takes {_ENOUGH_STEPS} steps, here '
-            f'{math.ceil(self.useful_minutes)} minutes of training. It goes on all the same.'
+            f'{text}\nThat is too short to learn much: it takes {self.enough_steps} steps, here '
+            f'{math.ceil(self.useful_minutes)} minutes in all. It goes on all the same.'
         )
 
 
 def train_from_folder(
-    folder: str | Path, minutes: float = 4.5, work_dir: str | Path = 'work_dirs/folder', seed: int = 0
+    folder: str | Path,
+    minutes: float = 5,
+    work_dir: str | Path = 'work_dirs/folder',
+    seed: int = 0,
+    method: Method = 'simclr',
+    init: str | None = None,
 ) -> BaseAlgorithm:
-    """Pre-train a small network with SimCLR on the images of a folder, in about the given time.
+    """Pre-train a small network on the images of a folder, in about the given time.
 
     ``mmssl pretrain`` (or ``tools/quickstart.sh``) does the same, and also measures, exports and reports. For longer
     trainings, or another method or network, use a config and ``mmssl train``.
 
     Args:
-        folder: Folder with at least 32 images, with or without sub-folders.
-        minutes: Time for the training, more than 0; some steps are timed to choose how many there will be. The plan is
-            shown before the training starts.
+        folder: Folder with at least 32 images, with or without sub-folders; of ``train`` and ``test`` only the first is
+            learned from.
+        minutes: Time for everything, more than 0. The plan is shown before the training starts.
         work_dir: Folder for logs and checkpoints.
         seed: Seed of the run.
+        method: Key of ``METHODS``.
+        init: Weights to start from, see :func:`folder_config`.
 
     Returns:
         The trained algorithm, in eval mode, for :func:`~mmssl.apis.extract_features`.
 
     Raises:
-        ValueError: There are too few images, or ``minutes`` is not above 0.
-        RuntimeError: A signal ended the training.
+        ValueError: There are too few images, ``minutes`` is not above 0, or the weights do not fit.
+        KeyboardInterrupt: A signal ended the training; its state was saved.
     """
-    cfg = folder_config(folder)
+    started = time.monotonic()
+    check_minutes(minutes)
+    cfg = folder_config(folder, method, init=init)
     cfg.update(work_dir=str(work_dir), randomness={'seed': seed}, log_level='WARNING')
-    print_log(str(fit_to_time(cfg, minutes)))
-    model = train(cfg)
+    print_log(str(fit_to_time(cfg, minutes, time.monotonic() - started)))
+    runner = Runner.from_cfg(cfg)
+    model = runner.train()
+    if runner.train_loop.interrupted:
+        raise KeyboardInterrupt
     model.cfg = cfg
     return model.eval()
 
 
-def train(cfg: Config) -> BaseAlgorithm:
-    """Run the training of a config to its end.
-
-    Args:
-        cfg: Complete config, with ``work_dir``.
-
-    Returns:
-        The trained algorithm.
+def check_minutes(minutes: float) -> None:
+    """Refuse a time in which nothing can be done.
 
     Raises:
-        RuntimeError: A signal ended the training.
+        ValueError: ``minutes`` is not above 0.
     """
-    runner = Runner.from_cfg(cfg)
-    model = runner.train()
-    if runner.train_loop.interrupted:
-        raise RuntimeError('A signal ended the training before it was complete: start again.')
-    return model
+    if not minutes > 0:
+        raise ValueError(f'minutes is {minutes:g}: give a time above 0, such as 5.')
 
 
-def folder_config(folder: str | Path) -> Config:
-    """Config for a folder of images; with class sub-folders, a fifth of the images is the test set.
+def folder_config(
+    folder: str | Path, method: Method = 'simclr', purpose: Purpose = 'features', init: str | None = None
+) -> Config:
+    """Config for a folder of images, which are shrunk once into a cache.
+
+    A folder with ``train`` and ``test`` (or ``val``) is measured on the second, any other one with classes on a fifth
+    of its images, which are trained on, too, without their classes.
 
     Args:
         folder: Folder with or without sub-folders.
+        method: Key of ``METHODS``.
+        purpose: What the backbone is for: a detector or segmenter takes no ResNet-10 and no small stem.
+        init: Weights to start from: a file, or a name of the zoo, of torchvision or of timm. The network is theirs.
 
     Returns:
-        A SimCLR config for one CPU process, fitted to the number of images.
+        A config for one process, fitted to the number of images.
 
     Raises:
-        ValueError: There are fewer than 32 images.
+        ValueError: There are fewer than 32 images, or no network is known that the weights fit.
+        DownloadError: The weights cannot be downloaded.
     """
-    source = {'type': ImageFolder, 'root': str(Path(folder).resolve())}
-    images = ImageFolder(folder)
-    if len(images) < _MINIMUM:
+    training, query = part_sources(folder)
+    if len(training) < _MINIMUM:
         raise ValueError(
-            f'{len(images)} images in {folder}: pre-training needs {_MINIMUM} or more, give a larger folder.'
+            f'{len(training)} images in {folder}: pre-training needs {_MINIMUM} or more, give a larger folder.'
         )
-    cfg = Config.fromfile(CONFIGS / 'simclr/simclr_resnet18_1xb128_cpu_60e_folder.py')
-    statistics = sixteen_bit_statistics(images, cfg.train_dataloader.dataset.get('channels', 3))
+    cfg = source_config(_of_folder(training), _of_folder(query) if query else None, method, purpose, init)
+    statistics = sixteen_bit_statistics(training, cfg.train_dataloader.dataset.get('channels', 3))
     if statistics:
         cfg.model.data_preprocessor.update(mean=statistics.mean, std=statistics.std)
-    cfg.train_dataloader.dataset.source = source
-    cfg.train_dataloader.batch_size = min(cfg.train_dataloader.batch_size, len(images) // 2)
-    parts = {
-        name: {'type': Subset, 'source': source, **part}
-        for name, part in split_one_fifth(len(images), most=(10000, 2000)).items()
-    }
-    cfg.evaluation.gallery.source = parts['gallery']
-    if images.labels is not None:
-        cfg.evaluation.query = {**cfg.evaluation.gallery, 'source': parts['query']}
     return cfg
 
 
-def fit_to_time(cfg: Config, minutes: float) -> Plan:
-    """Choose the number of epochs by timing some steps; of images, too, if there is no time to draw each once.
+def source_config(
+    training: dict[str, Any],
+    query: dict[str, Any] | None,
+    method: Method = 'simclr',
+    purpose: Purpose = 'features',
+    init: str | None = None,
+) -> Config:
+    """Config for images of any source; files are shrunk once into a cache.
+
+    Args:
+        training: Config of the images to train on.
+        query: Config of the images to measure on; None for a fifth of the others, if they have classes.
+        method: As in :func:`folder_config`.
+        purpose: As in :func:`folder_config`.
+        init: As in :func:`folder_config`.
+
+    Returns:
+        A config for one process, fitted to the number of images.
+
+    Raises:
+        ValueError: No network is known that the weights fit.
+        DownloadError: The weights cannot be downloaded.
+    """
+    cfg = Config.fromfile(CONFIGS / METHODS[method])
+    use_purpose(cfg, purpose)
+    if init:
+        _use_weights(cfg, init)
+    size = round(_DETAIL * resolution(cfg))
+    _use_sources(cfg, _shrunk(training, size), _shrunk(query, size) if query else None)
+    return cfg
+
+
+def use_purpose(cfg: Config, purpose: Purpose) -> None:
+    """Choose a network that the target takes.
+
+    Args:
+        cfg: Config; changed in place.
+        purpose: What the backbone is for.
+    """
+    if purpose in ('detection', 'segmentation'):
+        cfg.model.backbone.update(depth=max(cfg.model.backbone.depth, 18), stem='imagenet')
+
+
+def _of_folder(folder: ImageFolder) -> dict[str, Any]:
+    return {'type': ImageFolder, 'root': str(folder.root.resolve()), 'classes': folder.classes}
+
+
+def _shrunk(source: dict[str, Any], size: int) -> dict[str, Any]:
+    return {'type': ShrunkImages, 'source': source, 'size': size}
+
+
+def _use_sources(cfg: Config, training: dict[str, Any], query: dict[str, Any] | None) -> None:
+    """Train on all images of the one; measure on some of the other, or without it on a fifth of the one."""
+    images = DATASETS.build(training)
+    parts = split_one_fifth(len(images), _MEASURED)
+    cfg.train_dataloader.batch_size = min(cfg.train_dataloader.batch_size, len(images) // 2)
+    cfg.train_dataloader.dataset.source = training
+    gallery = parts['gallery'] if query is None else {'num': min(len(images), _MEASURED[0])}
+    cfg.evaluation.gallery.source = {'type': Subset, 'source': training, **gallery}
+    if query is not None:
+        measured = {'num': min(len(DATASETS.build(query)), _MEASURED[1])}
+        cfg.evaluation.query = _with_source(cfg, {'type': Subset, 'source': query, **measured})
+    elif images.labels is not None:
+        cfg.evaluation.query = _with_source(cfg, {'type': Subset, 'source': training, **parts['query']})
+
+
+def _with_source(cfg: Config, source: dict[str, Any]) -> dict[str, Any]:
+    return {**cfg.evaluation.gallery, 'source': source}
+
+
+def _use_weights(cfg: Config, init: str) -> None:
+    """Take the network of the weights, with a lower learning rate, since it need not learn everything anew."""
+    use_init(cfg, init)
+    backbone = network_of(cfg.model.backbone['init'])
+    width = MODELS.build(backbone).out_channels
+    for part in cfg.model.values():
+        if isinstance(part, dict) and part.get('in_channels') == cfg.model.neck.in_channels:
+            part['in_channels'] = width
+    cfg.model.backbone = {**backbone, 'init': cfg.model.backbone['init']}
+    cfg.optim_wrapper.optimizer.lr *= _CONTINUED
+
+
+def network_of(weights: str) -> dict[str, Any]:
+    """Config of the backbone that some weights fit.
+
+    Args:
+        weights: A file or name for :func:`~mmssl.models.find_weights`.
+
+    Returns:
+        A ResNet's config, or that of a model of timm if its name is given.
+
+    Raises:
+        ValueError: The weights are not a ResNet's.
+    """
+    source, _, name = weights.partition(':')
+    if source == 'timm':
+        return {'type': TimmBackbone, 'name': name.split('.')[0]}
+    file = read_file(find_weights(weights))
+    if resnet_prefix(file.tensors) is None:
+        raise ValueError(
+            f'{weights} holds no ResNet, so its network is not known: give a name such as '
+            'timm:vit_small_patch14_dinov2, or build the network in a config and type mmssl train CONFIG --init FILE.'
+        )
+    return {**backbone_config(file), 'channels_last': True}
+
+
+def fit_to_time(cfg: Config, minutes: float, spent: float = 0.0, after: float = 0.0) -> Plan:
+    """Make a training end with its time, and foresee by timing some steps what it will do.
+
+    If there is no time to draw each image once, only as many images are used as can be drawn.
 
     Args:
         cfg: Config for one process; changed in place.
-        minutes: Time for the training, more than 0.
+        minutes: Time for everything, more than 0.
+        spent: Seconds of it that are over.
+        after: Seconds that the work after the training will take.
 
     Returns:
         What the training will do; as text it also says so if the time is too short to learn much.
@@ -172,32 +317,46 @@ def fit_to_time(cfg: Config, minutes: float) -> Plan:
     Raises:
         ValueError: ``minutes`` is not above 0.
     """
-    if not minutes > 0:
-        raise ValueError(f'minutes is {minutes:g}: give a time above 0, such as 4.5.')
+    check_minutes(minutes)
+    started = time.monotonic()
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     seconds, batch_size = _seconds_per_step(cfg, dataset), cfg.train_dataloader.batch_size
-    draws = max(int(minutes * 60 / seconds), 1) * batch_size
+    spent += time.monotonic() - started
+    draws = max(int((minutes * 60 - spent - after) / seconds), 1) * batch_size
     images = min(len(dataset), draws)
-    epochs = min(draws // images, _MOST_DRAWS)
-    cfg.train_cfg.max_epochs = epochs
+    per_epoch = images // batch_size
+    steps = min(draws // batch_size, _MOST_DRAWS * per_epoch)
+    cfg.param_scheduler.warmup *= _MOST_DRAWS / cfg.train_cfg.max_epochs  # the same share of the run
+    cfg.train_cfg.update(max_epochs=_MOST_DRAWS, minutes=minutes, seconds_spent=spent, seconds_after=after)
     cfg.train_dataloader.dataset.source = {'type': Subset, 'source': cfg.train_dataloader.dataset.source, 'num': images}
-    cfg.default_hooks.online_knn.interval = cfg.default_hooks.checkpoint.interval = max(1, math.ceil(epochs / 10))
+    interval = max(1, math.ceil(steps / per_epoch / _LOOKS))
+    cfg.default_hooks.online_knn.interval = cfg.default_hooks.checkpoint.interval = interval
     return Plan(
         method=cfg.model.type.__name__ if isinstance(cfg.model.type, type) else cfg.model.type.rpartition('.')[2],
         network=_network(cfg.model.backbone),
-        resolution=max(view['size'] for view in cfg.train_dataloader.dataset.views.views),
+        resolution=resolution(cfg),
         images=images,
         available=len(dataset),
         batch_size=batch_size,
-        steps=epochs * (images // batch_size),
+        steps=steps,
         seconds_per_step=seconds,
+        minutes=minutes,
     )
+
+
+def resolution(cfg: Config) -> int:
+    """Side of the largest view of a training, in pixels.
+
+    Args:
+        cfg: Config of the training.
+    """
+    return max(view['size'] for view in cfg.train_dataloader.dataset.views.views)
 
 
 def _seconds_per_step(cfg: Config, dataset: object) -> float:
     """Time steps of the real training, after a few that warm up caches, threads and workers."""
     loader = Runner.build_dataloader({**cfg.train_dataloader, 'dataset': dataset}, seed=0)
-    model = MODELS.build(cfg.model)
+    model = MODELS.build(cfg.model).to(get_device())
     optimizer = OPTIMIZERS.build({**cfg.optim_wrapper.optimizer, 'params': list(model.parameters())})
     wrapper, ends = OptimWrapper(optimizer=optimizer), []
     passes = chain.from_iterable(repeat(loader))  # a small folder has fewer batches than are timed
@@ -208,5 +367,7 @@ def _seconds_per_step(cfg: Config, dataset: object) -> float:
 
 
 def _network(backbone: dict) -> str:
+    if 'depth' not in backbone:
+        return backbone['name']
     width = backbone.get('base_channels', 64)
     return f'ResNet-{backbone["depth"]}' + ('' if width == 64 else f' with {width} base channels')

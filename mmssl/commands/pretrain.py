@@ -1,39 +1,139 @@
-"""Pre-train a backbone on images without labels, evaluate it, export it, and write a report."""
+"""Pre-train a backbone on images without labels, evaluate it, export it, and write a report.
+
+FOLDER holds images, with or without one sub-folder per class, or train/ and test/ with such sub-folders. Classes serve
+only to measure. All of it takes about as long as --minutes says. After an interruption, type the same command and
+--resume.
+"""
 
 import argparse
+import shlex
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from mmssl.command_line import CORRECTABLE, end_interrupted, use_training_options
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-ERRORS = (ValueError, RuntimeError)
+    from mmssl.apis.training import Method, Plan
+    from mmssl.evaluation import Result, RunFacts
+    from mmssl.export.plain import Target
+    from mmssl.models import BaseAlgorithm
+
+ERRORS = (*CORRECTABLE, OSError)
+_STARTED = time.monotonic()
+_METHODS: tuple['Method', ...] = (
+    'simclr',
+    'moco',
+    'pixpro',
+    'swav',
+)  # those of mmssl.apis.training, which imports torch
+_PURPOSES = ('features', 'classification', 'detection', 'segmentation')
+_TARGETS: dict[str, 'Target'] = {'detection': 'mmdet', 'segmentation': 'mmseg'}
+_PLAN = 'plan.json'
+_MINUTES = 5.0
+# Work after the training: measuring and drawing take as long as one baseline each; the map and the export need no more
+# than these seconds on two cores.
+_MEASUREMENTS_AFTER, _SECONDS_AFTER = 1.5, 12.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    parser.add_argument('--data', type=Path, metavar='FOLDER', help='images (default: Fashion-MNIST, downloaded)')
     parser.add_argument(
-        '--data', type=Path, help='folder of images, with or without class sub-folders (default: Fashion-MNIST)'
+        '--minutes', type=float, help=f'time for everything but downloads (default: {_MINUTES:g})', metavar='M'
     )
-    parser.add_argument('--minutes', type=float, default=4.5, help='time for the training (default: 4.5)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'), help='folder for all results')
+    parser.add_argument(
+        '--for', dest='purpose', choices=_PURPOSES, default='features', help='what the backbone is for: the network '
+        'is one that the target takes, and the next command is said (default: features)',
+    )  # fmt: skip
+    parser.add_argument('--method', choices=_METHODS, help='what to train with (default: simclr)')
+    parser.add_argument(
+        '--init', metavar='WHAT', help='weights to start from, and their network: a file, a name of the model zoo, or '
+        'a name of torchvision or timm such as torchvision:resnet18',
+    )  # fmt: skip
+    parser.add_argument('--resume', action='store_true', help='continue the interrupted run in the work directory')
+    parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the run')
+    parser.set_defaults(auto_scale_lr=False)
 
 
 def check(args: argparse.Namespace) -> None:
     """Refuse values that cannot work, before anything is installed or downloaded."""
-    if not args.minutes > 0:
-        raise ValueError(f'--minutes {args.minutes:g}: give a time above 0, such as 4.5.')
+    if args.minutes is not None and not args.minutes > 0:
+        raise ValueError(f'--minutes {args.minutes:g}: give a time above 0, such as 5.')
     if args.data and not args.data.is_dir():
         raise ValueError(f'--data {args.data} is no folder: give the folder that holds the images.')
+    if args.resume and not (args.work_dir / _PLAN).is_file():
+        raise ValueError(f'--resume, but there is no run in {args.work_dir}: leave out --resume, or set --work-dir.')
 
 
-def fashion_mnist() -> 'Config':
+def run(args: argparse.Namespace) -> None:
+    """Train, or go on training; then measure, export and report."""
+    from mmssl.engine import Runner
+
+    try:
+        cfg, plan, baselines = _resumed(args) if args.resume else _started(args)
+        runner = Runner.from_cfg(cfg)
+        model = runner.train()
+        end_interrupted(runner.train_loop, 'none')
+        if not runner.train_loop.interrupted:
+            _finish(args, cfg, model, _facts(args, plan, runner), baselines)
+    except KeyboardInterrupt:
+        if not args.resume and (args.work_dir / _PLAN).is_file():
+            sys.stderr.write(f'Go on with: {shlex.join(sys.orig_argv)} --resume\n')
+        raise
+
+
+def _started(args: argparse.Namespace) -> tuple['Config', 'Plan', list['Result']]:
+    """Config, plan and baselines of a new run."""
+    from mmssl.apis.training import fit_to_time, folder_config
+    from mmssl.evaluation import measure_baselines
+    from mmssl.files import write_json
+
+    downloaded = time.monotonic()
+    cfg = None if args.data else _fashion_mnist(args)
+    began = _STARTED if args.data else _STARTED + time.monotonic() - downloaded
+    cfg = cfg or folder_config(args.data, args.method or _METHODS[0], args.purpose, args.init)
+    cfg.update(work_dir=str(args.work_dir), randomness={'seed': args.seed}, log_level='WARNING')
+    use_training_options(cfg, args)
+    print('Measuring raw pixels and the untrained network ...', flush=True)
+    baselines = measure_baselines(cfg)
+    after = _MEASUREMENTS_AFTER * baselines[-1].seconds['all'] + _SECONDS_AFTER
+    plan = fit_to_time(cfg, args.minutes or _MINUTES, time.monotonic() - began, after)
+    print(f'{plan}\nLogs and checkpoints are in {args.work_dir}.', flush=True)
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    write_json(args.work_dir / _PLAN, {'config': Path(cfg.filename).name, 'plan': asdict(plan)})
+    return cfg, plan, baselines
+
+
+def _resumed(args: argparse.Namespace) -> tuple['Config', 'Plan', list['Result']]:
+    """Config, plan and baselines of the run in the work directory; its options count, and not those typed now."""
+    import json
+
+    from mmengine.config import Config
+
+    from mmssl.apis.training import Plan
+    from mmssl.evaluation import measure_baselines
+
+    saved = json.loads((args.work_dir / _PLAN).read_text())
+    cfg = Config.fromfile(args.work_dir / saved['config'])  # the Runner wrote it
+    cfg.resume = True
+    if args.minutes:
+        cfg.train_cfg.minutes = args.minutes
+    print('Measuring raw pixels and the untrained network ...', flush=True)
+    return cfg, Plan(**saved['plan']), measure_baselines(cfg)
+
+
+def _fashion_mnist(args: argparse.Namespace) -> 'Config':
     """The config for Fashion-MNIST, which is downloaded into data/fashion_mnist if it is missing."""
     from mmengine.config import Config
 
+    from mmssl.apis.training import source_config
     from mmssl.apis.zoo import CONFIGS
     from mmssl.datasets import fetch_fashion_mnist
 
@@ -42,32 +142,80 @@ def fashion_mnist() -> 'Config':
     gallery, query = cfg.evaluation.gallery.source.source, cfg.evaluation.query.source
     for source in (cfg.train_dataloader.dataset.source.source, gallery, query):
         source.update(images=str(folder / Path(source.images).name), labels=str(folder / Path(source.labels).name))
+    if args.method or args.init or args.purpose in ('detection', 'segmentation'):
+        training = dict(cfg.train_dataloader.dataset.source)
+        return source_config(training, dict(query), args.method or _METHODS[0], args.purpose, args.init)
     return cfg
 
 
-def run(args: argparse.Namespace) -> None:
-    """Run every part."""
-    from mmssl.apis.training import fit_to_time, folder_config, train
-    from mmssl.evaluation import compare_baselines, format_results, verdict
-    from mmssl.export import architecture_of, backbone_weights, export_backbone, loading_code, verify_export
-    from mmssl.visualization import describe_command, export_section, report_run
+def _facts(args: argparse.Namespace, plan: 'Plan', runner: Any) -> 'RunFacts':
+    """What the verdict rests on, and the next command."""
+    from mmssl.checkpoint import latest_checkpoint
+    from mmssl.evaluation import RunFacts
 
-    start = time.perf_counter()
-    cfg = folder_config(args.data) if args.data else fashion_mnist()
-    cfg.update(work_dir=str(args.work_dir), randomness={'seed': args.seed}, log_level='WARNING')
-    plan = fit_to_time(cfg, args.minutes)
-    print(f'{plan}\nLogs and checkpoints are in {args.work_dir}.')
-    model = train(cfg)
-    print('Measuring raw pixels, the untrained and the pre-trained network ...')
-    results = compare_baselines(model, cfg)
-    weights = export_backbone(model, args.work_dir / 'backbone_torchvision.pth')
-    check = verify_export(weights, model.backbone)
-    loading = loading_code(architecture_of(backbone_weights(model)), 'torchvision', weights.name)
-    extra = {'plan': str(plan), 'whole run': f'{(time.perf_counter() - start) / 60:.1f} minutes'}
+    normalisation = runner.algorithm.data_preprocessor
+    minutes = runner.train_loop.budget.spent / 60
+    found = latest_checkpoint(args.work_dir)
+    assert found is not None  # the training has ended
+    checkpoint = found[0].resolve()
+    return RunFacts(
+        images=plan.images,
+        steps=runner.steps,
+        draws=runner.steps * plan.batch_size / plan.images,
+        network=plan.network,
+        size=plan.resolution,
+        minutes=minutes,
+        useful_minutes=minutes if runner.steps >= plan.enough_steps else max(plan.useful_minutes, minutes + 1),
+        purpose=args.purpose,
+        checkpoint=checkpoint,
+        loading=f'import mmssl\nmodel = mmssl.load({str(checkpoint)!r})',
+        mean=tuple(normalisation.mean.flatten().tolist()),
+        std=tuple(normalisation.std.flatten().tolist()),
+    )
+
+
+def _finish(
+    args: argparse.Namespace, cfg: 'Config', model: 'BaseAlgorithm', facts: 'RunFacts', baselines: list['Result']
+) -> None:
+    """Measure, export and report; the verdict comes first."""
+    from mmssl.evaluation import evaluate_timed, format_results, next_step, verdict, write_results
+    from mmssl.visualization import describe_command, report_run
+
+    print('Measuring the pre-trained network ...', flush=True)
+    results = [*baselines, evaluate_timed(model, cfg.evaluation, cfg.train_dataloader.dataset, 'pre-trained')]
+    write_results(args.work_dir / 'evaluation.json', results)
+    facts, exported, text = _export(args, model, facts)
+    extra = {'whole run': f'{(time.monotonic() - _STARTED) / 60:.1f} minutes before this report'}
     report = report_run(
         args.work_dir / 'report.html', model, cfg, results, describe_command(sys.argv),
-        title=f'{plan.method} pre-training', exported=export_section(str(check), loading, weights), extra=extra,
+        title=f'{type(model).__name__} pre-training', exported=exported, extra=extra, facts=facts,
     )  # fmt: skip
-    print(f'\n{format_results(results)}\n')
-    print('\n'.join(verdict(results)))
-    print(f'\nExported to {weights}: {check}\nLoad it without mmssl:\n\n{loading}\n\nReport: {report.resolve()}')
+    step = next_step(facts)
+    sentences = '\n'.join(verdict(results, facts))
+    print(f'\n{sentences}\n\n{step.what}\n\n{step.lines}\n\n{step.images}\n\n{format_results(results)}')
+    print(f'\n{text}Report: {report.resolve()}')
+
+
+def _export(args: argparse.Namespace, model: 'BaseAlgorithm', facts: 'RunFacts') -> tuple['RunFacts', Any, str]:
+    """Write the backbone for the package of the purpose; a network that is no ResNet stays in its checkpoint."""
+    from dataclasses import replace
+
+    from mmssl.export import (
+        architecture_of,
+        backbone_weights,
+        export_backbone,
+        loading_code,
+        resnet_prefix,
+        verify_export,
+    )
+    from mmssl.visualization import export_section
+
+    target = _TARGETS.get(args.purpose, 'torchvision')
+    if resnet_prefix(model.state_dict()) is None:
+        return facts, None, ''
+    images = {'mean': facts.mean, 'std': facts.std, 'size': facts.size}
+    path = export_backbone(model, args.work_dir / f'backbone_{target}.pth', target, images)
+    check = verify_export(path, model.backbone)
+    loading = loading_code(architecture_of(backbone_weights(model)), target, str(path.resolve()))
+    text = f'Exported to {path.resolve()}: {check}\n'
+    return replace(facts, loading=loading), export_section(str(check), loading, path), text

@@ -19,6 +19,7 @@ class TimeBudget:
     Args:
         seconds: Time that may be spent.
         spent: Seconds of it that were over before.
+        after: Seconds that the work after the last step will take, at the speed of the first steps.
         now: Clock, in seconds.
 
     Attributes:
@@ -26,8 +27,10 @@ class TimeBudget:
         steps_expected: Number of steps that are expected to follow; 0 before the first.
     """
 
-    def __init__(self, seconds: float, spent: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
-        self.seconds, self.share, self._before, self._now = seconds, 0.0, spent, now
+    def __init__(
+        self, seconds: float, spent: float = 0.0, after: float = 0.0, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.seconds, self.share, self._before, self._after, self._now = seconds, 0.0, spent, after, now
         self._step = self._between = self._usual = 0.0
         self._steps, self._slow, self._told = 0, 0, False
         self.steps_expected = 0.0
@@ -54,7 +57,8 @@ class TimeBudget:
     @property
     def left(self) -> float:
         """Seconds left for steps and what is done between epochs; the work after the last step is set aside."""
-        return self.seconds - self.spent - self._between
+        slower = max(self._step / self._usual, 1.0) if self._usual else 1.0
+        return self.seconds - self.spent - self._between - self._after * slower
 
     def end_step(self, steps_per_epoch: int) -> float:
         """Note that a step has ended.

@@ -43,6 +43,7 @@ class EpochLoop(BaseLoop):
             ``max_epochs`` take.
         seconds_spent: How much of ``minutes`` was over before the training began: a command that promises a time
             gives here what has passed since its own start. A resumed run remembers its own.
+        seconds_after: How much of ``minutes`` the command needs after the training, to measure and report.
         max_unreadable: Maximum share of unreadable images among those that all ranks have drawn, 0 to 1.
 
     Attributes:
@@ -59,13 +60,14 @@ class EpochLoop(BaseLoop):
         max_unreadable: float = 0.01,
         minutes: float | None = None,
         seconds_spent: float = 0.0,
+        seconds_after: float = 0.0,
     ) -> None:
         super().__init__(runner, dataloader)
         if max_epochs is None and minutes is None:
             raise ValueError('train_cfg has neither max_epochs nor minutes: set one of them, or both.')
         self.planned_epochs = EPOCHS_IF_UNLIMITED if max_epochs is None else int(max_epochs)
         self.max_epochs, self.max_unreadable = _UNLIMITED if max_epochs is None else int(max_epochs), max_unreadable
-        self.budget = None if minutes is None else TimeBudget(minutes * 60, seconds_spent)
+        self.budget = None if minutes is None else TimeBudget(minutes * 60, seconds_spent, seconds_after)
         self._steps = len(self.dataloader) // runner.accumulative_counts
         if self._steps == 0:
             raise ValueError(

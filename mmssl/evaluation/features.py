@@ -18,6 +18,7 @@ from mmssl.datasets.listing import printable
 from mmssl.datasets.workers import start_worker
 from mmssl.functional import gather, random_state_kept, rank, sum_over_ranks, world_size
 from mmssl.models.modes import eval_mode
+from mmssl.progress import Progress
 
 _NUMBERS = ('sample_idx', 'unreadable', 'gt_label')
 
@@ -207,7 +208,14 @@ def share_statistics(model: nn.Module) -> None:
 
 def _rows(model: nn.Module, dataset: Dataset, *how: Any) -> tuple[Tensor, ...]:
     """Features ``(N, V, D)``, sample indices, replaced images, and labels if any; equal on every rank."""
-    return joined(feature_batches(model, dataset, *how), len(dataset))
+    with Progress('Extracting features', len(dataset), log=False) as bar:
+        return joined(_counted(feature_batches(model, dataset, *how), bar), len(dataset))
+
+
+def _counted(batches: Iterable[tuple[Tensor, ...]], bar: Progress) -> Iterator[tuple[Tensor, ...]]:
+    for parts in batches:
+        yield parts
+        bar.advance(len(parts[0]))
 
 
 def joined(batches: Iterable[tuple[Tensor, ...]], length: int) -> tuple[Tensor, ...]:

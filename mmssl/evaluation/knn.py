@@ -17,7 +17,8 @@ FELL = (
     'k-NN top-1 is {now:.1f} %, below the {start:.1f} % before the first step by more than the standard error of '
     '{error:.1f} points: the features get worse. What usually helps: a lower learning rate or a longer warm-up; milder '
     'augmentation, so that two views still show the same thing; more images or steps; for weights that were trained '
-    'before, a backbone that stands still until the heads have settled.'
+    'before, a backbone that stands still for longer (default_hooks.warmup_heads.length) or a pull toward the start '
+    '(PullToStartHook).'
 )
 
 

@@ -17,6 +17,7 @@ from mmssl.evaluation.linear import linear_probe
 from mmssl.evaluation.measures import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
 from mmssl.evaluation.results import Measure, Result, brief_neighbors
 from mmssl.functional import random_state_kept, seed_cpu
+from mmssl.models import fill_backbone, find_weights
 from mmssl.registry import DATASETS, MODELS
 
 NO_LABELS = 'These images have no labels, so no accuracy was measured.'
@@ -89,7 +90,7 @@ def evaluate(
 def compare_baselines(
     model: nn.Module, config: Config, name: str = 'pre-trained', pairs: Dataset | dict | None = None
 ) -> list[Result]:
-    """Measure a model, the same network untrained, and raw pixels, all in the same way.
+    """Measure a model and what it must surpass, all in the same way.
 
     Args:
         model: The trained algorithm.
@@ -99,20 +100,51 @@ def compare_baselines(
         pairs: Data set of random views, as in :func:`evaluate`.
 
     Returns:
-        Three results: raw pixels, untrained network, and the model.
+        The results of :func:`measure_baselines`, and that of the model.
     """
-    evaluation = config.evaluation
-    pairs = pairs or config.train_dataloader.dataset
+    evaluation, pairs = _built(config.evaluation), build_dataset(pairs or config.train_dataloader.dataset)
+    return [*_baselines(config, evaluation, pairs), evaluate_timed(model, evaluation, pairs, name)]
+
+
+def measure_baselines(config: Config) -> list[Result]:
+    """Measure what a training must surpass: raw pixels, the untrained network, and the weights it starts from, if any.
+
+    Args:
+        config: Config of the training, as in :func:`compare_baselines`.
+
+    Returns:
+        Two or three results, with the seconds that each took.
+    """
+    return _baselines(config, _built(config.evaluation), build_dataset(config.train_dataloader.dataset))
+
+
+def evaluate_timed(model: nn.Module, evaluation: Mapping[str, Any], pairs: Dataset | dict, name: str) -> Result:
+    """Measure a model as :func:`evaluate` does, and note the seconds it took.
+
+    Args:
+        model: The algorithm.
+        evaluation: As in :func:`evaluate`.
+        pairs: As in :func:`evaluate`.
+        name: Name of the result.
+    """
+    start = time.perf_counter()
+    result = evaluate(model, evaluation, pairs, name)
+    return replace(result, seconds={'all': time.perf_counter() - start})
+
+
+def _built(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The section with its data sets built, so that folders are scanned once for all results."""
     data = {key: build_dataset(evaluation[key]) for key in ('gallery', 'query') if key in evaluation}
-    evaluation, pairs = {**evaluation, **data}, build_dataset(pairs)  # folders are scanned once for all results
-    device = next(model.parameters()).device
-    networks = [('raw pixels', RawPixels()), ('untrained', untrained(config).to(device)), (name, model)]
-    results = []
-    for title, network in networks:
-        start = time.perf_counter()
-        result = evaluate(network, evaluation, pairs, title)
-        results.append(replace(result, seconds={'all': time.perf_counter() - start}))
-    return results
+    return {**evaluation, **data}
+
+
+def _baselines(config: Config, evaluation: Mapping[str, Any], pairs: Dataset) -> list[Result]:
+    networks: dict[str, nn.Module] = {'raw pixels': RawPixels(), 'untrained': untrained(config)}
+    init = config.model.backbone.get('init')
+    if init:
+        networks['start weights'] = untrained(config)
+        fill_backbone(networks['start weights'].backbone, find_weights(init))
+    return [evaluate_timed(network.to(get_device()), evaluation, pairs, name) for name, network in networks.items()]
 
 
 def untrained(config: Config) -> nn.Module:

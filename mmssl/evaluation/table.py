@@ -2,6 +2,7 @@
 
 import math
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,8 +163,7 @@ def next_step(facts: RunFacts) -> NextStep:
         f'The network was trained on images of {facts.size} x {facts.size} pixels, normalised per channel with mean '
         f'{mean} and deviation {std}.'
     )
-    checkpoint = shlex.quote(str(facts.checkpoint.resolve()))
-    probe = f'python tools/benchmarks/probe.py {checkpoint} --data FOLDER'
+    probe = shlex.join([sys.executable, '-m', 'mmssl', 'probe', str(facts.checkpoint.resolve()), '--data', 'FOLDER'])
     return NextStep(_PURPOSES[facts.purpose], probe if facts.purpose == 'classification' else facts.loading, images)
 
 

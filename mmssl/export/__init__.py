@@ -2,6 +2,7 @@
 
 from mmssl.export.backbone import (
     ExportCheck,
+    backbone_config,
     empty_backbone,
     export_backbone,
     map_keys,
@@ -33,6 +34,7 @@ __all__ = [
     'ExportCheck',
     'Match',
     'architecture_of',
+    'backbone_config',
     'backbone_weights',
     'convert_checkpoint',
     'empty_backbone',

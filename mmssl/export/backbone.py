@@ -221,6 +221,28 @@ def rebuilt_backbone(source: Source) -> nn.Module:
     return network
 
 
+def backbone_config(source: Source) -> dict[str, Any]:
+    """Config of the backbone that the weights of a checkpoint fit.
+
+    Args:
+        source: A checkpoint file (by its path, or as it was read), or tensors by key.
+
+    Returns:
+        Config of a :class:`~mmssl.models.ResNet`.
+
+    Raises:
+        ValueError: The weights are not a ResNet's, or the depth is one that mmssl does not build.
+    """
+    found = architecture_of(backbone_weights(read_file(source) if isinstance(source, str | Path) else source))
+    return {
+        'type': ResNet,
+        'depth': _depth(found),
+        'in_channels': found.in_channels,
+        'stem': found.stem,
+        'base_channels': found.base_channels,
+    }
+
+
 def empty_backbone(architecture: Architecture) -> nn.Module:
     """Build a backbone of an architecture with random weights from torch's generator.
 
@@ -234,11 +256,15 @@ def empty_backbone(architecture: Architecture) -> nn.Module:
         ValueError: mmssl does not build this depth.
     """
     found = architecture
+    return ResNet(_depth(found), found.in_channels, found.stem, found.base_channels, out_indices=(0, 1, 2, 3))
+
+
+def _depth(architecture: Architecture) -> int:
+    found = architecture
     depths = {(layers, block is Bottleneck): depth for depth, (block, layers) in ARCHITECTURES.items()}
     if (found.blocks, found.bottleneck) not in depths:
         raise ValueError(f'A ResNet with stages of {found.blocks} blocks: mmssl builds depths {sorted(ARCHITECTURES)}.')
-    depth = depths[found.blocks, found.bottleneck]
-    return ResNet(depth, found.in_channels, found.stem, found.base_channels, out_indices=(0, 1, 2, 3))
+    return depths[found.blocks, found.bottleneck]
 
 
 def rebuilt_pyramid(source: Source) -> nn.Module | None:

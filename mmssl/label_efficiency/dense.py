@@ -3,6 +3,8 @@
 import copy
 import json
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 from PIL import Image
 
 from mmssl.apis.zoo import CONFIGS
@@ -173,8 +175,8 @@ class _Dense:
         # MMEngine keeps visualizers by name, and would write into the folder of the piece before.
         cfg.update(log_level='WARNING', launcher='none', experiment_name=str(folder))
         cfg.visualizer.update(name=str(folder), vis_backends=[])
-        init_default_scope(self.target)
-        TransferRunner.from_cfg(cfg).train()
+        with _scope_of(self.target):
+            TransferRunner.from_cfg(cfg).train()
         found = json.loads((folder / 'result.json').read_text())['metrics']
         return {name: round(self.percent * found[key], 2) for name, key in zip(self.measures, self.keys)}
 
@@ -197,8 +199,16 @@ class _Dense:
     @cached_property
     def _length(self) -> int:
         """Number of training images that have labels."""
-        init_default_scope(self.target)
-        return len(DATASETS.build(self._config(self.network).train_dataloader.dataset))
+        with _scope_of(self.target):
+            return len(DATASETS.build(self._config(self.network).train_dataloader.dataset))
+
+
+@contextmanager
+def _scope_of(target: str) -> Iterator[None]:
+    """Look components up in another package, and leave MMEngine's scope as it was."""
+    with DefaultScope.overwrite_default_scope(target):
+        init_default_scope(target)
+        yield
 
 
 class Detection(_Dense):

@@ -19,6 +19,7 @@ from mmssl.evaluation import (
     table_lines,
     verdict,
 )
+from mmssl.progress import Progress
 from mmssl.visualization.charts import Curve, curve_chart, lines_chart, map_chart, marked_chart, usage_chart
 from mmssl.visualization.html import Figure, Section, charts, code, details, paragraph, table
 from mmssl.visualization.image_sections import class_name
@@ -206,7 +207,8 @@ def map_section(
     """
     places = evenly_spaced(len(features), count)
     rows = normalize(features.features[places], dim=1).numpy()
-    points = project(rows, method)
+    with Progress('Drawing the map of the features', None, log=False):
+        points = project(rows, method)
     if features.labels is None:
         groups = _clusters(rows)
         names, colours = {int(group): f'cluster {group + 1}' for group in np.unique(groups)}, 'k-means clusters'

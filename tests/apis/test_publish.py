@@ -132,9 +132,9 @@ def test_a_model_of_a_folder_gives_the_features_of_the_run(zoo, runs):
     original = trained.algorithm()
     original.cfg = trained.config
     model = mmssl.get_model('ours', pretrained=True)
-    wanted = mmssl.extract_features(original, IMAGES)
-    assert torch.equal(mmssl.extract_features(model, IMAGES), wanted)
-    assert not torch.equal(mmssl.extract_features(mmssl.get_model('ours'), IMAGES), wanted)
+    wanted = mmssl.extract_features(original, IMAGES).features
+    assert torch.equal(mmssl.extract_features(model, IMAGES).features, wanted)
+    assert not torch.equal(mmssl.extract_features(mmssl.get_model('ours'), IMAGES).features, wanted)
     whole = mmssl.get_model('ours', pretrained=True, heads=True).state_dict()
     assert all(torch.equal(whole[key], tensor) for key, tensor in original.state_dict().items())
 
@@ -228,7 +228,7 @@ def test_rows_per_image_are_not_published_and_the_card_says_so(zoo, runs):
 
 
 def test_a_write_that_fails_leaves_the_old_entry(zoo, runs, monkeypatch):
-    before, features = files(zoo), mmssl.extract_features(mmssl.get_model('ours', pretrained=True), IMAGES)
+    before, features = files(zoo), mmssl.extract_features(mmssl.get_model('ours', pretrained=True), IMAGES).features
 
     def fail(path: Path, content: bytes) -> None:
         if path.name == INDEX:
@@ -239,7 +239,7 @@ def test_a_write_that_fails_leaves_the_old_entry(zoo, runs, monkeypatch):
     with pytest.raises(OSError, match='no space'):
         publish_checkpoints([runs['npid']], zoo, TERMS, 'ours')
     assert before <= files(zoo)
-    assert torch.equal(mmssl.extract_features(mmssl.get_model('ours', pretrained=True), IMAGES), features)
+    assert torch.equal(mmssl.extract_features(mmssl.get_model('ours', pretrained=True), IMAGES).features, features)
 
 
 def test_the_same_checkpoint_gives_the_same_files_in_another_process(zoo, runs, tmp_path):
@@ -370,7 +370,7 @@ def test_the_packaged_backbone_loads_offline_with_the_hash_of_its_index(monkeypa
     assert 'as published' in verify_weights(entry) and len(verify_weights(entry).splitlines()) == 2
     assert sum(path.stat().st_size for path in PACKAGED.iterdir()) < 1_000_000
     assert files(PACKAGED) == {INDEX, *(Path(p).name for p in (entry.weights, entry.heads, entry.card))}
-    features = mmssl.extract_features(mmssl.get_model(OURS, pretrained=True), torch.zeros(2, 1, 28, 28).byte())
+    features = mmssl.extract_features(mmssl.get_model(OURS, pretrained=True), torch.zeros(2, 1, 28, 28).byte()).features
     assert features.shape == (2, 128) and features.dtype == torch.float32
     assert {'MIT', 'Apache-2.0'} == {entry.data_licence, entry.licence}
 

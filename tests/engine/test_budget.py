@@ -10,10 +10,10 @@ from mmssl.engine.hooks import ScheduleHook
 from tests.small import small_runner
 
 
-def _simulated(seconds, step_time, per_epoch=10, between=0.0):
+def _simulated(seconds, step_time, per_epoch=10, between=0.0, after=0.0):
     """Steps of a run on a clock of our own: shares after the steps, what was said, and the time at the end."""
     clock, shares, said = [0.0], [], []
-    budget = TimeBudget(seconds, now=lambda: clock[0])
+    budget = TimeBudget(seconds, after=after, now=lambda: clock[0])
     while budget.share < 1:
         if len(shares) % per_epoch == 0:
             clock[0] += between
@@ -42,6 +42,12 @@ def test_time_is_kept_when_the_speed_changes_half_way(factor):
 def test_work_between_epochs_is_part_of_the_time():
     _, _, ended = _simulated(600, lambda now: 1.0, between=20)
     assert 540 <= ended <= 600
+
+
+@pytest.mark.parametrize('factor', [1, 3])
+def test_time_for_the_work_after_the_training_is_left_also_on_a_machine_that_becomes_slower(factor):
+    _, _, ended = _simulated(600, lambda now: 1.0 if now < 300 else factor, after=60)
+    assert ended + 60 * factor == pytest.approx(600, rel=0.05)
 
 
 def test_a_much_slower_machine_is_said_with_the_new_number_of_steps():

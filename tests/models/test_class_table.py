@@ -88,7 +88,7 @@ def test_the_start_from_features_equals_the_reference(monkeypatch):
     ordered = [{'inputs': [case['x'][some]], 'sample_idx': some} for some in case['order'].split(size)]
     monkeypatch.setattr('mmssl.evaluation.features.DataLoader', lambda *_, **__: ordered)
     found = torch.empty(len(case['x']), 5)
-    for features, samples in feature_batches(model, range(len(case['x'])), size, move_statistics=True):
+    for features, samples, _ in feature_batches(model, range(len(case['x'])), size, move_statistics=True):
         found[samples] = features[:, 0]
     torch.testing.assert_close(found, case['raw_features'], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(model.network[1].running_mean, case['running_mean'], rtol=1e-5, atol=1e-6)

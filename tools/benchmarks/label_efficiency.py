@@ -1,4 +1,4 @@
-"""Learning curves over the number of labels: tools/benchmarks/label_efficiency.py DATA; the same as mmssl benchmark labels."""
+"""Learning curves over the number of labels: tools/benchmarks/label_efficiency.py DATA, or mmssl benchmark labels."""
 
 from mmssl.commands import run_tool
 

@@ -38,20 +38,31 @@ class WarmupHeadsHook(Hook):
             )
         self.length = length
 
+    def stands_still(self, runner: Any) -> bool:
+        """Whether the next step leaves the backbone as it is."""
+        share, loop = self._share(runner), runner.train_loop
+        if share < 1 and loop.budget:  # the number of steps is not known
+            return loop.share_done < share
+        return runner.steps < self.steps(runner)
+
     def steps(self, runner: Any) -> int:
-        """Number of optimizer steps during which the backbone stands still."""
-        length = self.length if self.length is not None else _SHARE if runner.init else 0
+        """Number of optimizer steps during which the backbone stands still, as far as it can be foreseen."""
+        length = self._share(runner)
         return round(length * runner.max_iters / runner.accumulative_counts) if length < 1 else int(length)
+
+    def _share(self, runner: Any) -> float:
+        return self.length if self.length is not None else _SHARE if runner.init else 0
 
     def before_train(self, runner: Any) -> None:
         """Drop gradients in a pre-step hook of the optimizer, which runs after reduction and accumulation."""
-        steps = self.steps(runner)
-        if runner.steps < steps:
-            runner.logger.info(f'The backbone stands still until step {steps}, while heads and memories settle.')
+        if self.stands_still(runner):
+            share = self._share(runner)
+            until = f'{share:.0%} of the run are over' if share < 1 else f'step {self.steps(runner)}'
+            runner.logger.info(f'The backbone stands still until {until}, while heads and memories settle.')
             parameters = list(runner.algorithm.backbone.parameters())
 
             def drop(*_: Any) -> None:
-                if runner.steps < steps:
+                if self.stands_still(runner):
                     for parameter in parameters:
                         parameter.grad = None
 
@@ -66,7 +77,7 @@ class WarmupHeadsHook(Hook):
         self._hold(runner)
 
     def _hold(self, runner: Any) -> None:
-        still, backbone = runner.steps < self.steps(runner), runner.algorithm.backbone
+        still, backbone = self.stands_still(runner), runner.algorithm.backbone
         _move_statistics(backbone, not still)
         for memory in runner.algorithm.memories().values():
             if isinstance(memory, EMATeacher):

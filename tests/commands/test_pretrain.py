@@ -1,0 +1,132 @@
+"""``mmssl pretrain``: options, the parts of a folder, what is said at the end, and going on after an interruption."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mmssl
+from mmssl.apis import training
+from mmssl.apis.training import METHODS, folder_config
+from mmssl.commands import main, pretrain
+from mmssl.models import ResNet
+from tests.training import ROOT, environment
+
+
+def _images(folder: Path, count: int, side: int = 40) -> Path:
+    """Two classes that differ in colour."""
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        path = folder / 'ab'[number % 2] / f'{number}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = generator.integers(0, 128, (side, side, 3), dtype=np.uint8)
+        image[..., number % 2] += 100
+        Image.fromarray(image).save(path)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return _images(tmp_path / 'images', 40)
+
+
+def test_the_methods_offered_are_those_that_have_a_config():
+    assert tuple(METHODS) == pretrain._METHODS
+
+
+@pytest.mark.parametrize(
+    ('words', 'sentence'),
+    [
+        (['--minutes', '0'], r'--minutes 0: give a time above 0'),
+        (['--minutes', 'nan'], r'--minutes nan: give a time above 0'),
+        (['--data', 'nowhere'], r'--data nowhere is no folder'),
+        (['--work-dir', 'nowhere', '--resume'], r'there is no run in nowhere: leave out --resume'),
+    ],
+)
+def test_wrong_options_end_in_one_sentence(words, sentence):
+    with pytest.raises(SystemExit, match=sentence):
+        main(['pretrain', *words])
+
+
+def test_train_and_test_are_parts_whose_classes_are_the_same(tmp_path):
+    _images(tmp_path / 'train', 40)
+    _images(tmp_path / 'test', 10)
+    cfg = folder_config(tmp_path)
+    assert cfg.train_dataloader.dataset.source.source.root == str(tmp_path / 'train')
+    assert cfg.evaluation.gallery.source.num == 40
+    assert cfg.evaluation.query.source.source.source.root == str(tmp_path / 'test')
+    assert cfg.evaluation.query.source.source.source.classes == ['a', 'b']
+
+
+@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('purpose', ['detection', 'segmentation'])
+def test_a_detector_or_segmenter_takes_the_network_of_every_method(method, purpose, folder):
+    backbone = folder_config(folder, method, purpose).model.backbone
+    assert backbone.depth >= 18 and backbone.get('stem', 'imagenet') == 'imagenet'
+
+
+def test_the_network_is_that_of_the_weights(folder, tmp_path):
+    network = ResNet(34, base_channels=8)
+    torch.save(network.state_dict(), tmp_path / 'weights.pth')
+    cfg = folder_config(folder, init=str(tmp_path / 'weights.pth'))
+    assert (cfg.model.backbone.depth, cfg.model.backbone.base_channels) == (34, 8)
+    assert cfg.model.neck.in_channels == 64
+    assert cfg.model.backbone.init == str(tmp_path / 'weights.pth')
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.1 * folder_config(folder).optim_wrapper.optimizer.lr)
+
+
+def test_weights_of_no_resnet_are_refused_with_what_to_type(folder, tmp_path):
+    torch.save({'patch_embed.proj.weight': torch.zeros(8, 3, 4, 4)}, tmp_path / 'vit.pth')
+    with pytest.raises(ValueError, match=r'holds no ResNet.*timm:vit.*mmssl train CONFIG --init FILE'):
+        folder_config(folder, init=str(tmp_path / 'vit.pth'))
+
+
+def test_images_come_from_one_cache_for_training_and_measuring(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv('MMSSL_CACHE', str(tmp_path / 'cache'))
+    cfg = folder_config(folder)
+    assert len(list((tmp_path / 'cache/shrunk').glob('*.pixels'))) == 1
+    shrunk = cfg.train_dataloader.dataset.source
+    assert shrunk == cfg.evaluation.gallery.source.source == cfg.evaluation.query.source.source
+    assert shrunk['size'] == 96  # one and a half views
+
+
+@pytest.mark.slow
+def test_a_run_says_first_whether_it_learned_and_last_where_the_report_is(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, '_MOST_DRAWS', 4)
+    work = tmp_path / 'run'
+    main(['pretrain', '--data', str(folder), '--minutes', '0.5', '--work-dir', str(work), '--for', 'detection'])
+    text = capsys.readouterr().out
+    after = text.partition('Measuring the pre-trained network ...')[2].split('\n\n')
+    assert after[0].strip().startswith('It ') and 'This rests on 40 images, 8 steps and 4 draws per image' in after[0]
+    assert f'Report: {work / "report.html"}' in after[-1]
+    assert str(work / 'backbone_mmdet.pth') in text and 'mean [123.675, 116.28, 103.53]' in text
+    report = (work / 'report.html').read_text()
+    assert report.index(after[0].strip().splitlines()[0]) < report.index('<table')
+    assert json.loads((work / 'backbone_mmdet.json').read_text())['size'] == 64
+    assert isinstance(mmssl.load(work).backbone, ResNet)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on_and_that_command_ends_the_run(number, folder, tmp_path):
+    words = ['-m', 'mmssl', 'pretrain', '--data', str(folder), '--minutes', '0.6', '--work-dir', str(tmp_path / 'run')]
+    command = [sys.executable, *words]
+    started = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / 'run').glob('epoch_*.pth')):
+        assert started.poll() is None, started.stderr.read()
+        time.sleep(0.2)
+    started.send_signal(number)
+    said = started.communicate(timeout=60)[1]
+    assert started.returncode == (130 if number == signal.SIGINT else 0)
+    assert 'Traceback' not in said and f'Saved. Go on with: {command[0]} ' in said
+    assert said.strip().endswith('--resume')
+    again = subprocess.run([*command, '--resume'], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / 'run/report.html').is_file() and 'This rests on 40 images' in again.stdout
