@@ -1,4 +1,4 @@
-"""SimCLR on a folder of your own images, within minutes on two cores: a narrow ResNet-18 at 64 pixels.
+"""SimCLR on a folder of your own images, within minutes on two cores: a narrow ResNet-18 at 48 pixels.
 
 MMDetection, MMSegmentation and torchvision's classes can load its backbone.
 """
@@ -21,9 +21,9 @@ model = dict(
 )
 train_dataloader.update(batch_size=128)
 train_dataloader['dataset']['source'].update(labels=True)
-train_dataloader['dataset']['views']['views'][0].update(size=64)
+train_dataloader['dataset']['views']['views'][0].update(size=48)
 evaluation['gallery']['source'].update(labels=True)
-evaluation['gallery']['views'].update(resize=64, crop=64)
+evaluation['gallery']['views'].update(resize=48, crop=48)
 evaluation.update(batch_size=256)
 param_scheduler.update(warmup=6)
 train_cfg.update(max_epochs=60)
