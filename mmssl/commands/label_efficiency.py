@@ -166,12 +166,7 @@ def _pretrain(images: Path, minutes: float, folder: Path, seed: int) -> Path:
     from mmssl.apis import train_from_folder
 
     shutil.rmtree(folder, ignore_errors=True)  # checkpoints of an interrupted attempt
-    try:
-        train_from_folder(images, minutes=minutes, work_dir=folder, seed=seed)
-    except RuntimeError as error:
-        if 'A signal ended the training' in str(error):  # the training handles SIGTERM itself
-            raise KeyboardInterrupt from error
-        raise
+    train_from_folder(images, minutes=minutes, work_dir=folder, seed=seed)
     return folder
 
 

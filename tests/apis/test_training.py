@@ -10,6 +10,7 @@ import mmssl
 from mmssl.apis import training
 from mmssl.apis.training import Plan, fit_to_time, folder_config
 from mmssl.registry import DATASETS
+from tests.helpers.mutation import Mutation
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def folder(tmp_path):
 @pytest.mark.slow
 def test_a_folder_becomes_a_model_that_gives_features(folder, tmp_path):
     model = mmssl.train_from_folder(folder, minutes=0.05, work_dir=tmp_path / 'run')
-    assert (tmp_path / 'run' / f'epoch_{model.cfg.train_cfg.max_epochs}.pth').is_file()
+    assert list((tmp_path / 'run').glob('epoch_*.pth'))
     untrained = mmssl.get_model('simclr_resnet18_1xb128_cpu_60e_folder')
     features = mmssl.extract_features(model, folder).features
     assert features.shape == (40, model.backbone.out_channels) and not model.training
@@ -57,29 +58,40 @@ def test_no_time_at_all_is_refused_with_what_to_give(folder, tmp_path, minutes):
 
 
 @pytest.mark.parametrize(
-    ('minutes', 'epochs', 'images', 'steps'),
-    [(1, 15, 40, 30), (100, 500, 40, 1000), (0.001, 1, 20, 1)],
+    ('minutes', 'images', 'steps'),
+    [(1, 40, 30), (100, 40, 1000), (0.001, 20, 1)],
     ids=['fits', 'the maximum of draws', 'no time for each image'],
 )
-def test_the_plan_follows_from_time_and_images(folder, monkeypatch, minutes, epochs, images, steps):
+def test_the_plan_follows_from_time_and_images(folder, monkeypatch, minutes, images, steps):
     monkeypatch.setattr(training, '_seconds_per_step', lambda *_: 2.0)  # 40 images are 2 steps of 20
+    monkeypatch.setattr(training.time, 'monotonic', lambda: 0.0)
     config = folder_config(folder)
     plan = fit_to_time(config, minutes)
-    assert (config.train_cfg.max_epochs, plan.images, plan.steps) == (epochs, images, steps)
-    assert config.train_dataloader.dataset.source.num == images
-    assert plan.draws_per_image == epochs
-    assert plan.minutes == pytest.approx(steps * 2 / 60)
+    assert (plan.images, plan.steps, config.train_dataloader.dataset.source.num) == (images, steps, images)
+    assert plan.draws_per_image == steps * 20 / images
+    assert plan.training_minutes == pytest.approx(steps * 2 / 60)
+    loop = config.train_cfg
+    assert (loop.max_epochs, loop.minutes, loop.seconds_spent, loop.seconds_after) == (500, minutes, 0, 0)
+    assert config.param_scheduler.warmup == 50  # a tenth of the run
+
+
+def test_time_that_is_over_and_time_for_the_work_afterwards_are_no_time_for_steps(folder, monkeypatch):
+    monkeypatch.setattr(training, '_seconds_per_step', lambda *_: 2.0)
+    monkeypatch.setattr(training.time, 'monotonic', lambda: 0.0)
+    config = folder_config(folder)
+    assert fit_to_time(config, minutes=1, spent=10, after=30).steps == 10
+    assert (config.train_cfg.seconds_spent, config.train_cfg.seconds_after) == (10, 30)
 
 
 def test_the_plan_says_what_will_be_done_and_whether_it_can_teach_anything():
-    settings = {'method': 'SimCLR', 'network': 'ResNet-18', 'resolution': 64, 'available': 4000, 'batch_size': 128}
-    plan = Plan(**settings, images=3200, steps=1000, seconds_per_step=0.3)
+    settings = {'method': 'SimCLR', 'network': 'ResNet-18', 'resolution': 48, 'available': 4000, 'batch_size': 128}
+    plan = Plan(**settings, images=3200, steps=1000, seconds_per_step=0.3, minutes=6)
     assert str(plan) == (
-        'Plan: SimCLR, ResNet-18 at 64 pixels; 3,200 of 4,000 images, 1,000 steps of 128 images, 40 draws per image; '
-        'about 5.0 min.'
+        'Plan: SimCLR, ResNet-18 at 48 pixels; 3,200 of 4,000 images, 1,000 steps of 128 images, 40 draws per image; '
+        'about 5.0 minutes of training.'
     )
-    short = Plan(**settings, images=4000, steps=100, seconds_per_step=0.3)
-    assert 'it takes 500 steps, here 3 minutes of training' in str(short)
+    short = Plan(**settings, images=4000, steps=100, seconds_per_step=0.3, minutes=1)
+    assert 'it takes 500 steps, here 3 minutes in all' in str(short)
 
 
 def test_steps_are_timed_also_on_a_folder_of_two_batches(folder, monkeypatch):
@@ -90,3 +102,19 @@ def test_steps_are_timed_also_on_a_folder_of_two_batches(folder, monkeypatch):
     dataset = DATASETS.build(config.train_dataloader.dataset)
     assert 0.05 < training._seconds_per_step(config, dataset) < 0.5
     assert len(taken) == 15
+
+
+MUTATIONS = [
+    Mutation(
+        'the warm-up of a run of so many minutes is next to nothing',
+        'mmssl/apis/training.py',
+        'cfg.param_scheduler.warmup *= _MOST_DRAWS / cfg.train_cfg.max_epochs',
+        'cfg.param_scheduler.warmup *= 1',
+    ),
+    Mutation(
+        'a plan forgets the time that is over',
+        'mmssl/apis/training.py',
+        '(minutes * 60 - spent - after) / seconds',
+        '(minutes * 60 - after) / seconds',
+    ),
+]

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 
 from mmssl.engine.budget import TimeBudget
 from mmssl.engine.hooks import ScheduleHook
+from tests.helpers.mutation import Mutation
 from tests.small import small_runner
 
 
@@ -131,3 +132,19 @@ def test_schedules_that_count_steps_are_refused_with_minutes(tmp_path):
 def test_a_run_without_an_end_is_refused(tmp_path):
     with pytest.raises(ValueError, match='neither max_epochs nor minutes'):
         small_runner(tmp_path, train_cfg__max_epochs=None).train()
+
+
+MUTATIONS = [
+    Mutation(
+        'no time is left for the work after the training',
+        'mmssl/engine/budget.py',
+        ' - self._after * slower',
+        '',
+    ),
+    Mutation(
+        'the work after the training takes as long on a machine that became slower',
+        'mmssl/engine/budget.py',
+        'self._after * slower',
+        'self._after',
+    ),
+]

@@ -1,6 +1,7 @@
 """A training starts from weights: the backbone stands still while heads settle, and is pulled toward its start."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,13 @@ def test_the_warm_up_takes_a_tenth_of_a_run_that_starts_from_weights_and_nothing
     assert hook.steps(runner) == steps
 
 
+@pytest.mark.parametrize(('share', 'still'), [(0.0, True), (0.09, True), (0.1, False), (0.9, False)])
+def test_in_a_run_of_so_many_minutes_the_warm_up_takes_a_tenth_of_the_time(share, still):
+    loop = SimpleNamespace(budget=object(), share_done=share)
+    runner = SimpleNamespace(init='weights.pth', train_loop=loop, steps=0, max_iters=10**6, accumulative_counts=1)
+    assert WarmupHeadsHook().stands_still(runner) is still
+
+
 @pytest.mark.parametrize('length', [-1, 2.5])
 def test_a_length_that_is_no_number_of_steps_is_refused(length):
     with pytest.raises(ValueError, match=f'warmup_heads.length={length}'):
@@ -250,6 +258,12 @@ def test_two_measurements_below_the_start_weights_are_one_warning(tmp_path, weig
 
 
 MUTATIONS = [
+    Mutation(
+        'heads warm up for a share of steps that nobody knows',
+        'mmssl/engine/hooks/warmup_heads_hook.py',
+        'if share < 1 and loop.budget:',
+        'if False:',
+    ),
     Mutation(
         'the gradients of a backbone that should stand still are kept',
         'mmssl/engine/hooks/warmup_heads_hook.py',

@@ -185,16 +185,6 @@ def test_a_signal_ends_the_command_without_a_traceback_and_says_how_to_go_on(tmp
     assert 'Traceback' not in errors
 
 
-@pytest.mark.parametrize('message, kind', [('A signal ended the training', KeyboardInterrupt), ('other', RuntimeError)])
-def test_a_signal_during_pretraining_is_an_interruption_and_other_errors_are_not(tmp_path, monkeypatch, message, kind):
-    def train_from_folder(*_, **__):
-        raise RuntimeError(message)
-
-    monkeypatch.setattr('mmssl.apis.train_from_folder', train_from_folder)
-    with pytest.raises(kind):
-        label_efficiency._pretrain(tmp_path, 1.0, tmp_path / 'pretraining', 0)
-
-
 def test_checkpoints_of_an_interrupted_pretraining_are_not_taken_for_those_of_the_next(tmp_path, monkeypatch):
     stale = tmp_path / 'pretraining' / 'epoch_9.pth'
     stale.parent.mkdir()
