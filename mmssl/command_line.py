@@ -94,7 +94,7 @@ def one_sentence(
     except errors as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
     except KeyboardInterrupt as error:
-        sys.stderr.write('Ended by Ctrl-C.\n')
+        sys.stderr.write('Interrupted.\n')
         raise SystemExit(128 + signal.SIGINT) from error
 
 

@@ -94,9 +94,11 @@ class WeightsFile:
     def progress(self) -> dict[str, int] | None:
         """Position of the training, if mmssl wrote the file during one; else None."""
         progress = self.meta.get('progress')
-        if not isinstance(progress, dict) or any(type(value) is not int for value in progress.values()):
+        if not isinstance(progress, dict):
             return None
-        return progress if 'num_samples' in progress else None
+        counts = {name: value for name, value in progress.items() if name != 'time'}  # of a run of so many minutes
+        whole = 'num_samples' in counts and all(type(value) is int for value in counts.values())
+        return counts if whole else None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmssl.apis.weights import fetch_weights
 from mmssl.apis.zoo import find_entry, zoo_entries
 from mmssl.checkpoint import latest_checkpoint
+from mmssl.models import find_weights
 
 
 def use_init(cfg: Config, what: str | None = None) -> None:
@@ -28,6 +29,25 @@ def use_init(cfg: Config, what: str | None = None) -> None:
     name = cfg.model.backbone.get('init')
     if name in zoo_entries() and not Path(name).exists() and not _resumes(cfg):
         cfg.model.backbone['init'] = str(fetch_weights(find_entry(name)))
+
+
+def fetch_start(what: str) -> Path:
+    """Download the weights that a training starts from, if they are not here yet.
+
+    Args:
+        what: As in :func:`use_init`.
+
+    Returns:
+        Their file, or the folder of a run.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The name is unknown, or the file differs from the published one.
+        DownloadError: The file cannot be downloaded.
+    """
+    if what in zoo_entries() and not Path(what).exists():
+        return fetch_weights(find_entry(what))
+    return find_weights(what)
 
 
 def _resumes(cfg: Config) -> bool:

@@ -7,9 +7,11 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
+from mmengine.registry import OPTIM_WRAPPERS
 
 from mmssl.apis.start import use_init
 from mmssl.apis.zoo import CONFIGS
@@ -21,7 +23,6 @@ from mmssl.datasets import (
     sixteen_bit_statistics,
 )
 from mmssl.engine import Runner
-from mmssl.engine.optimizers import OptimWrapper
 from mmssl.evaluation import Purpose
 from mmssl.export import backbone_config
 from mmssl.models import BaseAlgorithm, TimmBackbone, find_weights
@@ -85,14 +86,14 @@ class Plan:
         return self.steps * self.seconds_per_step / 60
 
     @property
-    def enough_steps(self) -> int:
-        """Steps after which a network has learned something; fewer for so few images that all draws are used up."""
-        return min(_ENOUGH_STEPS, max(self.available * _MOST_DRAWS // self.batch_size, 1))
+    def is_enough(self) -> bool:
+        """Whether a network learns something in so many steps."""
+        return self.steps >= _ENOUGH_STEPS
 
     @property
     def useful_minutes(self) -> float:
         """Time in all for as many steps as a network needs to learn something."""
-        return max(self.minutes - self.training_minutes, 0) + self.enough_steps * self.seconds_per_step / 60
+        return max(self.minutes - self.training_minutes, 0) + _ENOUGH_STEPS * self.seconds_per_step / 60
 
     def __str__(self) -> str:
         images = f'{self.images:,}' + ('' if self.images == self.available else f' of {self.available:,}')
@@ -101,10 +102,10 @@ class Plan:
             f'of {self.batch_size} images, {self.draws_per_image:.3g} draws per image; about '
             f'{self.training_minutes:.1f} minutes of training.'
         )
-        if self.steps >= self.enough_steps:
+        if self.is_enough:
             return text
         return (
-            f'{text}\nThat is too short to learn much: it takes {self.enough_steps} steps, here '
+            f'{text}\nThat is too short to learn much: it takes {_ENOUGH_STEPS} steps, here '
             f'{math.ceil(self.useful_minutes)} minutes in all. It goes on all the same.'
         )
 
@@ -157,7 +158,7 @@ def check_minutes(minutes: float) -> None:
     Raises:
         ValueError: ``minutes`` is not above 0.
     """
-    if not minutes > 0:
+    if not 0 < minutes < math.inf:
         raise ValueError(f'minutes is {minutes:g}: give a time above 0, such as 5.')
 
 
@@ -221,6 +222,7 @@ def source_config(
     use_purpose(cfg, purpose)
     if init:
         _use_weights(cfg, init)
+        _check_purpose(cfg, purpose, init)
     size = round(_DETAIL * resolution(cfg))
     _use_sources(cfg, _shrunk(training, size), _shrunk(query, size) if query else None)
     return cfg
@@ -235,6 +237,17 @@ def use_purpose(cfg: Config, purpose: Purpose) -> None:
     """
     if purpose in ('detection', 'segmentation'):
         cfg.model.backbone.update(depth=max(cfg.model.backbone.depth, 18), stem='imagenet')
+
+
+def _check_purpose(cfg: Config, purpose: Purpose, init: str) -> None:
+    """Refuse weights of a network that the target cannot build, before any time is spent on them."""
+    backbone = cfg.model.backbone
+    dense = purpose in ('detection', 'segmentation')
+    if dense and (backbone.get('depth', 0) < 18 or backbone.get('stem', 'imagenet') != 'imagenet'):
+        raise ValueError(
+            f'{init} is no ResNet that a detector or segmenter of OpenMMLab takes: give weights of a ResNet-18 or '
+            f'deeper with a stem of 7 x 7 pixels, or leave out --for {purpose}.'
+        )
 
 
 def _of_folder(folder: ImageFolder) -> dict[str, Any]:
@@ -267,12 +280,15 @@ def _with_source(cfg: Config, source: dict[str, Any]) -> dict[str, Any]:
 def _use_weights(cfg: Config, init: str) -> None:
     """Take the network of the weights, with a lower learning rate, since it need not learn everything anew."""
     use_init(cfg, init)
-    backbone = network_of(cfg.model.backbone['init'])
-    width = MODELS.build(backbone).out_channels
+    weights = cfg.model.backbone['init']
+    if Path(weights).exists():  # a run that goes on must read the same file, wherever it is started
+        weights = str(read_file(weights).path.resolve())
+    backbone = {**network_of(weights), 'in_channels': cfg.train_dataloader.dataset.get('channels', 3)}
+    width, before = _width(backbone, resolution(cfg), weights), cfg.model.neck.in_channels
     for part in cfg.model.values():
-        if isinstance(part, dict) and part.get('in_channels') == cfg.model.neck.in_channels:
+        if isinstance(part, dict) and part.get('in_channels') == before:
             part['in_channels'] = width
-    cfg.model.backbone = {**backbone, 'init': cfg.model.backbone['init']}
+    cfg.model.backbone = {**backbone, 'init': weights}
     cfg.optim_wrapper.optimizer.lr *= _CONTINUED
 
 
@@ -294,10 +310,24 @@ def network_of(weights: str) -> dict[str, Any]:
     file = read_file(find_weights(weights))
     if resnet_prefix(file.tensors) is None:
         raise ValueError(
-            f'{weights} holds no ResNet, so its network is not known: give a name such as '
-            'timm:vit_small_patch14_dinov2, or build the network in a config and type mmssl train CONFIG --init FILE.'
+            f'{weights} holds no ResNet, so its network is not known: give a name such as timm:convnext_tiny, or '
+            'build the network in a config and type mmssl train CONFIG --init FILE.'
         )
     return {**backbone_config(file), 'channels_last': True}
+
+
+def _width(backbone: dict[str, Any], size: int, weights: str) -> int:
+    """Width of the features of a network, which must take images of the training's size."""
+    network = MODELS.build(backbone).eval()
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, backbone['in_channels'], size, size))
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(
+            f'The network of {weights} does not take images of {size} pixels ({str(error).splitlines()[0]}): set its '
+            'size in a config and type mmssl train CONFIG --init, see docs/continue_from_weights.md.'
+        ) from error
+    return network.out_channels
 
 
 def fit_to_time(cfg: Config, minutes: float, spent: float = 0.0, after: float = 0.0) -> Plan:
@@ -324,6 +354,8 @@ def fit_to_time(cfg: Config, minutes: float, spent: float = 0.0, after: float = 
     spent += time.monotonic() - started
     draws = max(int((minutes * 60 - spent - after) / seconds), 1) * batch_size
     images = min(len(dataset), draws)
+    if cfg.model.get('queue'):
+        cfg.model.queue.length = min(cfg.model.queue.length, images)
     per_epoch = images // batch_size
     steps = min(draws // batch_size, _MOST_DRAWS * per_epoch)
     cfg.param_scheduler.warmup *= _MOST_DRAWS / cfg.train_cfg.max_epochs  # the same share of the run
@@ -358,7 +390,7 @@ def _seconds_per_step(cfg: Config, dataset: object) -> float:
     loader = Runner.build_dataloader({**cfg.train_dataloader, 'dataset': dataset}, seed=0)
     model = MODELS.build(cfg.model).to(get_device())
     optimizer = OPTIMIZERS.build({**cfg.optim_wrapper.optimizer, 'params': list(model.parameters())})
-    wrapper, ends = OptimWrapper(optimizer=optimizer), []
+    wrapper, ends = OPTIM_WRAPPERS.build({**cfg.optim_wrapper, 'optimizer': optimizer}), []
     passes = chain.from_iterable(repeat(loader))  # a small folder has fewer batches than are timed
     for batch in islice(passes, _WARM_UP + _TIMED):
         model.train_step(batch, wrapper)

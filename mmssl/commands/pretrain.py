@@ -6,12 +6,15 @@ only to measure. All of it takes about as long as --minutes says. After an inter
 """
 
 import argparse
+import json
+import math
 import shlex
+import signal
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmssl.command_line import CORRECTABLE, end_interrupted, use_training_options
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from mmssl.export.plain import Target
     from mmssl.models import BaseAlgorithm
 
-ERRORS = (*CORRECTABLE, OSError)
+ERRORS = (*CORRECTABLE, OSError, FloatingPointError)
 _STARTED = time.monotonic()
 _METHODS: tuple['Method', ...] = (
     'simclr',
@@ -34,10 +37,25 @@ _METHODS: tuple['Method', ...] = (
 _PURPOSES = ('features', 'classification', 'detection', 'segmentation')
 _TARGETS: dict[str, 'Target'] = {'detection': 'mmdet', 'segmentation': 'mmseg'}
 _PLAN = 'plan.json'
+_FASHION_MNIST = 'data/fashion_mnist'
 _MINUTES = 5.0
 # Work after the training: measuring and drawing take as long as one baseline each; the map and the export need no more
 # than these seconds on two cores.
 _MEASUREMENTS_AFTER, _SECONDS_AFTER = 1.5, 12.0
+
+
+class Run(NamedTuple):
+    """A run on images without a config.
+
+    Attributes:
+        cfg: Its config.
+        plan: What it will do.
+        baselines: Results of raw pixels, the untrained network, and the start weights if there are any.
+    """
+
+    cfg: 'Config'
+    plan: 'Plan'
+    baselines: list['Result']
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Refuse values that cannot work, before anything is installed or downloaded."""
-    if args.minutes is not None and not args.minutes > 0:
+    if args.minutes is not None and not 0 < args.minutes < math.inf:
         raise ValueError(f'--minutes {args.minutes:g}: give a time above 0, such as 5.')
     if args.data and not args.data.is_dir():
         raise ValueError(f'--data {args.data} is no folder: give the folder that holds the images.')
@@ -76,68 +94,108 @@ def run(args: argparse.Namespace) -> None:
     """Train, or go on training; then measure, export and report."""
     from mmssl.engine import Runner
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # outside of the training, which has its own
+    if args.amp:
+        _check_amp()
     try:
-        cfg, plan, baselines = _resumed(args) if args.resume else _started(args)
-        runner = Runner.from_cfg(cfg)
+        job = _resumed(args) if args.resume else _started(args)
+        runner = Runner.from_cfg(job.cfg)
+        _save(args, job)
         model = runner.train()
         end_interrupted(runner.train_loop, 'none')
         if not runner.train_loop.interrupted:
-            _finish(args, cfg, model, _facts(args, plan, runner), baselines)
+            _finish(args, job, model, _facts(args, job.plan, runner))
     except KeyboardInterrupt:
-        if not args.resume and (args.work_dir / _PLAN).is_file():
-            sys.stderr.write(f'Go on with: {shlex.join(sys.orig_argv)} --resume\n')
+        if (args.work_dir / _PLAN).is_file():
+            more = [] if args.resume else ['--resume']
+            sys.stderr.write(f'Go on with: {shlex.join([*sys.orig_argv, *more])}\n')
         raise
 
 
-def _started(args: argparse.Namespace) -> tuple['Config', 'Plan', list['Result']]:
-    """Config, plan and baselines of a new run."""
+def _check_amp() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ValueError('--amp, but there is no GPU: leave it out, training runs in float32.')
+
+
+def _started(args: argparse.Namespace) -> Run:
+    """A new run; the plan is printed."""
     from mmssl.apis.training import fit_to_time, folder_config
     from mmssl.evaluation import measure_baselines
-    from mmssl.files import write_json
 
-    downloaded = time.monotonic()
-    cfg = None if args.data else _fashion_mnist(args)
-    began = _STARTED if args.data else _STARTED + time.monotonic() - downloaded
-    cfg = cfg or folder_config(args.data, args.method or _METHODS[0], args.purpose, args.init)
+    _make_room(args.work_dir)
+    began = _STARTED + _download(args)
+    cfg = folder_config(args.data, args.method or _METHODS[0], args.purpose, args.init) if args.data else None
+    cfg = cfg or _fashion_mnist(args)
     cfg.update(work_dir=str(args.work_dir), randomness={'seed': args.seed}, log_level='WARNING')
     use_training_options(cfg, args)
     print('Measuring raw pixels and the untrained network ...', flush=True)
+    start = time.monotonic()
     baselines = measure_baselines(cfg)
-    after = _MEASUREMENTS_AFTER * baselines[-1].seconds['all'] + _SECONDS_AFTER
+    building = time.monotonic() - start - sum(result.seconds['all'] for result in baselines)
+    after = _MEASUREMENTS_AFTER * (baselines[-1].seconds['all'] + building) + _SECONDS_AFTER
     plan = fit_to_time(cfg, args.minutes or _MINUTES, time.monotonic() - began, after)
     print(f'{plan}\nLogs and checkpoints are in {args.work_dir}.', flush=True)
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    write_json(args.work_dir / _PLAN, {'config': Path(cfg.filename).name, 'plan': asdict(plan)})
-    return cfg, plan, baselines
+    return Run(cfg, plan, baselines)
 
 
-def _resumed(args: argparse.Namespace) -> tuple['Config', 'Plan', list['Result']]:
-    """Config, plan and baselines of the run in the work directory; its options count, and not those typed now."""
-    import json
+def _make_room(work_dir: Path) -> None:
+    """Move an earlier run aside, so that nothing of it is lost or taken for the new one."""
+    if not any(work_dir.glob(_PLAN)) and not any(work_dir.glob('*.pth')):
+        return
+    stamp = time.strftime('%Y-%m-%d_%H%M%S', time.localtime(work_dir.stat().st_mtime))
+    place = work_dir.resolve().with_name(f'{work_dir.resolve().name}_{stamp}')
+    work_dir.rename(place)
+    print(f'The earlier run in {work_dir} is now in {place}.')
 
+
+def _download(args: argparse.Namespace) -> float:
+    """Fetch images and weights; the seconds it took."""
+    from mmssl.apis.start import fetch_start
+    from mmssl.datasets import fetch_fashion_mnist
+
+    start = time.monotonic()
+    if not args.data:
+        fetch_fashion_mnist(_FASHION_MNIST)
+    if args.init:
+        fetch_start(args.init)
+    return time.monotonic() - start
+
+
+def _save(args: argparse.Namespace, run: Run) -> None:
+    """Write what --resume needs; the Runner has written the config."""
+    from mmssl.evaluation import write_results
+
+    name = Path(run.cfg.filename).name
+    write_results(args.work_dir / _PLAN, run.baselines, config=name, plan=asdict(run.plan))
+
+
+def _resumed(args: argparse.Namespace) -> Run:
+    """The run in the work directory; its options count, and not those typed now, except for the time."""
     from mmengine.config import Config
 
     from mmssl.apis.training import Plan
-    from mmssl.evaluation import measure_baselines
+    from mmssl.evaluation import read_results
 
     saved = json.loads((args.work_dir / _PLAN).read_text())
-    cfg = Config.fromfile(args.work_dir / saved['config'])  # the Runner wrote it
-    cfg.resume = True
+    cfg = Config.fromfile(args.work_dir / saved['config'])
+    cfg.update(resume=True, work_dir=str(args.work_dir))
     if args.minutes:
         cfg.train_cfg.minutes = args.minutes
-    print('Measuring raw pixels and the untrained network ...', flush=True)
-    return cfg, Plan(**saved['plan']), measure_baselines(cfg)
+    plan = Plan(**saved['plan'])
+    print(plan, flush=True)
+    return Run(cfg, plan, read_results(args.work_dir / _PLAN))
 
 
 def _fashion_mnist(args: argparse.Namespace) -> 'Config':
-    """The config for Fashion-MNIST, which is downloaded into data/fashion_mnist if it is missing."""
+    """The config for Fashion-MNIST."""
     from mmengine.config import Config
 
     from mmssl.apis.training import source_config
     from mmssl.apis.zoo import CONFIGS
-    from mmssl.datasets import fetch_fashion_mnist
 
-    folder = fetch_fashion_mnist('data/fashion_mnist')
+    folder = Path(_FASHION_MNIST).resolve()
     cfg = Config.fromfile(CONFIGS / 'swav/swav_resnet10_1xb128_cpu_5e_fashion_mnist.py')
     gallery, query = cfg.evaluation.gallery.source.source, cfg.evaluation.query.source
     for source in (cfg.train_dataloader.dataset.source.source, gallery, query):
@@ -154,6 +212,8 @@ def _facts(args: argparse.Namespace, plan: 'Plan', runner: Any) -> 'RunFacts':
     from mmssl.evaluation import RunFacts
 
     normalisation = runner.algorithm.data_preprocessor
+    if runner.train_loop.budget.steps == 0:
+        print('The training had ended before: to train longer, start a new run with --init and this one.')
     minutes = runner.train_loop.budget.spent / 60
     found = latest_checkpoint(args.work_dir)
     assert found is not None  # the training has ended
@@ -165,7 +225,7 @@ def _facts(args: argparse.Namespace, plan: 'Plan', runner: Any) -> 'RunFacts':
         network=plan.network,
         size=plan.resolution,
         minutes=minutes,
-        useful_minutes=minutes if runner.steps >= plan.enough_steps else max(plan.useful_minutes, minutes + 1),
+        useful_minutes=plan.useful_minutes,
         purpose=args.purpose,
         checkpoint=checkpoint,
         loading=f'import mmssl\nmodel = mmssl.load({str(checkpoint)!r})',
@@ -174,20 +234,18 @@ def _facts(args: argparse.Namespace, plan: 'Plan', runner: Any) -> 'RunFacts':
     )
 
 
-def _finish(
-    args: argparse.Namespace, cfg: 'Config', model: 'BaseAlgorithm', facts: 'RunFacts', baselines: list['Result']
-) -> None:
+def _finish(args: argparse.Namespace, run: Run, model: 'BaseAlgorithm', facts: 'RunFacts') -> None:
     """Measure, export and report; the verdict comes first."""
     from mmssl.evaluation import evaluate_timed, format_results, next_step, verdict, write_results
     from mmssl.visualization import describe_command, report_run
 
     print('Measuring the pre-trained network ...', flush=True)
-    results = [*baselines, evaluate_timed(model, cfg.evaluation, cfg.train_dataloader.dataset, 'pre-trained')]
+    results = [*run.baselines, evaluate_timed(model, run.cfg.evaluation, _pairs(run.cfg), 'pre-trained')]
     write_results(args.work_dir / 'evaluation.json', results)
     facts, exported, text = _export(args, model, facts)
     extra = {'whole run': f'{(time.monotonic() - _STARTED) / 60:.1f} minutes before this report'}
     report = report_run(
-        args.work_dir / 'report.html', model, cfg, results, describe_command(sys.argv),
+        args.work_dir / 'report.html', model, run.cfg, results, describe_command(sys.argv),
         title=f'{type(model).__name__} pre-training', exported=exported, extra=extra, facts=facts,
     )  # fmt: skip
     step = next_step(facts)
@@ -196,10 +254,14 @@ def _finish(
     print(f'\n{text}Report: {report.resolve()}')
 
 
-def _export(args: argparse.Namespace, model: 'BaseAlgorithm', facts: 'RunFacts') -> tuple['RunFacts', Any, str]:
-    """Write the backbone for the package of the purpose; a network that is no ResNet stays in its checkpoint."""
-    from dataclasses import replace
+def _pairs(cfg: 'Config') -> dict[str, Any]:
+    """Views of all images, on which the baselines were measured, also if the training draws only a part of them."""
+    training = cfg.train_dataloader.dataset
+    return {**training, 'source': training.source.source}
 
+
+def _export(args: argparse.Namespace, model: 'BaseAlgorithm', facts: 'RunFacts') -> tuple['RunFacts', Any, str]:
+    """Write the backbone under torchvision's keys, which the other packages read; no ResNet stays in its checkpoint."""
     from mmssl.export import (
         architecture_of,
         backbone_weights,
@@ -210,12 +272,12 @@ def _export(args: argparse.Namespace, model: 'BaseAlgorithm', facts: 'RunFacts')
     )
     from mmssl.visualization import export_section
 
-    target = _TARGETS.get(args.purpose, 'torchvision')
     if resnet_prefix(model.state_dict()) is None:
         return facts, None, ''
     images = {'mean': facts.mean, 'std': facts.std, 'size': facts.size}
-    path = export_backbone(model, args.work_dir / f'backbone_{target}.pth', target, images)
+    path = export_backbone(model, args.work_dir / 'backbone.pth', metadata=images)
     check = verify_export(path, model.backbone)
+    target = _TARGETS.get(args.purpose, 'torchvision')
     loading = loading_code(architecture_of(backbone_weights(model)), target, str(path.resolve()))
     text = f'Exported to {path.resolve()}: {check}\n'
     return replace(facts, loading=loading), export_section(str(check), loading, path), text

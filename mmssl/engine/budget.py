@@ -24,6 +24,7 @@ class TimeBudget:
 
     Attributes:
         share: Share of the training that is over, 0 to 1.
+        steps: Number of steps since this process began.
         steps_expected: Number of steps that are expected to follow; 0 before the first.
     """
 
@@ -32,7 +33,7 @@ class TimeBudget:
     ) -> None:
         self.seconds, self.share, self._before, self._after, self._now = seconds, 0.0, spent, after, now
         self._step = self._between = self._usual = 0.0
-        self._steps, self._slow, self._told = 0, 0, False
+        self.steps, self._slow, self._told = 0, 0, False
         self.steps_expected = 0.0
         self.start()
 
@@ -72,9 +73,9 @@ class TimeBudget:
         now = self._now()
         taken, self._last = now - self._last, now
         # the mean of all steps at first, so that a slow first one is soon forgotten
-        weight = max(1 - _SMOOTHING, 1 / max(self._steps, 1))
+        weight = max(1 - _SMOOTHING, 1 / max(self.steps, 1))
         self._step += weight * (taken - self._step)
-        self._steps += 1
+        self.steps += 1
         return 1 + max(self.left, 0.0) / max(self._step + self._between / steps_per_epoch, 1e-9)
 
     def spend_step(self, left: float) -> str | None:
@@ -88,7 +89,7 @@ class TimeBudget:
         """
         self.steps_expected = left - 1
         self.share = 1.0 if left < 1.5 else self.share + (1 - self.share) / left
-        if self._steps == _FIRST_STEPS:
+        if self.steps == _FIRST_STEPS:
             self._usual = self._step
         slower = self._usual and self._step >= _MUCH_SLOWER * self._usual
         self._slow = self._slow + 1 if slower else 0

@@ -11,7 +11,7 @@ from mmssl.checkpoint import part_path, read_parts, write_checkpoint
 from mmssl.functional import lengths_on_ranks, rank, shard_of, world_size
 
 
-def own_part(model: nn.Module, progress: dict[str, int]) -> dict[str, Any] | None:
+def own_part(model: nn.Module, progress: dict[str, Any]) -> dict[str, Any] | None:
     """This process's part of the sharded buffers of all memories, as stored in checkpoints.
 
     Args:
@@ -22,7 +22,8 @@ def own_part(model: nn.Module, progress: dict[str, int]) -> dict[str, Any] | Non
         The part; None if no memory is sharded.
     """
     rows = _sharded(model)
-    return {'parts': world_size(), 'progress': progress, 'rows': rows} if rows else None
+    counts = {name: value for name, value in progress.items() if name != 'time'}  # each process has its own clock
+    return {'parts': world_size(), 'progress': counts, 'rows': rows} if rows else None
 
 
 def write_part(part: dict[str, Any], path: Path) -> None:

@@ -19,6 +19,7 @@ _PURPOSES = {
     'classification': 'Measure classifiers on its features; FOLDER has one sub-folder of images per class:',
     'features': 'Compute features in Python:',
 }
+_NOTHING_TO_GAIN = 99.5  # percent
 _WIDE = 100  # characters of all names in the header
 
 
@@ -85,8 +86,8 @@ class RunFacts:
         draws: Draws per image, on average.
         network: Name of the backbone.
         size: Side of the largest view, in pixels.
-        minutes: Time for the training.
-        useful_minutes: Time that the same machine needs for as many steps as a network needs to learn something.
+        minutes: Time for everything up to the end of the training.
+        useful_minutes: Time in all in which the same machine takes as many steps as a network needs to learn something.
         purpose: What the backbone is for.
         checkpoint: Checkpoint of the run.
         loading: Lines from :func:`~mmssl.export.loading_code` that load the exported file, with its full path.
@@ -177,6 +178,8 @@ def _judgement(results: Sequence[Result]) -> tuple[bool, str]:
     reference = baselines[1:]  # raw pixels are judged apart: a network may learn and still be behind them
     signs = [_sign(measure, trained, baseline) for measure in compared for baseline in reference]
     names = ' and the '.join(['untrained network', 'start weights'][: len(reference)])
+    if _certain(compared, reference):
+        return False, f'These images cannot tell whether it learned: the {names} is right already.'
     if _collapsed(results):
         return False, 'It did not learn: its features collapsed, so that all images look alike to it.'
     if min(signs) < 0 < max(signs):
@@ -187,6 +190,12 @@ def _judgement(results: Sequence[Result]) -> tuple[bool, str]:
     behind = [measure.short for measure in compared if _sign(measure, trained, baselines[0]) < 0]
     pixels = f', but raw pixels are still better in {" and ".join(behind)}' if behind else ''
     return True, f'It learned: it is above the {names}{pixels}.'
+
+
+def _certain(compared: Sequence[Measure], reference: Sequence[Result]) -> bool:
+    """Whether the baselines leave nothing to gain in any measure."""
+    values = [baseline.measure(measure.name).value for measure in compared for baseline in reference]
+    return bool(values) and min(values) >= _NOTHING_TO_GAIN
 
 
 def _collapsed(results: Sequence[Result]) -> bool:
@@ -241,7 +250,7 @@ def _without_labels(results: Sequence[Result]) -> list[str]:
 
 def _remedy(facts: RunFacts) -> str:
     if facts.minutes < facts.useful_minutes:
-        return f'What would help: more steps, which take {math.ceil(facts.useful_minutes)} minutes of training here.'
+        return f'What would help: more steps; type --minutes {math.ceil(facts.useful_minutes)} or more.'
     if facts.images < _FEW_IMAGES:
         return f'What would help: more images; {facts.images:,} are few.'
     return 'What would help: a longer training, or another method (docs/choose_a_method.md).'

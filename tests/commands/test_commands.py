@@ -128,7 +128,7 @@ def test_what_a_user_can_correct_ends_in_one_sentence(own):
 def test_a_subcommand_that_is_none_ends_with_the_names_of_all():
     found = python('-m', 'mmssl', 'tran')
     assert found.returncode == 2
-    assert all(name in found.stderr for name in COMMANDS)
+    assert all(name.split()[0] in found.stderr for name in COMMANDS)
     assert 'Traceback' not in found.stderr
 
 

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,7 +230,7 @@ def test_the_verdict_says_what_it_rests_on_and_what_would_help_only_if_it_did_no
         'and on 600 images for the accuracies.'
     )
     assert not any('What would help' in sentence for sentence in verdict(good, FACTS))
-    assert verdict(bad, replace(FACTS, useful_minutes=6.2))[-2].endswith('which take 7 minutes of training here.')
+    assert verdict(bad, replace(FACTS, useful_minutes=6.2))[-2].endswith('more steps; type --minutes 7 or more.')
     assert verdict(bad, replace(FACTS, images=40))[-2] == 'What would help: more images; 40 are few.'
     assert 'another method' in verdict(bad, FACTS)[-2]
 
@@ -239,7 +240,7 @@ def test_the_next_step_is_a_command_or_code_with_the_full_path_and_the_normalisa
     assert step.lines == 'network = ...' and step.what == 'Compute features in Python:'
     assert '64 x 64 pixels, normalised per channel with mean [123.675] and deviation [58.0]' in step.images
     command = next_step(replace(FACTS, purpose='classification')).lines
-    assert command == "python tools/benchmarks/probe.py '/runs/a b/last.pth' --data FOLDER"
+    assert command == f"{sys.executable} -m mmssl probe '/runs/a b/last.pth' --data FOLDER"
     assert 'MMDetection config' in next_step(replace(FACTS, purpose='detection')).what
     assert 'MMSegmentation config' in next_step(replace(FACTS, purpose='segmentation')).what
 
@@ -270,3 +271,8 @@ def test_one_more_measure_is_in_the_table_the_protocols_and_the_verdict_by_itsel
     assert any(line.split() == ['colour', '(%)', *['90.00', '±', '1.25'] * 3] for line in text.splitlines())
     assert 'colour: by hand' in text.splitlines()
     assert standings(rows)[0].startswith('In colour accuracy the pre-trained network (90.0 %) is level with')
+
+
+def test_images_that_the_untrained_network_tells_apart_already_cannot_tell_whether_another_one_learned():
+    sure = [result(100, 100), result(100, 99.8), result(100, 100)]
+    assert verdict(sure)[0] == 'These images cannot tell whether it learned: the untrained network is right already.'

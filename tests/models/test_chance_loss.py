@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from mmssl.datasets.structures import Batch
 from mmssl.functional import swapped_prediction
-from mmssl.models import MoCo, Prototypes, SimCLR, SwAV
+from mmssl.models import DenseCL, MoCo, Prototypes, SimCLR, SwAV
 
 SAME = torch.ones(6, 8)
 
@@ -42,3 +43,19 @@ def test_equal_scores_give_swav_the_value_of_chance():
     scores, codes = torch.zeros(6, 100), torch.eye(100)[:6]
     loss = swapped_prediction([scores, scores], [codes, codes], (0, 1), 0.1)
     assert loss.item() == pytest.approx(method.chance_loss(6)) == pytest.approx(4.60517)
+
+
+class Constant(nn.Module):
+    """Gives the same map for every image."""
+
+    def forward(self, images):
+        return (images.new_ones(len(images), 8, 2, 2),)
+
+
+def test_features_that_are_all_the_same_give_both_losses_of_densecl_the_value_of_chance():
+    method = DenseCL(Constant(), nn.Identity(), nn.Identity(), queue={'length': 10, 'dim': 8})
+    for queue in (method.queue, method.dense_queue):
+        queue.rows.copy_(torch.nn.functional.normalize(torch.ones(10, 8)))
+    images = torch.zeros(6, 3, 4, 4)
+    losses = method.loss([images, images], Batch(torch.arange(6), torch.arange(6)))
+    assert sum(losses.values()).item() == pytest.approx(method.chance_loss(6)) == pytest.approx(math.log(11))

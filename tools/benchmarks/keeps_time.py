@@ -33,6 +33,7 @@ def parse_args() -> argparse.Namespace:
 def make_images(folder: Path, count: int = 600) -> Path:
     """Write images of noise."""
     generator = np.random.default_rng(0)
+    folder.mkdir()
     for number in range(count):
         Image.fromarray(generator.integers(0, 255, (96, 96, 3), dtype=np.uint8)).save(folder / f'{number}.png')
     return folder
@@ -62,7 +63,7 @@ def main() -> None:
     """Measure and judge."""
     args = parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        data = args.data or make_images(Path(folder))
+        data = args.data or make_images(Path(folder) / 'images')
         real = measured_minutes(data, args.minutes, args.burners, Path(folder) / 'run')
     print(f'\n{args.burners} burners from half of the time on: promised {args.minutes:.2f} minutes, took {real:.2f}.')
     if abs(real - args.minutes) > _ALLOWED * args.minutes:

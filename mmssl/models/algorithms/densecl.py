@@ -1,5 +1,6 @@
 """DenseCL: MoCo v2 on whole images and on pixels (Wang et al., CVPR 2021)."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -81,6 +82,10 @@ class DenseCL(BaseAlgorithm):
         image = info_nce(queries, keys.wholes, self.queue.rows, self.temperature)
         pixel = dense_contrast(pixels, keys.pixels, places, self.dense_queue.rows, self.temperature)
         return {'loss_image': (1 - self.dense_weight) * image, 'loss_pixel': self.dense_weight * pixel}
+
+    def chance_loss(self, batch_size: int) -> float:
+        """Ln of the number of keys, those of a queue and the own one, which both losses choose among."""
+        return math.log(1 + len(self.queue.rows))
 
     @torch.no_grad()
     def encode_keys(self, images: Tensor, batch: Batch) -> _Keys:
