@@ -69,7 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--for', dest='purpose', choices=_PURPOSES, default='features', help='what the backbone is for: the network '
         'is one that the target takes, and the next command is said (default: features)',
     )  # fmt: skip
-    parser.add_argument('--method', choices=_METHODS, help='what to train with (default: simclr)')
+    parser.add_argument(
+        '--method', choices=_METHODS, help='what to train with (default: simclr; swav for Fashion-MNIST)'
+    )
     parser.add_argument(
         '--init', metavar='WHAT', help='weights to start from, and their network: a file, a name of the model zoo, or '
         'a name of torchvision or timm such as torchvision:resnet18',
