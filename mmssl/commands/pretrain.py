@@ -196,8 +196,9 @@ def _fashion_mnist(args: argparse.Namespace) -> 'Config':
 
     from mmssl.apis.training import source_config
     from mmssl.apis.zoo import CONFIGS
+    from mmssl.datasets import fetch_fashion_mnist
 
-    folder = Path(_FASHION_MNIST).resolve()
+    folder = fetch_fashion_mnist(_FASHION_MNIST).resolve()  # downloaded before
     cfg = Config.fromfile(CONFIGS / 'swav/swav_resnet10_1xb128_cpu_5e_fashion_mnist.py')
     gallery, query = cfg.evaluation.gallery.source.source, cfg.evaluation.query.source
     for source in (cfg.train_dataloader.dataset.source.source, gallery, query):
