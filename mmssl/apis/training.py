@@ -38,7 +38,7 @@ METHODS: dict[Method, str] = {
     'swav': 'swav/swav_resnet10_1xb128_cpu_10e_folder.py',
 }
 _MINIMUM = 32  # images
-_MEASURED = (5000, 2000)  # images to learn classifiers from, and to measure them on
+MEASURED = (5000, 2000)  # images to learn classifiers from, and to measure them on
 _ENOUGH_STEPS = 500  # by then the trials in docs/own_folder.md were well above the untrained network
 _MOST_DRAWS = 500  # of one image: more of them teach nothing new
 _WARM_UP, _TIMED = 3, 12  # steps before and while the time is taken
@@ -261,13 +261,13 @@ def _shrunk(source: dict[str, Any], size: int) -> dict[str, Any]:
 def _use_sources(cfg: Config, training: dict[str, Any], query: dict[str, Any] | None) -> None:
     """Train on all images of the one; measure on some of the other, or without it on a fifth of the one."""
     images = DATASETS.build(training)
-    parts = split_one_fifth(len(images), _MEASURED)
+    parts = split_one_fifth(len(images), MEASURED)
     cfg.train_dataloader.batch_size = min(cfg.train_dataloader.batch_size, len(images) // 2)
     cfg.train_dataloader.dataset.source = training
-    gallery = parts['gallery'] if query is None else {'num': min(len(images), _MEASURED[0])}
+    gallery = parts['gallery'] if query is None else {'num': min(len(images), MEASURED[0])}
     cfg.evaluation.gallery.source = {'type': Subset, 'source': training, **gallery}
     if query is not None:
-        measured = {'num': min(len(DATASETS.build(query)), _MEASURED[1])}
+        measured = {'num': min(len(DATASETS.build(query)), MEASURED[1])}
         cfg.evaluation.query = _with_source(cfg, {'type': Subset, 'source': query, **measured})
     elif images.labels is not None:
         cfg.evaluation.query = _with_source(cfg, {'type': Subset, 'source': training, **parts['query']})

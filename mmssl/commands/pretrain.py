@@ -194,9 +194,9 @@ def _fashion_mnist(args: argparse.Namespace) -> 'Config':
     """The config for Fashion-MNIST."""
     from mmengine.config import Config
 
-    from mmssl.apis.training import source_config
+    from mmssl.apis.training import MEASURED, source_config
     from mmssl.apis.zoo import CONFIGS
-    from mmssl.datasets import fetch_fashion_mnist
+    from mmssl.datasets import Subset, fetch_fashion_mnist
 
     folder = fetch_fashion_mnist(_FASHION_MNIST).resolve()  # downloaded before
     cfg = Config.fromfile(CONFIGS / 'swav/swav_resnet10_1xb128_cpu_5e_fashion_mnist.py')
@@ -206,6 +206,8 @@ def _fashion_mnist(args: argparse.Namespace) -> 'Config':
     if args.method or args.init or args.purpose in ('detection', 'segmentation'):
         training = dict(cfg.train_dataloader.dataset.source)
         return source_config(training, dict(query), args.method or _METHODS[0], args.purpose, args.init)
+    cfg.evaluation.gallery.source.num = MEASURED[0]
+    cfg.evaluation.query.source = {'type': Subset, 'source': query, 'num': MEASURED[1]}
     return cfg
 
 
