@@ -23,7 +23,7 @@ from mmssl.datasets import (
     sixteen_bit_statistics,
 )
 from mmssl.engine import Runner
-from mmssl.evaluation import Purpose
+from mmssl.evaluation import Purpose, counted
 from mmssl.export import backbone_config
 from mmssl.models import BaseAlgorithm, TimmBackbone, find_weights
 from mmssl.probe import split_one_fifth
@@ -98,9 +98,9 @@ class Plan:
     def __str__(self) -> str:
         images = f'{self.images:,}' + ('' if self.images == self.available else f' of {self.available:,}')
         text = (
-            f'Plan: {self.method}, {self.network} at {self.resolution} pixels; {images} images, {self.steps:,} steps '
-            f'of {self.batch_size} images, {self.draws_per_image:.3g} draws per image; about '
-            f'{self.training_minutes:.1f} minutes of training.'
+            f'Plan: {self.method}, {self.network} at {self.resolution} pixels; {images} images, '
+            f'{counted(self.steps, "step")} of {self.batch_size}, {counted(self.draws_per_image, "draw")} per image; '
+            f'about {self.training_minutes:.1f} minutes of training.'
         )
         if self.is_enough:
             return text

@@ -18,6 +18,7 @@ from mmssl.datasets.sources import (
 )
 from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, sixteen_bit_statistics
 from mmssl.datasets.structures import Batch, DataSample, collate
+from mmssl.datasets.tiles import Tiles
 from mmssl.datasets.torchvision_source import TorchvisionSource
 from mmssl.datasets.transforms import EvalView, MultiView, View
 
@@ -41,6 +42,7 @@ __all__ = [
     'ShrunkImages',
     'SlidingWindowSampler',
     'Subset',
+    'Tiles',
     'TorchvisionSource',
     'UnreadableImageError',
     'View',

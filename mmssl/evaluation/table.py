@@ -256,9 +256,21 @@ def _remedy(facts: RunFacts) -> str:
     return 'What would help: a longer training, or another method (docs/choose_a_method.md).'
 
 
+def counted(count: float, noun: str) -> str:
+    """Write a whole number, or three digits of another one, and its noun in singular or plural.
+
+    Args:
+        count: The number.
+        noun: Singular.
+    """
+    number = f'{count:,}' if isinstance(count, int) else f'{count:.3g}'
+    return f'{number} {noun}' + ('' if number == '1' else 's')
+
+
 def _rests_on(facts: RunFacts, trained: Result) -> str:
     measured = f', and on {trained.query:,} images for the accuracies' if trained.query else ''
     return (
-        f'This rests on {facts.images:,} images, {facts.steps:,} steps and {facts.draws:.3g} draws per image in '
+        f'This rests on {facts.images:,} images, {counted(facts.steps, "step")} and '
+        f'{counted(facts.draws, "draw")} per image in '
         f'{facts.minutes:.1f} minutes, with {facts.network} at {facts.size} pixels{measured}.'
     )

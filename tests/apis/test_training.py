@@ -87,7 +87,7 @@ def test_the_plan_says_what_will_be_done_and_whether_it_can_teach_anything():
     settings = {'method': 'SimCLR', 'network': 'ResNet-18', 'resolution': 48, 'available': 4000, 'batch_size': 128}
     plan = Plan(**settings, images=3200, steps=1000, seconds_per_step=0.3, minutes=6)
     assert str(plan) == (
-        'Plan: SimCLR, ResNet-18 at 48 pixels; 3,200 of 4,000 images, 1,000 steps of 128 images, 40 draws per image; '
+        'Plan: SimCLR, ResNet-18 at 48 pixels; 3,200 of 4,000 images, 1,000 steps of 128, 40 draws per image; '
         'about 5.0 minutes of training.'
     )
     short = Plan(**settings, images=4000, steps=100, seconds_per_step=0.3, minutes=1)
