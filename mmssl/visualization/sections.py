@@ -133,8 +133,10 @@ def training_section(scalars: Mapping[str, Curve]) -> Section:
     Returns:
         The section; missing quantities are left out.
     """
-    loss = curve_chart(scalars['loss'], 'loss', smooth=True)
-    figures = [Figure(loss, 'Pale: logged values. Line: running mean.')]
+    figures = []
+    if 'loss' in scalars:  # a run of very few steps logs none
+        loss = curve_chart(scalars['loss'], 'loss', smooth=True)
+        figures.append(Figure(loss, 'Pale: logged values. Line: running mean.'))
     if 'lr' in scalars:
         rate = curve_chart(scalars['lr'], 'learning rate', start=0)
         figures.append(Figure(rate, 'Learning rate of the first parameter group.'))

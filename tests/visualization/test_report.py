@@ -208,6 +208,7 @@ def test_a_folder_without_log_is_refused(tmp_path):
 
 def test_what_was_not_logged_is_left_out_of_the_training_section():
     assert ''.join(training_section({'loss': ([1, 2], [3.0, 2.0])}).parts).count('<svg') == 1
+    assert '<svg' not in ''.join(training_section({}).parts)
 
 
 def test_the_share_of_waiting_is_that_of_the_log(tmp_path):
