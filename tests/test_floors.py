@@ -45,6 +45,7 @@ LATE = {
     'argcomplete': 'optional',
     'mmssl/command_line.py: mmengine.config': 'takes a third of a second, which would slow down --help',
     'mmssl/commands: mmengine': 'takes a third of a second or more, which would slow down --help',
+    'mmssl/commands: torch': 'would slow down --help',
     'mmssl/commands: mmssl': 'imports torch, which would slow down --help',
     'mmssl/command_line.py: mmssl.apis': 'reads YAML, which would slow down --help',
     'mmssl/command_line.py: mmssl.engine': 'imports torch, which would slow down --help',

@@ -19,7 +19,7 @@ from mmssl.models import DataPreprocessor, MoCo, ResNet
 from mmssl.probe import compared_networks, load_trained
 from mmssl.testing import differences
 from mmssl.transfer import load_pretrained
-from mmssl.weights import LAYOUTS, read_file, read_weights
+from mmssl.weights import LAYOUTS, WeightsFile, read_file, read_weights
 from tests.helpers.mutation import Mutation
 from tests.small import small_config, small_runner
 
@@ -174,7 +174,21 @@ def test_the_normalisation_of_the_checkpoint_is_that_of_its_config(tmp_path):
     assert isinstance(found.network.data_preprocessor, DataPreprocessor)
 
 
+def test_the_clock_of_a_run_of_so_many_minutes_is_no_part_of_its_position():
+    progress = {'epoch': 1, 'samples_seen': 8, 'num_samples': 40, 'global_batch_size': 8}
+    timed = {**progress, 'time': {'share': 0.5, 'spent': 3.0}}
+    assert WeightsFile(Path('a.pth'), {}, {'meta': {'progress': timed}}).progress == progress
+    assert WeightsFile(Path('a.pth'), {}, {'meta': {'progress': {'epoch': 1.5}}}).progress is None
+
+
 MUTATIONS = [
+    Mutation(
+        'the clock of a run makes its checkpoint that of no run',
+        'mmssl/weights.py',
+        "if name != 'time'}  # of a run",
+        'if True}  # of a run',
+        'tests/test_weights.py -k the_clock_of_a_run',
+    ),
     Mutation(
         'a file of a deeper network fills its smaller kin',
         'mmssl/weights.py',

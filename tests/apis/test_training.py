@@ -110,11 +110,13 @@ MUTATIONS = [
         'mmssl/apis/training.py',
         'cfg.param_scheduler.warmup *= _MOST_DRAWS / cfg.train_cfg.max_epochs',
         'cfg.param_scheduler.warmup *= 1',
+        'tests/apis/test_training.py -k the_plan_follows',
     ),
     Mutation(
         'a plan forgets the time that is over',
         'mmssl/apis/training.py',
         '(minutes * 60 - spent - after) / seconds',
         '(minutes * 60 - after) / seconds',
+        'tests/apis/test_training.py -k time_that_is_over',
     ),
 ]

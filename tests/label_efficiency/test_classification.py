@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +173,11 @@ def test_a_signal_ends_the_command_without_a_traceback_and_says_how_to_go_on(tmp
         '3000',
     ]
     command = [sys.executable, '-u', TOOL, *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
+    # a suite that runs in the background ignores SIGINT, and so would its child
+    process = subprocess.Popen(
+        command, cwd=ROOT, **pipes, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    )
     for line in process.stdout:
         if 'pieces, 0 of them done' in line:
             break

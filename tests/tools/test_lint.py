@@ -59,10 +59,19 @@ def test_ci_runs_every_stage_and_ends_with_its_minutes(checkout):
     code, lines = run_ci(checkout)
     assert code == 0
     ran = [line.removeprefix('ran ') for line in lines if line.startswith('ran ')]
-    assert ran == [*STAGES[:2], 'tools/benchmarks/loss_bits.py', *STAGES[2:]]
-    assert lines[-6:] == [
+    scripts = [f'tools/benchmarks/{name}.py' for name in ('keeps_time', 'loss_bits')]
+    assert ran == [*STAGES[:2], *scripts, *STAGES[2:]]
+    assert lines[-7:] == [
         f'   0.0 minutes  {name}'
-        for name in ('lint', 'quickstart', 'loss bits', 'documentation', 'transfer packages', 'tests')
+        for name in (
+            'lint',
+            'quickstart',
+            'time under load',
+            'loss bits',
+            'documentation',
+            'transfer packages',
+            'tests',
+        )
     ]
 
 
