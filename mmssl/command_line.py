@@ -98,6 +98,16 @@ def one_sentence(
         raise SystemExit(128 + signal.SIGINT) from error
 
 
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C where a command does not handle it itself."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def end_interrupted(loop: Any, launcher: str) -> None:
     """Say how a training that a signal has ended goes on, and end after Ctrl-C as shells expect.
 

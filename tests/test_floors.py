@@ -52,11 +52,6 @@ LATE = {
     'mmssl/command_line.py: mmssl.options': 'imports torch, which would slow down --help',
     'mmssl/command_line.py: mmssl.engine.optimizers': 'imports torch, which would slow down --help',
     'mmssl/command_line.py: mmssl.probe.trained': 'imports torch, which would slow down --help',
-    'mmssl/commands/label_efficiency.py: mmssl.apis': 'imports torch, which would slow down --help',
-    'mmssl/commands/label_efficiency.py: mmssl.export': 'imports torch, which would slow down --help',
-    'mmssl/commands/label_efficiency.py: mmssl.label_efficiency': 'imports torch, which would slow down --help',
-    'mmssl/commands/label_efficiency.py: mmssl.probe.networks': 'imports torch, which would slow down --help',
-    'mmssl/commands/label_efficiency.py: mmssl.visualization.charts': 'imports torch, which would slow down --help',
 }
 
 

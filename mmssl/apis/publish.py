@@ -1,7 +1,6 @@
 """Publish the weights of own runs: safetensors, an index and a card, in a folder that any static server can serve."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +12,7 @@ from mmengine.config import Config
 
 from mmssl.apis.card import card_text
 from mmssl.apis.release import Release, Terms
-from mmssl.apis.zoo import INDEX, published_entries, recipes
+from mmssl.apis.zoo import INDEX, NAME, published_entries, recipes
 from mmssl.checkpoint import plain_data
 from mmssl.evaluation import Result, read_results
 from mmssl.files import atomic_write, file_lock
@@ -21,7 +20,6 @@ from mmssl.probe import load_trained
 
 _SAME_RECIPE = ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg')
 _PROGRESS = {'epoch', 'samples_seen', 'num_samples', 'global_batch_size'}
-_NAME = re.compile(r'\w[\w.-]*')
 
 
 def publish_checkpoints(
@@ -83,7 +81,7 @@ def _release(path: Path, terms: Terms, name: str, results: str | Path | None, ha
         raise ValueError(f'{path} is no checkpoint of a run of mmssl (epoch_*.pth): give one, which holds its config.')
     recipe, config = _recipe_of(file.path)
     name = name or recipe
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ValueError(f'{name!r} is no name for {path}: give one of letters, digits and underscores as --name.')
     measured, measured_by = _results_of(file.path, recipe, results)
     data = terms.data or (recipes()[recipe].training_data if recipe else '')

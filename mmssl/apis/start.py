@@ -27,7 +27,7 @@ def use_init(cfg: Config, what: str | None = None) -> None:
     if what:
         cfg.model.backbone['init'] = what
     name = cfg.model.backbone.get('init')
-    if name in zoo_entries() and not Path(name).exists() and not _resumes(cfg):
+    if name and _in_zoo(name) and not _resumes(cfg):
         cfg.model.backbone['init'] = str(fetch_weights(find_entry(name)))
 
 
@@ -45,9 +45,14 @@ def fetch_start(what: str) -> Path:
         ValueError: The name is unknown, or the file differs from the published one.
         DownloadError: The file cannot be downloaded.
     """
-    if what in zoo_entries() and not Path(what).exists():
+    if _in_zoo(what):
         return fetch_weights(find_entry(what))
     return find_weights(what)
+
+
+def _in_zoo(what: str) -> bool:
+    """Whether a name is one of the zoo; a file of that name counts first."""
+    return what in zoo_entries() and not Path(what).exists()
 
 
 def _resumes(cfg: Config) -> bool:

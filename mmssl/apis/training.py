@@ -37,14 +37,14 @@ METHODS: dict[Method, str] = {
     'pixpro': 'pixpro/pixpro_resnet18_1xb32_cpu_60e_folder.py',
     'swav': 'swav/swav_resnet10_1xb128_cpu_10e_folder.py',
 }
+_DENSE = ('detection', 'segmentation')  # purposes whose packages build their own ResNets
 _MINIMUM = 32  # images
 MEASURED = (5000, 2000)  # images to learn classifiers from, and to measure them on
-_ENOUGH_STEPS = 500  # by then the trials in docs/own_folder.md were well above the untrained network
+_ENOUGH_STEPS = 500  # by then the runs in docs/results.md were well above the untrained network
 _MOST_DRAWS = 500  # of one image: more of them teach nothing new
 _WARM_UP, _TIMED = 3, 12  # steps before and while the time is taken
-_DETAIL = (
-    1.5  # sides of a view that shrunk images keep: a crop of 0.45 of the area then has a pixel for each of its own
-)
+# Sides of a view that shrunk images keep: a crop of 0.45 of the area then has a pixel for each of the view's.
+_DETAIL = 1.5
 _LOOKS = 10  # checkpoints and looks at the k-NN accuracy during a run
 _CONTINUED = 0.1  # of the learning rate, for a backbone that starts from weights
 
@@ -219,7 +219,7 @@ def source_config(
         DownloadError: The weights cannot be downloaded.
     """
     cfg = Config.fromfile(CONFIGS / METHODS[method])
-    use_purpose(cfg, purpose)
+    _use_purpose(cfg, purpose)
     if init:
         _use_weights(cfg, init)
         _check_purpose(cfg, purpose, init)
@@ -228,22 +228,16 @@ def source_config(
     return cfg
 
 
-def use_purpose(cfg: Config, purpose: Purpose) -> None:
-    """Choose a network that the target takes.
-
-    Args:
-        cfg: Config; changed in place.
-        purpose: What the backbone is for.
-    """
-    if purpose in ('detection', 'segmentation'):
+def _use_purpose(cfg: Config, purpose: Purpose) -> None:
+    """Choose a network that the target takes."""
+    if purpose in _DENSE:
         cfg.model.backbone.update(depth=max(cfg.model.backbone.depth, 18), stem='imagenet')
 
 
 def _check_purpose(cfg: Config, purpose: Purpose, init: str) -> None:
     """Refuse weights of a network that the target cannot build, before any time is spent on them."""
     backbone = cfg.model.backbone
-    dense = purpose in ('detection', 'segmentation')
-    if dense and (backbone.get('depth', 0) < 18 or backbone.get('stem', 'imagenet') != 'imagenet'):
+    if purpose in _DENSE and (backbone.get('depth', 0) < 18 or backbone.get('stem', 'imagenet') != 'imagenet'):
         raise ValueError(
             f'{init} is no ResNet that a detector or segmenter of OpenMMLab takes: give weights of a ResNet-18 or '
             f'deeper with a stem of 7 x 7 pixels, or leave out --for {purpose}.'

@@ -19,7 +19,7 @@ PACKAGED = Path(__file__).resolve().parents[1] / 'zoo'
 INDEX = 'model-index.yml'
 _TIMEOUT = 15  # seconds without an answer
 # Names become names of files and folders.
-_NAME, _CHECKSUM = re.compile(r'\w[\w.-]*'), re.compile(r'sha256:[0-9a-f]{64}')
+NAME, _CHECKSUM = re.compile(r'\w[\w.-]*'), re.compile(r'sha256:[0-9a-f]{64}')
 _SHOWN = 6  # near names in an error
 
 
@@ -149,10 +149,10 @@ def _index_at(place: str) -> bytes:
 
 def _published(model: Mapping[str, Any], place: str) -> ZooEntry:
     """One entry of an index that may come from anybody: its names may not lead out of its folder."""
-    for key, wanted in (('Name', _NAME), ('Weights', _NAME), ('Card', _NAME), ('Checksum', _CHECKSUM)):
+    for key, wanted in (('Name', NAME), ('Weights', NAME), ('Card', NAME), ('Checksum', _CHECKSUM)):
         if not wanted.fullmatch(model[key]):
             raise ValueError(f'{key} is {model[key]!r}')
-    if 'Heads' in model and not (_NAME.fullmatch(model['Heads']) and _CHECKSUM.fullmatch(model['Heads Checksum'])):
+    if 'Heads' in model and not (NAME.fullmatch(model['Heads']) and _CHECKSUM.fullmatch(model['Heads Checksum'])):
         raise ValueError(f'Heads is {model["Heads"]!r}')
     for key in ('Weights', 'Heads'):
         if not model.get(key, '.safetensors').endswith('.safetensors'):

@@ -11,18 +11,16 @@ finished piece is a file: type an interrupted command again, and it continues.
 import argparse
 import json
 import shutil
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmssl.command_line import CORRECTABLE, sigterm_as_ctrl_c
 from mmssl.files import write_json
 
 if TYPE_CHECKING:
     from mmssl.label_efficiency import Curves, Layout, Start, Task
 
-ERRORS = (ValueError, FileNotFoundError, ImportError)
+ERRORS = CORRECTABLE
 _STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
@@ -104,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
     folder = args.work_dir or Path('work_dirs/labels') / args.data.resolve().name
     curves: Curves | None = None
     try:
-        with _stop_on_sigterm():
+        with sigterm_as_ctrl_c():
             task, starts = _task(args, find_layout(args.data)), _starts(args)
             curves = Curves(task, starts, args.labels, args.seeds, folder, _pretrain, args.rate_at)
             curves.check()
@@ -168,20 +166,6 @@ def _pretrain(images: Path, minutes: float, folder: Path, seed: int) -> Path:
     shutil.rmtree(folder, ignore_errors=True)  # checkpoints of an interrupted attempt
     train_from_folder(images, minutes=minutes, work_dir=folder, seed=seed)
     return folder
-
-
-@contextmanager
-def _stop_on_sigterm() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _read_results(file: Path) -> dict[str, Any]:

@@ -9,14 +9,13 @@ import argparse
 import json
 import math
 import shlex
-import signal
 import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mmssl.command_line import CORRECTABLE, end_interrupted, use_training_options
+from mmssl.command_line import CORRECTABLE, end_interrupted, sigterm_as_ctrl_c, use_training_options
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -28,12 +27,8 @@ if TYPE_CHECKING:
 
 ERRORS = (*CORRECTABLE, OSError, FloatingPointError)
 _STARTED = time.monotonic()
-_METHODS: tuple['Method', ...] = (
-    'simclr',
-    'moco',
-    'pixpro',
-    'swav',
-)  # those of mmssl.apis.training, which imports torch
+# The names of mmssl.apis.training, which imports torch.
+_METHODS: tuple['Method', ...] = ('simclr', 'moco', 'pixpro', 'swav')
 _PURPOSES = ('features', 'classification', 'detection', 'segmentation')
 _TARGETS: dict[str, 'Target'] = {'detection': 'mmdet', 'segmentation': 'mmseg'}
 _PLAN = 'plan.json'
@@ -96,17 +91,17 @@ def run(args: argparse.Namespace) -> None:
     """Train, or go on training; then measure, export and report."""
     from mmssl.engine import Runner
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # outside of the training, which has its own
     if args.amp:
         _check_amp()
     try:
-        job = _resumed(args) if args.resume else _started(args)
-        runner = Runner.from_cfg(job.cfg)
-        _save(args, job)
-        model = runner.train()
-        end_interrupted(runner.train_loop, 'none')
-        if not runner.train_loop.interrupted:
-            _finish(args, job, model, _facts(args, job.plan, runner))
+        with sigterm_as_ctrl_c():  # the training has handlers of its own
+            job = _resumed(args) if args.resume else _started(args)
+            runner = Runner.from_cfg(job.cfg)
+            _save(args, job)
+            model = runner.train()
+            end_interrupted(runner.train_loop, 'none')
+            if not runner.train_loop.interrupted:
+                _finish(args, job, model, _facts(args, job.plan, runner))
     except KeyboardInterrupt:
         if (args.work_dir / _PLAN).is_file():
             more = [] if args.resume else ['--resume']
@@ -203,7 +198,7 @@ def _fashion_mnist(args: argparse.Namespace) -> 'Config':
     gallery, query = cfg.evaluation.gallery.source.source, cfg.evaluation.query.source
     for source in (cfg.train_dataloader.dataset.source.source, gallery, query):
         source.update(images=str(folder / Path(source.images).name), labels=str(folder / Path(source.labels).name))
-    if args.method or args.init or args.purpose in ('detection', 'segmentation'):
+    if args.method or args.init or args.purpose in _TARGETS:
         training = dict(cfg.train_dataloader.dataset.source)
         return source_config(training, dict(query), args.method or _METHODS[0], args.purpose, args.init)
     cfg.evaluation.gallery.source.num = MEASURED[0]

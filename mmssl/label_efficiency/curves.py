@@ -96,7 +96,7 @@ class Piece:
         file: JSON file that holds the result; its existence says that the piece is done.
         kind: ``'pre-training'``, ``'rate'`` or ``'fine-tuning'``.
         title: What is done, in a few words.
-        work: Does it in a folder, which is deleted afterwards, and returns what the file shall hold.
+        work: Does it in a folder, which is deleted afterwards, and returns what the file holds.
         minutes: Expected time, if known.
     """
 
