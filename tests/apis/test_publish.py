@@ -441,7 +441,7 @@ MUTATIONS = [
     Mutation(
         'the index may name files outside of its folder',
         'mmssl/apis/zoo.py',
-        "('Weights', _NAME), ",
+        "('Weights', NAME), ",
         '',
     ),
 ]
