@@ -425,23 +425,27 @@ MUTATIONS = [
         'mmssl/apis/weights.py',
         '    _compare_published(path, checksum)\n    return path\n',
         '    return path\n',
+        'tests/apis/test_publish.py -k in_the_cache',
     ),
     Mutation(
         'old files are deleted before the index is written',
         'mmssl/apis/publish.py',
         '    for release in releases:\n        for name, content',
         '    [(out / file).unlink() for file in before]\n    for release in releases:\n        for name, content',
+        'tests/apis/test_publish.py -k a_write_that_fails',
     ),
     Mutation(
         'the metadata of a published file are in random order',
         'mmssl/weights.py',
         'sort_keys=True, separators',
         'sort_keys=False, separators',
+        'tests/apis/test_publish.py -k in_another_process',
     ),
     Mutation(
         'the index may name files outside of its folder',
         'mmssl/apis/zoo.py',
         "('Weights', NAME), ",
         '',
+        'tests/apis/test_publish.py -k leads_out_of_its_folder',
     ),
 ]
