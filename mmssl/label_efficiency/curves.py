@@ -211,7 +211,9 @@ class Curves:
         return start.files[place % len(start.files)] if start.files else None
 
     def trials(self, start: Start) -> list[Piece]:
-        """The trials of the learning rates of a start."""
+        """The trials of the learning rates of a start; none if there is no choice."""
+        if len(self.task.rates) == 1:
+            return []
         return [self._trial(start, rate, fold) for rate in self.task.rates for fold in range(FOLDS)]
 
     def _trial(self, start: Start, rate: float, fold: int) -> Piece:
@@ -225,6 +227,8 @@ class Curves:
 
     def rate(self, start: Start) -> float:
         """The learning rate with the best mean on the held-out labelled images; of equal ones the lowest."""
+        if len(self.task.rates) == 1:
+            return self.task.rates[0]
         values = {rate: sum(self._trial(start, rate, fold).content['held_out'] for fold in range(FOLDS))
                   for rate in sorted(self.task.rates)}  # fmt: skip
         return max(values, key=values.__getitem__)

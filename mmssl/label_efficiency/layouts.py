@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mmssl.datasets import find_parts
+
 _TESTS = ('test', 'val', 'validation', 'valid')
 _TRAINS = ('train', 'trainval')
 _IMAGES = ('img', 'images', 'leftImg8bit')
@@ -94,8 +96,9 @@ def _masks(root: Path) -> Layout | None:
 
 
 def _class_folders(root: Path) -> Layout | None:
-    train, test = _first(_TRAINS, root), _first(_TESTS, root)
-    return Layout('classification', root, 'folders', train, test) if train and test else None
+    parts = find_parts(root)
+    test = parts and (parts.test or parts.val)
+    return Layout('classification', root, 'folders', parts.train.name, test.name) if parts and test else None
 
 
 def _first(names: Iterable[str], folder: Path, form: str = '{}') -> str | None:

@@ -115,10 +115,15 @@ def _footer(results: Results) -> str:
     )
     rates = ', '.join(f'{start} {rate:g}' for start, rate in dict.fromkeys((p['start'], p['rate']) for p in pieces))
     chosen_at = 'all' if settings['choose_at'] is None else settings['choose_at']
+    rates = (
+        f'The learning rate was given ({rates}), not chosen.'
+        if len(settings['rates']) == 1
+        else f'Learning rates ({rates}) were chosen once per start, on held-out halves of the labelled training images '
+        f'at {chosen_at} labels; no test image was used.'
+    )
     return (
         'Mean and standard deviation over the seeds, whose number is in parentheses. The same fine-tuning for every '
-        f'start ({effort}). Learning rates ({rates}) were chosen once per start, on held-out halves of the labelled '
-        f'training images at {chosen_at} labels; no test image was used.'
+        f'start ({effort}). {rates}'
     )
 
 

@@ -12,10 +12,11 @@ TWO = (Start('untrained'), Start('given', (Path('a'),)))
 class Arithmetic:
     """A task whose values are known: the best rate of an untrained start is 0.1, of weights 0.01."""
 
-    name, unit, measures, rates = 'arithmetic', 'numbers', ('score',), RATES
+    name, unit, measures = 'arithmetic', 'numbers', ('score',)
 
-    def __init__(self, steps=7):
-        self.settings, self.calls, self.seen = {'steps': steps}, [], []
+    def __init__(self, steps=7, rates=RATES):
+        self.rates = rates
+        self.settings, self.calls, self.seen = {'steps': steps, 'rates': list(rates)}, [], []
 
     def count(self, labels):
         return labels or 100
@@ -175,6 +176,13 @@ def test_tables_are_made_from_the_json_alone(tmp_path):
     assert 'untrained 0.1, given 0.01' in table
     assert '5 images: 7 steps, 70 draws' in table
     assert '5 (5 images)   1.0 ± 0.7 (2)  11.0 ± 0.7 (2)' in format_curves(results)
+
+
+def test_a_single_rate_is_taken_without_trials_and_the_table_says_so(tmp_path):
+    work = curves(tmp_path, Arithmetic(rates=(0.3,)))
+    work.run(say=quietly)
+    assert {(kind, rate) for kind, *_, rate in work.task.calls} == {('measure', 0.3)}
+    assert 'The learning rate was given (untrained 0.3, given 0.3), not chosen.' in format_curves(work.results())
 
 
 def test_a_cell_without_measurements_is_a_dash(tmp_path):
