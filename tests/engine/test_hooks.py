@@ -204,6 +204,14 @@ def _words(runner):
     }
 
 
+def test_a_run_of_so_many_minutes_that_ends_with_its_epochs_counts_down_to_them(tmp_path, capsys):
+    runner = small_runner(tmp_path, train_cfg__minutes=60)
+    runner.register_hook(ProgressHook())
+    runner.train()
+    shown = [line.partition('images/s')[2] for line in capsys.readouterr().err.splitlines() if 'images/s' in line]
+    assert len(shown) == 10 and all('  0:' in line and ' left' in line for line in shown)
+
+
 def test_memories_of_ranks_are_compared_every_so_often(tmp_path, monkeypatch):
     runner = small_runner(tmp_path)
     runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, MemoryHook)]

@@ -79,7 +79,9 @@ class ProgressHook(Hook):
     def _describe(self, runner: Any, images: int) -> str:
         budget = runner.train_loop.budget
         left = (self.ended - self.started) / max(self.share - self.first, 1e-9) * (1 - self.share)
-        minutes, seconds = divmod(round(max(budget.left, 0.0) if budget else left), 60)
+        if budget:  # that time is over earlier if the maximum of epochs is reached, or the machine becomes slower
+            left = min(left, max(budget.left, 0.0))
+        minutes, seconds = divmod(round(left), 60)
         epochs = '' if budget else f'/{runner.max_epochs}'
         return (
             f'epoch {runner.epoch + 1}{epochs}  loss {self.means["loss"]:.3f}  '
