@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -17,8 +18,11 @@ from mmssl.apis.start import use_init
 from mmssl.apis.zoo import CONFIGS
 from mmssl.datasets import (
     ImageFolder,
+    ImageSource,
     ShrunkImages,
     Subset,
+    Tiles,
+    UnreadableImageError,
     part_sources,
     sixteen_bit_statistics,
 )
@@ -45,6 +49,9 @@ _MOST_DRAWS = 500  # of one image: more of them teach nothing new
 _WARM_UP, _TIMED = 3, 12  # steps before and while the time is taken
 # Sides of a view that shrunk images keep: a crop of 0.45 of the area then has a pixel for each of the view's.
 _DETAIL = 1.5
+# Tiles of photographs for detectors and segmenters: at most so many along a side, each as large as a shrunk image.
+_GRID, _PHOTO = 5, 3
+_SIZED = 9  # photographs whose size is looked at
 _LOOKS = 10  # checkpoints and looks at the k-NN accuracy during a run
 _CONTINUED = 0.1  # of the learning rate, for a backbone that starts from weights
 
@@ -57,12 +64,13 @@ class Plan:
         method: Name of the algorithm.
         network: Name of the backbone, with its depth and width.
         resolution: Side of the largest view, in pixels.
-        images: Number of images that are drawn.
-        available: Number of images that the data set has.
+        images: Number of images, or tiles of photographs, that are drawn.
+        available: Number of them that the data set has.
         batch_size: Images per step.
         steps: Optimizer steps of the whole training, as far as can be foreseen.
         seconds_per_step: As timed on this machine.
         minutes: Promised time for everything.
+        tiles: Number of tiles of each photograph; 1 if whole images are drawn.
     """
 
     method: str
@@ -74,11 +82,17 @@ class Plan:
     steps: int
     seconds_per_step: float
     minutes: float
+    tiles: int = 1
 
     @property
     def draws_per_image(self) -> float:
-        """How often each image is drawn, on average."""
+        """How often each image or tile is drawn, on average."""
         return self.steps * self.batch_size / self.images
+
+    @property
+    def photographs(self) -> int:
+        """Number of images that the drawn tiles are parts of."""
+        return min(self.images, self.available // self.tiles)
 
     @property
     def training_minutes(self) -> float:
@@ -97,9 +111,10 @@ class Plan:
 
     def __str__(self) -> str:
         images = f'{self.images:,}' + ('' if self.images == self.available else f' of {self.available:,}')
+        one, kind = ('image', 'images') if self.tiles == 1 else ('tile', f'tiles of {self.photographs:,} images')
         text = (
-            f'Plan: {self.method}, {self.network} at {self.resolution} pixels; {images} images, '
-            f'{counted(self.steps, "step")} of {self.batch_size}, {counted(self.draws_per_image, "draw")} per image; '
+            f'Plan: {self.method}, {self.network} at {self.resolution} pixels; {images} {kind}, '
+            f'{counted(self.steps, "step")} of {self.batch_size}, {counted(self.draws_per_image, "draw")} per {one}; '
             f'about {self.training_minutes:.1f} minutes of training.'
         )
         if self.is_enough:
@@ -117,6 +132,7 @@ def train_from_folder(
     seed: int = 0,
     method: Method = 'simclr',
     init: str | None = None,
+    purpose: Purpose = 'features',
 ) -> BaseAlgorithm:
     """Pre-train a small network on the images of a folder, in about the given time.
 
@@ -131,6 +147,7 @@ def train_from_folder(
         seed: Seed of the run.
         method: Key of ``METHODS``.
         init: Weights to start from, see :func:`folder_config`.
+        purpose: What the backbone is for, see :func:`folder_config`.
 
     Returns:
         The trained algorithm, in eval mode, for :func:`~mmssl.apis.extract_features`.
@@ -141,7 +158,7 @@ def train_from_folder(
     """
     started = time.monotonic()
     check_minutes(minutes)
-    cfg = folder_config(folder, method, init=init)
+    cfg = folder_config(folder, method, purpose, init)
     cfg.update(work_dir=str(work_dir), randomness={'seed': seed}, log_level='WARNING')
     print_log(str(fit_to_time(cfg, minutes, time.monotonic() - started)))
     runner = Runner.from_cfg(cfg)
@@ -173,7 +190,8 @@ def folder_config(
     Args:
         folder: Folder with or without sub-folders.
         method: Key of ``METHODS``.
-        purpose: What the backbone is for: a detector or segmenter takes no ResNet-10 and no small stem.
+        purpose: What the backbone is for. A detector or segmenter takes no ResNet-10 and no small stem, and its
+            photographs show many things: they are cut into overlapping tiles.
         init: Weights to start from: a file, or a name of the zoo, of torchvision or of timm. The network is theirs.
 
     Returns:
@@ -224,7 +242,12 @@ def source_config(
         _use_weights(cfg, init)
         _check_purpose(cfg, purpose, init)
     size = round(_DETAIL * resolution(cfg))
-    _use_sources(cfg, _shrunk(training, size), _shrunk(query, size) if query else None)
+    shrunk = _shrunk(training, size)
+    _use_sources(cfg, shrunk, _shrunk(query, size) if query else None)
+    learned = _tiles(_shrunk(training, _PHOTO * size), resolution(cfg)) if purpose in _DENSE else shrunk
+    loader = cfg.train_dataloader
+    loader.dataset.source = learned
+    loader.batch_size = min(loader.batch_size, len(DATASETS.build(learned)) // 2)
     return cfg
 
 
@@ -252,12 +275,25 @@ def _shrunk(source: dict[str, Any], size: int) -> dict[str, Any]:
     return {'type': ShrunkImages, 'source': source, 'size': size}
 
 
+def _tiles(photographs: dict[str, Any], view: int) -> dict[str, Any]:
+    """Tiles of photographs, so that two views show the same thing; whole images if tiles were smaller than a view."""
+    grid = min(_GRID, 2 * _shorter_side(DATASETS.build(photographs)) // view - 1)
+    return {'type': Tiles, 'source': photographs, 'grid': grid} if grid > 1 else photographs
+
+
+def _shorter_side(images: ImageSource) -> int:
+    """Shorter side in pixels, the median of a few images."""
+    sides = []
+    for index in range(0, len(images), math.ceil(len(images) / _SIZED)):
+        with suppress(UnreadableImageError):
+            sides.append(min(images.load(index).shape[1:]))
+    return sorted(sides)[len(sides) // 2] if sides else 0
+
+
 def _use_sources(cfg: Config, training: dict[str, Any], query: dict[str, Any] | None) -> None:
-    """Train on all images of the one; measure on some of the other, or without it on a fifth of the one."""
+    """Measure on some images of the second source, or without it on a fifth of the first."""
     images = DATASETS.build(training)
     parts = split_one_fifth(len(images), MEASURED)
-    cfg.train_dataloader.batch_size = min(cfg.train_dataloader.batch_size, len(images) // 2)
-    cfg.train_dataloader.dataset.source = training
     gallery = parts['gallery'] if query is None else {'num': min(len(images), MEASURED[0])}
     cfg.evaluation.gallery.source = {'type': Subset, 'source': training, **gallery}
     if query is not None:
@@ -367,7 +403,12 @@ def fit_to_time(cfg: Config, minutes: float, spent: float = 0.0, after: float = 
         steps=steps,
         seconds_per_step=seconds,
         minutes=minutes,
+        tiles=_tiles_of(cfg.train_dataloader.dataset.source.source),
     )
+
+
+def _tiles_of(source: dict[str, Any]) -> int:
+    return source.get('grid', 1) ** 2
 
 
 def resolution(cfg: Config) -> int:

@@ -11,6 +11,7 @@ finished piece is a file: type an interrupted command again, and it continues.
 import argparse
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from mmssl.command_line import CORRECTABLE, sigterm_as_ctrl_c
 from mmssl.files import write_json
 
 if TYPE_CHECKING:
+    from mmssl.evaluation import Purpose
     from mmssl.label_efficiency import Curves, Layout, Start, Task
 
 ERRORS = CORRECTABLE
@@ -103,8 +105,9 @@ def run(args: argparse.Namespace) -> None:
     curves: Curves | None = None
     try:
         with sigterm_as_ctrl_c():
-            task, starts = _task(args, find_layout(args.data)), _starts(args)
-            curves = Curves(task, starts, args.labels, args.seeds, folder, _pretrain, args.rate_at)
+            layout, starts = find_layout(args.data), _starts(args)
+            pretrain = partial(_pretrain, layout.task)
+            curves = Curves(_task(args, layout), starts, args.labels, args.seeds, folder, pretrain, args.rate_at)
             curves.check()
             over = _run(curves, args.hours)
             _write(curves.results(), folder)
@@ -159,12 +162,12 @@ def _task(args: argparse.Namespace, layout: 'Layout') -> 'Task':
     return Segmentation(layout, network, ignore=args.ignore, **given)
 
 
-def _pretrain(images: Path, minutes: float, folder: Path, seed: int) -> Path:
+def _pretrain(purpose: 'Purpose', images: Path, minutes: float, folder: Path, seed: int) -> Path:
     """Pre-train on a folder of images; gives the work directory, whose newest checkpoint holds the weights."""
     from mmssl.apis import train_from_folder
 
     shutil.rmtree(folder, ignore_errors=True)  # checkpoints of an interrupted attempt
-    train_from_folder(images, minutes=minutes, work_dir=folder, seed=seed)
+    train_from_folder(images, minutes=minutes, work_dir=folder, seed=seed, purpose=purpose)
     return folder
 
 

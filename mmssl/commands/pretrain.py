@@ -232,9 +232,9 @@ def _facts(args: argparse.Namespace, plan: 'Plan', runner: Any) -> 'RunFacts':
     assert found is not None  # the training has ended
     checkpoint = found[0].resolve()
     return RunFacts(
-        images=plan.images,
+        images=plan.photographs,
         steps=runner.steps,
-        draws=runner.steps * plan.batch_size / plan.images,
+        draws=runner.steps * plan.batch_size / plan.photographs,
         network=plan.network,
         size=plan.resolution,
         minutes=minutes,

@@ -83,6 +83,30 @@ def test_time_that_is_over_and_time_for_the_work_afterwards_are_no_time_for_step
     assert (config.train_cfg.seconds_spent, config.train_cfg.seconds_after) == (10, 30)
 
 
+@pytest.mark.parametrize(
+    ('side', 'purpose', 'grid'),
+    [(300, 'detection', 5), (300, 'segmentation', 5), (120, 'detection', 4), (32, 'detection', 1), (300, 'features', 1)],
+)
+def test_detectors_and_segmenters_learn_from_tiles_no_smaller_than_a_view(folder, side, purpose, grid):
+    for path in folder.rglob('*.png'):
+        Image.fromarray(np.zeros((side, side + 20, 3), np.uint8)).save(path)
+    config = folder_config(folder, purpose=purpose)
+    source = DATASETS.build(config.train_dataloader.dataset.source)
+    assert len(source) == 40 * grid**2 and config.train_dataloader.batch_size == min(20 * grid**2, 128)
+    assert min(source.load(0).shape[1:]) >= min(side, 48)
+    assert config.evaluation.gallery.source.source.type is training.ShrunkImages  # whole images are measured
+
+
+def test_a_plan_of_tiles_counts_photographs_too(folder, monkeypatch):
+    for path in folder.rglob('*.png'):
+        Image.fromarray(np.zeros((300, 320, 3), np.uint8)).save(path)
+    monkeypatch.setattr(training, '_seconds_per_step', lambda *_: 2.0)
+    monkeypatch.setattr(training.time, 'monotonic', lambda: 0.0)
+    plan = fit_to_time(folder_config(folder, purpose='detection'), minutes=1)
+    assert '; 1,000 tiles of 40 images, 30 steps of 128, 3.84 draws per tile; ' in str(plan)
+    assert plan.photographs == 40
+
+
 def test_the_plan_says_what_will_be_done_and_whether_it_can_teach_anything():
     settings = {'method': 'SimCLR', 'network': 'ResNet-18', 'resolution': 48, 'available': 4000, 'batch_size': 128}
     plan = Plan(**settings, images=3200, steps=1000, seconds_per_step=0.3, minutes=6)
@@ -105,6 +129,13 @@ def test_steps_are_timed_also_on_a_folder_of_two_batches(folder, monkeypatch):
 
 
 MUTATIONS = [
+    Mutation(
+        'detectors learn from whole photographs',
+        'mmssl/apis/training.py',
+        'if purpose in _DENSE else shrunk',
+        'if False else shrunk',
+        'tests/apis/test_training.py -k detectors_and_segmenters',
+    ),
     Mutation(
         'the warm-up of a run of so many minutes is next to nothing',
         'mmssl/apis/training.py',

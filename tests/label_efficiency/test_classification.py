@@ -195,5 +195,5 @@ def test_checkpoints_of_an_interrupted_pretraining_are_not_taken_for_those_of_th
     stale.parent.mkdir()
     stale.touch()
     monkeypatch.setattr('mmssl.apis.train_from_folder', lambda *_, work_dir, **__: None)
-    assert label_efficiency._pretrain(tmp_path, 1.0, stale.parent, 0) == stale.parent
+    assert label_efficiency._pretrain('classification', tmp_path, 1.0, stale.parent, 0) == stale.parent
     assert not stale.exists()
