@@ -85,7 +85,13 @@ def test_time_that_is_over_and_time_for_the_work_afterwards_are_no_time_for_step
 
 @pytest.mark.parametrize(
     ('side', 'purpose', 'grid'),
-    [(300, 'detection', 5), (300, 'segmentation', 5), (120, 'detection', 4), (32, 'detection', 1), (300, 'features', 1)],
+    [
+        (300, 'detection', 5),
+        (300, 'segmentation', 5),
+        (120, 'detection', 4),
+        (32, 'detection', 1),
+        (300, 'features', 1),
+    ],
 )
 def test_detectors_and_segmenters_learn_from_tiles_no_smaller_than_a_view(folder, side, purpose, grid):
     for path in folder.rglob('*.png'):
