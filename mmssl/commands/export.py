@@ -32,11 +32,16 @@ def run(args: argparse.Namespace) -> None:
         rebuilt_pyramid,
         verify_export,
     )
+    from mmssl.probe import Trained
     from mmssl.weights import read_file
 
     file = read_file(args.checkpoint)
     backbone = rebuilt_backbone(file)
-    path = export_backbone(file, args.out, args.target)
+    images = {}
+    if file.config:
+        recipe = Trained(file).recipe
+        images = {'mean': recipe.mean, 'std': recipe.std, 'size': recipe.size}
+    path = export_backbone(file, args.out, args.target, metadata=images)
     openmmlab = args.target in OPENMMLAB
     pyramid = rebuilt_pyramid(file) if openmmlab else None
     check = verify_export(path, backbone, args.target, pyramid=pyramid)

@@ -1,6 +1,7 @@
 """Load a trained network from a checkpoint or work directory."""
 
 import copy
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,8 @@ class Trained:
         """How to build and feed the backbone.
 
         A given config decides. Without one, a ResNet is built from the shapes of its weights, and any other network
-        from the file's own config; the normalisation is the one recorded in the file, else ImageNet's.
+        from the file's own config. Normalisation and size are those recorded in the file, else those in the ``.json``
+        that an export wrote beside it, else ImageNet's normalisation.
 
         Raises:
             ValueError: The weights are not a ResNet's and there is no config, or the normalisation is unknown.
@@ -83,7 +85,7 @@ class Trained:
         else:
             architecture = architecture_of(backbone_weights(self.file))
             build, channels = partial(empty_backbone, architecture), architecture.in_channels
-        known = (self.file.config or {}) if self.given is None else self.given.to_dict()
+        known = (self.file.config or _described(self.file.path)) if self.given is None else self.given.to_dict()
         mean, std, source = self._normalisation(known)
         if channels not in (None, len(mean)):
             raise CheckpointError(
@@ -101,7 +103,7 @@ class Trained:
         if self.given is not None:
             stated, source = dict(stated or {}), f'those of {self.given.filename or "the config"}'
         elif _is_normalisation(stated):
-            source = 'recorded in the checkpoint'
+            source = 'recorded in the checkpoint' if self.file.config else 'recorded in the .json beside it'
         else:
             stated, source = {}, "ImageNet's, since the checkpoint records none"
         plain = DataPreprocessor(**{key: stated[key] for key in ('mean', 'std') if key in stated})
@@ -170,6 +172,19 @@ def load_trained(path: str | Path, config: Config | None = None) -> Trained:
             level=logging.WARNING,
         )
     return Trained(file, config)
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """Normalisation and size in the description that an export wrote beside its weights, as parts of a config."""
+    try:
+        card = json.loads(path.with_suffix('.json').read_text())
+    except (OSError, ValueError):
+        return {}
+    if not (isinstance(card, dict) and {'architecture', 'mean', 'std'} <= card.keys()):
+        return {}
+    views = {'size': card.get('size')}
+    normalisation = {key: card[key] for key in ('mean', 'std')}
+    return {'model': {'data_preprocessor': normalisation}, 'train_dataloader': {'dataset': {'views': views}}}
 
 
 def _entry(config: Mapping[str, Any], *keys: str) -> Any:

@@ -6,6 +6,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from mmssl.commands import main
 from mmssl.models import DataPreprocessor, ResNet, TimmBackbone
 from mmssl.probe.networks import compared_networks, in_order, titles
 
@@ -83,6 +84,17 @@ def test_the_normalisation_and_the_size_are_read_from_the_checkpoints_own_config
 def test_without_an_evaluation_section_the_size_is_that_of_the_largest_training_view(views, size, tmp_path):
     path = saved(tmp_path / 'a.pth', config={**CONFIG, 'train_dataloader': {'dataset': {'views': views}}})
     assert compared_networks([path])[0].network.size == size
+
+
+def test_exported_weights_are_fed_as_the_description_beside_them_says(tmp_path):
+    config = {**CONFIG, 'train_dataloader': {'dataset': {'views': {'size': 40}}}}
+    exported = tmp_path / 'exported.pth'
+    main(['export', str(saved(tmp_path / 'a.pth', config=config)), str(exported)])
+    (found,) = compared_networks([exported])
+    assert found.recipe.mean == (1, 2, 3.5) and found.recipe.std == (4, 5, 6) and found.network.size == 40
+    assert found.recipe.source == 'recorded in the .json beside it'
+    exported.with_suffix('.json').write_text('{"mean": "import os"')
+    assert compared_networks([exported])[0].recipe.source.startswith("ImageNet's")
 
 
 def test_a_file_is_read_once(tmp_path, monkeypatch):
