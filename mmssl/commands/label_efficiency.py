@@ -46,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_starts(parser: argparse.ArgumentParser) -> None:
     starts = parser.add_argument_group('starts, besides the untrained network')
     starts.add_argument(
-        '--weights', type=Path, nargs='+', default=[], metavar='FILE', help='weights; each file is a start'
-    )
+        '--weights', nargs='+', default=[], metavar='WHAT', help='weights of ResNets; each is a start: a file, a work '
+        'directory, or a name of the model zoo or of torchvision such as torchvision:resnet18',
+    )  # fmt: skip
     starts.add_argument(
         '--pretrained', type=Path, nargs='+', default=[], metavar='FILE', help='one start, with one file per seed'
     )
@@ -129,12 +130,13 @@ def _run(curves: 'Curves', hours: float | None) -> str:
 
 
 def _starts(args: argparse.Namespace) -> list['Start']:
+    from mmssl.apis.start import fetch_start
     from mmssl.label_efficiency import Start
     from mmssl.probe.networks import titles
 
     starts = [Start('untrained')]
     names = titles(args.weights) if args.weights else []
-    starts += [Start(f'weights {name}', (file,)) for name, file in zip(names, args.weights)]
+    starts += [Start(f'weights {name}', (fetch_start(what),)) for name, what in zip(names, args.weights)]
     starts += [Start('pre-trained', tuple(args.pretrained))] if args.pretrained else []
     for minutes, seeds in args.pretrain:
         starts.append(

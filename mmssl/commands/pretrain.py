@@ -121,7 +121,7 @@ def _started(args: argparse.Namespace) -> Run:
     from mmssl.apis.training import fit_to_time, folder_config
     from mmssl.evaluation import measure_baselines
 
-    _make_room(args.work_dir)
+    args.init = _make_room(args.work_dir, args.init)
     began = _STARTED + _download(args)
     cfg = folder_config(args.data, args.method or _METHODS[0], args.purpose, args.init) if args.data else None
     cfg = cfg or _fashion_mnist(args)
@@ -150,14 +150,21 @@ def _rehearse_report() -> float:
     return time.monotonic() - start
 
 
-def _make_room(work_dir: Path) -> None:
-    """Move an earlier run aside, so that nothing of it is lost or taken for the new one."""
+def _make_room(work_dir: Path, init: str | None) -> str | None:
+    """Move an earlier run aside, so that nothing of it is lost or taken for the new one.
+
+    Returns:
+        The weights to start from, where they are now: they may be those of the earlier run.
+    """
     if not any(work_dir.glob(_PLAN)) and not any(work_dir.glob('*.pth')):
-        return
+        return init
     stamp = time.strftime('%Y-%m-%d_%H%M%S', time.localtime(work_dir.stat().st_mtime))
-    place = work_dir.resolve().with_name(f'{work_dir.resolve().name}_{stamp}')
+    old = work_dir.resolve()
+    place = old.with_name(f'{old.name}_{stamp}')
+    weights = Path(init or '').resolve()
     work_dir.rename(place)
     print(f'The earlier run in {work_dir} is now in {place}.')
+    return str(place / weights.relative_to(old)) if init and weights.is_relative_to(old) else init
 
 
 def _download(args: argparse.Namespace) -> float:

@@ -51,9 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224'
     )
-    parser.add_argument(
-        '--config', help='config of the training; needed if the checkpoint does not record the normalisation'
-    )
+    parser.add_argument('--config', help="config of the training, instead of the checkpoint's own")
     parser.add_argument(
         '--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='number of images to use (default: all)'
     )

@@ -150,7 +150,9 @@ class Curves:
     def _keep_settings(self) -> None:
         """Write the settings that decide the values, or compare them with those of the pieces in the folder."""
         chosen_at = {'choose_at': self.choose_at, 'first_seed': self.seeds[0]}
-        given = json.loads(json.dumps({'task': self.task.name, **self.task.settings, **chosen_at}, default=str))
+        like = {'network_of': next((start.name for start in self.starts if start.files or start.minutes), 'untrained')}
+        settings = {'task': self.task.name, **self.task.settings, **chosen_at, **like}
+        given = json.loads(json.dumps(settings, default=str))
         file = self.folder / 'settings.json'
         if not file.exists():
             (self.folder / 'pieces').mkdir(parents=True, exist_ok=True)

@@ -231,4 +231,4 @@ def _remarks(gallery: ImageSource, query: ImageSource | None) -> tuple[str, ...]
     if not lacking:
         return ()
     names = ', '.join(lacking[:5]) + (' ...' if len(lacking) > 5 else '')
-    return (f'Classes without a training image, so always wrong: {names}.',)
+    return (f'Classes without a training image, whose test images are left out: {names}.',)

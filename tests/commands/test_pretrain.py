@@ -139,11 +139,22 @@ def test_an_earlier_run_is_moved_aside(tmp_path, capsys):
     work = tmp_path / 'run'
     work.mkdir()
     (work / 'epoch_9.pth').touch()
-    pretrain._make_room(work)
+    assert pretrain._make_room(work, 'torchvision:resnet18') == 'torchvision:resnet18'
     (moved,) = tmp_path.glob('run_*')
     assert (moved / 'epoch_9.pth').is_file() and not work.exists()
     assert f'The earlier run in {work} is now in {moved}' in capsys.readouterr().out
-    pretrain._make_room(work)
+    assert pretrain._make_room(work, None) is None
+
+
+@pytest.mark.parametrize('inside', ['', 'epoch_9.pth'])
+def test_a_new_run_may_start_from_the_earlier_one_in_its_folder(tmp_path, monkeypatch, inside):
+    monkeypatch.chdir(tmp_path)
+    work = Path('run')
+    work.mkdir()
+    (work / 'epoch_9.pth').touch()
+    start = Path(pretrain._make_room(work, str(work / inside)))
+    (moved,) = tmp_path.glob('run_*')
+    assert start == moved / inside and start.exists()
 
 
 RUN = ['--minutes', '2']  # ends earlier: after four draws of each image

@@ -177,11 +177,20 @@ def test_online_knn_is_measured_before_the_first_epoch_and_after_each(tmp_path):
     assert len(history) == 3 and all(0 <= value <= 100 for value in history)
 
 
-def test_online_knn_without_labels_measures_nothing(tmp_path):
-    runner = small_runner(tmp_path, labels=False)
+@pytest.mark.parametrize(
+    ('missing', 'said'), [('labels', 'the images have no labels'), ('query', 'the config has no evaluation.query')]
+)
+def test_online_knn_without_labels_or_queries_measures_nothing_and_says_what_is_missing(
+    tmp_path, monkeypatch, missing, said
+):
+    runner, logged = small_runner(tmp_path, labels=missing != 'labels'), []
+    if missing == 'query':
+        monkeypatch.setattr(runner, 'fixed_part', lambda name: None)
+    monkeypatch.setattr(runner.logger, 'info', logged.append)
     runner.register_hook(OnlineKNNHook())
     runner.train()
     assert 'val/knn_top1' not in runner.message_hub.log_scalars
+    assert any(f'Online k-NN: {said}' in line for line in logged)
 
 
 def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys, monkeypatch):

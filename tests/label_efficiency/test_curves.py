@@ -178,6 +178,13 @@ def test_tables_are_made_from_the_json_alone(tmp_path):
     assert '5 (5 images)   1.0 ± 0.7 (2)  11.0 ± 0.7 (2)' in format_curves(results)
 
 
+def test_a_first_start_of_another_network_is_refused_since_the_untrained_one_has_its_network(tmp_path):
+    curves(tmp_path, starts=(Start('untrained'), Start('pre-trained 20 min', (), 20.0, 1)))
+    with pytest.raises(ValueError, match='network_of pre-trained 20 min, but given is given'):
+        curves(tmp_path, starts=(*TWO, Start('pre-trained 20 min', (), 20.0, 1)))
+    curves(tmp_path, starts=(Start('untrained'), Start('pre-trained 20 min', (), 20.0, 1), TWO[1]))
+
+
 def test_a_single_rate_is_taken_without_trials_and_the_table_says_so(tmp_path):
     work = curves(tmp_path, Arithmetic(rates=(0.3,)))
     work.run(say=quietly)

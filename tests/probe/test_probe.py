@@ -109,7 +109,7 @@ def test_a_random_fifth_leaves_every_class_an_image_to_learn_from(tmp_path):
 def test_a_class_with_nothing_to_learn_from_is_named(tmp_path):
     make(tmp_path, {'train/a': 30, 'train/b': 30, 'train/rare': 1, 'val/a': 3, 'val/rare': 2})
     found = probe_data(tmp_path, images=(10, 5))
-    assert found.remarks[-1] == 'Classes without a training image, so always wrong: rare.'
+    assert found.remarks[-1] == 'Classes without a training image, whose test images are left out: rare.'
 
 
 def test_a_class_that_training_lacks_is_named_and_left_out(tmp_path):

@@ -53,8 +53,12 @@ class OnlineKNNHook(MonitorHook):
     def prepare(self, runner: Any) -> bool:
         """Decode the images; return whether both gallery and query have labels."""
         parts = [runner.fixed_part(name) for name in ('gallery', 'query')]
-        labelled = all(part is not None and part.labelled for part in parts)
-        if not labelled:
+        if None in parts:
+            runner.logger.info(
+                'Online k-NN: the config has no evaluation.query (or no gallery), so no accuracy is measured.'
+            )
+            return False
+        if not all(part.labelled for part in parts):
             runner.logger.info('Online k-NN: the images have no labels, so no accuracy is measured.')
             return False
         trained = len(runner.train_dataloader.dataset)
