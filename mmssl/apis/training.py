@@ -1,6 +1,7 @@
 """Pre-train on a folder of images without a config."""
 
 import math
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from mmssl.engine import Runner
 from mmssl.evaluation import Purpose, counted
 from mmssl.export import backbone_config
 from mmssl.models import BaseAlgorithm, TimmBackbone, find_weights
+from mmssl.models.algorithms.base import pooled
 from mmssl.probe import split_one_fifth
 from mmssl.registry import DATASETS, MODELS, OPTIMIZERS
 from mmssl.weights import read_file, resnet_prefix
@@ -44,13 +46,15 @@ METHODS: dict[Method, str] = {
 _DENSE = ('detection', 'segmentation')  # purposes whose packages build their own ResNets
 _MINIMUM = 32  # images
 MEASURED = (5000, 2000)  # images to learn classifiers from, and to measure them on
-_ENOUGH_STEPS = 500  # by then the runs in docs/results.md were well above the untrained network
+ENOUGH_STEPS = 500  # by then the runs in docs/results.md were well above the untrained network
 _MOST_DRAWS = 500  # of one image: more of them teach nothing new
 _WARM_UP, _TIMED = 3, 12  # steps before and while the time is taken
 # Sides of a view that shrunk images keep: a crop of 0.45 of the area then has a pixel for each of the view's.
 _DETAIL = 1.5
 # Tiles of photographs for detectors and segmenters: at most so many along a side, each as large as a shrunk image.
 _GRID, _PHOTO = 5, 3
+# Share of the time that decoding may take, images that it is timed with, and images that are taken in any case.
+_DECODING, _DECODED, _IN_ANY_CASE = 0.2, 32, 2000
 _SIZED = 9  # photographs whose size is looked at
 _LOOKS = 10  # checkpoints and looks at the k-NN accuracy during a run
 _CONTINUED = 0.1  # of the learning rate, for a backbone that starts from weights
@@ -71,6 +75,7 @@ class Plan:
         seconds_per_step: As timed on this machine.
         minutes: Promised time for everything.
         tiles: Number of tiles of each photograph; 1 if whole images are drawn.
+        other_minutes: Expected time for all but the steps.
     """
 
     method: str
@@ -83,6 +88,7 @@ class Plan:
     seconds_per_step: float
     minutes: float
     tiles: int = 1
+    other_minutes: float = 0.0
 
     @property
     def draws_per_image(self) -> float:
@@ -102,12 +108,12 @@ class Plan:
     @property
     def is_enough(self) -> bool:
         """Whether a network learns something in so many steps."""
-        return self.steps >= _ENOUGH_STEPS
+        return self.steps >= ENOUGH_STEPS
 
     @property
     def useful_minutes(self) -> float:
         """Time in all for as many steps as a network needs to learn something."""
-        return max(self.minutes - self.training_minutes, 0) + _ENOUGH_STEPS * self.seconds_per_step / 60
+        return self.other_minutes + ENOUGH_STEPS * self.seconds_per_step / 60
 
     def __str__(self) -> str:
         images = f'{self.images:,}' + ('' if self.images == self.available else f' of {self.available:,}')
@@ -120,7 +126,7 @@ class Plan:
         if self.is_enough:
             return text
         return (
-            f'{text}\nThat is too short to learn much: it takes {_ENOUGH_STEPS} steps, here '
+            f'{text}\nThat is too short to learn much: it takes {ENOUGH_STEPS} steps, here '
             f'{math.ceil(self.useful_minutes)} minutes in all. It goes on all the same.'
         )
 
@@ -158,7 +164,7 @@ def train_from_folder(
     """
     started = time.monotonic()
     check_minutes(minutes)
-    cfg = folder_config(folder, method, purpose, init)
+    cfg = folder_config(folder, method, purpose, init, minutes)
     cfg.update(work_dir=str(work_dir), randomness={'seed': seed}, log_level='WARNING')
     print_log(str(fit_to_time(cfg, minutes, time.monotonic() - started)))
     runner = Runner.from_cfg(cfg)
@@ -180,7 +186,11 @@ def check_minutes(minutes: float) -> None:
 
 
 def folder_config(
-    folder: str | Path, method: Method = 'simclr', purpose: Purpose = 'features', init: str | None = None
+    folder: str | Path,
+    method: Method = 'simclr',
+    purpose: Purpose = 'features',
+    init: str | None = None,
+    minutes: float = math.inf,
 ) -> Config:
     """Config for a folder of images, which are shrunk once into a cache.
 
@@ -193,6 +203,7 @@ def folder_config(
         purpose: What the backbone is for. A detector or segmenter takes no ResNet-10 and no small stem, and its
             photographs show many things: they are cut into overlapping tiles.
         init: Weights to start from: a file, or a name of the zoo, of torchvision or of timm. The network is theirs.
+        minutes: Time for everything. If decoding all images took more than a fifth of it, fewer are used.
 
     Returns:
         A config for one process, fitted to the number of images.
@@ -206,7 +217,7 @@ def folder_config(
         raise ValueError(
             f'{len(training)} images in {folder}: pre-training needs {_MINIMUM} or more, give a larger folder.'
         )
-    cfg = source_config(_of_folder(training), _of_folder(query) if query else None, method, purpose, init)
+    cfg = source_config(_of_folder(training), _of_folder(query) if query else None, method, purpose, init, minutes)
     statistics = sixteen_bit_statistics(training, cfg.train_dataloader.dataset.get('channels', 3))
     if statistics:
         cfg.model.data_preprocessor.update(mean=statistics.mean, std=statistics.std)
@@ -219,6 +230,7 @@ def source_config(
     method: Method = 'simclr',
     purpose: Purpose = 'features',
     init: str | None = None,
+    minutes: float = math.inf,
 ) -> Config:
     """Config for images of any source; files are shrunk once into a cache.
 
@@ -228,6 +240,7 @@ def source_config(
         method: As in :func:`folder_config`.
         purpose: As in :func:`folder_config`.
         init: As in :func:`folder_config`.
+        minutes: As in :func:`folder_config`.
 
     Returns:
         A config for one process, fitted to the number of images.
@@ -242,12 +255,15 @@ def source_config(
         _use_weights(cfg, init)
         _check_purpose(cfg, purpose, init)
     size = round(_DETAIL * resolution(cfg))
+    training = _decodable(training, minutes)
     shrunk = _shrunk(training, size)
     _use_sources(cfg, shrunk, _shrunk(query, size) if query else None)
     learned = _tiles(_shrunk(training, _PHOTO * size), resolution(cfg)) if purpose in _DENSE else shrunk
     loader = cfg.train_dataloader
     loader.dataset.source = learned
     loader.batch_size = min(loader.batch_size, len(DATASETS.build(learned)) // 2)
+    images = len(DATASETS.build(training))
+    cfg.train_cfg.max_unreadable = max(cfg.train_cfg.get('max_unreadable', 0.01), 1.5 / images)  # one never ends a run
     return cfg
 
 
@@ -273,6 +289,26 @@ def _of_folder(folder: ImageFolder) -> dict[str, Any]:
 
 def _shrunk(source: dict[str, Any], size: int) -> dict[str, Any]:
     return {'type': ShrunkImages, 'source': source, 'size': size}
+
+
+def _decodable(source: dict[str, Any], minutes: float) -> dict[str, Any]:
+    """The images, or as many of them, drawn at random, as can be decoded in a fifth of the time."""
+    images = DATASETS.build(source)
+    if len(images) <= _IN_ANY_CASE or minutes == math.inf:
+        return source
+    start = time.monotonic()
+    for place in range(_DECODED):
+        with suppress(UnreadableImageError):
+            images.load(place * len(images) // _DECODED)
+    seconds = (time.monotonic() - start) / _DECODED / (os.cpu_count() or 1)
+    most = max(int(_DECODING * minutes * 60 / seconds), _IN_ANY_CASE)
+    if most >= len(images):
+        return source
+    print_log(
+        f'Decoding all {len(images):,} images would take {len(images) * seconds / 60:.0f} minutes: {most:,} of them '
+        f'are used, drawn at random. More --minutes use more of them.', 'current',
+    )  # fmt: skip
+    return {'type': Subset, 'source': source, 'num': most}
 
 
 def _tiles(photographs: dict[str, Any], view: int) -> dict[str, Any]:
@@ -351,13 +387,12 @@ def _width(backbone: dict[str, Any], size: int, weights: str) -> int:
     network = MODELS.build(backbone).eval()
     try:
         with torch.no_grad():
-            network(torch.zeros(1, backbone['in_channels'], size, size))
+            return pooled(network, torch.zeros(1, backbone['in_channels'], size, size)).shape[1]
     except (AssertionError, RuntimeError) as error:
         raise ValueError(
             f'The network of {weights} does not take images of {size} pixels ({str(error).splitlines()[0]}): set its '
             'size in a config and type mmssl train CONFIG --init, see docs/continue_from_weights.md.'
         ) from error
-    return network.out_channels
 
 
 def fit_to_time(cfg: Config, minutes: float, spent: float = 0.0, after: float = 0.0) -> Plan:
@@ -392,7 +427,8 @@ def fit_to_time(cfg: Config, minutes: float, spent: float = 0.0, after: float = 
     cfg.train_cfg.update(max_epochs=_MOST_DRAWS, minutes=minutes, seconds_spent=spent, seconds_after=after)
     cfg.train_dataloader.dataset.source = {'type': Subset, 'source': cfg.train_dataloader.dataset.source, 'num': images}
     interval = max(1, math.ceil(steps / per_epoch / _LOOKS))
-    cfg.default_hooks.online_knn.interval = cfg.default_hooks.checkpoint.interval = interval
+    cfg.default_hooks.online_knn.interval = interval
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=max(steps // _LOOKS, 1))
     return Plan(
         method=cfg.model.type.__name__ if isinstance(cfg.model.type, type) else cfg.model.type.rpartition('.')[2],
         network=_network(cfg.model.backbone),
@@ -404,6 +440,7 @@ def fit_to_time(cfg: Config, minutes: float, spent: float = 0.0, after: float = 
         seconds_per_step=seconds,
         minutes=minutes,
         tiles=_tiles_of(cfg.train_dataloader.dataset.source.source),
+        other_minutes=(spent + after) / 60,
     )
 
 

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     dense.add_argument('--frozen-stages', type=int, default=-1, help='stages that stay as they are (default: -1, none)')
     dense.add_argument('--norm-eval', action='store_true', help="keep the backbone's batch-norm statistics")
-    dense.add_argument('--ignore', type=int, help='value of pixels without a class in the masks, beside 255')
+    dense.add_argument('--ignore', type=int, help='value of pixels without a class in the masks (default: 255)')
 
 
 def _add_starts(parser: argparse.ArgumentParser) -> None:

@@ -83,6 +83,8 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError(f'--minutes {args.minutes:g}: give a time above 0, such as 5.')
     if args.data and not args.data.is_dir():
         raise ValueError(f'--data {args.data} is no folder: give the folder that holds the images.')
+    if args.data and args.data.resolve().is_relative_to(args.work_dir.resolve()):
+        raise ValueError(f'--work-dir {args.work_dir} holds the images, but it is for results: give another one.')
     if args.resume and not (args.work_dir / _PLAN).is_file():
         raise ValueError(f'--resume, but there is no run in {args.work_dir}: leave out --resume, or set --work-dir.')
 
@@ -123,8 +125,8 @@ def _started(args: argparse.Namespace) -> Run:
 
     args.init = _make_room(args.work_dir, args.init)
     began = _STARTED + _download(args)
-    cfg = folder_config(args.data, args.method or _METHODS[0], args.purpose, args.init) if args.data else None
-    cfg = cfg or _fashion_mnist(args)
+    minutes, method = args.minutes or _MINUTES, args.method or _METHODS[0]
+    cfg = folder_config(args.data, method, args.purpose, args.init, minutes) if args.data else _fashion_mnist(args)
     cfg.update(work_dir=str(args.work_dir), randomness={'seed': args.seed}, log_level='WARNING')
     use_training_options(cfg, args)
     print('Measuring raw pixels and the untrained network ...', flush=True)
@@ -132,7 +134,7 @@ def _started(args: argparse.Namespace) -> Run:
     baselines = measure_baselines(cfg)
     building = time.monotonic() - start - sum(result.seconds['all'] for result in baselines)
     after = _MEASUREMENTS_AFTER * (baselines[-1].seconds['all'] + building) + _SMALL_MAPS_AFTER * _rehearse_report()
-    plan = fit_to_time(cfg, args.minutes or _MINUTES, time.monotonic() - began, after)
+    plan = fit_to_time(cfg, minutes, time.monotonic() - began, after)
     print(f'{plan}\nLogs and checkpoints are in {args.work_dir}.', flush=True)
     return Run(cfg, plan, baselines)
 
@@ -185,7 +187,7 @@ def _save(args: argparse.Namespace, run: Run) -> None:
     from mmssl.evaluation import write_results
 
     name = Path(run.cfg.filename).name
-    write_results(args.work_dir / _PLAN, run.baselines, config=name, plan=asdict(run.plan))
+    write_results(args.work_dir / _PLAN, run.baselines, config=name, plan=asdict(run.plan), purpose=args.purpose)
 
 
 def _resumed(args: argparse.Namespace) -> Run:
@@ -200,6 +202,7 @@ def _resumed(args: argparse.Namespace) -> Run:
     cfg.update(resume=True, work_dir=str(args.work_dir))
     if args.minutes:
         cfg.train_cfg.minutes = args.minutes
+    args.purpose = saved.get('purpose', args.purpose)
     plan = Plan(**saved['plan'])
     print(plan, flush=True)
     return Run(cfg, plan, read_results(args.work_dir / _PLAN))
@@ -228,6 +231,7 @@ def _fashion_mnist(args: argparse.Namespace) -> 'Config':
 
 def _facts(args: argparse.Namespace, plan: 'Plan', runner: Any) -> 'RunFacts':
     """What the verdict rests on, and the next command."""
+    from mmssl.apis.training import ENOUGH_STEPS
     from mmssl.checkpoint import latest_checkpoint
     from mmssl.evaluation import RunFacts
 
@@ -245,7 +249,7 @@ def _facts(args: argparse.Namespace, plan: 'Plan', runner: Any) -> 'RunFacts':
         network=plan.network,
         size=plan.resolution,
         minutes=minutes,
-        useful_minutes=plan.useful_minutes,
+        useful_minutes=max(plan.useful_minutes, plan.minutes + 1) if runner.steps < ENOUGH_STEPS else 0.0,
         purpose=args.purpose,
         checkpoint=checkpoint,
         loading=f'import mmssl\nmodel = mmssl.load({str(checkpoint)!r})',

@@ -111,7 +111,7 @@ class Classifier(nn.Module):
             norm.reset_running_stats()
             norm.momentum = None  # the mean over all batches
         self.train()
-        for part in images.split(_ROWS):
+        for part in images.chunk(-(-len(images) // _ROWS)):  # of equal length: each counts the same
             self.pooled(self.normalised(part))
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum

@@ -176,17 +176,18 @@ def _judgement(results: Sequence[Result]) -> tuple[bool, str]:
     *baselines, trained = results
     compared = _compared(trained)
     reference = baselines[1:]  # raw pixels are judged apart: a network may learn and still be behind them
-    signs = [_sign(measure, trained, baseline) for measure in compared for baseline in reference]
     names = ' and the '.join(['untrained network', 'start weights'][: len(reference)])
     if _certain(compared, reference):
         return False, f'These images cannot tell whether it learned: the {names} is right already.'
     if _collapsed(results):
         return False, 'It did not learn: its features collapsed, so that all images look alike to it.'
-    if min(signs) < 0 < max(signs):
-        return False, f'It learned only in part: above the {names} in some measures, below in others.'
-    if min(signs) < 0 or max(signs) == 0:
-        where = 'below' if min(signs) < 0 else 'no better than'
-        return False, f'It did not learn: it is {where} the {names}.'
+    for name, baseline in reversed([*zip(['untrained network', 'start weights'], reference)]):
+        signs = [_sign(measure, trained, baseline) for measure in compared]
+        if min(signs) < 0 < max(signs):
+            return False, f'It learned only in part: above the {name} in some measures, below in others.'
+        if min(signs) < 0 or max(signs) == 0:
+            where = 'below' if min(signs) < 0 else 'no better than'
+            return False, f'It did not learn: it is {where} the {name}.'
     behind = [measure.short for measure in compared if _sign(measure, trained, baselines[0]) < 0]
     pixels = f', but raw pixels are still better in {" and ".join(behind)}' if behind else ''
     return True, f'It learned: it is above the {names}{pixels}.'

@@ -1,13 +1,15 @@
 """Learning curves of image classification: a fine-tuned network, and a linear probe on the frozen one."""
 
+import logging
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmssl.datasets import EvalView, ImageFolder
+from mmssl.datasets import EvalView, ImageFolder, UnreadableImageError
 from mmssl.datasets.images import as_channels
 from mmssl.evaluation import Classifier, FineTuning, draw_per_class, fine_tune, linear_probe
 from mmssl.export import Architecture, empty_backbone
@@ -61,7 +63,7 @@ class Classification:
         self.steps, self.batch_size = steps, batch_size
         self.sources = {part: ImageFolder(layout.root / getattr(layout, part)) for part in ('train', 'test')}
         self.classes = _same_classes(self.sources, layout)
-        self.labels = torch.as_tensor(self.sources['train'].labels)
+        self.labels = self._images.labels
         self.settings = {
             'data': str(layout.root.resolve()),
             'size': size,
@@ -69,7 +71,7 @@ class Classification:
             'batch_size': batch_size,
             'rates': list(rates),
             'untrained': self.describe(Origin()),
-            'images': {part: len(source) for part, source in self.sources.items()},
+            'images': {'train': len(self._images.images), 'test': len(self._test.images)},
             'classes': len(self.classes),
             'protocol': PROTOCOL,
         }
@@ -90,7 +92,9 @@ class Classification:
 
     def describe(self, origin: Origin) -> str:
         """Build the network and load the weights; describe the network."""
-        backbone = self._network(origin, seed=0)[0]
+        backbone, recipe = self._network(origin, seed=0)
+        if len(recipe.mean) != len(self.network.mean):
+            raise ValueError(f'{origin.file} takes images of {len(recipe.mean)} channels: give weights for three.')
         millions = sum(parameter.numel() for parameter in backbone.parameters()) / 1e6
         return f'{type(backbone).__name__} with {millions:.2f} million weights'
 
@@ -114,6 +118,8 @@ class Classification:
         images, classes = self._images.images[drawn], self.labels[drawn]
         test = self._test
         classifier = self._classifier(origin, seed)
+        if origin.file is None:  # random weights come without statistics of batch norm
+            classifier.calibrate(images)
         rows = [classifier.features(part) for part in (images, test.images)]
         probe = linear_probe(rows[0], classes, rows[1], test.labels, seed=seed)
         self._fit(classifier, images, classes, labels, rate, seed)
@@ -159,9 +165,16 @@ class Classification:
 
     def _decoded(self, part: str) -> _Labelled:
         source, view = self.sources[part], EvalView(resize=self.size, crop=self.size)
-        channels = len(self.network.mean)
-        images = [view(as_channels(source.load(index), channels))[0] for index in range(len(source))]
-        return _Labelled(torch.stack(images), source.labels)
+        images, labels = [], []
+        for index in range(len(source)):
+            try:
+                image = source.load(index)
+            except UnreadableImageError as error:
+                print_log(f'{error}; left out.', 'current', logging.WARNING)
+                continue
+            images.append(view(as_channels(image, len(self.network.mean)))[0])
+            labels.append(source.label(index))
+        return _Labelled(torch.stack(images), torch.tensor(labels))
 
 
 PROTOCOL = (

@@ -4,10 +4,14 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from mmssl.checkpoint import latest_checkpoint
+from mmssl.download import file_hash
 from mmssl.files import write_json
 
 FOLDS = 2  # halves of the labelled images that rates are compared on
@@ -130,7 +134,7 @@ class Curves:
         choose_at: Number of labels at which the learning rate is chosen.
 
     Raises:
-        ValueError: The folder holds pieces of other settings.
+        ValueError: The folder holds pieces of other settings, or two starts have one name.
     """
 
     def __init__(
@@ -143,20 +147,27 @@ class Curves:
         pretrain: Callable[[Path, float, Path, int], Path],
         choose_at: int | None,
     ) -> None:
-        self.task, self.starts, self.labels, self.seeds = task, tuple(starts), tuple(labels), tuple(seeds)
+        names = [start.name for start in starts]
+        if len(set(names)) < len(names):
+            raise ValueError(f'Two starts have one name ({", ".join(names)}): give each only once.')
+        counts = {task.count(number): number for number in labels}  # of numbers for the same images, the last
+        self.task, self.starts, self.labels, self.seeds = (
+            task,
+            tuple(starts),
+            (*counts.values(),),
+            (*dict.fromkeys(seeds),),
+        )
         self.folder, self.pretrain, self.choose_at = folder, pretrain, choose_at
-        self._keep_settings()
+        self.settings = self._compared_settings()
 
-    def _keep_settings(self) -> None:
-        """Write the settings that decide the values, or compare them with those of the pieces in the folder."""
+    def _compared_settings(self) -> dict[str, Any]:
+        """The settings that decide the values, compared with those of the pieces in the folder."""
         chosen_at = {'choose_at': self.choose_at, 'first_seed': self.seeds[0]}
-        like = {'network_of': next((start.name for start in self.starts if start.files or start.minutes), 'untrained')}
-        settings = {'task': self.task.name, **self.task.settings, **chosen_at, **like}
+        settings = {'task': self.task.name, **self.task.settings, **chosen_at, 'network_of': self._network_of()}
         given = json.loads(json.dumps(settings, default=str))
         file = self.folder / 'settings.json'
-        if not file.exists():
-            (self.folder / 'pieces').mkdir(parents=True, exist_ok=True)
-            return write_json(file, given)
+        if not file.exists() or not any(self.folder.glob('pieces/*.json')):
+            return given
         known = json.loads(file.read_text())
         for key in sorted(known.keys() | given.keys()):
             if known.get(key) != given.get(key):
@@ -164,6 +175,16 @@ class Curves:
                     f'{self.folder} holds a measurement with {key} {known.get(key)}, but {given.get(key)} is given: '
                     'give the same settings to continue it, or another --work-dir.'
                 )
+        return given
+
+    def _network_of(self) -> str:
+        """Whose network the untrained start has: the name of a pre-training, or a description."""
+        first = next((start for start in self.starts if start.files or start.minutes), None)
+        if first is None or first.minutes:
+            return first.name if first else 'untrained'
+        with suppress(OSError, ValueError):  # check() says what is wrong with the file
+            return self.task.describe(Origin(first.files[0]))
+        return first.name
 
     def check(self) -> None:
         """Refuse given weights that the task's networks cannot take, before anything is measured.
@@ -206,11 +227,22 @@ class Curves:
         return Origin(self._file(start, seed), like)
 
     def _file(self, start: Start, seed: int) -> Path | None:
-        place = self.seeds.index(seed)
         if start.minutes:
-            seeds = self.seeds[: start.seeds]
-            return Path(self._pretraining(start, seeds[place % len(seeds)]).content['weights'])
-        return start.files[place % len(start.files)] if start.files else None
+            return Path(self._pretraining(start, self._pretrained_with(start, seed)).content['weights'])
+        return start.files[self.seeds.index(seed) % len(start.files)] if start.files else None
+
+    def _pretrained_with(self, start: Start, seed: int) -> int:
+        """Seed of the pre-training that a fine-tuning starts from."""
+        seeds = self.seeds[: start.seeds]
+        return seeds[self.seeds.index(seed) % len(seeds)]
+
+    def _key(self, start: Start, seed: int) -> str:
+        """A start's name for a file, with the weights that are meant: a file of that name may change."""
+        if start.minutes:
+            pretrained = self._pretrained_with(start, seed)
+            return start.key if pretrained == seed else f'{start.key}_of_seed{pretrained}'
+        file = self._file(start, seed)
+        return f'{start.key}_{content_hash(file)}' if file else start.key
 
     def trials(self, start: Start) -> list[Piece]:
         """The trials of the learning rates of a start; none if there is no choice."""
@@ -224,7 +256,8 @@ class Curves:
             return {'start': start.name, 'rate': rate, 'fold': fold, 'labels': self.choose_at, 'held_out': value}
 
         seed = self.seeds[0]
-        name, title = f'rate_{start.key}_{rate:g}_{fold}', f'{start.name}, learning rate {rate:g}, half {fold + 1}'
+        name = f'rate_{self._key(start, seed)}_{rate:g}_{fold}'
+        title = f'{start.name}, learning rate {rate:g}, half {fold + 1}'
         return self._piece('rate', name, title, work)
 
     def rate(self, start: Start) -> float:
@@ -244,7 +277,7 @@ class Curves:
             return {**known, 'network': network, 'rate': rate, **self.task.effort(labels), 'values': values}
 
         count = 'all' if labels is None else labels
-        name, title = f'{start.key}_{count}_seed{seed}', f'{start.name}, {count} labels, seed {seed}'
+        name, title = f'{self._key(start, seed)}_{count}_seed{seed}', f'{start.name}, {count} labels, seed {seed}'
         return self._piece('fine-tuning', name, title, work)
 
     def run(self, hours: float | None = None, say: Callable[[str], None] = print) -> None:
@@ -257,6 +290,8 @@ class Curves:
         Raises:
             Interrupted: The time is over.
         """
+        (self.folder / 'pieces').mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / 'settings.json', self.settings)
         begun, longest = time.monotonic(), self._longest()
         pieces = list(self.pieces())
         missing = [piece for piece in pieces if not piece.done]
@@ -291,12 +326,29 @@ class Curves:
         """Everything that has been measured, as plain data: settings, starts, and the pieces that are done."""
         done = [{'kind': piece.kind, **piece.content} for piece in self.pieces() if piece.done]
         return {
-            'settings': json.loads((self.folder / 'settings.json').read_text()),
+            'settings': self.settings,
             'unit': self.task.unit,
             'measures': list(self.task.measures),
             'starts': [start.name for start in self.starts],
             'pieces': done,
         }
+
+
+def content_hash(file: Path) -> str:
+    """Eight hexadecimal digits of a file, or of the newest checkpoint of a run; empty if there is none.
+
+    Args:
+        file: A file of weights, or the work directory of a run.
+    """
+    if file.is_dir():
+        found = latest_checkpoint(file)
+        file = found[0] if found else file
+    return _hash(file, file.stat().st_mtime_ns) if file.is_file() else ''
+
+
+@cache
+def _hash(file: Path, changed: int) -> str:
+    return file_hash(file)[:8]
 
 
 def do(piece: Piece) -> float:

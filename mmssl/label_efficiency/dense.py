@@ -113,7 +113,7 @@ class _Dense:
         links = folder / 'training_images'
         links.mkdir(parents=True, exist_ok=True)
         for file in self._training_files():
-            link = links / file.name
+            link = links / str(file.relative_to(self.layout.root)).replace('/', '_')
             if not link.is_symlink():
                 link.symlink_to(file.resolve())
         return links
@@ -126,6 +126,8 @@ class _Dense:
     def describe(self, origin: Origin) -> str:
         """Check that the package has the network of the weights; describe it."""
         network = self._network(origin)
+        if network.in_channels != 3:
+            raise ValueError(f'{origin.file} takes images of {network.in_channels} channels: give weights for three.')
         mm_settings(network, self.target)
         return _words(network)
 
@@ -150,7 +152,8 @@ class _Dense:
         halves = self.halves(labels, seed)
         cfg = self._config(self._network(origin), halves[1 - fold])
         held = copy.deepcopy(cfg.train_dataloader.dataset)
-        held.update(indices=halves[fold], test_mode=True, pipeline=cfg.val_dataloader.dataset.pipeline)
+        # not in test mode, which would keep images without boxes, and so number the images in another way
+        held.update(indices=halves[fold], test_mode=False, pipeline=cfg.val_dataloader.dataset.pipeline)
         cfg.val_dataloader.dataset = held
         return self._train(cfg, origin.file, labels, seed, rate, folder)[self.measures[0]]
 
@@ -178,7 +181,8 @@ class _Dense:
         with _scope_of(self.target):
             TransferRunner.from_cfg(cfg).train()
         found = json.loads((folder / 'result.json').read_text())['metrics']
-        return {name: round(self.percent * found[key], 2) for name, key in zip(self.measures, self.keys)}
+        # a detector that finds nothing has no measures
+        return {name: round(self.percent * found.get(key, 0.0), 2) for name, key in zip(self.measures, self.keys)}
 
     def _config(self, network: Architecture, indices: list[int] | None = None) -> Config:
         cfg = Config.fromfile(CONFIGS / self.config)
@@ -262,7 +266,7 @@ class Segmentation(_Dense):
     """Mean intersection over union of an FCN on masks of class numbers.
 
     Args:
-        ignore: Further value of pixels without a class in the masks; 255 always is one.
+        ignore: Value of pixels without a class in the masks, above all classes; 255 by default.
         settings: Arguments of :class:`Detection`, in this order or by name.
     """
 
@@ -285,8 +289,13 @@ class Segmentation(_Dense):
                 f'No masks in {self.layout.root / self.layout.masks["train"]}: put one PNG per image there.'
             )
         values = {int(value) for file in files for value in np.unique(np.asarray(Image.open(file)))}
-        values -= {_VOID, self.ignore}
-        return tuple(str(number) for number in range(max(values, default=0) + 1))
+        highest = max(values - {_VOID, self.ignore}, default=0)
+        if self.ignore is not None and (_VOID in values or self.ignore < highest):
+            raise ValueError(
+                f'--ignore {self.ignore}, but the masks hold {_VOID if _VOID in values else highest}, too: one value '
+                'can be left out, and it must be above all classes; replace the others in the masks.'
+            )
+        return tuple(str(number) for number in range(highest + 1))
 
     def _data(self, cfg: Config) -> None:
         void = _VOID if self.ignore is None else self.ignore

@@ -9,6 +9,7 @@ from PIL import Image
 import mmssl
 from mmssl.apis import training
 from mmssl.apis.training import Plan, fit_to_time, folder_config
+from mmssl.datasets import ImageFolder, Subset
 from mmssl.registry import DATASETS
 from tests.helpers.mutation import Mutation
 
@@ -101,6 +102,28 @@ def test_detectors_and_segmenters_learn_from_tiles_no_smaller_than_a_view(folder
     assert len(source) == 40 * grid**2 and config.train_dataloader.batch_size == min(20 * grid**2, 128)
     assert min(source.load(0).shape[1:]) >= min(side, 48)
     assert config.evaluation.gallery.source.source.type is training.ShrunkImages  # whole images are measured
+
+
+def test_of_more_images_than_there_is_time_to_decode_some_are_drawn(folder, monkeypatch):
+    monkeypatch.setattr(training, '_IN_ANY_CASE', 4)
+    monkeypatch.setattr(training.os, 'cpu_count', lambda: 2)
+    source = {'type': ImageFolder, 'root': str(folder)}
+    clock = iter([0.0, 32.0, 0.0, 32.0])  # 32 images in 32 seconds, by one of two cores
+    monkeypatch.setattr(training.time, 'monotonic', lambda: next(clock))
+    assert training._decodable(source, 1) == {'type': Subset, 'source': source, 'num': 24}
+    assert training._decodable(source, 2) == source
+
+
+def test_checkpoints_are_written_ten_times_though_one_epoch_is_the_whole_run(folder, monkeypatch):
+    monkeypatch.setattr(training, '_seconds_per_step', lambda *_: 2.0)
+    monkeypatch.setattr(training.time, 'monotonic', lambda: 0.0)
+    config = folder_config(folder)
+    fit_to_time(config, 2)
+    assert (config.default_hooks.checkpoint.by_epoch, config.default_hooks.checkpoint.interval) == (False, 6)
+
+
+def test_one_unreadable_image_of_few_never_ends_a_run(folder):
+    assert folder_config(folder).train_cfg.max_unreadable == 1.5 / 40
 
 
 def test_a_plan_of_tiles_counts_photographs_too(folder, monkeypatch):

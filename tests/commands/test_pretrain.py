@@ -46,6 +46,7 @@ def test_the_methods_offered_are_those_that_have_a_config():
 @pytest.mark.parametrize(
     ('words', 'sentence'),
     [
+        (['--data', '.', '--work-dir', '..'], r'--work-dir .. holds the images, but it is for results'),
         (['--minutes', '0'], r'--minutes 0: give a time above 0'),
         (['--minutes', 'nan'], r'--minutes nan: give a time above 0'),
         (['--minutes', 'inf'], r'--minutes inf: give a time above 0'),
@@ -197,7 +198,7 @@ def test_a_signal_saves_and_says_how_to_go_on_and_that_command_ends_the_run(numb
     started = subprocess.Popen(
         [*command, '--minutes', '3'], cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
     )
-    while not list((tmp_path / 'run').glob('epoch_*.pth')):
+    while not list((tmp_path / 'run').glob('*.pth')):
         assert started.poll() is None, started.stderr.read()
         time.sleep(0.2)
     started.send_signal(number)

@@ -213,7 +213,9 @@ def test_a_difference_within_two_standard_errors_is_called_noise():
 def test_start_weights_are_a_baseline_that_a_network_must_beat():
     rows = [result(20, 20), result(30, 30), result(50, 50), result(45, 45)]
     first, knn, _ = verdict(rows)
-    assert first.startswith('It learned only in part: above the untrained network and the start weights in some')
+    assert first == 'It did not learn: it is below the start weights.'
+    level = verdict([result(20, 20), result(30, 30), result(50, 50), result(50.04, 50)])
+    assert level[0] == 'It did not learn: it is no better than the start weights.'
     assert '15.0 points above the untrained one (30.0 %), 5.0 points below the start weights (50.0 %) and 25.0' in knn
     assert verdict([*rows[:3], result(55, 55)])[0] == LEARNED[:-1] + ' and the start weights.'
 

@@ -151,6 +151,16 @@ def test_what_cannot_work_is_refused_in_one_sentence(words, sentence):
     assert 'Traceback' not in done.stderr
 
 
+def test_an_unreadable_image_is_left_out_with_its_label(tmp_path):
+    root = class_folders(tmp_path / 'data')
+    whole = Classification(find_layout(root), plain_recipe((1, 1, 1, 1), 4), size=16)
+    broken = sorted((root / 'train').rglob('*.png'))[0]
+    broken.write_bytes(broken.read_bytes()[:40])
+    task = Classification(find_layout(root), plain_recipe((1, 1, 1, 1), 4), size=16)
+    assert len(task.labels) == len(task._images.images) == len(whole.labels) - 1
+    assert torch.equal(task._images.images, whole._images.images[1:])
+
+
 def test_weights_that_do_not_exist_are_refused_before_anything_is_measured(tmp_path):
     done = run(
         class_folders(tmp_path / 'data'), '--work-dir', tmp_path / 'work', '--weights', tmp_path / 'no.pth', *SMALL

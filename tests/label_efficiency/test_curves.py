@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmssl.label_efficiency import Curves, Interrupted, Origin, Start, chosen_rates, curve_figure, format_curves
+from tests.helpers.mutation import Mutation
 
 RATES = (0.001, 0.01, 0.1)
 TWO = (Start('untrained'), Start('given', (Path('a'),)))
@@ -117,13 +118,14 @@ def test_a_further_seed_keeps_what_is_done(tmp_path):
 
 
 def test_other_settings_are_refused_with_both_values(tmp_path):
-    curves(tmp_path)
+    curves(tmp_path, Arithmetic(steps=6))  # nothing was measured with these
+    curves(tmp_path).run(say=quietly)
     with pytest.raises(ValueError, match='steps 7, but 8 is given: give the same settings'):
         curves(tmp_path, Arithmetic(steps=8))
 
 
 def test_another_first_seed_is_refused_since_the_rates_were_chosen_with_it(tmp_path):
-    curves(tmp_path, seeds=(0, 1))
+    curves(tmp_path, seeds=(0, 1)).run(say=quietly)
     with pytest.raises(ValueError, match='first_seed 0, but 1 is given'):
         curves(tmp_path, seeds=(1, 0))
 
@@ -179,10 +181,39 @@ def test_tables_are_made_from_the_json_alone(tmp_path):
 
 
 def test_a_first_start_of_another_network_is_refused_since_the_untrained_one_has_its_network(tmp_path):
-    curves(tmp_path, starts=(Start('untrained'), Start('pre-trained 20 min', (), 20.0, 1)))
-    with pytest.raises(ValueError, match='network_of pre-trained 20 min, but given is given'):
-        curves(tmp_path, starts=(*TWO, Start('pre-trained 20 min', (), 20.0, 1)))
-    curves(tmp_path, starts=(Start('untrained'), Start('pre-trained 20 min', (), 20.0, 1), TWO[1]))
+    trained = Start('pre-trained 20 min', (), 20.0, 1)
+    curves(tmp_path, starts=(TWO[0], trained)).run(say=quietly)
+    with pytest.raises(ValueError, match='network_of pre-trained 20 min, but like a is given'):
+        curves(tmp_path, starts=(*TWO, trained))
+    curves(tmp_path, starts=(TWO[0], trained, TWO[1]))
+
+
+def test_other_weights_under_the_same_name_are_measured_anew(tmp_path):
+    file = tmp_path / 'weights.pth'
+    file.write_text('first')
+    starts = (TWO[0], Start('given', (file,)))
+    curves(tmp_path / 'work', starts=starts).run(say=quietly)
+    file.write_text('second')
+    work = curves(tmp_path / 'work', starts=starts)
+    missing = [piece.title for piece in work.pieces() if not piece.done]
+    assert len(missing) == 2 * len(RATES) + 4 and all(title.startswith('given') for title in missing)
+
+
+def test_a_fine_tuning_from_another_pretraining_is_not_taken_for_one_from_its_own(tmp_path):
+    shared, own = (Start('pre-trained 60 min', (), 60.0, seeds) for seeds in (1, 2))
+    curves(tmp_path, starts=(TWO[0], shared)).run(say=quietly)
+    work = curves(tmp_path, starts=(TWO[0], own))
+    missing = [piece.title for piece in work.pieces() if not piece.done]
+    assert missing == [
+        'pre-trained 60 min, seed 1', 'pre-trained 60 min, 5 labels, seed 1', 'pre-trained 60 min, all labels, seed 1',
+    ]  # fmt: skip
+
+
+def test_numbers_of_labels_that_draw_the_same_images_and_equal_seeds_are_measured_once(tmp_path):
+    work = Curves(Arithmetic(), TWO, (5, 100, None), (0, 1, 0), tmp_path, pretrain_into([]), 5)
+    assert (work.labels, work.seeds) == ((5, None), (0, 1))
+    with pytest.raises(ValueError, match='Two starts have one name'):
+        curves(tmp_path, starts=(TWO[1], TWO[1]))
 
 
 def test_a_single_rate_is_taken_without_trials_and_the_table_says_so(tmp_path):
@@ -213,3 +244,14 @@ def test_the_figure_has_a_line_per_start_over_the_number_of_images(tmp_path):
     lines = {line.get_label(): line for line in curve_figure(work.results()).axes[0].lines}
     assert list(lines['given'].get_xdata()) == [5, 100]
     assert list(lines['given'].get_ydata()) == [11.0, 20.5]
+
+
+MUTATIONS = [
+    Mutation(
+        'other weights under the same name count as measured',
+        'mmssl/label_efficiency/curves.py',
+        "return f'{start.key}_{content_hash(file)}' if file else start.key",
+        'return start.key',
+        'tests/label_efficiency/test_curves.py -k under_the_same_name',
+    ),
+]

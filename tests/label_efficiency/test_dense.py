@@ -1,13 +1,17 @@
 """Detection and segmentation on tiny data in the layouts of the real sets."""
 
+import re
 import shutil
 
 import pytest
 import torch
+from mmengine.registry import DATASETS
 
 from mmssl.export import Architecture, export_backbone
 from mmssl.label_efficiency import Detection, Origin, Segmentation, find_layout
+from mmssl.label_efficiency.dense import _scope_of
 from tests.export.test_export import trained
+from tests.helpers.mutation import Mutation
 from tests.transfer import layouts
 
 pytest.importorskip('mmcv._ext', reason='bash tools/install_transfer.sh installs what is missing')
@@ -110,6 +114,43 @@ def test_the_rate_is_chosen_on_the_other_half_without_the_test_images(task, tmp_
     ]
 
 
+def test_an_image_without_boxes_does_not_shift_the_held_out_images(detection, tmp_path, monkeypatch):
+    first = (tmp_path / 'ImageSets/Main/train.txt').read_text().split()[0]
+    file = tmp_path / 'Annotations' / f'{first}.xml'
+    file.write_text(re.sub(r'<object>.*</object>', '', file.read_text(), flags=re.DOTALL))
+    task, configs = Detection(detection.layout, NETWORK, **SMALL), []
+    monkeypatch.setattr(task, '_train', lambda cfg, *rest: configs.append(cfg) or dict.fromkeys(task.measures, 1.0))
+    task.held_out(Origin(), None, 0, 0.01, fold=0, folder=tmp_path)
+    with _scope_of('mmdet'):
+        both = [DATASETS.build(configs[0][f'{part}_dataloader'].dataset) for part in ('train', 'val')]
+    seen = [{part.get_data_info(index)['img_path'] for index in range(len(part))} for part in both]
+    assert len(seen[0] | seen[1]) == 7 and not seen[0] & seen[1]
+
+
+def test_a_detector_that_finds_nothing_has_a_precision_of_zero(detection, tmp_path, monkeypatch):
+    class Nothing:
+        from_cfg = classmethod(lambda cls, cfg: cls())
+        train = staticmethod(lambda: (tmp_path / 'result.json').write_text('{"metrics": {}}'))
+
+    monkeypatch.setattr('mmssl.label_efficiency.dense.TransferRunner', Nothing)
+    assert detection.measure(Origin(), 4, 0, 0.01, tmp_path) == {'AP': 0.0, 'AP50': 0.0}
+
+
+@pytest.mark.parametrize('ignore', [3, 255])
+def test_a_value_to_ignore_among_or_below_the_classes_is_refused(segmentation, ignore):
+    if ignore == 255:  # masks hold 11, which would become a class
+        assert len(Segmentation(segmentation.layout, NETWORK, ignore=ignore, **SMALL).classes) == 12
+        return
+    with pytest.raises(ValueError, match='--ignore 3, but the masks hold 11, too'):
+        Segmentation(segmentation.layout, NETWORK, ignore=ignore, **SMALL)
+
+
+def test_weights_for_another_number_of_channels_are_refused(task, tmp_path):
+    file = export_backbone(trained(depth=18, base_channels=8, in_channels=1), tmp_path / 'backbone.pth')
+    with pytest.raises(ValueError, match='takes images of 1 channels: give weights for three'):
+        task.describe(Origin(file))
+
+
 def test_boxes_in_the_format_of_coco_give_the_same_data(detection, tmp_path):
     root = tmp_path / 'coco'
     layouts.bccd(root)
@@ -143,3 +184,14 @@ def test_a_piece_of_each_kind_is_measured_from_weights(task, tmp_path):
     folder.mkdir()
     assert 0 <= task.held_out(Origin(file), 4, 0, 0.01, 0, folder) <= 100
     assert torch.is_grad_enabled()
+
+
+MUTATIONS = [
+    Mutation(
+        'held-out images are counted with those without boxes',
+        'mmssl/label_efficiency/dense.py',
+        'test_mode=False',
+        'test_mode=True',
+        'tests/label_efficiency/test_dense.py -k without_boxes',
+    ),
+]
