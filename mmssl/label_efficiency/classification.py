@@ -118,8 +118,8 @@ class Classification:
         images, classes = self._images.images[drawn], self.labels[drawn]
         test = self._test
         classifier = self._classifier(origin, seed)
-        if origin.file is None:  # random weights come without statistics of batch norm
-            classifier.calibrate(images)
+        # Random weights get no statistics of batch norm: with them the untrained network is far worse (24.7 % instead
+        # of 42.2 on all labels of the photos of clothes), which would flatter the others.
         rows = [classifier.features(part) for part in (images, test.images)]
         probe = linear_probe(rows[0], classes, rows[1], test.labels, seed=seed)
         self._fit(classifier, images, classes, labels, rate, seed)
