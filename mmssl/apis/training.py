@@ -259,11 +259,11 @@ def source_config(
     shrunk = _shrunk(training, size)
     _use_sources(cfg, shrunk, _shrunk(query, size) if query else None)
     learned = _tiles(_shrunk(training, _PHOTO * size), resolution(cfg)) if purpose in _DENSE else shrunk
-    loader = cfg.train_dataloader
+    loader, drawn = cfg.train_dataloader, len(DATASETS.build(learned))
     loader.dataset.source = learned
-    loader.batch_size = min(loader.batch_size, len(DATASETS.build(learned)) // 2)
-    images = len(DATASETS.build(training))
-    cfg.train_cfg.max_unreadable = max(cfg.train_cfg.get('max_unreadable', 0.01), 1.5 / images)  # one never ends a run
+    loader.batch_size = min(loader.batch_size, drawn // 2)
+    one_unreadable = 1.5 * _tiles_of(learned) / drawn  # of few images: it never ends a run
+    cfg.train_cfg.max_unreadable = max(cfg.train_cfg.get('max_unreadable', 0.01), one_unreadable)
     return cfg
 
 

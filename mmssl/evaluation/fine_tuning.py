@@ -11,6 +11,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from mmssl.evaluation.linear import fit_logistic
 from mmssl.functional import hash_seed
+from mmssl.models.algorithms.base import pooled
 
 _L2 = 0.1  # of the classifier that fine-tuning starts from
 _ROWS = 256  # images per forward pass without gradients
@@ -72,9 +73,7 @@ class Classifier(nn.Module):
 
     def pooled(self, inputs: Tensor) -> Tensor:
         """Features of normalised images, shape ``(B, D)``."""
-        maps = self.backbone(inputs)[-1]
-        pool = getattr(self.backbone, 'pool', lambda features: features.mean(dim=(2, 3)))
-        return pool(maps)
+        return pooled(self.backbone, inputs)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
