@@ -37,6 +37,17 @@ class Batch:
     def __len__(self) -> int:
         return len(self.sample_idx)
 
+    def repeated(self, times: int) -> 'Batch':
+        """Return a batch with every image ``times`` times: the whole batch, then the whole batch again."""
+        if times == 1:
+            return self
+        label = None if self.gt_label is None else self.gt_label.repeat(times)
+        extras = {
+            name: torch.cat([value] * times) if isinstance(value, Tensor) else value * times
+            for name, value in self.extras.items()
+        }
+        return Batch(self.sample_idx.repeat(times), self.draw.repeat(times), label, extras)
+
     @classmethod
     def field_names(cls) -> list[str]:
         """Names of the fields, in order."""

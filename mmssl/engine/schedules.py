@@ -14,7 +14,8 @@ class WarmupCosineLR(_ParamScheduler):
 
     Set ``convert_to_iter_based=True`` in the config to count the warm-up in epochs and update the rate at every step.
 
-    In a run with ``train_cfg.minutes``, the share of the run that is over takes the place of the steps.
+    In a run with ``train_cfg.minutes``, the share of the run that is over takes the place of the steps. A parameter
+    group with ``fix_lr=True`` (in ``optim_wrapper.paramwise_cfg.custom_keys``) keeps its rate, as SimSiam's predictor.
 
     Args:
         optimizer: Wrapper whose learning rates are set.
@@ -86,4 +87,5 @@ class WarmupCosineLR(_ParamScheduler):
         factor = warmup_cosine(
             step, length, 1.0, self.end_factor, self.warmup, self.warmup_factor, self.warmup_reaches_base
         )
-        return [base * factor for base in self.base_values]
+        groups = zip(self.base_values, self.optimizer.param_groups)
+        return [base if group.get('fix_lr') else base * factor for base, group in groups]

@@ -1,6 +1,7 @@
 """Pure tensor functions: no state, no config, no runner. The maths of every method lives here."""
 
 from mmssl.functional.bank import last_occurrences, mixed_rows, random_rows
+from mmssl.functional.barlow_twins import barlow_twins
 from mmssl.functional.clusters import Members, class_weights, cluster_members, label_change, weighted_cross_entropy
 from mmssl.functional.collectives import (
     broadcast,
@@ -69,10 +70,12 @@ from mmssl.functional.pixels import (
 from mmssl.functional.precision import in_float32
 from mmssl.functional.randomness import Stream, hash_draws, hash_places, hash_seed, random_state_kept, seed_cpu
 from mmssl.functional.shuffle import Shuffle
+from mmssl.functional.siamese import negative_cosine
 from mmssl.functional.sinkhorn import sinkhorn
 from mmssl.functional.swapped_prediction import swapped_prediction
 from mmssl.functional.table import hardest_classes, look_up, shard_of, table_cross_entropy
 from mmssl.functional.unit import unit
+from mmssl.functional.vicreg import VICRegTerms, vicreg
 from mmssl.functional.whiten import whiten
 
 __all__ = [
@@ -84,9 +87,11 @@ __all__ = [
     'Shuffle',
     'SoftLabels',
     'Stream',
+    'VICRegTerms',
     'arc_margin',
     'averaged_slots',
     'bank_scores',
+    'barlow_twins',
     'broadcast',
     'chosen_scores',
     'class_weights',
@@ -125,6 +130,7 @@ __all__ = [
     'mixed_rows',
     'most_similar',
     'nearest_centroids',
+    'negative_cosine',
     'noise_contrastive',
     'nt_xent',
     'pixel_contrast',
@@ -149,6 +155,7 @@ __all__ = [
     'table_cross_entropy',
     'unit',
     'updated_centroids',
+    'vicreg',
     'weighted_cross_entropy',
     'whiten',
     'without_self',

@@ -17,6 +17,10 @@ class Host(Protocol):
         """Embeddings of the student, ``(B, C, H, W)`` to ``(B, D)``, not normalised."""
         ...
 
+    def query(self, images: Tensor) -> Tensor:
+        """Queries of the student, ``(B, C, H, W)`` to ``(B, D)``, not normalised: what ``contrast`` takes first."""
+        ...
+
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
         """The host's own loss for rows that are not normalised, ``(B, D)`` each: a scalar."""
         ...
@@ -54,7 +58,8 @@ class Addition(nn.Module):
             host: The method: its network and its loss.
             losses: Losses of the host and of the additions before this one, by name; not changed in place.
             inputs: Normalised views, each ``(B, C, H, W)``.
-            queries: Embeddings of the first view, not normalised, shape ``(B, D)``.
+            queries: Queries of the first view, not normalised, shape ``(B, D)``; of a host that compares in both
+                directions those of the second view follow, ``(2 B, D)``, and ``batch`` has each image twice.
             keys: What the queries are compared with, not normalised, shape ``(B, D)``; without gradient if a teacher
                 made them.
             batch: Sample indices and draw numbers.

@@ -13,11 +13,14 @@ from mmssl.models.algorithms.base import BaseAlgorithm, build
 class Contrastive(BaseAlgorithm):
     """Base class of methods that compare queries with keys, split into parts that additions can reuse.
 
-    The parts are :meth:`embed` (network and neck), :meth:`encode` (views to queries and keys, not normalised),
-    :meth:`contrast` (the loss of queries and keys, which it normalises; it may be called again with other rows) and
-    :meth:`stage` (what the memories of the method should learn). :meth:`loss` runs ``encode`` and ``contrast``, then
-    every addition in order, and ``stage`` last. A method of your own implements ``encode`` and ``contrast``, and
-    ``stage`` if it has memories.
+    The parts are :meth:`query` (images to queries: network, neck, and a predictor if there is one), :meth:`encode`
+    (views to queries and keys, not normalised), :meth:`contrast` (the loss of queries and keys, which it normalises;
+    it may be called again with other rows) and :meth:`stage` (what the memories of the method should learn).
+    :meth:`loss` runs ``encode`` and ``contrast``, then every addition in order, and ``stage`` last. A method of your own
+    implements ``encode`` and ``contrast``, and ``stage`` if it has memories.
+
+    A method that compares in both directions, such as BYOL, returns ``2 B`` rows from ``encode``: first those whose
+    query is the first view. Its additions get as many rows, with each image of the batch twice.
 
     Args:
         backbone: Module or its config.
@@ -56,12 +59,25 @@ class Contrastive(BaseAlgorithm):
         """
         queries, keys = self.encode(inputs, batch)
         losses = {'loss': self.contrast(queries, keys)}
+        if self.additions:
+            batch = batch.repeated(len(queries) // len(batch))
         for addition in self.additions:
             losses = addition(self, losses, inputs, queries, keys, batch)
         for addition in self.additions:
             keys = addition.staged(keys)
         self.stage(queries, keys)
         return losses
+
+    def query(self, images: Tensor) -> Tensor:
+        """Compute queries of the student: embeddings, or predictions in a method with a predictor.
+
+        Args:
+            images: Normalised, shape ``(B, C, H, W)``.
+
+        Returns:
+            Shape ``(B, D)``, not normalised.
+        """
+        return self.embed(images)
 
     @abstractmethod
     def encode(self, inputs: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
@@ -72,7 +88,8 @@ class Contrastive(BaseAlgorithm):
             batch: Sample indices and draw numbers.
 
         Returns:
-            Queries and keys, ``(B, D)`` each; a key belongs to the query of the same row.
+            Queries and keys, ``(B, D)`` each, or ``(2 B, D)`` for both directions; a key belongs to the query of the
+            same row.
         """
 
     @abstractmethod

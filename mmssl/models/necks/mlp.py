@@ -23,6 +23,8 @@ class MLPNeck(Upgrading):
         batch_norm: Whether batch norm follows the inner layers (SwAV, SimCLR) or not (MoCo v2, InvP).
         last_batch_norm: Whether batch norm follows the last layer too (SimCLR).
         bias: Whether the linear layers have biases.
+        last_bias: Whether the last one has a bias (not BYOL's); as ``bias`` by default.
+        last_affine: Whether the batch norm after the last layer has weights (not SimSiam's).
 
     Attributes:
         out_channels: Width of the embeddings.
@@ -42,18 +44,21 @@ class MLPNeck(Upgrading):
         batch_norm: bool = True,
         last_batch_norm: bool = False,
         bias: bool = True,
+        last_bias: bool | None = None,
+        last_affine: bool = True,
     ) -> None:
         super().__init__()
         if num_layers > 1 and not hidden_channels:
             raise ValueError(f'MLPNeck with {num_layers} layers: give hidden_channels, or set num_layers=1.')
         self.out_channels = out_channels
+        last_bias = bias if last_bias is None else last_bias
         self.layers = nn.Sequential()
         for place in range(1, num_layers + 1):
             last = place == num_layers
             width = out_channels if last else hidden_channels
-            self.layers.add_module(f'linear{place}', nn.Linear(in_channels, width, bias))
+            self.layers.add_module(f'linear{place}', nn.Linear(in_channels, width, last_bias if last else bias))
             if last_batch_norm if last else batch_norm:
-                self.layers.add_module(f'norm{place}', nn.BatchNorm1d(width))
+                self.layers.add_module(f'norm{place}', nn.BatchNorm1d(width, affine=last_affine or not last))
             if not last:
                 self.layers.add_module(f'relu{place}', nn.ReLU(inplace=True))
             in_channels = width
