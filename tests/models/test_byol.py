@@ -1,7 +1,5 @@
 """BYOL against both reference implementations, and on several processes against one."""
 
-import math
-
 import pytest
 import torch
 from torch import nn
@@ -76,7 +74,9 @@ def test_three_steps_equal_deepminds_code():
         assert model.teacher.momentum == pytest.approx(float(case[f's{step}_tau']))
         model.teacher.commit()
         students = [*model.backbone.parameters(), *model.neck.parameters(), *model.predictor.parameters()]
-        for name, parameter in zip(('encoder.weight', 'encoder.bias', 'projector.weight', 'predictor.weight'), students):
+        for name, parameter in zip(
+            ('encoder.weight', 'encoder.bias', 'projector.weight', 'predictor.weight'), students
+        ):
             _close(parameter, case[f's{step}_online:{name}'], 1e-9)
         for name, parameter in zip(('encoder.weight', 'encoder.bias', 'projector.weight'), model.teacher.parameters()):
             _close(parameter, case[f's{step}_target:{name}'], 1e-9)

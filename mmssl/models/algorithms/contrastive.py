@@ -16,8 +16,8 @@ class Contrastive(BaseAlgorithm):
     The parts are :meth:`query` (images to queries: network, neck, and a predictor if there is one), :meth:`encode`
     (views to queries and keys, not normalised), :meth:`contrast` (the loss of queries and keys, which it normalises;
     it may be called again with other rows) and :meth:`stage` (what the memories of the method should learn).
-    :meth:`loss` runs ``encode`` and ``contrast``, then every addition in order, and ``stage`` last. A method of your own
-    implements ``encode`` and ``contrast``, and ``stage`` if it has memories.
+    :meth:`loss` runs ``encode`` and ``contrast``, then every addition in order, and ``stage`` last. A method of your
+    own implements ``encode`` and ``contrast``, and ``stage`` if it has memories.
 
     A method that compares in both directions, such as BYOL, returns ``2 B`` rows from ``encode``: first those whose
     query is the first view. Its additions get as many rows, with each image of the batch twice.

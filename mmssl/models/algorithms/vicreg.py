@@ -49,6 +49,4 @@ class VICReg(Contrastive):
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
         """The weighted sum of the three terms, of rows as they are (VICReg, eq. 6): a scalar."""
         terms = vicreg(queries, keys)
-        return (
-            self.invariance * terms.invariance + self.variance * terms.variance + self.covariance * terms.covariance
-        )
+        return self.invariance * terms.invariance + self.variance * terms.variance + self.covariance * terms.covariance

@@ -1,0 +1,21 @@
+"""VICReg for two cores: a narrow ResNet-10, two views of 32 pixels."""
+
+from mmengine.config import read_base
+
+from mmssl.models import DataPreprocessor, MLPNeck, ResNet, VICReg
+
+with read_base():
+    from .._base_.datasets.cifar10_two_views import *
+    from .._base_.default_runtime import *
+    from .._base_.schedules.sgd_cosine import *
+
+model = dict(
+    type=VICReg,
+    data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
+    backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
+    neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=512, last_bias=False),
+)
+train_dataloader.update(batch_size=256)
+auto_scale_lr.update(base_batch_size=256)
+default_hooks['checkpoint'].update(interval=1)
+default_hooks['online_knn'].update(interval=1)
