@@ -7,3 +7,7 @@ with read_base():
 
 param_scheduler.update(warmup_factor=1e-4)
 train_cfg.update(max_epochs=300)
+_slow = dict(lr_mult=0.024 / 8)  # 8 processes there, see the recipe of 1,000 epochs
+optim_wrapper.update(
+    paramwise_cfg=dict(custom_keys={'bias': _slow, 'bn': _slow, 'downsample.1': _slow, 'neck.layers.norm': _slow})
+)
