@@ -23,7 +23,7 @@ from mmssl.functional.constrained import (
     slot_weights,
     updated_centroids,
 )
-from mmssl.functional.contrast import contrast, info_nce, noise_contrastive, nt_xent
+from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
 from mmssl.functional.inter_image import (
     arc_margin,
     cosine_margin,
@@ -92,6 +92,7 @@ __all__ = [
     'averaged_slots',
     'bank_scores',
     'barlow_twins',
+    'batch_contrast',
     'broadcast',
     'chosen_scores',
     'class_weights',

@@ -1,4 +1,4 @@
-"""Contrastive losses: InfoNCE, NT-Xent and noise-contrastive estimation."""
+"""Contrastive losses: InfoNCE with a bank or the batch, NT-Xent and noise-contrastive estimation."""
 
 import torch
 from torch import Tensor
@@ -68,6 +68,26 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float, group: ProcessGro
     itself, other = torch.cat([own, own + total]), torch.cat([own + total, own])
     logits = torch.cat([first, second]) @ candidates.T / temperature  # (2 B, 2 G)
     return cross_entropy(logits.scatter(1, itself[:, None], -torch.inf), other)
+
+
+@in_float32
+def batch_contrast(query: Tensor, keys: Tensor, temperature: float, group: ProcessGroup | None = None) -> Tensor:
+    """InfoNCE whose negatives are the keys of the other images of the global batch; keys carry no gradient.
+
+    Args:
+        query: Unit rows, shape ``(B, D)``; ``B`` may differ between ranks.
+        keys: Unit rows, the match of each query, shape ``(B, D)``.
+        temperature: Divides the cosines; positive.
+        group: The processes that take part; ``None`` means all; no process group is needed.
+
+    Returns:
+        Scalar: mean over this rank's queries.
+
+    Source: MoCo v3, algorithm 1 (Chen et al., ICCV 2021), without its factor of twice the temperature.
+    """
+    candidates, before = gather_with_gradient(keys.detach(), group)
+    own = before + torch.arange(len(query), device=query.device)
+    return cross_entropy(query @ candidates.T / temperature, own)
 
 
 @in_float32

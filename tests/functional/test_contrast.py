@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmssl.functional import contrast, gather_with_gradient, info_nce, noise_contrastive, nt_xent, unit
+from mmssl.functional import batch_contrast, contrast, gather_with_gradient, info_nce, noise_contrastive, nt_xent, unit
 from tests.conftest import golden
 from tests.helpers.mutation import Mutation
 
@@ -36,6 +36,17 @@ def test_nt_xent_equals_the_reference_with_its_gradient():
     _close(loss.float(), case['loss'])
     _close(first.grad.float(), case['grad_view1'])
     _close(second.grad.float(), case['grad_view2'])
+
+
+@pytest.mark.parametrize('temperature', [0.2, 1.0])
+def test_the_contrast_with_the_batch_equals_the_reference_with_its_gradient(temperature):
+    case = golden('baselines/moco_v3.npz')
+    predictions, keys = case['pred'].clone().requires_grad_(), case['momentum_out'].clone().requires_grad_()
+    loss = batch_contrast(unit(predictions), unit(keys), temperature)
+    _close(loss, case[f'ce_T{temperature}'])
+    (2 * temperature * loss).backward()
+    _close(predictions.grad, case[f'grad_2T_T{temperature}'])
+    assert keys.grad is None
 
 
 def test_noise_contrastive_estimation_equals_the_reference():

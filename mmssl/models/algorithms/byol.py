@@ -30,6 +30,8 @@ class BYOL(Contrastive):
     Source: the paper, section 3; google-deepmind/deepmind-research, ``byol/byol_experiment.py``.
     """
 
+    directions = 2
+
     def __init__(
         self,
         backbone: nn.Module | dict,
@@ -64,8 +66,8 @@ class BYOL(Contrastive):
         return neck(pooled(backbone, images))
 
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Squared distance of unit predictions and targets (BYOL, eq. 2), the sum of both directions: a scalar."""
-        return 4 + 4 * negative_cosine(queries, keys)
+        """Squared distance of unit predictions and targets (BYOL, eq. 2): a scalar."""
+        return 2 + 2 * negative_cosine(queries, keys)
 
     def stage(self, queries: Tensor, keys: Tensor) -> None:
         """Stage the update of the teacher."""

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from mmssl.datasets.structures import Batch
@@ -19,8 +20,9 @@ class Contrastive(BaseAlgorithm):
     :meth:`loss` runs ``encode`` and ``contrast``, then every addition in order, and ``stage`` last. A method of your
     own implements ``encode`` and ``contrast``, and ``stage`` if it has memories.
 
-    A method that compares in both directions, such as BYOL, returns ``2 B`` rows from ``encode``: first those whose
-    query is the first view. Its additions get as many rows, with each image of the batch twice.
+    A method that compares in both directions, such as BYOL, sets ``directions`` to 2 and returns ``2 B`` rows from
+    ``encode``: first those whose query is the first view. ``contrast`` is called for each direction, and the losses are
+    added. Additions get all rows, with each image of the batch twice.
 
     Args:
         backbone: Module or its config.
@@ -31,9 +33,11 @@ class Contrastive(BaseAlgorithm):
 
     Attributes:
         additions: The additions; a schedule sets ``additions.0.weight``.
+        directions: 2 if each view is compared with the other one, 1 if only the first is.
     """
 
     num_views = 2
+    directions: int = 1
 
     def __init__(
         self,
@@ -58,9 +62,10 @@ class Contrastive(BaseAlgorithm):
             ``loss``; with additions, what the last one returns.
         """
         queries, keys = self.encode(inputs, batch)
-        losses = {'loss': self.contrast(queries, keys)}
+        pairs = zip(queries.chunk(self.directions), keys.chunk(self.directions), strict=True)
+        losses = {'loss': torch.stack([self.contrast(*pair) for pair in pairs]).sum()}
         if self.additions:
-            batch = batch.repeated(len(queries) // len(batch))
+            batch = batch.repeated(self.directions)
         for addition in self.additions:
             losses = addition(self, losses, inputs, queries, keys, batch)
         for addition in self.additions:
@@ -94,7 +99,7 @@ class Contrastive(BaseAlgorithm):
 
     @abstractmethod
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Compute the loss of queries and their keys, which are normalised here; nothing is staged.
+        """Compute the loss of queries and their keys in one direction; rows are normalised here, nothing is staged.
 
         Args:
             queries: Not normalised, shape ``(B, D)``.

@@ -31,6 +31,8 @@ class SimSiam(Contrastive):
     Source: the paper, algorithm 1; facebookresearch/simsiam, ``simsiam/builder.py``.
     """
 
+    directions = 2
+
     def __init__(
         self,
         backbone: nn.Module | dict,
@@ -57,5 +59,5 @@ class SimSiam(Contrastive):
         return predictions, torch.cat([second, first]).detach()
 
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Negative cosine of predictions and targets, the mean of both directions (SimSiam, eq. 4): a scalar."""
-        return negative_cosine(queries, keys)
+        """Half the negative cosine of predictions and targets (SimSiam, eq. 4): a scalar."""
+        return negative_cosine(queries, keys) / 2
