@@ -31,6 +31,8 @@ class WarmupCosineLR(_ParamScheduler):
     Source: facebookresearch/swav, ``main_swav.py`` (a table with one rate per iteration).
     """
 
+    name = 'lr'  # of the value in the optimizer's groups
+
     def __init__(
         self,
         optimizer: Any,
@@ -47,7 +49,7 @@ class WarmupCosineLR(_ParamScheduler):
         self.warmup, self.warmup_factor = warmup, warmup_factor
         self.end_factor, self.warmup_reaches_base, self.first = end_factor, warmup_reaches_base, first
         self.idle = idle
-        super().__init__(optimizer, 'lr', end=end, by_epoch=by_epoch, **scheduler)
+        super().__init__(optimizer, self.name, end=end, by_epoch=by_epoch, **scheduler)
 
     @classmethod
     def build_iter_from_epoch(
@@ -89,3 +91,16 @@ class WarmupCosineLR(_ParamScheduler):
         )
         groups = zip(self.base_values, self.optimizer.param_groups)
         return [base if group.get('fix_lr') else base * factor for base, group in groups]
+
+
+@PARAM_SCHEDULERS.register_module()
+class CosineWeightDecay(WarmupCosineLR):
+    """Half a cosine from the optimizer's weight decay to ``end_factor`` times its value; groups without any keep 0.
+
+    Arguments are those of :class:`WarmupCosineLR`. A second scheduler beside that of the learning rate:
+    ``param_scheduler=[dict(type=WarmupCosineLR, ...), dict(type=CosineWeightDecay, end_factor=10)]``.
+
+    Source: DINO, section 3 (Caron et al., ICCV 2021): from 0.04 to 0.4.
+    """
+
+    name = 'weight_decay'

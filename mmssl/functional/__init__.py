@@ -69,6 +69,7 @@ from mmssl.functional.pixels import (
 )
 from mmssl.functional.precision import in_float32
 from mmssl.functional.randomness import Stream, hash_draws, hash_places, hash_seed, random_state_kept, seed_cpu
+from mmssl.functional.self_distillation import self_distillation
 from mmssl.functional.shuffle import Shuffle
 from mmssl.functional.siamese import negative_cosine
 from mmssl.functional.sinkhorn import sinkhorn
@@ -147,6 +148,7 @@ __all__ = [
     'reached_set',
     'row_scores',
     'seed_cpu',
+    'self_distillation',
     'shard_of',
     'sinkhorn',
     'slot_weights',

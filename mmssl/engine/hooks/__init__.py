@@ -2,6 +2,7 @@
 
 from mmssl.engine.hooks.chance_hook import ChanceHook
 from mmssl.engine.hooks.checkpoint_hook import CheckpointHook
+from mmssl.engine.hooks.clip_each_gradient_hook import ClipEachGradientHook
 from mmssl.engine.hooks.cluster_hook import ClusterHook
 from mmssl.engine.hooks.collapse_hook import CollapseHook
 from mmssl.engine.hooks.gradient_drop_hook import GradientDropHook
@@ -17,6 +18,7 @@ from mmssl.engine.hooks.warmup_heads_hook import WarmupHeadsHook
 __all__ = [
     'ChanceHook',
     'CheckpointHook',
+    'ClipEachGradientHook',
     'ClusterHook',
     'CollapseHook',
     'GradientDropHook',

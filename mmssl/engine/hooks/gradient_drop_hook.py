@@ -17,15 +17,17 @@ class GradientDropHook(Hook):
     Args:
         parameters: Prefix of their names, for example ``'prototypes'``.
         steps: Number of optimizer steps, from the start of the run.
+        epochs: Number of epochs, from the start of the run; whichever lasts longer counts.
 
     Raises:
         ValueError: At the start of the run, if no parameter has that prefix.
 
-    Source: facebookresearch/swav, ``main_swav.py`` (``freeze_prototypes_niters``).
+    Source: facebookresearch/swav, ``main_swav.py`` (``freeze_prototypes_niters``); facebookresearch/dino
+    (``freeze_last_layer``, in epochs).
     """
 
-    def __init__(self, parameters: str, steps: int) -> None:
-        self.parameters, self.steps = parameters, steps
+    def __init__(self, parameters: str, steps: int = 0, epochs: int = 0) -> None:
+        self.parameters, self.steps, self.epochs = parameters, steps, epochs
 
     def before_train(self, runner: Any) -> None:
         """Drop gradients in a pre-step hook of the optimizer, which runs after reduction and accumulation."""
@@ -38,7 +40,7 @@ class GradientDropHook(Hook):
             )
 
         def drop(*_: Any) -> None:
-            if runner.steps < self.steps:
+            if runner.steps < self.steps or runner.epoch < self.epochs:
                 for parameter in chosen:
                     parameter.grad = None
 

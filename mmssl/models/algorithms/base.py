@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, cast
 
 import torch
@@ -96,6 +97,18 @@ class BaseAlgorithm(BaseModel):
             Shape ``(B, D)``.
         """
         return pooled(self.backbone, images)
+
+    def extract_views(self, inputs: list[Tensor]) -> Tensor:
+        """Extract features of all views, with one backbone pass per size.
+
+        Args:
+            inputs: Normalised views, each ``(B, C, H, W)``; views of one size are adjacent.
+
+        Returns:
+            Shape ``(V * B, D)``, view after view.
+        """
+        sizes = [list(views) for _, views in groupby(inputs, key=lambda view: view.shape[-2:])]
+        return torch.cat([self.extract_feat(torch.cat(views)) for views in sizes])
 
     def embed(self, images: Tensor) -> Tensor:
         """Compute embeddings, the output of the neck; memories are prepared from them.

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -83,9 +82,7 @@ class SwAV(BaseAlgorithm):
 
     def embed_views(self, inputs: list[Tensor]) -> list[Tensor]:
         """Unit embeddings of every view, ``V x (B, D)``: one backbone pass per size, one neck pass for all."""
-        sizes = [list(views) for _, views in groupby(inputs, key=lambda view: view.shape[-2:])]
-        features = torch.cat([self.extract_feat(torch.cat(views)) for views in sizes])
-        return list(unit(self.neck(features)).chunk(len(inputs)))
+        return list(unit(self.neck(self.extract_views(inputs))).chunk(len(inputs)))
 
     @torch.no_grad()
     def assign(self, scores: Tensor, place: int) -> Tensor:

@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from mmssl.models.memories.base import BaseMemory
 from mmssl.registry import MEMORIES
@@ -14,7 +15,8 @@ class EMATeacher(BaseMemory):
     """Moving average of the weights of a student: the momentum encoder of MoCo, BYOL and PixPro.
 
     Only parameters are averaged. The running statistics of batch norm are the teacher's own: they start as the
-    student's and are updated in the teacher's forward pass, as in the papers' code.
+    student's and are updated in the teacher's forward pass, as in the papers' code. A teacher drops nothing: dropout
+    and stochastic depth are off in it.
 
     The papers' code averages before the forward pass of the keys, with the momentum of that step. Here the average is
     taken at the end of the previous step, so a scheduled momentum is set one step ahead (``ahead=1`` of
@@ -33,6 +35,11 @@ class EMATeacher(BaseMemory):
     def __init__(self, *students: nn.Module, momentum: float = 0.999) -> None:
         super().__init__()
         self.networks = nn.ModuleList(copy.deepcopy(student) for student in students).requires_grad_(False)
+        for module in self.networks.modules():
+            if isinstance(module, _DropoutNd):
+                module.p = 0.0
+            elif hasattr(module, 'drop_prob'):  # stochastic depth of timm
+                module.drop_prob = 0.0
         self.momentum = momentum
         self._students = students  # in a tuple: as submodules they would be in the state dict twice
         self.held: tuple[nn.Module, ...] = ()
