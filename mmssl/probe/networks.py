@@ -14,6 +14,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from mmssl.evaluation import RawPixels
 from mmssl.functional import random_state_kept, seed_cpu
 from mmssl.models import DataPreprocessor
+from mmssl.models.algorithms.base import pooled_stages
 from mmssl.models.modes import eval_mode
 from mmssl.probe.trained import Recipe, load_trained
 
@@ -60,11 +61,10 @@ class ProbedNetwork(nn.Module):
         return torch.cat(self._rows(images), dim=1)
 
     def _rows(self, images: Tensor) -> list[Tensor]:
+        if self.grid == 1:
+            return pooled_stages(self.backbone, images)[self.first :]
         maps = self.backbone(images)[self.first :]
-        if self.grid > 1:
-            return [adaptive_avg_pool2d(features, self.grid).flatten(1) for features in maps]
-        pool = getattr(self.backbone, 'pool', lambda features: features.mean(dim=(2, 3)))
-        return [pool(features) for features in maps]
+        return [adaptive_avg_pool2d(features, self.grid).flatten(1) for features in maps]
 
 
 class ProbedPixels(RawPixels):

@@ -75,20 +75,53 @@ def test_a_timm_model_by_name_with_one_channel():
     weights = {key.removeprefix('model.'): value for key, value in backbone.state_dict().items()}
     assert plain.load_state_dict(weights, strict=False).missing_keys == ['fc.weight', 'fc.bias']
     images = torch.randn(2, 1, 64, 64)
-    (features,) = backbone(images)
+    *_, features = backbone(images)
     assert torch.equal(features, plain.forward_features(images)) and features.shape[1] == backbone.out_channels
-    torch.testing.assert_close(
-        backbone.pool(features), plain.forward_head(plain.forward_features(images), pre_logits=True)
-    )
+    expected = plain.forward_head(plain.forward_features(images), pre_logits=True)
+    torch.testing.assert_close(backbone.pooled(images), expected)
 
 
-def test_a_transformer_is_pooled_by_its_class_token():
+NETWORKS = {
+    'vit': dict(name='vit_tiny_patch16_224', img_size=64, depth=6),
+    'registers': dict(name='vit_small_patch16_dinov3', img_size=64, depth=4),
+    'convnext': dict(name='convnext_atto'),
+    'swin': dict(name='swin_tiny_patch4_window7_224', img_size=64, window_size=2),
+    'efficientnet': dict(name='efficientnet_lite0'),
+}
+
+
+@pytest.mark.parametrize('kind', NETWORKS)
+def test_all_stages_of_a_timm_model_are_maps_and_the_last_is_the_whole_network(kind):
     pytest.importorskip('timm')
-    backbone = TimmBackbone('vit_tiny_patch16_224').eval()
-    tokens = torch.randn(2, 197, backbone.out_channels)
-    assert torch.equal(backbone.pool(tokens), tokens[:, 0])
-    backbone.model.has_class_token = False
-    assert torch.equal(backbone.pool(tokens), tokens.mean(dim=1))
+    backbone = TimmBackbone(**NETWORKS[kind]).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        maps, whole, pooled, stages = (
+            backbone(images), backbone.model(images), backbone.pooled(images), backbone.pooled_stages(images)
+        )  # fmt: skip
+    assert all(stage.dim() == 4 and len(stage) == 2 for stage in maps) and len(maps) >= 4
+    assert pooled.shape == (2, backbone.out_channels) and maps[-1].shape[1] == backbone.out_channels
+    prefix = getattr(backbone.model, 'num_prefix_tokens', 0)
+    tokens = whole[:, prefix:] if whole.dim() == 3 else None
+    if kind == 'swin':  # its channels are last
+        tokens = whole.flatten(1, 2)
+    flat = whole.flatten(2).transpose(1, 2) if tokens is None else tokens
+    torch.testing.assert_close(maps[-1].flatten(2).transpose(1, 2), flat)
+    expected = whole[:, 0] if backbone.model.__dict__.get('has_class_token') else flat.mean(dim=1)
+    torch.testing.assert_close(pooled, expected)
+    torch.testing.assert_close(stages[-1], pooled)
+    assert [len(stage[0]) for stage in stages] == [stage.shape[1] for stage in maps]
+
+
+def test_a_transformer_s_maps_are_those_after_evenly_spaced_blocks():
+    pytest.importorskip('timm')
+    backbone = TimmBackbone('vit_tiny_patch16_224', img_size=32, depth=12).eval()
+    images, seen = torch.randn(1, 3, 32, 32), []
+    for block in backbone.model.blocks:
+        block.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    *earlier, _ = backbone(images)
+    for found, place in zip(earlier, (2, 5, 8), strict=True):
+        torch.testing.assert_close(found.flatten(2).transpose(1, 2), seen[place][:, 1:])
 
 
 def test_an_unknown_timm_model_is_refused_with_near_names():
@@ -101,14 +134,20 @@ MUTATIONS = [
     Mutation(
         'maps of timm are pooled by their largest value',
         'mmssl/models/backbones/timm_backbone.py',
-        'features.mean(dim=(2, 3))',
-        'features.amax(dim=(2, 3))',
+        'return last.mean(dim=(2, 3))',
+        'return last.amax(dim=(2, 3))',
+    ),
+    Mutation(
+        'the class token is a patch',
+        'mmssl/models/backbones/timm_backbone.py',
+        "patches = last[:, getattr(self.model, 'num_prefix_tokens', 0) :]",
+        'patches = last[:, : maps[-1][0, 0].numel()]',
     ),
     Mutation(
         'a transformer of timm is pooled by its last token',
         'mmssl/models/backbones/timm_backbone.py',
-        'features[:, 0] if',
-        'features[:, -1] if',
+        'return last[:, 0]\n',
+        'return last[:, -1]\n',
     ),
     Mutation(
         'options of a timm model are lost',

@@ -16,7 +16,7 @@ from mmssl.models.memories import BaseMemory
 from mmssl.models.start import build_backbone
 from mmssl.registry import MODELS
 
-__all__ = ['Assignment', 'BaseAlgorithm', 'pooled']
+__all__ = ['Assignment', 'BaseAlgorithm', 'pooled', 'pooled_stages']
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def share_of_batch(length: int, device: torch.device) -> float:
 
 
 def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Features of the last stage of a backbone, averaged over the image or pooled by the backbone's own ``pool``.
+    """Features of the last stage of a backbone, averaged over the image or pooled by the backbone's own ``pooled``.
 
     Args:
         backbone: Returns a tuple of feature maps.
@@ -228,9 +228,22 @@ def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
     Returns:
         Shape ``(B, D)``.
     """
-    features = backbone(images)[-1]
-    pool = getattr(backbone, 'pool', None)
-    return pool(features) if pool else features.mean(dim=(2, 3))
+    own = getattr(backbone, 'pooled', None)
+    return own(images) if own else backbone(images)[-1].mean(dim=(2, 3))
+
+
+def pooled_stages(backbone: nn.Module, images: Tensor) -> list[Tensor]:
+    """Features of every stage of a backbone, pooled as by :func:`pooled`.
+
+    Args:
+        backbone: Returns a tuple of feature maps.
+        images: Normalised, shape ``(B, C, H, W)``.
+
+    Returns:
+        One tensor ``(B, D)`` per stage.
+    """
+    own = getattr(backbone, 'pooled_stages', None)
+    return own(images) if own else [stage.mean(dim=(2, 3)) for stage in backbone(images)]
 
 
 def build(module: nn.Module | dict) -> nn.Module:

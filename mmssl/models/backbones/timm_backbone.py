@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from mmssl.dependencies import require
 from mmssl.registry import MODELS
 
+_MAPS = 4  # of a network whose blocks all have the same size
+
 
 @MODELS.register_module()
 class TimmBackbone(nn.Module):
@@ -35,20 +37,78 @@ class TimmBackbone(nn.Module):
             raise ValueError(f'timm has no model {name!r} (near names: {near}): choose one of timm.list_models().')
         self.model = timm.create_model(name, in_chans=in_channels, num_classes=0, global_pool='', **options)
         self.out_channels: int = self.model.num_features
+        self._stages = _stages_of(self.model)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Last features: ``(B, C, H', W')`` for a convolutional network, ``(B, tokens, C)`` for a transformer."""
-        return (self.model(images),)
+        """Feature maps ``(B, C, H', W')`` of all stages.
 
-    def pool(self, features: Tensor) -> Tensor:
-        """Take the class token if the model has one, otherwise the average over pixels or tokens.
+        A network whose blocks all have the same size, such as a ViT, gives the maps after four of them, evenly spaced;
+        its tokens are arranged like their patches. The last map is that of the whole network, its final norm included.
 
         Args:
-            features: From ``forward``.
+            images: Normalised, shape ``(B, C, H, W)``.
+
+        Raises:
+            ValueError: The network gives no maps.
+        """
+        maps, last = self._run(images)
+        return (*maps[:-1], self._as_map(last, maps))
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Features of whole images: the class token if the network has one, otherwise the average over its map.
+
+        Args:
+            images: Normalised, shape ``(B, C, H, W)``.
 
         Returns:
             Shape ``(B, C)``.
         """
-        if features.dim() == 4:
-            return features.mean(dim=(2, 3))
-        return features[:, 0] if getattr(self.model, 'has_class_token', False) else features.mean(dim=1)
+        return self._pool(self._last_of(self.model(images)))
+
+    def pooled_stages(self, images: Tensor) -> list[Tensor]:
+        """Features of whole images of all stages; the last ones are those of :meth:`pooled`.
+
+        Args:
+            images: Normalised, shape ``(B, C, H, W)``.
+
+        Returns:
+            One tensor ``(B, C)`` per stage.
+        """
+        maps, last = self._run(images)
+        return [*(stage.mean(dim=(2, 3)) for stage in maps[:-1]), self._pool(last)]
+
+    def _run(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps of all stages, and the last features: a map ``(B, C, H', W')``, or tokens ``(B, N, C)``."""
+        if not hasattr(self.model, 'forward_intermediates'):
+            return [], self._last_of(self.model(images))
+        last, maps = self.model.forward_intermediates(images, indices=self._stages)
+        return maps, self._last_of(self.model.forward_head(last))
+
+    def _last_of(self, features: Tensor) -> Tensor:
+        channels_last = features.dim() == 4 and getattr(self.model, 'output_fmt', 'NCHW') == 'NHWC'
+        return features.permute(0, 3, 1, 2) if channels_last else features
+
+    def _as_map(self, last: Tensor, maps: list[Tensor]) -> Tensor:
+        if last.dim() == 4:
+            return last
+        if not maps:
+            raise ValueError(
+                f'{type(self.model).__name__} of timm gives no maps of features: take a ResNet, a ConvNeXt or a ViT.'
+            )
+        patches = last[:, getattr(self.model, 'num_prefix_tokens', 0) :]
+        return patches.transpose(1, 2).unflatten(2, maps[-1].shape[2:])
+
+    def _pool(self, last: Tensor) -> Tensor:
+        if last.dim() == 4:
+            return last.mean(dim=(2, 3))
+        if getattr(self.model, 'has_class_token', False):
+            return last[:, 0]
+        return last[:, getattr(self.model, 'num_prefix_tokens', 0) :].mean(dim=1)
+
+
+def _stages_of(model: nn.Module) -> list[int] | None:
+    """Numbers of the blocks after which a map is taken; None for all, if they differ in size."""
+    stages = [(stage['num_chs'], stage['reduction']) for stage in getattr(model, 'feature_info', [])]
+    if len(stages) <= _MAPS or len(set(stages)) > 1:
+        return None
+    return [round(len(stages) * place / _MAPS) - 1 for place in range(1, _MAPS + 1)]
