@@ -388,7 +388,7 @@ def _width(backbone: dict[str, Any], size: int, weights: str) -> int:
     try:
         with torch.no_grad():
             return pooled(network, torch.zeros(1, backbone['in_channels'], size, size)).shape[1]
-    except (AssertionError, RuntimeError) as error:
+    except (RuntimeError, ValueError) as error:
         raise ValueError(
             f'The network of {weights} does not take images of {size} pixels ({str(error).splitlines()[0]}): set its '
             'size in a config and type mmssl train CONFIG --init, see docs/continue_from_weights.md.'

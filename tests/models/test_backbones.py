@@ -124,6 +124,17 @@ def test_a_transformer_s_maps_are_those_after_evenly_spaced_blocks():
         torch.testing.assert_close(found.flatten(2).transpose(1, 2), seen[place][:, 1:])
 
 
+@pytest.mark.parametrize(
+    'kind, size, words', [('vit', 32, 'dynamic_img_size=True'), ('convnext', 8, 'smaller patch_size')]
+)
+def test_images_of_a_size_that_a_timm_model_does_not_take_are_refused_with_what_to_set(kind, size, words):
+    pytest.importorskip('timm')
+    backbone, images = TimmBackbone(**NETWORKS[kind]), torch.zeros(2, 3, size, size)
+    for use in (backbone, backbone.pooled):
+        with pytest.raises(ValueError, match=rf'of timm does not take images of {size} x {size} pixels .*{words}'):
+            use(images)
+
+
 def test_an_unknown_timm_model_is_refused_with_near_names():
     pytest.importorskip('timm')
     with pytest.raises(ValueError, match='resnet'):

@@ -242,6 +242,8 @@ def test_a_teacher_drops_nothing():
     assert model.teacher.networks[0][0].p == 0 and model.backbone[0].p == 0.5
 
 
+RESUME = {'dino': "custom_hooks[1].update(parameters='head.neck.last')"}
+
 MUTATIONS = [
     Mutation(
         'a view is compared with itself',

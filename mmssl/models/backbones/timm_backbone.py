@@ -1,5 +1,7 @@
 """Any timm model as a backbone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -63,7 +65,8 @@ class TimmBackbone(nn.Module):
         Returns:
             Shape ``(B, C)``.
         """
-        return self._pool(self._last_of(self.model(images)))
+        with self._sizes_explained(images):
+            return self._pool(self._last_of(self.model(images)))
 
     def pooled_stages(self, images: Tensor) -> list[Tensor]:
         """Features of whole images of all stages; the last ones are those of :meth:`pooled`.
@@ -79,10 +82,27 @@ class TimmBackbone(nn.Module):
 
     def _run(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Maps of all stages, and the last features: a map ``(B, C, H', W')``, or tokens ``(B, N, C)``."""
-        if not hasattr(self.model, 'forward_intermediates'):
-            return [], self._last_of(self.model(images))
-        last, maps = self.model.forward_intermediates(images, indices=self._stages)
-        return maps, self._last_of(self.model.forward_head(last))
+        with self._sizes_explained(images):
+            if not hasattr(self.model, 'forward_intermediates'):
+                return [], self._last_of(self.model(images))
+            last, maps = self.model.forward_intermediates(images, indices=self._stages)
+            return maps, self._last_of(self.model.forward_head(last))
+
+    @contextmanager
+    def _sizes_explained(self, images: Tensor) -> Iterator[None]:
+        """Say in one sentence that images are too small for the network, or not of the size that it takes."""
+        try:
+            yield
+        except (AssertionError, RuntimeError) as error:
+            said = str(error).splitlines()[0] if str(error) else ''
+            if isinstance(error, RuntimeError) and 'Kernel size' not in said:
+                raise
+            height, width = images.shape[2:]
+            raise ValueError(
+                f'{type(self.model).__name__} of timm does not take images of {height} x {width} pixels ({said}): give '
+                'a ViT img_size, or dynamic_img_size=True for views of several sizes, and a ConvNeXt larger views or a '
+                'smaller patch_size.'
+            ) from error
 
     def _last_of(self, features: Tensor) -> Tensor:
         channels_last = features.dim() == 4 and getattr(self.model, 'output_fmt', 'NCHW') == 'NHWC'

@@ -1,0 +1,62 @@
+"""Every method on every kind of network: a ResNet, a transformer, and a ConvNeXt."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmssl.datasets import Batch
+from mmssl.registry import MODELS
+from tests.training import CPU_CONFIGS, ROOT
+
+BATCH, SAMPLES = 8, 10000
+NETWORKS = {  # all of them give 128 channels
+    'resnet': {},
+    'vit': dict(
+        name='vit_tiny_patch16_224', img_size=32, patch_size=4, embed_dim=128, depth=4, num_heads=2,
+        dynamic_img_size=True,
+    ),
+    'convnext': dict(name='convnext_atto', patch_size=1, dims=(16, 32, 64, 128), depths=(1, 1, 2, 1)),
+}  # fmt: skip
+
+
+def _views(cfg):
+    views = cfg.train_dataloader.dataset.views
+    kinds = zip(views.counts, views.views, strict=True) if 'counts' in views else [(1, views)]
+    return [torch.randn(BATCH, 3, kind.size, kind.size) for count, kind in kinds for _ in range(count)]
+
+
+def _boxes():
+    corners = torch.rand(BATCH, 2, 2) / 2
+    return torch.cat([corners, corners + 0.5], dim=-1)  # every two of them have a place in common
+
+
+@torch.no_grad()
+def _prepare(model, images):
+    """What MemoryHook does before the first epoch, with features drawn here."""
+    for memory in model.memories().values():
+        if memory.wants_preparation(0):
+            features = torch.randn(SAMPLES, model.embed(images).shape[1])
+            memory.prepare(features.split(1000) if memory.prepares_in_batches else features, 0)
+    model.after_preparation(0)
+
+
+@pytest.mark.parametrize('network', NETWORKS)
+@pytest.mark.parametrize('config', CPU_CONFIGS)
+def test_a_method_gives_a_loss_and_every_weight_a_gradient(config, network):
+    torch.manual_seed(0)
+    cfg = Config.fromfile(ROOT / 'configs' / config)
+    if network != 'resnet':
+        pytest.importorskip('timm')
+        cfg.model.backbone = {'type': 'mmssl.TimmBackbone', **NETWORKS[network]}
+    model = MODELS.build(cfg.model).train()
+    model.allocate(SAMPLES)
+    views = _views(cfg)
+    _prepare(model, views[0])
+    batch = Batch(torch.arange(BATCH), torch.arange(BATCH), extras={'boxes': _boxes()})
+    losses = model(views, batch, mode='loss')
+    total = sum(value for name, value in losses.items() if 'loss' in name)
+    assert total.isfinite()
+    total.backward()
+    last = [parameter for parameter in model.backbone.parameters() if parameter.grad is not None]
+    assert last and all(parameter.grad.isfinite().all() for parameter in last)
+    assert sum(bool(parameter.grad.any()) for parameter in last) > len(last) / 2
