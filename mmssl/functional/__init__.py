@@ -48,6 +48,7 @@ from mmssl.functional.kmeans import (
     nearest_centroids,
     split_in_two,
 )
+from mmssl.functional.masked_image import ChosenPatches, choose_patches, masked_pixel_loss, patchify, sincos_positions
 from mmssl.functional.neighbors import (
     BankScores,
     ChosenScores,
@@ -82,6 +83,7 @@ from mmssl.functional.whiten import whiten
 __all__ = [
     'BankScores',
     'Centroids',
+    'ChosenPatches',
     'ChosenScores',
     'Clustering',
     'Members',
@@ -95,6 +97,7 @@ __all__ = [
     'barlow_twins',
     'batch_contrast',
     'broadcast',
+    'choose_patches',
     'chosen_scores',
     'class_weights',
     'cluster_means',
@@ -126,6 +129,7 @@ __all__ = [
     'last_occurrences',
     'lengths_on_ranks',
     'look_up',
+    'masked_pixel_loss',
     'match_pixels',
     'max_over_ranks',
     'mean_over_ranks',
@@ -135,6 +139,7 @@ __all__ = [
     'negative_cosine',
     'noise_contrastive',
     'nt_xent',
+    'patchify',
     'pixel_contrast',
     'pixel_positive_mask',
     'pixel_to_propagation',
@@ -150,6 +155,7 @@ __all__ = [
     'seed_cpu',
     'self_distillation',
     'shard_of',
+    'sincos_positions',
     'sinkhorn',
     'slot_weights',
     'split_in_two',

@@ -36,6 +36,7 @@ class Stream(IntEnum):
     NPID_NEGATIVES = 0x4E6A
     INTER_POSITIVES = 0x1A7E
     INTER_NEGATIVES = 0x1A7F
+    MASKS = 0x3A5C  # patches of an image that an encoder does not see
 
 
 def hash_seed(*keys: int) -> int:

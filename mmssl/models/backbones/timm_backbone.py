@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mmssl.dependencies import require
+from mmssl.functional import sincos_positions
 from mmssl.registry import MODELS
 
 _MAPS = 4  # of a network whose blocks all have the same size
@@ -21,6 +23,8 @@ class TimmBackbone(nn.Module):
     Args:
         name: A name from ``timm.list_models()``.
         in_channels: Channels of the images.
+        fixed_positions: Whether a ViT has fixed positions, sines and cosines, instead of learned ones (MoCo v3, MAE).
+        fixed_patches: Whether the projection of a ViT's patches keeps its random weights (MoCo v3).
         options: Further arguments of ``timm.create_model``, for example ``channels=(16, 32, 64, 128)``.
 
     Attributes:
@@ -28,10 +32,18 @@ class TimmBackbone(nn.Module):
 
     Raises:
         ImportError: timm is not installed.
-        ValueError: timm has no model of that name; the message lists similar names.
+        ValueError: timm has no model of that name; the message lists similar names. Something of a ViT is to be fixed,
+            but the model is none.
     """
 
-    def __init__(self, name: str, in_channels: int = 3, **options: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        in_channels: int = 3,
+        fixed_positions: bool = False,
+        fixed_patches: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__()
         timm = require('timm')
         if name not in timm.list_models():
@@ -40,6 +52,19 @@ class TimmBackbone(nn.Module):
         self.model = timm.create_model(name, in_chans=in_channels, num_classes=0, global_pool='', **options)
         self.out_channels: int = self.model.num_features
         self._stages = _stages_of(self.model)
+        if (fixed_positions or fixed_patches) and not self.is_vit:
+            raise ValueError(
+                f'{name} is no ViT, whose positions or patches could be fixed: take vit_small_patch16_224.'
+            )
+        if fixed_positions:
+            _fix_positions(self.model)
+        if fixed_patches:
+            self.model.patch_embed.requires_grad_(False)
+
+    @property
+    def is_vit(self) -> bool:
+        """Whether the model is a ViT, whose patches can be left out."""
+        return all(hasattr(self.model, part) for part in ('patch_embed', 'patch_drop', 'pos_embed', 'blocks'))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Feature maps ``(B, C, H', W')`` of all stages.
@@ -79,6 +104,30 @@ class TimmBackbone(nn.Module):
         """
         maps, last = self._run(images)
         return [*(stage.mean(dim=(2, 3)) for stage in maps[:-1]), self._pool(last)]
+
+    def seen_tokens(self, images: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of a ViT that sees some patches only; the others are left out before the first block.
+
+        Args:
+            images: Normalised, shape ``(B, C, H, W)``.
+            seen: Numbers of the patches, int64, shape ``(B, K)``.
+
+        Returns:
+            The class token and other tokens before the patches, ``(B, P, C)``, and the patches, ``(B, K, C)``.
+        """
+        prefix = self.model.num_prefix_tokens
+
+        def choose(_module: nn.Module, _inputs: tuple, tokens: Tensor) -> Tensor:
+            patches = tokens[:, prefix:].gather(1, seen[..., None].expand(-1, -1, tokens.shape[2]))
+            return torch.cat([tokens[:, :prefix], patches], dim=1)
+
+        handle = self.model.patch_drop.register_forward_hook(choose)  # it stands where the positions are known
+        try:
+            with self._sizes_explained(images):
+                tokens = self.model.forward_features(images)
+        finally:
+            handle.remove()
+        return tokens[:, :prefix], tokens[:, prefix:]
 
     def _run(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Maps of all stages, and the last features: a map ``(B, C, H', W')``, or tokens ``(B, N, C)``."""
@@ -124,6 +173,15 @@ class TimmBackbone(nn.Module):
         if getattr(self.model, 'has_class_token', False):
             return last[:, 0]
         return last[:, getattr(self.model, 'num_prefix_tokens', 0) :].mean(dim=1)
+
+
+def _fix_positions(model: nn.Module) -> None:
+    """Replace the learned positions; tokens before the patches get zeros."""
+    rows, columns = model.patch_embed.grid_size
+    positions = sincos_positions(rows, columns, model.embed_dim)
+    before = model.pos_embed.shape[1] - len(positions)
+    model.pos_embed.data.copy_(torch.cat([positions.new_zeros(before, positions.shape[1]), positions]))
+    model.pos_embed.requires_grad_(False)
 
 
 def _stages_of(model: nn.Module) -> list[int] | None:

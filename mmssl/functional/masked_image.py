@@ -1,0 +1,88 @@
+"""Masked images: which patches are seen, and the loss of the pixels of the others (He et al., CVPR 2022)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmssl.functional.precision import in_float32
+
+_EPS = 1e-6  # added to the variance of a patch
+
+
+class ChosenPatches(NamedTuple):
+    """Patches that an encoder sees.
+
+    Attributes:
+        seen: Numbers of these patches, int64, shape ``(B, K)``.
+        restore: Place of each patch among the seen ones followed by the others, int64, shape ``(B, N)``.
+        masked: Whether a patch is not seen, bool, shape ``(B, N)``.
+    """
+
+    seen: Tensor
+    restore: Tensor
+    masked: Tensor
+
+
+def choose_patches(noise: Tensor, count: int) -> ChosenPatches:
+    """Choose the patches of each image with the smallest random numbers.
+
+    Args:
+        noise: Random numbers, shape ``(B, N)`` for ``N`` patches.
+        count: Number ``K`` of patches that are seen, from 1 to ``N``.
+    """
+    order = noise.argsort(dim=1, stable=True)
+    restore = order.argsort(dim=1)
+    return ChosenPatches(order[:, :count], restore, restore >= count)
+
+
+def patchify(images: Tensor, size: int) -> Tensor:
+    """Cut images into square patches: ``(B, C, H, W)`` to ``(B, N, size * size * C)``, row by row, channels last.
+
+    Args:
+        images: Height and width are multiples of ``size``.
+        size: Side of a patch in pixels.
+    """
+    patches = images.unfold(2, size, size).unfold(3, size, size)  # (B, C, h, w, size, size)
+    return patches.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
+
+
+@in_float32
+def masked_pixel_loss(predictions: Tensor, patches: Tensor, masked: Tensor, normalise: bool = True) -> Tensor:
+    """Mean squared error of the pixels of masked patches.
+
+    Args:
+        predictions: Shape ``(B, N, D)``.
+        patches: From :func:`patchify`, shape ``(B, N, D)``.
+        masked: Which patches count, bool, shape ``(B, N)``; as many in every image.
+        normalise: Whether mean and deviation of each patch are removed from its pixels first.
+
+    Returns:
+        Scalar: mean over the masked patches of all images.
+
+    Source: MAE, section 3; facebookresearch/mae, ``models_mae.py`` (unbiased variance).
+    """
+    if normalise:
+        patches = (patches - patches.mean(dim=2, keepdim=True)) / (patches.var(dim=2, keepdim=True) + _EPS).sqrt()
+    return (predictions - patches).square().mean(dim=2)[masked].mean()
+
+
+def sincos_positions(height: int, width: int, dim: int) -> Tensor:
+    """Sine and cosine of rows and columns at many frequencies, ``(height * width, dim)``: fixed positions of patches.
+
+    Args:
+        height: Rows of patches.
+        width: Columns of patches.
+        dim: Width of a position, a multiple of 4: half of it for the row, half for the column.
+
+    Raises:
+        ValueError: ``dim`` is no multiple of 4.
+
+    Source: facebookresearch/moco-v3, ``vits.py``.
+    """
+    if dim % 4:
+        raise ValueError(f'Positions of width {dim}: give a multiple of 4.')
+    rates = 10000.0 ** -(torch.arange(dim // 4) / (dim // 4))
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
+    angles = [place.flatten()[:, None] * rates for place in (rows, columns)]
+    return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)

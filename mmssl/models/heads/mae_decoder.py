@@ -1,0 +1,71 @@
+"""MAE's decoder: pixels of all patches from the features of the seen ones."""
+
+import torch
+from torch import Tensor, nn
+
+from mmssl.functional import sincos_positions
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class MAEDecoder(nn.Module):
+    """Small transformer over all patches, with a learned token in place of each masked one.
+
+    Args:
+        in_channels: Width of the encoder's features.
+        patch_size: Side of a patch in pixels.
+        image_channels: Channels of the images.
+        channels: Width of the decoder, a multiple of 4.
+        depth: Number of blocks.
+        num_heads: Attention heads of each block.
+
+    Source: MAE, section 3; facebookresearch/mae, ``models_mae.py``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        patch_size: int = 16,
+        image_channels: int = 3,
+        channels: int = 512,
+        depth: int = 8,
+        num_heads: int = 16,
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Linear(in_channels, channels)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, channels))
+        blocks = [
+            nn.TransformerEncoderLayer(
+                channels, num_heads, 4 * channels, dropout=0.0, activation='gelu', batch_first=True, norm_first=True
+            )
+            for _ in range(depth)
+        ]
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = nn.LayerNorm(channels)
+        self.pixels = nn.Linear(channels, patch_size**2 * image_channels)
+        nn.init.normal_(self.mask_token, std=0.02)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, prefix: Tensor, seen: Tensor, restore: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Predict the pixels of all patches.
+
+        Args:
+            prefix: Features of the class token and other tokens before the patches, ``(B, P, D)``; ``P`` may be 0.
+            seen: Features of the seen patches, ``(B, K, D)``.
+            restore: From :func:`~mmssl.functional.choose_patches`, shape ``(B, N)``.
+            grid: Rows and columns of patches, whose product is ``N``.
+
+        Returns:
+            Shape ``(B, N, patch_size * patch_size * image_channels)``.
+        """
+        seen = self.embed(seen)
+        hidden = self.mask_token.expand(len(seen), restore.shape[1] - seen.shape[1], -1)
+        patches = torch.cat([seen, hidden.to(seen.dtype)], dim=1)
+        patches = patches.gather(1, restore[..., None].expand(-1, -1, patches.shape[2]))
+        positions = sincos_positions(*grid, patches.shape[2]).to(patches)
+        tokens = torch.cat([self.embed(prefix), patches + positions], dim=1)
+        tokens = self.norm(self.blocks(tokens))
+        return self.pixels(tokens[:, prefix.shape[1] :])
