@@ -50,8 +50,8 @@ from mmengine.config import read_base
 from tests.training import WithDropout
 with read_base():
     from mmssl.configs.{module} import *
-part = 'neck' if 'neck' in model else 'head'
-model[part] = dict(type=WithDropout, neck=model[part])
+for part in [name for name in ('neck', 'head') if name in model]:
+    model[part] = dict(type=WithDropout, neck=model[part])
 train_dataloader.update(batch_size={BATCH}, num_workers={workers})
 for part in ('gallery', 'query'):
     evaluation[part]['source'].update(root={str(images)!r})

@@ -7,6 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
+from mmssl.functional import sincos_positions
 from mmssl.models import ResNet, TimmBackbone
 from tests.helpers.mutation import Mutation
 
@@ -133,6 +134,21 @@ def test_images_of_a_size_that_a_timm_model_does_not_take_are_refused_with_what_
     for use in (backbone, backbone.pooled):
         with pytest.raises(ValueError, match=rf'of timm does not take images of {size} x {size} pixels .*{words}'):
             use(images)
+
+
+def test_fixed_positions_and_patches_of_a_transformer_do_not_learn():
+    pytest.importorskip('timm')
+    backbone = TimmBackbone(**NETWORKS['vit'], fixed_positions=True, fixed_patches=True)
+    *_, features = backbone(torch.randn(2, 3, 64, 64))
+    features.square().sum().backward()
+    still = {name for name, parameter in backbone.model.named_parameters() if parameter.grad is None}
+    assert still == {'pos_embed', 'patch_embed.proj.weight', 'patch_embed.proj.bias'}
+    positions = backbone.model.pos_embed[0]
+    assert not positions[0].any()
+    torch.testing.assert_close(positions[1:], sincos_positions(4, 4, 192))
+    assert backbone.model.patch_embed.proj.weight.abs().max() <= (6 / (3 * 16 * 16 + 192)) ** 0.5
+    with pytest.raises(ValueError, match='convnext_atto is no ViT'):
+        TimmBackbone('convnext_atto', fixed_positions=True)
 
 
 def test_an_unknown_timm_model_is_refused_with_near_names():

@@ -1,5 +1,6 @@
 """Any timm model as a backbone."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -59,7 +60,7 @@ class TimmBackbone(nn.Module):
         if fixed_positions:
             _fix_positions(self.model)
         if fixed_patches:
-            self.model.patch_embed.requires_grad_(False)
+            _fix_patches(self.model)
 
     @property
     def is_vit(self) -> bool:
@@ -182,6 +183,15 @@ def _fix_positions(model: nn.Module) -> None:
     before = model.pos_embed.shape[1] - len(positions)
     model.pos_embed.data.copy_(torch.cat([positions.new_zeros(before, positions.shape[1]), positions]))
     model.pos_embed.requires_grad_(False)
+
+
+def _fix_patches(model: nn.Module) -> None:
+    """Freeze the projection of the patches, at weights as of a linear layer (Xavier)."""
+    projection = model.patch_embed.proj
+    bound = math.sqrt(6 / (projection.weight[0].numel() + model.embed_dim))
+    nn.init.uniform_(projection.weight, -bound, bound)
+    nn.init.zeros_(projection.bias)
+    model.patch_embed.requires_grad_(False)
 
 
 def _stages_of(model: nn.Module) -> list[int] | None:
