@@ -13,10 +13,11 @@ model = dict(
     type=BarlowTwins,
     data_preprocessor=dict(type=DataPreprocessor, mean=[125.31, 122.95, 113.87], std=[51.59, 50.85, 51.26]),
     backbone=dict(type=ResNet, depth=10, stem='small', base_channels=16),
-    neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=512, bias=False),
+    neck=dict(type=MLPNeck, in_channels=128, hidden_channels=512, out_channels=512, num_layers=3, bias=False),
     weight=0.01,
 )
 train_dataloader.update(batch_size=256)
 auto_scale_lr.update(base_batch_size=256)
+optim_wrapper['optimizer'].update(lr=0.05)
 default_hooks['checkpoint'].update(interval=1)
 default_hooks['online_knn'].update(interval=1)

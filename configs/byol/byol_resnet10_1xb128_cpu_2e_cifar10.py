@@ -19,5 +19,6 @@ model = dict(
     momentum=0.99,
 )
 custom_hooks = [dict(type=ScheduleHook, attribute='teacher.momentum', start=0.99, end=1.0)]
+optim_wrapper['optimizer'].update(lr=0.1)
 default_hooks['checkpoint'].update(interval=1)
 default_hooks['online_knn'].update(interval=1)

@@ -18,7 +18,7 @@ model = dict(
         in_channels=128,
         hidden_channels=512,
         out_channels=512,
-        num_layers=2,
+        num_layers=3,
         last_batch_norm=True,
         last_affine=False,
         bias=False,
@@ -26,5 +26,6 @@ model = dict(
     predictor=dict(type=MLPNeck, in_channels=512, hidden_channels=128, out_channels=512, bias=False, last_bias=True),
 )
 optim_wrapper.update(paramwise_cfg=dict(custom_keys={'predictor': dict(fix_lr=True)}))
+optim_wrapper['optimizer'].update(lr=0.1)
 default_hooks['checkpoint'].update(interval=1)
 default_hooks['online_knn'].update(interval=1)

@@ -31,7 +31,8 @@ from mmssl.engine.optimizers import OptimWrapper
 from mmssl.evaluation import RawPixels, Result, evaluate, read_results, untrained, write_results
 from mmssl.registry import MODELS, OPTIMIZERS
 
-PEERS = {'lightly': {'SwAV': 'lightly_swav', 'SimCLR': 'lightly_contrast', 'MoCo': 'lightly_contrast'}}
+_SIAMESE = dict.fromkeys(('BYOL', 'SimSiam', 'BarlowTwins', 'VICReg', 'DINO'), 'lightly_siamese')
+PEERS = {'lightly': {'SwAV': 'lightly_swav', 'SimCLR': 'lightly_contrast', 'MoCo': 'lightly_contrast', **_SIAMESE}}
 
 
 def parse_args() -> argparse.Namespace:
