@@ -16,3 +16,4 @@ optim_wrapper['optimizer'] = dict(type=AdamW, lr=1e-3, weight_decay=0.05)
 optim_wrapper['paramwise_cfg'] = dict(flat_decay_mult=0.0, bias_decay_mult=0.0)
 param_scheduler = dict(type=WarmupCosineLR, warmup=10, convert_to_iter_based=True)
 auto_scale_lr.update(base_batch_size=1024)
+custom_hooks[0].update(steps=1251)  # one epoch
