@@ -18,8 +18,10 @@ model = dict(
 )
 sync_bn = 'torch'
 train_dataloader.update(batch_size=256)
-# Biases and batch norm: 0.024 of the rate. The authors' 32 processes each give 1/32 of the gradient, ours the whole one.
-_slow = dict(lr_mult=0.024 / 32)
+# The authors' 16 processes give 1/16 of the gradient. LARS hides that, except from weight decay, which is 1e-6 there, and
+# from biases and batch norm, whose rate is 0.024 of the other one.
+optim_wrapper['optimizer'].update(weight_decay=1e-6 * 16)
+_slow = dict(lr_mult=0.024 / 16)
 optim_wrapper.update(
     paramwise_cfg=dict(custom_keys={'bias': _slow, 'bn': _slow, 'downsample.1': _slow, 'neck.layers.norm': _slow})
 )

@@ -12,7 +12,7 @@ with read_base():
 model = dict(
     type=MAE,
     data_preprocessor=dict(type=DataPreprocessor),
-    backbone=dict(type=TimmBackbone, name='vit_base_patch16_224', fixed_positions=True),
+    backbone=dict(type=TimmBackbone, name='vit_base_patch16_224', weight_init='jax', fixed_positions=True),
     decoder=dict(type=MAEDecoder, in_channels=768, patch_size=16, channels=512, depth=8, num_heads=16),
     mask_ratio=0.75,
 )

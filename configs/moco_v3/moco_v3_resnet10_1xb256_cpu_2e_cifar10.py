@@ -28,7 +28,7 @@ model = dict(
     temperature=0.2,
 )
 train_dataloader.update(batch_size=256)
-custom_hooks = [dict(type=ScheduleHook, attribute='teacher.momentum', start=0.99, end=1.0)]
+custom_hooks = [dict(type=ScheduleHook, attribute='teacher.momentum', start=0.99, end=1.0, ahead=1)]
 auto_scale_lr.update(base_batch_size=256)
 default_hooks['checkpoint'].update(interval=1)
 default_hooks['online_knn'].update(interval=1)

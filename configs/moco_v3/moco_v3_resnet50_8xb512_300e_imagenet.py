@@ -32,5 +32,5 @@ train_dataloader.update(batch_size=512)
 optim_wrapper['optimizer'].update(lr=4.8)
 param_scheduler.update(end_factor=0.0)
 train_cfg.update(max_epochs=300)
-custom_hooks = [dict(type=ScheduleHook, attribute='teacher.momentum', start=0.99, end=1.0)]
+custom_hooks = [dict(type=ScheduleHook, attribute='teacher.momentum', start=0.99, end=1.0, ahead=1)]
 auto_scale_lr.update(base_batch_size=4096)

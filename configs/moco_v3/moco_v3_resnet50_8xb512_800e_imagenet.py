@@ -1,4 +1,4 @@
-"""MoCo v3, 800 epochs, batch 4096 (OpenMMLab's recipe; 74.4 % linear in mmselfsup's table)."""
+"""MoCo v3, 800 epochs, batch 4096 (OpenMMLab's schedule with the authors' LARS; 74.4 % linear in mmselfsup's table)."""
 
 from mmengine.config import read_base
 

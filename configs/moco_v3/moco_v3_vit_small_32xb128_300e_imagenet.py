@@ -33,4 +33,5 @@ model = dict(
 )
 sync_bn = 'torch'
 train_dataloader.update(batch_size=128)
-custom_hooks = [dict(type=ScheduleHook, attribute='teacher.momentum', start=0.99, end=1.0)]
+optim_wrapper.pop('paramwise_cfg')  # everything decays
+custom_hooks = [dict(type=ScheduleHook, attribute='teacher.momentum', start=0.99, end=1.0, ahead=1)]

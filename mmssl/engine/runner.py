@@ -384,7 +384,10 @@ class Runner(MMEngineRunner):
 
 
 def _fits_the_console(record: logging.LogRecord) -> bool:
-    return record.levelno > logging.INFO or record.getMessage().count('\n') < _CONSOLE_LINES
+    text = record.getMessage()
+    if text.startswith('paramwise_options') or 'is skipped since its requires_grad=False' in text:
+        return False  # MMEngine writes one line per parameter, of a teacher too
+    return record.levelno > logging.INFO or text.count('\n') < _CONSOLE_LINES
 
 
 def _start_worker(initialise: Callable[[int], None] | None, worker: int) -> None:

@@ -90,7 +90,7 @@ class WarmupCosineLR(_ParamScheduler):
             step, length, 1.0, self.end_factor, self.warmup, self.warmup_factor, self.warmup_reaches_base
         )
         groups = zip(self.base_values, self.optimizer.param_groups)
-        return [base if group.get('fix_lr') else base * factor for base, group in groups]
+        return [base if group.get(f'fix_{self.name}') else base * factor for base, group in groups]
 
 
 @PARAM_SCHEDULERS.register_module()

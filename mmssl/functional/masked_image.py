@@ -64,16 +64,18 @@ def masked_pixel_loss(predictions: Tensor, patches: Tensor, masked: Tensor, norm
     """
     if normalise:
         patches = (patches - patches.mean(dim=2, keepdim=True)) / (patches.var(dim=2, keepdim=True) + _EPS).sqrt()
-    return (predictions - patches).square().mean(dim=2)[masked].mean()
+    errors = (predictions - patches).square().mean(dim=2)  # (B, N)
+    return (errors * masked).sum() / masked.sum()
 
 
-def sincos_positions(height: int, width: int, dim: int) -> Tensor:
+def sincos_positions(height: int, width: int, dim: int, device: torch.device | None = None) -> Tensor:
     """Sine and cosine of rows and columns at many frequencies, ``(height * width, dim)``: fixed positions of patches.
 
     Args:
         height: Rows of patches.
         width: Columns of patches.
         dim: Width of a position, a multiple of 4: half of it for the row, half for the column.
+        device: Where to compute them; the CPU by default.
 
     Raises:
         ValueError: ``dim`` is no multiple of 4.
@@ -82,7 +84,8 @@ def sincos_positions(height: int, width: int, dim: int) -> Tensor:
     """
     if dim % 4:
         raise ValueError(f'Positions of width {dim}: give a multiple of 4.')
-    rates = 10000.0 ** -(torch.arange(dim // 4) / (dim // 4))
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
+    rates = 10000.0 ** -(torch.arange(dim // 4, device=device) / (dim // 4))
+    sides = (torch.arange(side, device=device) for side in (height, width))
+    rows, columns = torch.meshgrid(*sides, indexing='ij')
     angles = [place.flatten()[:, None] * rates for place in (rows, columns)]
     return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)

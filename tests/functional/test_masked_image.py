@@ -55,8 +55,8 @@ MUTATIONS = [
     Mutation(
         'seen patches count in the loss',
         'mmssl/functional/masked_image.py',
-        'mean(dim=2)[masked].mean()',
-        'mean(dim=2).mean()',
+        '(errors * masked).sum() / masked.sum()',
+        'errors.mean()',
     ),
     Mutation(
         'pixels of a patch go column by column',

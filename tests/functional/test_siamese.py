@@ -83,6 +83,31 @@ def test_several_ranks_give_the_loss_and_the_whole_gradient_of_one(ranks, sizes,
         torch.testing.assert_close(torch.cat(part), expected)
 
 
+def _reduced_in_place(views):
+    """Barlow Twins as its authors' code and mmselfsup compute it: the reduction is unknown to autograd."""
+    rank = torch.distributed.get_rank()
+    everything = [(view - view.mean(dim=0)) * (view.var(dim=0, correction=0) + 1e-5).rsqrt() for view in views]
+    first, second = (view[4 * rank : 4 * rank + 4].clone().requires_grad_() for view in everything)
+    correlation = first.T @ second / 8
+    torch.distributed.all_reduce(correlation)
+    own = correlation.diagonal()
+    loss = (own - 1).square().sum() + 0.0051 * (correlation.square().sum() - own.square().sum())
+    loss.backward()
+    return first.grad
+
+
+def test_the_gradient_of_other_toolboxes_is_that_of_the_global_batch_divided_by_the_number_of_processes(ranks):
+    torch.manual_seed(0)
+    views = [torch.randn(8, 6, dtype=torch.float64) for _ in range(2)]
+    first, second = ((view - view.mean(dim=0)) * (view.var(dim=0, correction=0) + 1e-5).rsqrt() for view in views)
+    first.requires_grad_()
+    correlation = first.T @ second / 8
+    own = correlation.diagonal()
+    ((own - 1).square().sum() + 0.0051 * (correlation.square().sum() - own.square().sum())).backward()
+    theirs = torch.cat(ranks(2, _reduced_in_place, views)) / 2  # DDP takes the mean over the ranks
+    torch.testing.assert_close(theirs, first.grad / 2)
+
+
 def test_losses_have_their_minimum_where_the_papers_say():
     rows = torch.linalg.qr(torch.randn(64, 8, dtype=torch.float64) - 0.5).Q
     rows = torch.linalg.qr(rows - rows.mean(dim=0)).Q * 8  # mean 0, variance 1, not correlated

@@ -108,7 +108,7 @@ def test_all_stages_of_a_timm_model_are_maps_and_the_last_is_the_whole_network(k
         tokens = whole.flatten(1, 2)
     flat = whole.flatten(2).transpose(1, 2) if tokens is None else tokens
     torch.testing.assert_close(maps[-1].flatten(2).transpose(1, 2), flat)
-    expected = whole[:, 0] if backbone.model.__dict__.get('has_class_token') else flat.mean(dim=1)
+    expected = whole[:, 0] if kind == 'vit' else flat.mean(dim=1)
     torch.testing.assert_close(pooled, expected)
     torch.testing.assert_close(stages[-1], pooled)
     assert [len(stage[0]) for stage in stages] == [stage.shape[1] for stage in maps]
@@ -126,7 +126,8 @@ def test_a_transformer_s_maps_are_those_after_evenly_spaced_blocks():
 
 
 @pytest.mark.parametrize(
-    'kind, size, words', [('vit', 32, 'dynamic_img_size=True'), ('convnext', 8, 'smaller patch_size')]
+    'kind, size, words',
+    [('vit', 32, 'dynamic_img_size=True'), ('convnext', 8, 'sides are larger'), ('swin', 32, 'strict_img_size=False')],
 )
 def test_images_of_a_size_that_a_timm_model_does_not_take_are_refused_with_what_to_set(kind, size, words):
     pytest.importorskip('timm')
@@ -149,6 +150,15 @@ def test_fixed_positions_and_patches_of_a_transformer_do_not_learn():
     assert backbone.model.patch_embed.proj.weight.abs().max() <= (6 / (3 * 16 * 16 + 192)) ** 0.5
     with pytest.raises(ValueError, match='convnext_atto is no ViT'):
         TimmBackbone('convnext_atto', fixed_positions=True)
+
+
+def test_a_transformer_can_be_pooled_by_the_average_over_its_patches():
+    pytest.importorskip('timm')
+    backbone = TimmBackbone(**NETWORKS['vit'], pool='mean').eval()
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(backbone.pooled(images), backbone(images)[-1].mean(dim=(2, 3)))
+    with pytest.raises(ValueError, match="pool='class' of convnext_atto: set it to 'mean'"):
+        TimmBackbone('convnext_atto', pool='class')
 
 
 def test_an_unknown_timm_model_is_refused_with_near_names():

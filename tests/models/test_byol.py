@@ -6,11 +6,11 @@ from torch import nn
 
 from mmssl.datasets import Batch
 from mmssl.functional import schedules
-from mmssl.models import BYOL, Addition, MLPNeck
+from mmssl.models import BYOL, Addition, InterImage, MLPNeck
 from tests.conftest import golden
 from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Smooth
-from tests.parity import UNEQUAL, check
+from tests.parity import UNEQUAL, assert_sane_clusters, check
 
 ANY = Batch(sample_idx=torch.arange(4), draw=torch.arange(4))
 
@@ -143,6 +143,16 @@ def _small(**settings):
 @pytest.mark.parametrize('sizes', UNEQUAL)
 def test_several_processes_compute_what_one_computes(ranks, sizes):
     check(ranks, _small, sizes)
+
+
+def _with_clusters():
+    clusters = {'num_clusters': 4, 'dim': 6, 'min_cluster': 2}
+    return _small(additions=[InterImage(clusters, num_negatives=3, pool_size=6, negatives='random')])
+
+
+@pytest.mark.parametrize('sizes', UNEQUAL)
+def test_an_addition_with_a_memory_gets_both_directions_on_several_processes(ranks, sizes):
+    assert_sane_clusters(check(ranks, _with_clusters, sizes), 'additions.0.clusters')
 
 
 def test_the_teacher_gets_no_gradient_and_every_student_weight_learns():

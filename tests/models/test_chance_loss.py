@@ -8,7 +8,7 @@ from torch import nn
 
 from mmssl.datasets.structures import Batch
 from mmssl.functional import swapped_prediction
-from mmssl.models import DenseCL, MoCo, Prototypes, SimCLR, SwAV
+from mmssl.models import DINO, DenseCL, DINOHead, MoCo, MoCoV3, Prototypes, SimCLR, SwAV
 
 SAME = torch.ones(6, 8)
 
@@ -30,6 +30,16 @@ def moco():
 def test_features_that_are_all_the_same_give_contrastive_methods_the_value_of_chance(method, candidates):
     assert method.chance_loss(6) == pytest.approx(math.log(candidates))
     assert method.contrast(SAME, SAME).item() == pytest.approx(method.chance_loss(6), rel=1e-5)
+
+
+def test_both_directions_of_moco_v3_and_equal_scores_of_dino_give_the_value_of_chance():
+    views, batch = [torch.ones(6, 8, 1, 1)] * 2, Batch(torch.arange(6), torch.arange(6))
+    method = MoCoV3(Backbone(), nn.Identity(), nn.Identity(), temperature=0.3)
+    assert method.loss(views, batch)['loss'].item() == pytest.approx(method.chance_loss(6), rel=1e-5)
+    head = DINOHead(8, 10, 7, 5)
+    nn.init.ones_(head.last.parametrizations.weight.original1)
+    method = DINO(Backbone(), head)
+    assert method.loss(views, batch)['loss'].item() == pytest.approx(method.chance_loss(6), rel=1e-5)
 
 
 def test_additions_change_the_loss_so_that_no_value_is_given():

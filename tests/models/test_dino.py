@@ -240,6 +240,33 @@ def test_too_few_views_are_refused_with_what_to_set():
 def test_a_teacher_drops_nothing():
     model = DINO(nn.Sequential(nn.Dropout(0.5)), DINOHead(8, 10, 7, 5))
     assert model.teacher.networks[0][0].p == 0 and model.backbone[0].p == 0.5
+    vit = dict(type='TimmBackbone', name='vit_tiny_patch16_224', img_size=32, depth=2, drop_path_rate=0.5)
+    model, images = DINO(vit, DINOHead(192, 10, 7, 5)).train(), torch.randn(8, 3, 32, 32)
+    torch.testing.assert_close(model.teach([images]), model.teach([images]))
+    assert not torch.equal(model.extract_feat(images), model.extract_feat(images))
+
+
+def test_what_is_frozen_keeps_its_bits_in_the_teacher():
+    head = DINOHead(8, 10, 7, 5)
+    gain = head.last.parametrizations.weight.original0
+    nn.init.uniform_(gain)
+    model = DINO(Smooth(), head, momentum=0.996)
+    model.allocate(10)
+    for _ in range(200):
+        model.teacher.stage()
+        model.teacher.commit()
+    assert torch.equal(model.teacher.networks[1].last.parametrizations.weight.original0, gain)
+
+
+def test_two_micro_batches_move_the_centre_as_one_batch():
+    rows, centres = torch.randn(6, 4), [Centre(4), Centre(4)]
+    centres[0].stage(rows)
+    for part in rows.split([2, 4]):
+        centres[1].stage(part)
+    for centre in centres:
+        centre.commit()
+    torch.testing.assert_close(centres[0].value, centres[1].value)
+    torch.testing.assert_close(centres[0].value, 0.1 * rows.mean(dim=0))
 
 
 RESUME = {'dino': "custom_hooks[1].update(parameters='head.neck.last')"}
@@ -279,6 +306,12 @@ MUTATIONS = [
         'a teacher drops what its student drops',
         'mmssl/models/memories/ema_teacher.py',
         'module.p = 0.0',
+        'pass',
+    ),
+    Mutation(
+        'a teacher skips blocks',
+        'mmssl/models/memories/ema_teacher.py',
+        'module.drop_prob = 0.0',
         'pass',
     ),
 ]

@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from mmssl.datasets import Batch
-from mmssl.functional import Stream, choose_patches, hash_draws, hash_seed, masked_pixel_loss, patchify
+from mmssl.functional import (
+    Stream,
+    choose_patches,
+    hash_draws,
+    hash_seed,
+    masked_pixel_loss,
+    patchify,
+    sincos_positions,
+)
 from mmssl.models import MAE, MAEDecoder, ResNet, TimmBackbone
 from tests.helpers.mutation import Mutation
 from tests.parity import UNEQUAL, check
@@ -66,11 +74,15 @@ def test_masks_depend_on_seed_and_draw_alone():
     assert not torch.allclose(torch.stack(whole).mean(), model.loss([images], ANY)['loss'])
 
 
-def test_images_of_another_size_are_reconstructed_too():
+def test_images_of_another_size_are_reconstructed_with_the_positions_of_their_own_grid():
     model = _small(dynamic_img_size=True)
-    losses = model.loss([torch.randn(4, 3, 24, 32)], ANY)
-    losses['loss'].backward()
-    assert losses['loss'].isfinite()
+    seen = []
+    model.decoder.blocks.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].detach()))
+    loss = model.loss([torch.randn(4, 3, 24, 32)], ANY)['loss']
+    loss.backward()
+    chosen = choose_patches(hash_draws(hash_seed(0, Stream.MASKS), ANY.draw, 48), 12)
+    hidden = (seen[0][:, 1:] - model.decoder.mask_token.detach())[chosen.masked]
+    torch.testing.assert_close(hidden, sincos_positions(6, 8, 16).expand(4, -1, -1)[chosen.masked])
     with pytest.raises(ValueError, match='does not take images of 24 x 32 pixels'):
         _small().loss([torch.randn(4, 3, 24, 32)], ANY)
 
@@ -78,8 +90,24 @@ def test_images_of_another_size_are_reconstructed_too():
 def test_other_networks_and_ratios_are_refused_with_what_to_set():
     with pytest.raises(ValueError, match='ResNet cannot do: set model.backbone to .*vit_base_patch16_224'):
         MAE(ResNet(10, base_channels=8), MAEDecoder(64))
+    with pytest.raises(ValueError, match='VisionTransformer|TimmBackbone cannot do'):
+        MAE(TimmBackbone('vit_small_patch16_dinov3', img_size=32, depth=1), MAEDecoder(384))
     with pytest.raises(ValueError, match='mask_ratio=1'):
-        MAE(TimmBackbone(**VIT), MAEDecoder(16), mask_ratio=1)
+        MAE(TimmBackbone(**VIT), MAEDecoder(16, 4), mask_ratio=1)
+    with pytest.raises(
+        ValueError, match='set model.decoder.in_channels to 16, patch_size to 4 and image_channels to 3'
+    ):
+        MAE(TimmBackbone(**VIT), MAEDecoder(16, 8))
+    with pytest.raises(ValueError, match=r'leaves none of 16 patches: set it to 0\.94 or less'):
+        MAE(TimmBackbone(**VIT), MAEDecoder(16, 4), mask_ratio=0.95).loss([torch.randn(4, 3, 16, 16)], ANY)
+
+
+def test_the_decoder_adds_up_in_float32_under_autocast():
+    model, seen = _small(), []
+    model.decoder.blocks.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].dtype))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        model.loss([torch.randn(4, 3, 16, 16)], ANY)
+    assert seen == [torch.float32]
 
 
 @pytest.mark.parametrize('sizes', UNEQUAL)

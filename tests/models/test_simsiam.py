@@ -109,7 +109,7 @@ MUTATIONS = [
     Mutation(
         'the rate of the predictor decays',
         'mmssl/engine/schedules.py',
-        "base if group.get('fix_lr') else base * factor",
+        "base if group.get(f'fix_{self.name}') else base * factor",
         'base * factor',
     ),
     Mutation(

@@ -1,7 +1,4 @@
-"""AdamW with 40 epochs of warm-up and a cosine, for batches of 4,096: the recipe of MAE and of MoCo v3 on transformers.
-
-Biases, norms and other vectors do not decay.
-"""
+"""AdamW with 40 epochs of warm-up and a cosine, for batches of 4,096: MAE's recipe, where biases, norms and other vectors do not decay."""
 
 from torch.optim import AdamW
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.hooks import ParamSchedulerHook as MMEngineParamSchedulerHook
 
+from mmssl.engine.schedules import WarmupCosineLR
 from mmssl.registry import HOOKS
 
 
@@ -15,7 +16,14 @@ class ParamSchedulerHook(MMEngineParamSchedulerHook):
     """
 
     def before_train(self, runner: Any) -> None:
-        """Refuse schedules that cannot follow a run of so many minutes."""
+        """Refuse schedules that cannot follow a run of so many minutes, or move rates that are to stand still."""
+        fixed = any(group.get('fix_lr') for group in runner.optim_wrapper.param_groups)
+        for scheduler in runner.param_schedulers if fixed else []:
+            if getattr(scheduler, 'param_name', '') == 'lr' and not isinstance(scheduler, WarmupCosineLR):
+                raise ValueError(
+                    f'fix_lr for some parameters, which {type(scheduler).__name__} does not know: set param_scheduler '
+                    'to a WarmupCosineLR.'
+                )
         for scheduler in runner.param_schedulers if runner.train_loop.budget else []:
             if not hasattr(scheduler, 'follow'):
                 raise ValueError(

@@ -48,12 +48,17 @@ class BaseAlgorithm(BaseModel):
         num_views: Views per image that ``loss`` takes; None for any number.
         preparation_moves_statistics: Whether batch norm is in training mode while features for memories are computed.
         assigns_features: Whether :meth:`assignments` needs features.
+        learns_from_maps: Whether only the pixels of the backbone's maps learn, and no class token.
+
+    Raises:
+        ValueError: The backbone gives a class token, which the method would not train.
     """
 
     seed: int = 0
     num_views: int | None = None
     preparation_moves_statistics: bool = False
     assigns_features: bool = False
+    learns_from_maps: bool = False
 
     def __init__(
         self,
@@ -63,6 +68,11 @@ class BaseAlgorithm(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor or {'type': 'mmssl.DataPreprocessor'}, init_cfg=init_cfg)
         self.backbone = build_backbone(backbone)
+        if self.learns_from_maps and getattr(self.backbone, 'takes_class_token', False):
+            raise ValueError(
+                f"{type(self).__name__} learns from maps and would not train the class token: set pool='mean' in "
+                'model.backbone.'
+            )
 
     @abstractmethod
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -229,7 +239,7 @@ def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
         Shape ``(B, D)``.
     """
     own = getattr(backbone, 'pooled', None)
-    return own(images) if own else backbone(images)[-1].mean(dim=(2, 3))
+    return own(images) if own else _averaged(backbone(images)[-1])
 
 
 def pooled_stages(backbone: nn.Module, images: Tensor) -> list[Tensor]:
@@ -243,7 +253,16 @@ def pooled_stages(backbone: nn.Module, images: Tensor) -> list[Tensor]:
         One tensor ``(B, D)`` per stage.
     """
     own = getattr(backbone, 'pooled_stages', None)
-    return own(images) if own else [stage.mean(dim=(2, 3)) for stage in backbone(images)]
+    return own(images) if own else [_averaged(stage) for stage in backbone(images)]
+
+
+def _averaged(features: Tensor) -> Tensor:
+    if features.dim() != 4:
+        raise ValueError(
+            f'The backbone gives features of shape {tuple(features.shape)}, which are no maps (B, C, H, W): give it '
+            'methods pooled(images), which returns (B, D), and pooled_stages(images), one of them per stage.'
+        )
+    return features.mean(dim=(2, 3))
 
 
 def build(module: nn.Module | dict) -> nn.Module:

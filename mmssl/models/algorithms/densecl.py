@@ -43,6 +43,7 @@ class DenseCL(BaseAlgorithm):
     """
 
     num_views = 2
+    learns_from_maps = True
 
     def __init__(
         self,

@@ -24,7 +24,8 @@ class DINO(BaseAlgorithm):
 
     The paper's schedules are hooks and schedulers of the config: momentum and temperature of the teacher by
     :class:`~mmssl.engine.hooks.ScheduleHook`, weight decay by :class:`~mmssl.engine.CosineWeightDecay`, the last layer
-    frozen for the first epoch by :class:`~mmssl.engine.hooks.GradientDropHook`.
+    frozen for the first epoch by :class:`~mmssl.engine.hooks.GradientDropHook`. Features are the student's; the authors
+    evaluate the teacher.
 
     Args:
         backbone: Module or its config.

@@ -26,7 +26,8 @@ class MAE(BaseAlgorithm):
         init_cfg: MMEngine's initialisation config.
 
     Raises:
-        ValueError: The backbone is no ViT of timm, or ``mask_ratio`` is not between 0 and 1.
+        ValueError: The backbone is no plain ViT of timm, the decoder does not fit it, or ``mask_ratio`` is not between
+            0 and 1.
 
     Source: the paper, section 3; facebookresearch/mae, ``models_mae.py``.
     """
@@ -52,6 +53,24 @@ class MAE(BaseAlgorithm):
             raise ValueError(f'mask_ratio={mask_ratio}: give a share between 0 and 1, such as 0.75.')
         self.decoder = build(decoder)
         self.mask_ratio, self.normalise = mask_ratio, normalise
+        self._check_decoder()
+
+    def _check_decoder(self) -> None:
+        """Refuse a decoder of the library for other features or patches than the backbone's."""
+        patches = self.backbone.model.patch_embed
+        if patches.patch_size[0] != patches.patch_size[1]:
+            raise ValueError(f'MAE needs square patches, but they are {patches.patch_size}: set patch_size of the ViT.')
+        if not isinstance(self.decoder, MAEDecoder):
+            return
+        channels = patches.proj.in_channels
+        given = (self.decoder.embed.in_features, self.decoder.pixels.out_features)
+        needed = (self.backbone.out_channels, patches.patch_size[0] ** 2 * channels)
+        if given != needed:
+            raise ValueError(
+                f'The decoder takes features of {given[0]} channels and gives {given[1]} values per patch, but the '
+                f'backbone gives {needed[0]} and its patches have {needed[1]}: set model.decoder.in_channels to '
+                f'{needed[0]}, patch_size to {patches.patch_size[0]} and image_channels to {channels}.'
+            )
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of the masked patches' pixels (MAE, section 3).
@@ -67,8 +86,22 @@ class MAE(BaseAlgorithm):
         size = self.backbone.model.patch_embed.patch_size[0]
         patches = patchify(images, size)  # (B, N, size * size * C)
         noise = hash_draws(hash_seed(self.seed, Stream.MASKS), batch.draw, patches.shape[1])
-        chosen = choose_patches(noise, int(patches.shape[1] * (1 - self.mask_ratio)))
+        chosen = choose_patches(noise, self._seen_of(patches.shape[1]))
         prefix, seen = self.backbone.seen_tokens(images, chosen.seen)
         grid = (images.shape[2] // size, images.shape[3] // size)
         predicted = self.decoder(prefix, seen, chosen.restore, grid)
         return {'loss': masked_pixel_loss(predicted, patches, chosen.masked, self.normalise)}
+
+    def _seen_of(self, patches: int) -> int:
+        """Number of patches that are seen, of so many.
+
+        Raises:
+            ValueError: It is 0.
+        """
+        seen = int(patches * (1 - self.mask_ratio))
+        if not seen:
+            raise ValueError(
+                f'mask_ratio={self.mask_ratio} leaves none of {patches} patches: set it to {1 - 1 / patches:.2g} or '
+                'less.'
+            )
+        return seen

@@ -50,6 +50,7 @@ class PixPro(BaseAlgorithm):
     """
 
     num_views = 2
+    learns_from_maps = True
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""SimSiam: predict the own embedding of the other view; neither negatives nor teacher (Chen and He, CVPR 2021)."""
+"""SimSiam: predict the embedding of the other view with neither negatives nor teacher (Chen and He, CVPR 2021)."""
 
 from collections.abc import Sequence
 

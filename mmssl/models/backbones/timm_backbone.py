@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from mmssl.functional import sincos_positions
 from mmssl.registry import MODELS
 
 _MAPS = 4  # of a network whose blocks all have the same size
+_SIZE_ERRORS = ("doesn't match model", 'should be divisible by', 'Kernel size')  # of timm and torch
 
 
 @MODELS.register_module()
@@ -24,12 +25,16 @@ class TimmBackbone(nn.Module):
     Args:
         name: A name from ``timm.list_models()``.
         in_channels: Channels of the images.
+        pool: How features of whole images are made: ``'class'``, the class token, or ``'mean'``, the average over the
+            map. By default the class token if the network has one. Methods that learn from maps need ``'mean'``, since
+            nothing trains the token.
         fixed_positions: Whether a ViT has fixed positions, sines and cosines, instead of learned ones (MoCo v3, MAE).
         fixed_patches: Whether the projection of a ViT's patches keeps its random weights (MoCo v3).
         options: Further arguments of ``timm.create_model``, for example ``channels=(16, 32, 64, 128)``.
 
     Attributes:
         out_channels: Width of the features.
+        takes_class_token: Whether features of whole images are the class token.
 
     Raises:
         ImportError: timm is not installed.
@@ -41,6 +46,7 @@ class TimmBackbone(nn.Module):
         self,
         name: str,
         in_channels: int = 3,
+        pool: Literal['class', 'mean'] | None = None,
         fixed_positions: bool = False,
         fixed_patches: bool = False,
         **options: Any,
@@ -53,6 +59,10 @@ class TimmBackbone(nn.Module):
         self.model = timm.create_model(name, in_chans=in_channels, num_classes=0, global_pool='', **options)
         self.out_channels: int = self.model.num_features
         self._stages = _stages_of(self.model)
+        has_token = getattr(self.model, 'has_class_token', False)
+        if pool not in (None, 'class', 'mean') or (pool == 'class' and not has_token):
+            raise ValueError(f"pool={pool!r} of {name}: set it to 'mean'{', or to class' if has_token else ''}.")
+        self.takes_class_token: bool = has_token if pool is None else pool == 'class'
         if (fixed_positions or fixed_patches) and not self.is_vit:
             raise ValueError(
                 f'{name} is no ViT, whose positions or patches could be fixed: take vit_small_patch16_224.'
@@ -64,8 +74,11 @@ class TimmBackbone(nn.Module):
 
     @property
     def is_vit(self) -> bool:
-        """Whether the model is a ViT, whose patches can be left out."""
-        return all(hasattr(self.model, part) for part in ('patch_embed', 'patch_drop', 'pos_embed', 'blocks'))
+        """Whether the model is timm's plain ViT, whose patches can be left out."""
+        plain = require('timm').models.vision_transformer.VisionTransformer
+        if not isinstance(self.model, plain):
+            return False
+        return self.model.pos_embed is not None and isinstance(self.model.patch_drop, nn.Identity)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Feature maps ``(B, C, H', W')`` of all stages.
@@ -83,7 +96,7 @@ class TimmBackbone(nn.Module):
         return (*maps[:-1], self._as_map(last, maps))
 
     def pooled(self, images: Tensor) -> Tensor:
-        """Features of whole images: the class token if the network has one, otherwise the average over its map.
+        """Features of whole images: the class token or the average over the map, as ``pool`` says.
 
         Args:
             images: Normalised, shape ``(B, C, H, W)``.
@@ -144,14 +157,14 @@ class TimmBackbone(nn.Module):
         try:
             yield
         except (AssertionError, RuntimeError) as error:
-            said = str(error).splitlines()[0] if str(error) else ''
-            if isinstance(error, RuntimeError) and 'Kernel size' not in said:
+            if not any(words in str(error) for words in _SIZE_ERRORS):
                 raise
             height, width = images.shape[2:]
             raise ValueError(
-                f'{type(self.model).__name__} of timm does not take images of {height} x {width} pixels ({said}): give '
-                'a ViT img_size, or dynamic_img_size=True for views of several sizes, and a ConvNeXt larger views or a '
-                'smaller patch_size.'
+                f'{type(self.model).__name__} of timm does not take images of {height} x {width} pixels '
+                f'({str(error).splitlines()[0]}): set img_size of a transformer (and, for views of several sizes, '
+                'dynamic_img_size=True of a ViT or strict_img_size=False of a Swin), or give views whose sides are '
+                'larger, or multiples of the patch size.'
             ) from error
 
     def _last_of(self, features: Tensor) -> Tensor:
@@ -171,7 +184,7 @@ class TimmBackbone(nn.Module):
     def _pool(self, last: Tensor) -> Tensor:
         if last.dim() == 4:
             return last.mean(dim=(2, 3))
-        if getattr(self.model, 'has_class_token', False):
+        if self.takes_class_token:
             return last[:, 0]
         return last[:, getattr(self.model, 'num_prefix_tokens', 0) :].mean(dim=1)
 
@@ -190,7 +203,8 @@ def _fix_patches(model: nn.Module) -> None:
     projection = model.patch_embed.proj
     bound = math.sqrt(6 / (projection.weight[0].numel() + model.embed_dim))
     nn.init.uniform_(projection.weight, -bound, bound)
-    nn.init.zeros_(projection.bias)
+    if projection.bias is not None:
+        nn.init.zeros_(projection.bias)
     model.patch_embed.requires_grad_(False)
 
 
@@ -199,4 +213,4 @@ def _stages_of(model: nn.Module) -> list[int] | None:
     stages = [(stage['num_chs'], stage['reduction']) for stage in getattr(model, 'feature_info', [])]
     if len(stages) <= _MAPS or len(set(stages)) > 1:
         return None
-    return [round(len(stages) * place / _MAPS) - 1 for place in range(1, _MAPS + 1)]
+    return [math.ceil(len(stages) * place / _MAPS) - 1 for place in range(1, _MAPS + 1)]

@@ -36,12 +36,19 @@ class MAEDecoder(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, channels))
         blocks = [
             nn.TransformerEncoderLayer(
-                channels, num_heads, 4 * channels, dropout=0.0, activation='gelu', batch_first=True, norm_first=True
+                channels,
+                num_heads,
+                4 * channels,
+                dropout=0.0,
+                activation='gelu',
+                layer_norm_eps=1e-6,
+                batch_first=True,
+                norm_first=True,
             )
             for _ in range(depth)
         ]
         self.blocks = nn.Sequential(*blocks)
-        self.norm = nn.LayerNorm(channels)
+        self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.pixels = nn.Linear(channels, patch_size**2 * image_channels)
         nn.init.normal_(self.mask_token, std=0.02)
         for layer in self.modules():
@@ -61,11 +68,12 @@ class MAEDecoder(nn.Module):
         Returns:
             Shape ``(B, N, patch_size * patch_size * image_channels)``.
         """
-        seen = self.embed(seen)
+        precise = self.mask_token.dtype  # autocast must not round the sums of all blocks
+        seen, prefix = self.embed(seen).to(precise), self.embed(prefix).to(precise)
         hidden = self.mask_token.expand(len(seen), restore.shape[1] - seen.shape[1], -1)
-        patches = torch.cat([seen, hidden.to(seen.dtype)], dim=1)
+        patches = torch.cat([seen, hidden], dim=1)
         patches = patches.gather(1, restore[..., None].expand(-1, -1, patches.shape[2]))
-        positions = sincos_positions(*grid, patches.shape[2]).to(patches)
-        tokens = torch.cat([self.embed(prefix), patches + positions], dim=1)
+        positions = sincos_positions(*grid, patches.shape[2], patches.device).to(precise)
+        tokens = torch.cat([prefix, patches + positions], dim=1)
         tokens = self.norm(self.blocks(tokens))
         return self.pixels(tokens[:, prefix.shape[1] :])

@@ -15,8 +15,8 @@ class EMATeacher(BaseMemory):
     """Moving average of the weights of a student: the momentum encoder of MoCo, BYOL and PixPro.
 
     Only parameters are averaged. The running statistics of batch norm are the teacher's own: they start as the
-    student's and are updated in the teacher's forward pass, as in the papers' code. A teacher drops nothing: dropout
-    and stochastic depth are off in it.
+    student's and are updated in the teacher's forward pass, as in the papers' code. torch's dropout layers
+    and timm's stochastic depth are off in the teacher.
 
     The papers' code averages before the forward pass of the keys, with the momentum of that step. Here the average is
     taken at the end of the previous step, so a scheduled momentum is set one step ahead (``ahead=1`` of
@@ -63,7 +63,7 @@ class EMATeacher(BaseMemory):
         pairs = zip(self.networks, self._students) if self._staged else ()
         for network, student in ((slow, fast) for slow, fast in pairs if not any(fast is held for held in self.held)):
             for slow, fast in zip(network.parameters(), student.parameters()):
-                slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)
+                slow.lerp_(fast, 1 - self.momentum)  # exact where both are equal, as for parameters that are frozen
         self.discard()
 
     def compared(self) -> list[Tensor]:

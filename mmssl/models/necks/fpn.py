@@ -30,7 +30,17 @@ class FPN(nn.Module):
         self.extra = nn.ModuleList(nn.Conv2d(out_channels, out_channels, 3, 2, 1) for _ in range(more))
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Compute levels of ``out_channels`` from the maps of the backbone, both finest first."""
+        """Compute levels of ``out_channels`` from the maps of the backbone, both finest first.
+
+        Raises:
+            ValueError: The maps have other widths than ``in_channels``.
+        """
+        widths = tuple(features.shape[1] for features in maps[-len(self.in_channels) :])
+        if widths != self.in_channels:
+            raise ValueError(
+                f'The pyramid takes the last maps with {self.in_channels} channels, but the backbone gives {widths}: '
+                f'set in_channels of the pyramid to the latter, or take a ResNet, a ConvNeXt or a ViT.'
+            )
         taken = {str(place): features for place, features in enumerate(maps[-len(self.in_channels) :])}
         levels = list(self.pyramid(taken).values())
         for convolution in self.extra:
