@@ -337,8 +337,8 @@ MUTATIONS = [
     Mutation(
         'the teacher forgets at the pace of its momentum',
         'mmssl/models/memories/ema_teacher.py',
-        'slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)',
-        'slow.mul_(1 - self.momentum).add_(fast, alpha=self.momentum)',
+        'slow.lerp_(fast, 1 - self.momentum)',
+        'slow.lerp_(fast, self.momentum)',
     ),
     Mutation(
         'the teacher moves after a skipped step',

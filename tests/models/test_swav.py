@@ -182,8 +182,8 @@ MUTATIONS = [
     Mutation(
         'embeddings are not normalised',
         'mmssl/models/algorithms/swav.py',
-        'list(unit(self.neck(features)).chunk(len(inputs)))',
-        'list(self.neck(features).chunk(len(inputs)))',
+        'list(unit(self.neck(self.extract_views(inputs))).chunk(len(inputs)))',
+        'list(self.neck(self.extract_views(inputs)).chunk(len(inputs)))',
     ),
     Mutation(
         'the queue is fed whole on each rank',

@@ -35,13 +35,14 @@ class FPN(nn.Module):
         Raises:
             ValueError: The maps have other widths than ``in_channels``.
         """
-        widths = tuple(features.shape[1] for features in maps[-len(self.in_channels) :])
+        chosen = maps[-len(self.in_channels) :]
+        widths = tuple(features.shape[1] for features in chosen)
         if widths != self.in_channels:
             raise ValueError(
                 f'The pyramid takes the last maps with {self.in_channels} channels, but the backbone gives {widths}: '
                 f'set in_channels of the pyramid to the latter, or take a ResNet, a ConvNeXt or a ViT.'
             )
-        taken = {str(place): features for place, features in enumerate(maps[-len(self.in_channels) :])}
+        taken = {str(place): features for place, features in enumerate(chosen)}
         levels = list(self.pyramid(taken).values())
         for convolution in self.extra:
             levels.append(convolution(levels[-1]))
