@@ -136,7 +136,7 @@ MUTATIONS = [
     Mutation(
         'seen patches stand at the start',
         'mmssl/models/heads/mae_decoder.py',
-        'patches = patches.gather(1, restore[..., None].expand(-1, -1, patches.shape[2]))\n',
-        '',
+        'patches.gather(1, restore[..., None].expand(-1, -1, patches.shape[2]))',
+        'patches',
     ),
 ]
