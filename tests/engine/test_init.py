@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from mmssl.datasets import ArraySource
 from mmssl.engine import Runner
-from mmssl.engine.hooks import OnlineKNNHook, PullToStartHook, WarmupHeadsHook
+from mmssl.engine.hooks import KeepStatisticsHook, OnlineKNNHook, PullToStartHook, WarmupHeadsHook
 from mmssl.models import MoCo, ResNet
 from mmssl.testing import differences
 from tests.helpers.mutation import Mutation
@@ -110,10 +111,11 @@ def moco_with(folder: Path, init: Path | None, **overrides: Any) -> Any:
 
 
 @pytest.mark.parametrize('stop', [2, 4, 6])
+@pytest.mark.parametrize('hook', [{'type': PullToStartHook, 'alpha': 0.1}, {'type': KeepStatisticsHook}])
 def test_a_run_goes_on_bit_for_bit_from_within_and_after_the_warm_up_and_reads_the_file_only_once(
-    stop, tmp_path, weights
+    hook, stop, tmp_path, weights
 ):
-    overrides = {'default_hooks__warmup_heads__length': 4, 'custom_hooks': [{'type': PullToStartHook, 'alpha': 0.1}]}
+    overrides = {'default_hooks__warmup_heads__length': 4, 'custom_hooks': [hook]}
     init = tmp_path / 'weights.pth'
     Runner.from_cfg(moco_with(tmp_path / 'whole', init, **overrides)).train()
     init.unlink()
@@ -209,6 +211,31 @@ def test_a_strong_pull_keeps_the_backbone_nearer_to_its_start(tmp_path, weights)
     assert distances[1] < 0.9 * distances[0]
 
 
+def test_kept_statistics_normalise_in_training_and_stay_while_the_weights_move(tmp_path, weights):
+    config = moco_with(tmp_path / 'work', tmp_path / 'weights.pth', custom_hooks=[{'type': KeepStatisticsHook}])
+    runner = Runner.from_cfg(config)
+    looks = []
+
+    def look(norm: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        statistics = (weights['bn1.running_mean'], weights['bn1.running_var'])
+        wanted = batch_norm(*inputs, *statistics, norm.weight, norm.bias, training=False, eps=norm.eps)
+        looks.append(torch.equal(output, wanted))
+
+    class Look(Hook):
+        def before_train(self, runner: Any) -> None:
+            for network in (runner.algorithm.backbone, runner.algorithm.teacher.networks[0]):
+                network.bn1.register_forward_hook(look)
+
+    runner.register_hook(Look())
+    runner.train()
+    assert len(looks) >= 20 and all(looks)
+    for found in backbones_of(runner.algorithm.state_dict()):
+        moved = [name for name, value in found.items() if not torch.equal(value, weights[name])]
+        assert 'layer4.0.conv1.weight' in moved and 'bn1.weight' in moved
+        assert not [name for name in moved if 'running' in name or 'num_batches' in name]
+    assert runner.algorithm.neck.training
+
+
 def test_twelve_bands_of_sixteen_bits_are_trained_from_weights_for_three(tmp_path, weights):
     images = np.random.default_rng(0).integers(0, 10000, (16, 16, 16, 12), dtype=np.uint16)
     np.save(tmp_path / 'bands.npy', images)
@@ -285,6 +312,20 @@ MUTATIONS = [
         'for network in memory.copies(backbone):',
         'for network in ():',
         'tests/engine/test_init.py -k neither_weights',
+    ),
+    Mutation(
+        'kept statistics stay, but do not normalise',
+        'mmssl/engine/hooks/keep_statistics_hook.py',
+        'module.eval()',
+        'module.track_running_stats = False',
+        'tests/engine/test_init.py -k kept_statistics',
+    ),
+    Mutation(
+        'a teacher does not keep the statistics',
+        'mmssl/engine/hooks/keep_statistics_hook.py',
+        'for copy in teacher.copies(backbone)',
+        'for copy in ()',
+        'tests/engine/test_init.py -k kept_statistics',
     ),
     Mutation(
         'the start weights are not saved',

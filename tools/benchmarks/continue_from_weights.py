@@ -1,7 +1,10 @@
-"""Does a run that continues from weights improve them? A naive start against heads that warm up first, and a pull.
+"""Does a run that continues from weights improve them? A naive start, and three careful ones.
 
     python tools/benchmarks/continue_from_weights.py own --first data/cifar10 --then data/clothing
     python tools/benchmarks/continue_from_weights.py weights --init efficientnet-lite0.pth --then data/clothing
+
+The careful starts let the heads warm up first; one also pulls the backbone toward the weights, one also keeps their
+statistics of batch norm.
 
 ``own`` trains SimCLR on one half of the images of ``--first``, and continues on ``--then``, or without it on the other
 half. ``weights`` continues from a file that others trained, of a model of timm. Folders hold ``train`` and ``test``,
@@ -29,14 +32,19 @@ from mmssl.apis.zoo import CONFIGS
 from mmssl.datasets import EvalView, ImageDataset, ImageFolder, Subset
 from mmssl.dependencies import require
 from mmssl.engine import Runner
-from mmssl.engine.hooks import PullToStartHook
+from mmssl.engine.hooks import KeepStatisticsHook, PullToStartHook
 from mmssl.evaluation import draw_per_class, extract_features, knn_accuracy, linear_probe
 from mmssl.files import write_json
 from mmssl.functional import random_state_kept
 from mmssl.models import TimmBackbone
 from mmssl.weights import read_file, write_weights
 
-STARTS = ('naive', 'warm-up', 'warm-up and pull')
+STARTS: dict[str, list[type[Hook]]] = {
+    'naive': [],
+    'warm-up': [],
+    'warm-up and pull': [PullToStartHook],
+    'warm-up and statistics': [KeepStatisticsHook],
+}
 LABELS = (5, 20)  # per class
 _RUNS = count()
 
@@ -201,7 +209,8 @@ def continued(args: argparse.Namespace, start: str, seed: int, weights: Path, fo
     cfg.model.backbone.init = str(weights)
     cfg.train_cfg.max_epochs, cfg.randomness = args.epochs, {'seed': seed}
     cfg.default_hooks.warmup_heads.length = 0 if start == 'naive' else None
-    cfg.custom_hooks = [{'type': PullToStartHook, 'alpha': args.alpha}] if start.endswith('pull') else []
+    options = {PullToStartHook: {'alpha': args.alpha}}
+    cfg.custom_hooks = [{'type': hook, **options.get(hook, {})} for hook in STARTS[start]]
     measurements = Measurements(root, args)
     train(cfg, measurements)
     return measurements.rows

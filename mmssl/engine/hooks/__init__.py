@@ -6,6 +6,7 @@ from mmssl.engine.hooks.clip_each_gradient_hook import ClipEachGradientHook
 from mmssl.engine.hooks.cluster_hook import ClusterHook
 from mmssl.engine.hooks.collapse_hook import CollapseHook
 from mmssl.engine.hooks.gradient_drop_hook import GradientDropHook
+from mmssl.engine.hooks.keep_statistics_hook import KeepStatisticsHook
 from mmssl.engine.hooks.memory_hook import MemoryHook
 from mmssl.engine.hooks.monitor_hook import MonitorHook
 from mmssl.engine.hooks.online_knn_hook import OnlineKNNHook
@@ -22,6 +23,7 @@ __all__ = [
     'ClusterHook',
     'CollapseHook',
     'GradientDropHook',
+    'KeepStatisticsHook',
     'MemoryHook',
     'MonitorHook',
     'OnlineKNNHook',
