@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 # Kinds of errors that name what the user gave, and say what is needed.
 CORRECTABLE: tuple[type[Exception], ...] = (ValueError, FileNotFoundError, ImportError)
 
+_HUGE_PAGES = Path('/sys/kernel/mm/transparent_hugepage/enabled')
+_TUNABLES, _ON_REQUEST = 'GLIBC_TUNABLES', 'glibc.malloc.hugetlb=1'
+
+
+def restart_with_huge_pages() -> None:
+    """Start this process again with a malloc that asks Linux for huge pages; glibc reads this only at a start.
+
+    On CPUs, each layer writes its maps to memory that Linux has to provide page by page, 4 KB at a time. Nothing
+    happens where Linux gives no huge pages on request, where the user has set ``GLIBC_TUNABLES``, or where the process
+    does not run a file.
+    """
+    given = _HUGE_PAGES.exists() and '[madvise]' in _HUGE_PAGES.read_text()
+    if given and _TUNABLES not in os.environ and Path(sys.argv[0]).is_file():
+        os.environ[_TUNABLES] = _ON_REQUEST
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
 
 class ConfigOptions(argparse.Action):
     """``KEY=VALUE`` words as MMEngine's DictAction reads them; MMEngine is imported only if there are any."""

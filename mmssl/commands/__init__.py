@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import NamedTuple
 
-from mmssl.command_line import CORRECTABLE, one_sentence
+from mmssl.command_line import CORRECTABLE, one_sentence, restart_with_huge_pages
 from mmssl.version import __version__
 
 __all__ = ['Command', 'build_parser', 'check_tool', 'main', 'module_of', 'run_tool']
@@ -27,10 +27,12 @@ class Command(NamedTuple):
     Attributes:
         module: Name of its module in this package.
         summary: Its line in ``mmssl --help``.
+        computes: Whether it runs networks, for which the process is set up.
     """
 
     module: str
     summary: str
+    computes: bool = True
 
 
 # By the words to type; a name of two words is a subcommand of a group.
@@ -39,9 +41,9 @@ COMMANDS = {
     'train': Command('train', 'pre-train with a config'),
     'test': Command('test', 'evaluate a checkpoint on the data of its config'),
     'probe': Command('probe', 'measure checkpoints on a folder of images'),
-    'export': Command('export', "export a checkpoint's backbone for another package"),
-    'report': Command('report', 'write the report of a finished run'),
-    'zoo': Command('zoo', 'list, download, verify, convert and publish weights'),
+    'export': Command('export', "export a checkpoint's backbone for another package", False),
+    'report': Command('report', 'write the report of a finished run', False),
+    'zoo': Command('zoo', 'list, download, verify, convert and publish weights', False),
     'benchmark labels': Command('label_efficiency', 'measure what pre-training gains with few labels'),
 }
 _GROUPS = {'benchmark': 'what pre-training gains'}
@@ -100,7 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    _run(parser.parse_args(words))
+    args = parser.parse_args(words)
+    if arguments is None:
+        _set_up(args)
+    _run(args)
 
 
 def run_tool(name: str) -> None:
@@ -114,7 +119,9 @@ def run_tool(name: str) -> None:
     """
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter)
     _fill(parser, name)
-    _run(parser.parse_args())
+    args = parser.parse_args()
+    _set_up(args)
+    _run(args)
 
 
 def check_tool(name: str, program: str, words: Sequence[str]) -> None:
@@ -133,6 +140,12 @@ def check_tool(name: str, program: str, words: Sequence[str]) -> None:
     args = parser.parse_args(words)
     with one_sentence(CORRECTABLE):
         _check(args)
+
+
+def _set_up(args: argparse.Namespace) -> None:
+    """Set up a process of its own, before anything heavy is imported."""
+    if COMMANDS[args.subcommand].computes:
+        restart_with_huge_pages()
 
 
 def _fill(parser: argparse.ArgumentParser, name: str) -> None:
