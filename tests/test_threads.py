@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -94,6 +95,26 @@ def test_only_commands_that_run_networks_start_again_and_no_call_from_python_doe
         main()
         assert len(started) == count
     assert [name for name, command in COMMANDS.items() if not command.computes] == ['export', 'report', 'zoo']
+
+
+@pytest.mark.parametrize('error', [None, SystemExit(1), KeyboardInterrupt()])
+def test_a_process_ends_without_a_search_for_garbage(error, monkeypatch):
+    ended = []
+
+    def run(args):
+        ended.append('run')
+        if error:
+            raise error
+
+    monkeypatch.setattr('mmssl.commands._run', run)
+    monkeypatch.setattr('mmssl.commands.gc.freeze', lambda: ended.append('freeze'))
+    monkeypatch.setattr(sys, 'argv', ['mmssl', 'report', 'work_dirs/run'])
+    with pytest.raises(type(error)) if error else nullcontext():
+        main()
+    assert ended == ['run', 'freeze']
+    with suppress(type(error or ValueError)):
+        main(['report', 'work_dirs/run'])
+    assert ended == ['run', 'freeze', 'run']
 
 
 MUTATIONS = [

@@ -7,6 +7,7 @@ completion are fast. None imports more than Python has before it runs: ``tools/q
 """
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Collection, Sequence
@@ -104,8 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         argcomplete.autocomplete(parser)
     args = parser.parse_args(words)
     if arguments is None:
-        _set_up(args)
-    _run(args)
+        _run_alone(args)
+    else:
+        _run(args)
 
 
 def run_tool(name: str) -> None:
@@ -119,9 +121,7 @@ def run_tool(name: str) -> None:
     """
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter)
     _fill(parser, name)
-    args = parser.parse_args()
-    _set_up(args)
-    _run(args)
+    _run_alone(parser.parse_args())
 
 
 def check_tool(name: str, program: str, words: Sequence[str]) -> None:
@@ -142,10 +142,14 @@ def check_tool(name: str, program: str, words: Sequence[str]) -> None:
         _check(args)
 
 
-def _set_up(args: argparse.Namespace) -> None:
-    """Set up a process of its own, before anything heavy is imported."""
+def _run_alone(args: argparse.Namespace) -> None:
+    """Run a subcommand in a process of its own, which is set up before anything heavy is imported."""
     if COMMANDS[args.subcommand].computes:
         restart_with_huge_pages()
+    try:
+        _run(args)
+    finally:
+        gc.freeze()  # or Python would search a million objects for garbage at its end: up to a minute on a busy machine
 
 
 def _fill(parser: argparse.ArgumentParser, name: str) -> None:
