@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import NamedTuple
 
-from mmssl.command_line import CORRECTABLE, one_sentence, restart_with_huge_pages
+from mmssl.command_line import CORRECTABLE, has_own_process, one_sentence, restart_with_huge_pages
 from mmssl.version import __version__
 
 __all__ = ['Command', 'build_parser', 'check_tool', 'main', 'module_of', 'run_tool']
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         argcomplete.autocomplete(parser)
     args = parser.parse_args(words)
     if arguments is None:
-        _run_alone(args)
+        _run_program(args)
     else:
         _run(args)
 
@@ -121,7 +121,7 @@ def run_tool(name: str) -> None:
     """
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter)
     _fill(parser, name)
-    _run_alone(parser.parse_args())
+    _run_program(parser.parse_args())
 
 
 def check_tool(name: str, program: str, words: Sequence[str]) -> None:
@@ -142,14 +142,16 @@ def check_tool(name: str, program: str, words: Sequence[str]) -> None:
         _check(args)
 
 
-def _run_alone(args: argparse.Namespace) -> None:
-    """Run a subcommand in a process of its own, which is set up before anything heavy is imported."""
-    if COMMANDS[args.subcommand].computes:
+def _run_program(args: argparse.Namespace) -> None:
+    """Run a subcommand as a program; a process of its own is set up before anything heavy is imported."""
+    own = has_own_process()
+    if own and COMMANDS[args.subcommand].computes:
         restart_with_huge_pages()
     try:
         _run(args)
     finally:
-        gc.freeze()  # or Python would search a million objects for garbage at its end: up to a minute on a busy machine
+        if own:  # at its end, Python would search a million objects for garbage: up to a minute on a busy machine
+            gc.freeze()
 
 
 def _fill(parser: argparse.ArgumentParser, name: str) -> None:
