@@ -20,6 +20,27 @@ if TYPE_CHECKING:
 # Kinds of errors that name what the user gave, and say what is needed.
 CORRECTABLE: tuple[type[Exception], ...] = (ValueError, FileNotFoundError, ImportError)
 
+_HUGE_PAGES = Path('/sys/kernel/mm/transparent_hugepage/enabled')
+_TUNABLES, _ON_REQUEST = 'GLIBC_TUNABLES', 'glibc.malloc.hugetlb=1'
+
+
+def has_own_process() -> bool:
+    """Whether this process was started for the command that it runs; a notebook, say, was not."""
+    words = sys.argv[1:]
+    return any(sys.orig_argv[-len(typed) :] == typed for typed in ([sys.argv[0], *words], ['-m', 'mmssl', *words]))
+
+
+def restart_with_huge_pages() -> None:
+    """Start this process again with a malloc that asks Linux for huge pages; glibc reads this only at a start.
+
+    On CPUs, each layer writes its maps to memory that Linux has to provide page by page, 4 KB at a time. Nothing
+    happens where Linux gives no huge pages on request, or where the user has set ``GLIBC_TUNABLES``.
+    """
+    given = _HUGE_PAGES.exists() and '[madvise]' in _HUGE_PAGES.read_text()
+    if given and _TUNABLES not in os.environ:
+        os.environ[_TUNABLES] = _ON_REQUEST
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
 
 class ConfigOptions(argparse.Action):
     """``KEY=VALUE`` words as MMEngine's DictAction reads them; MMEngine is imported only if there are any."""

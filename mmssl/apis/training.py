@@ -28,6 +28,7 @@ from mmssl.datasets import (
     sixteen_bit_statistics,
 )
 from mmssl.engine import Runner
+from mmssl.engine.hooks import KeepStatisticsHook
 from mmssl.evaluation import Purpose, counted
 from mmssl.export import backbone_config
 from mmssl.models import BaseAlgorithm, TimmBackbone, find_weights
@@ -57,7 +58,8 @@ _GRID, _PHOTO = 5, 3
 _DECODING, _DECODED, _IN_ANY_CASE = 0.2, 32, 2000
 _SIZED = 9  # photographs whose size is looked at
 _LOOKS = 10  # checkpoints and looks at the k-NN accuracy during a run
-_CONTINUED = 0.1  # of the learning rate, for a backbone that starts from weights
+# Of the learning rate, for a backbone that starts from a training of ours, and from weights of others.
+_CONTINUED, _FROM_OTHERS = 0.1, 0.01
 
 
 @dataclass(frozen=True)
@@ -344,18 +346,25 @@ def _with_source(cfg: Config, source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _use_weights(cfg: Config, init: str) -> None:
-    """Take the network of the weights, with a lower learning rate, since it need not learn everything anew."""
+    """Take the network of the weights, with a lower learning rate, since it need not learn everything anew.
+
+    Weights of others mostly come from more and larger images: their statistics of batch norm are kept.
+    """
     use_init(cfg, init)
-    weights = cfg.model.backbone['init']
-    if Path(weights).exists():  # a run that goes on must read the same file, wherever it is started
-        weights = str(read_file(weights).path.resolve())
+    weights, ours = cfg.model.backbone['init'], False
+    if Path(weights).exists():
+        file = read_file(weights)
+        # A run that goes on must read the same file, wherever it is started.
+        weights, ours = str(file.path.resolve()), file.progress is not None
     backbone = {**network_of(weights), 'in_channels': cfg.train_dataloader.dataset.get('channels', 3)}
     width, before = _width(backbone, resolution(cfg), weights), cfg.model.neck.in_channels
     for part in cfg.model.values():
         if isinstance(part, dict) and part.get('in_channels') == before:
             part['in_channels'] = width
     cfg.model.backbone = {**backbone, 'init': weights}
-    cfg.optim_wrapper.optimizer.lr *= _CONTINUED
+    cfg.optim_wrapper.optimizer.lr *= _CONTINUED if ours else _FROM_OTHERS
+    if not ours:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), {'type': KeepStatisticsHook}]
 
 
 def network_of(weights: str) -> dict[str, Any]:

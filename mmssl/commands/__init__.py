@@ -7,6 +7,7 @@ completion are fast. None imports more than Python has before it runs: ``tools/q
 """
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Collection, Sequence
@@ -15,7 +16,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import NamedTuple
 
-from mmssl.command_line import CORRECTABLE, one_sentence
+from mmssl.command_line import CORRECTABLE, has_own_process, one_sentence, restart_with_huge_pages
 from mmssl.version import __version__
 
 __all__ = ['Command', 'build_parser', 'check_tool', 'main', 'module_of', 'run_tool']
@@ -27,10 +28,12 @@ class Command(NamedTuple):
     Attributes:
         module: Name of its module in this package.
         summary: Its line in ``mmssl --help``.
+        computes: Whether it runs networks, for which the process is set up.
     """
 
     module: str
     summary: str
+    computes: bool = True
 
 
 # By the words to type; a name of two words is a subcommand of a group.
@@ -39,9 +42,9 @@ COMMANDS = {
     'train': Command('train', 'pre-train with a config'),
     'test': Command('test', 'evaluate a checkpoint on the data of its config'),
     'probe': Command('probe', 'measure checkpoints on a folder of images'),
-    'export': Command('export', "export a checkpoint's backbone for another package"),
-    'report': Command('report', 'write the report of a finished run'),
-    'zoo': Command('zoo', 'list, download, verify, convert and publish weights'),
+    'export': Command('export', "export a checkpoint's backbone for another package", False),
+    'report': Command('report', 'write the report of a finished run', False),
+    'zoo': Command('zoo', 'list, download, verify, convert and publish weights', False),
     'benchmark labels': Command('label_efficiency', 'measure what pre-training gains with few labels'),
 }
 _GROUPS = {'benchmark': 'what pre-training gains'}
@@ -100,7 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    _run(parser.parse_args(words))
+    args = parser.parse_args(words)
+    if arguments is None:
+        _run_program(args)
+    else:
+        _run(args)
 
 
 def run_tool(name: str) -> None:
@@ -114,7 +121,7 @@ def run_tool(name: str) -> None:
     """
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter)
     _fill(parser, name)
-    _run(parser.parse_args())
+    _run_program(parser.parse_args())
 
 
 def check_tool(name: str, program: str, words: Sequence[str]) -> None:
@@ -133,6 +140,18 @@ def check_tool(name: str, program: str, words: Sequence[str]) -> None:
     args = parser.parse_args(words)
     with one_sentence(CORRECTABLE):
         _check(args)
+
+
+def _run_program(args: argparse.Namespace) -> None:
+    """Run a subcommand as a program; a process of its own is set up before anything heavy is imported."""
+    own = has_own_process()
+    if own and COMMANDS[args.subcommand].computes:
+        restart_with_huge_pages()
+    try:
+        _run(args)
+    finally:
+        if own:  # at its end, Python would search a million objects for garbage: up to a minute on a busy machine
+            gc.freeze()
 
 
 def _fill(parser: argparse.ArgumentParser, name: str) -> None:

@@ -16,6 +16,7 @@ import mmssl
 from mmssl.apis import training
 from mmssl.apis.training import METHODS, fit_to_time, folder_config
 from mmssl.commands import main, pretrain
+from mmssl.engine.hooks import KeepStatisticsHook
 from mmssl.models import ResNet
 from mmssl.registry import DATASETS, MODELS
 from tests.helpers.mutation import Mutation
@@ -84,7 +85,19 @@ def test_the_network_is_that_of_the_weights(folder, tmp_path):
     assert (cfg.model.backbone.depth, cfg.model.backbone.base_channels) == (34, 8)
     assert cfg.model.neck.in_channels == 64
     assert cfg.model.backbone.init == str(tmp_path / 'weights.pth')
-    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.1 * folder_config(folder).optim_wrapper.optimizer.lr)
+
+
+@pytest.mark.parametrize(
+    ('content', 'share', 'hooks'),
+    [({}, 0.01, [KeepStatisticsHook]), ({'meta': {'progress': {'num_samples': 9, 'epoch': 1}}}, 0.1, [])],
+)
+def test_weights_of_others_keep_their_statistics_and_move_less_than_those_of_a_run(
+    content, share, hooks, folder, tmp_path
+):
+    torch.save({'state_dict': ResNet(18, base_channels=8).state_dict(), **content}, tmp_path / 'weights.pth')
+    cfg, fresh = folder_config(folder, init=str(tmp_path / 'weights.pth')), folder_config(folder)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(share * fresh.optim_wrapper.optimizer.lr)
+    assert [hook['type'] for hook in cfg.get('custom_hooks', [])] == hooks
 
 
 def test_weights_of_no_resnet_are_refused_with_what_to_type(folder, tmp_path):

@@ -55,13 +55,15 @@ def test_a_benchmark_that_was_interrupted_continues_and_refuses_other_options(to
     for part in ('train', 'test'):
         make_images(tmp_path / 'images' / part, 40)
     common = ['continue_from_weights.py', 'own', '--first', str(tmp_path / 'images'), '--work-dir', str(tmp_path / 'w')]
-    common += ['--batch-size', '10', '--draws', '1', '--epochs', '1', '--first-epochs', '1', '--starts', 'naive']
+    common += ['--batch-size', '10', '--draws', '1', '--epochs', '1', '--first-epochs', '1']
+    common += ['--starts', 'naive', 'warm-up and statistics']
     monkeypatch.setattr(sys, 'argv', [*common, '--seeds', '0'])
     tool.main()
     written = (tmp_path / 'w/naive_0.json').stat().st_mtime_ns
     monkeypatch.setattr(sys, 'argv', [*common, '--seeds', '0', '1'])
     tool.main()
-    assert (tmp_path / 'w/naive_0.json').stat().st_mtime_ns == written and (tmp_path / 'w/naive_1.json').exists()
+    assert (tmp_path / 'w/naive_0.json').stat().st_mtime_ns == written
+    assert (tmp_path / 'w/naive_1.json').exists() and (tmp_path / 'w/warm-up_and_statistics_1.json').exists()
     assert (tmp_path / 'w/table.md').read_text() in capsys.readouterr().out
     monkeypatch.setattr(sys, 'argv', [*common, '--seeds', '0', '--lr', '9'])
     with pytest.raises(SystemExit, match='was measured with other options'):

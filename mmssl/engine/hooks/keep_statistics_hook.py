@@ -20,6 +20,10 @@ class KeepStatisticsHook(Hook):
 
     priority = 'LOWEST'  # after whatever sets the training mode
 
+    def before_train(self, runner: Any) -> None:
+        """Say so, since the log names no other difference to a run without this hook."""
+        runner.logger.info('Batch norm of the backbone keeps the statistics that it started with.')
+
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Put batch norm into eval mode; the training loop sets the training mode anew in each epoch."""
         backbone = runner.algorithm.backbone
