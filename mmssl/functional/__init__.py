@@ -11,6 +11,7 @@ from mmssl.functional.collectives import (
     max_over_ranks,
     mean_over_ranks,
     rank,
+    reversed_batch,
     sum_over_ranks,
     world_size,
 )
@@ -49,6 +50,7 @@ from mmssl.functional.kmeans import (
     split_in_two,
 )
 from mmssl.functional.masked_image import ChosenPatches, choose_patches, masked_pixel_loss, patchify, sincos_positions
+from mmssl.functional.mixture import Mixture, draw_mixture, mix, region_mixture
 from mmssl.functional.neighbors import (
     BankScores,
     ChosenScores,
@@ -87,6 +89,7 @@ __all__ = [
     'ChosenScores',
     'Clustering',
     'Members',
+    'Mixture',
     'Shuffle',
     'SoftLabels',
     'Stream',
@@ -109,6 +112,7 @@ __all__ = [
     'dense_contrast',
     'draw_from_pool',
     'draw_members',
+    'draw_mixture',
     'draw_others',
     'dual_ascent',
     'fill_empty',
@@ -133,6 +137,7 @@ __all__ = [
     'match_pixels',
     'max_over_ranks',
     'mean_over_ranks',
+    'mix',
     'mixed_rows',
     'most_similar',
     'nearest_centroids',
@@ -151,6 +156,8 @@ __all__ = [
     'random_state_kept',
     'rank',
     'reached_set',
+    'region_mixture',
+    'reversed_batch',
     'row_scores',
     'seed_cpu',
     'self_distillation',

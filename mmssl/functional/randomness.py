@@ -37,6 +37,7 @@ class Stream(IntEnum):
     INTER_POSITIVES = 0x1A7E
     INTER_NEGATIVES = 0x1A7F
     MASKS = 0x3A5C  # patches of an image that an encoder does not see
+    MIXTURE = 0x319C  # how the images of a step are mixed
 
 
 def hash_seed(*keys: int) -> int:

@@ -11,7 +11,13 @@ Losses = dict[str, Tensor]  # scalars by name
 
 
 class Host(Protocol):
-    """Interface that an addition may use of its host; :class:`~mmssl.models.Contrastive` implements it."""
+    """Interface that an addition may use of its host; :class:`~mmssl.models.Contrastive` implements it.
+
+    Attributes:
+        directions: 2 if each view is compared with the other one, 1 if only the first is.
+    """
+
+    directions: int
 
     def embed(self, images: Tensor) -> Tensor:
         """Embeddings of the student, ``(B, C, H, W)`` to ``(B, D)``, not normalised."""
@@ -43,9 +49,11 @@ class Addition(nn.Module):
     An addition of your own inherits from this class, has a ``forward``, and is registered in ``mmssl.registry.MODELS``.
 
     Attributes:
+        hosts: Names of the methods of mmssl that it works on; empty for all.
         seed: Seed of the run, for random draws; set by the Runner.
     """
 
+    hosts: tuple[str, ...] = ()
     seed: int = 0
 
     @abstractmethod
