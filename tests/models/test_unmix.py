@@ -10,14 +10,15 @@ from torch import nn
 
 from mmssl.datasets import Batch
 from mmssl.functional import Mixture, draw_mixture, info_nce, mix, region_mixture, unit
-from mmssl.models import BYOL, MoCo, MoCoV3, SimCLR, SimSiam, UnMix
+from mmssl.models import BYOL, MoCo, MoCoV3, Prototypes, SimCLR, SimSiam, UnMix, UnMixSwAV
 from tests.conftest import GOLDEN, golden
 from tests.helpers.mutation import Mutation
-from tests.models.test_swav import Smooth
+from tests.models.test_swav import Passing, Smooth
 from tests.parity import SAMPLES, UNEQUAL, check
 
 BOXES = json.loads((GOLDEN / 'unmix/region_boxes.json').read_text())
 STEPS = 6
+BATCH = Batch(torch.arange(8), torch.arange(8) + 40)
 
 
 @pytest.mark.parametrize('row', BOXES['rows'], ids=lambda row: f'{row["seed"]}-{row["size"][2]}')
@@ -94,6 +95,45 @@ def test_six_steps_on_moco_are_those_of_the_authors_code(name, monkeypatch):
         assert int(model.queue.head) == int(of['ptr'])
 
 
+@pytest.mark.parametrize('case', [0, 1])
+def test_a_step_on_swav_is_that_of_the_authors_code(case):
+    found = golden('unmix/swav_terms.npz')
+    of = {key.removeprefix(f'c{case}_'): value for key, value in found.items() if key.startswith(f'c{case}_')}
+    cfg = of['cfg']
+    queue = {'length': cfg['queue']} if cfg['queue'] else None
+    prototypes = Prototypes(cfg['d'], cfg['k'])
+    model = UnMixSwAV(Passing(), nn.Identity(), prototypes, epsilon=cfg['eps'], queue=queue).double()
+    prototypes.weight.data.copy_(of['prototypes'])
+    for place, memory in enumerate(model.queues):
+        memory.rows.copy_(of['queue_before'][place].flip(0))  # theirs has the newest first
+        memory.filled.fill_(cfg['queue'])
+    stage = model.stage
+
+    def written_at_once(embeddings):
+        stage(embeddings)
+        for memory in model.queues:
+            memory.commit()
+
+    model.stage = written_at_once
+    views = [of[name].clone().requires_grad_() for name in ('view1', 'view2', 'mixed')]
+    images = [view[..., None, None] for view in views]
+    model.unmix.mixed = lambda *_: (images[2], Mixture(cfg['lam']))
+    losses = model.loss(images[:2], BATCH)
+    torch.testing.assert_close(losses['loss'], of['loss_original'], rtol=0, atol=1e-9)
+    parts = cfg['lam'] * of['loss_mixed'] + (1 - cfg['lam']) * of['loss_mixed_reversed']
+    torch.testing.assert_close(losses['loss_mixed'], parts, rtol=0, atol=1e-9)
+    (losses['loss'] + losses['loss_mixed']).backward()
+    torch.testing.assert_close(prototypes.weight.grad, of['grad_prototypes'], rtol=0, atol=1e-8)
+    for view, name in zip(views, ('view1', 'view2', 'mixed')):
+        wanted = of[f'grad_{name}']  # of unit rows: normalising them once more takes the radial part out
+        wanted = wanted - (wanted * view.detach()).sum(dim=1, keepdim=True) * view.detach()
+        torch.testing.assert_close(view.grad, wanted, rtol=0, atol=1e-8)
+    for place, memory in enumerate(model.queues):
+        after = of['queue_after'][place]
+        found, wanted = (rows[rows[:, 0].argsort(stable=True)] for rows in (memory.rows, after))
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-9)
+
+
 def test_a_mixture_stays_in_the_image_and_its_share_is_what_is_left_of_the_first_image():
     for seed in range(200):
         mixture = draw_mixture(seed, 12, 20, global_prob=0.5)
@@ -138,9 +178,6 @@ def _views():
     return [torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(seed)).double() for seed in (1, 2)]
 
 
-BATCH = Batch(torch.arange(8), torch.arange(8) + 40)
-
-
 @pytest.mark.parametrize('host', HOSTS)
 def test_a_mixture_of_the_first_image_alone_costs_what_the_host_costs(host, monkeypatch):
     monkeypatch.setattr('mmssl.models.additions.unmix.draw_mixture', lambda *_: Mixture(1.0))
@@ -178,6 +215,15 @@ def test_world_sizes_agree(host, sizes, ranks):
 
 def _unmixed(host):
     return HOSTS[host](UnMix())
+
+
+@pytest.mark.parametrize('sizes', [[6, 6], [4, 4, 4], [5, 4, 3]])
+def test_world_sizes_agree_on_swav(sizes, ranks):
+    check(ranks, _unmixed_swav, sizes)
+
+
+def _unmixed_swav():
+    return UnMixSwAV(Smooth(), nn.Linear(8, 6), Prototypes(6, 5), queue={'length': 24})
 
 
 def test_a_step_has_one_share_that_follows_from_the_seed_and_its_draws():
@@ -249,6 +295,13 @@ MUTATIONS = [
         'mmssl/models/algorithms/contrastive.py',
         'if addition.hosts and',
         'if False and',
+    ),
+    Mutation(
+        'the mixture of SwAV gets the code of one order only',
+        'mmssl/models/algorithms/unmix_swav.py',
+        '(1 - share, reversed_batch(rows))',
+        '(1 - share, rows)',
+        'tests/models/test_unmix.py -k authors_code',
     ),
     Mutation(
         'the symmetric form contrasts a view with its own key',
