@@ -25,6 +25,7 @@ from mmssl.functional.constrained import (
     updated_centroids,
 )
 from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
+from mmssl.functional.hallucination import extrapolate
 from mmssl.functional.inter_image import (
     arc_margin,
     cosine_margin,
@@ -115,6 +116,7 @@ __all__ = [
     'draw_mixture',
     'draw_others',
     'dual_ascent',
+    'extrapolate',
     'fill_empty',
     'gather',
     'gather_with_gradient',

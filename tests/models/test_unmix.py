@@ -285,8 +285,8 @@ MUTATIONS = [
     ),
     Mutation(
         'every process draws a share of its own',
-        'mmssl/models/additions/unmix.py',
-        'int(draws.min())',
+        'mmssl/models/additions/base.py',
+        'int(gather(batch.draw).min())',
         'int(batch.draw.min())',
         'tests/models/test_unmix.py -k world_sizes',
     ),

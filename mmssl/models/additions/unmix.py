@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from mmssl.datasets.structures import Batch
-from mmssl.functional import Mixture, Stream, draw_mixture, gather, hash_seed, mix, reversed_batch
+from mmssl.functional import Mixture, Stream, draw_mixture, lengths_on_ranks, mix, reversed_batch
 from mmssl.models.additions.base import Addition, Host, Losses
 from mmssl.registry import MODELS
 
@@ -51,9 +51,8 @@ class UnMix(Addition):
 
     def mixed(self, images: Tensor, batch: Batch) -> tuple[Tensor, Mixture]:
         """Mix normalised images of this rank ``(B, C, H, W)`` with their partners from the global batch."""
-        draws = gather(batch.draw)
-        if draws.unique().numel() == 1:
+        if sum(lengths_on_ranks(len(images), images.device)) == 1:
             raise ValueError('UnMix on a batch of 1 image, which has no partner: set the batch size to 2 or more.')
-        seed = hash_seed(self.seed, Stream.MIXTURE, int(draws.min()))
+        seed = self.step_seed(Stream.MIXTURE, batch)
         mixture = draw_mixture(seed, *images.shape[-2:], self.global_prob, self.alpha)
         return mix(images, reversed_batch(images), mixture), mixture

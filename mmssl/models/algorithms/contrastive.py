@@ -123,6 +123,18 @@ class Contrastive(BaseAlgorithm):
             Scalar.
         """
 
+    def partners(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """What shows the other view in the space of the queries; the keys by default.
+
+        Args:
+            queries: Output of :meth:`encode`, shape ``(B, D)``.
+            keys: Output of :meth:`encode`, shape ``(B, D)``.
+
+        Returns:
+            A row for each query, shape ``(B, D)``.
+        """
+        return keys
+
     def stage(self, queries: Tensor, keys: Tensor) -> None:
         """Stage what the memories of the method should learn; nothing by default.
 

@@ -70,6 +70,10 @@ class MoCo(Contrastive):
         """InfoNCE of queries with their keys and the rows of the queue (MoCo, eq. 1): a scalar."""
         return info_nce(unit(queries), unit(keys), self.queue.rows, self.temperature)
 
+    def partners(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """The unit keys, ``(B, D)``."""
+        return unit(keys)
+
     def stage(self, queries: Tensor, keys: Tensor) -> None:
         """Stage the keys for the queue, and the update of the teacher."""
         for part in keys.chunk(self.directions):  # one at a time: all first views of the global batch, then all second
