@@ -8,10 +8,11 @@ import pytest
 import torch
 import torchvision.transforms.functional as tv
 from PIL import Image, ImageFilter, ImageOps
+from scipy.special import betainc
 from torch import Tensor
 from torchvision import transforms
 
-from mmssl.datasets import EvalView, MultiView, View
+from mmssl.datasets import CentreView, EvalView, ImageDataset, ImageFolder, MultiView, View, ViewsByEpoch
 from mmssl.datasets.images import image_to_tensor
 from mmssl.datasets.transforms import views as views_module
 from mmssl.datasets.transforms.views import Box, ViewDraw, corners, rotate
@@ -306,7 +307,70 @@ def test_boxes_of_views_that_are_turned_are_refused() -> None:
         MultiView([2], [{'type': View, 'size': 8, 'rotate': 2.0}], boxes=True)
 
 
+@pytest.mark.parametrize('row', golden('hallucinator/centre_crop_draws.json'), ids=lambda row: str(row['crop_ijhw']))
+def test_centre_crops_are_those_of_the_authors_code_for_its_draws(row, monkeypatch):
+    monkeypatch.setattr('scipy.special.betaincinv', lambda a, b, share: share)
+    view = CentreView(8, row['box_h0w0h1w1'], scale=row['scale'])
+    (low, high), (narrow, wide) = row['scale'], view.log_ratio
+    tries = [((a - low) / (high - low), (r - narrow) / (wide - narrow)) for a, r in row['area_and_log_ratio_draws']]
+    numbers = [*(row['beta_draws'] or (0.0, 0.0)), *itertools.chain(*tries)]
+    assert list(view._draw_box(row['height'], row['width'], iter(numbers))) == row['crop_ijhw']
+
+
+def test_centres_lie_in_the_box_and_near_its_edges_for_a_small_alpha():
+    torch.manual_seed(0)
+    view = CentreView(8, (0.3, 0.2, 0.7, 0.8), alpha=0.1, scale=(0.1, 0.1), ratio=(1.0, 1.0))
+    draws = [view.draw(100, 200).box for _ in range(500)]
+    rows = np.array([box.top + box.height / 2 for box in draws]) / 100
+    columns = np.array([box.left + box.width / 2 for box in draws]) / 200
+    for places, low, high in ((rows, 0.3, 0.7), (columns, 0.2, 0.8)):
+        assert low - 0.02 <= places.min() and places.max() <= high + 0.02
+        edge = (high - low) / 8
+        near = (places < low + edge) | (places > high - edge)
+        assert abs(near.mean() - 2 * betainc(0.1, 0.1, 1 / 8)) < 0.06
+    uniform = CentreView(8, (0.3, 0.2, 0.7, 0.8), alpha=1.0, scale=(0.1, 0.1), ratio=(1.0, 1.0))
+    rows = [(box := uniform.draw(100, 200).box).top + box.height / 2 for _ in range(500)]
+    assert kolmogorov(rows, list(np.linspace(30, 70, 500))) < 0.09
+
+
+@pytest.mark.parametrize('centre', [(0.7, 0.2, 0.3, 0.8), (0.2, 0.2, 0.8, 1.1)])
+def test_a_box_outside_the_image_is_refused(centre):
+    with pytest.raises(ValueError, match='give top, left, bottom and right as shares from 0 to 1'):
+        CentreView(8, centre)
+
+
+def test_views_change_with_the_epoch_of_the_draw(make_images):
+    dataset = ImageDataset(
+        ImageFolder(make_images('a.png', 'b.png', 'c.png', 'd.png')), ViewsByEpoch(20, [View(8), View(12)])
+    )
+    sizes = [dataset[(1, epoch * 4 + 3)]['inputs'][0].shape[-1] for epoch in (0, 19, 20, 21)]
+    assert sizes == [8, 8, 12, 12]
+    switch = golden('hallucinator/schedules.json')['centre_crop_switch']
+    for row in switch:  # their epochs count from 1
+        views = ViewsByEpoch(row['warmup_epochs'], [lambda image: False, lambda image: True])
+        views.epoch = row['epoch'] - 1
+        assert views(None) is row['uses_centre_crop']
+
+
 MUTATIONS = [
+    Mutation(
+        'centres are uniform in their box',
+        'mmssl/datasets/transforms/views.py',
+        'float(betaincinv(self.alpha, self.alpha, share))',
+        'share',
+    ),
+    Mutation(
+        'the box of centres is one of corners',
+        'mmssl/datasets/transforms/views.py',
+        'int(length * edge) - part // 2',
+        'int(length * edge)',
+    ),
+    Mutation(
+        'views never change with the epoch',
+        'mmssl/datasets/datasets.py',
+        'self.views.epoch = draw // len(self)',
+        'pass',
+    ),
     Mutation(
         'an angle for every view',
         'mmssl/datasets/transforms/views.py',

@@ -171,11 +171,16 @@ class View:
             ratio = math.exp(_between(self.log_ratio, next(uniform)))
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
-                return Box(int(down * (height - h + 1)), int(right * (width - w + 1)), h, w)
+                return Box(*self._place((height, width), (h, w), (down, right)), h, w)
         # The image is too elongated: take its middle, as much of it as the ratio allows.
         narrowest, widest = map(math.exp, self.log_ratio)
         w, h = min(width, round(height * widest)), min(height, round(width / narrowest))
         return Box((height - h) // 2, (width - w) // 2, h, w)
+
+    def _place(self, image: tuple[int, int], crop: tuple[int, int], shares: Span) -> tuple[int, int]:
+        """Top and left of a crop anywhere in the image: shares from 0 to 1 of the way it can move."""
+        (height, width), (h, w), (down, right) = image, crop, shares
+        return int(down * (height - h + 1)), int(right * (width - w + 1))
 
     def apply(self, image: Tensor, draw: ViewDraw) -> Tensor:
         """Make a view from its random parameters.
@@ -202,6 +207,81 @@ class View:
         """Warn once per process about what is skipped for images that do not have three channels."""
         if channels != 3 and (self.gray_prob or any(name in _COLOUR for name, _ in self.jitter)):
             _warn_once()
+
+
+@TRANSFORMS.register_module()
+class CentreView(View):
+    """A :class:`View` whose crops have their centres in a box around the middle of the image.
+
+    Centres follow a beta distribution over the box. With ``alpha`` below 1, most of them lie near its edges, so two
+    crops of an image show different parts of what stands in the middle.
+
+    Args:
+        size: Side of the view in pixels.
+        centre: Top, left, bottom and right edge of the box, as shares of the image's sides.
+        alpha: Both parameters of the beta distribution; positive, 1 for a uniform one.
+        settings: Further arguments of :class:`View`.
+
+    Raises:
+        ValueError: The box is not inside the image.
+
+    Source: ContrastiveCrop (Peng et al., CVPR 2022), with a box that never changes, as in Hallucinator's code.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        centre: tuple[float, float, float, float] = (0.25, 0.25, 0.75, 0.75),
+        alpha: float = 0.1,
+        **settings: Any,
+    ) -> None:
+        super().__init__(size, **settings)
+        top, left, bottom, right = centre
+        if not (0 <= top <= bottom <= 1 and 0 <= left <= right <= 1):
+            raise ValueError(f'centre={centre} of CentreView: give top, left, bottom and right as shares from 0 to 1.')
+        self.edges, self.alpha = ((top, bottom), (left, right)), alpha
+
+    def _place(self, image: tuple[int, int], crop: tuple[int, int], shares: Span) -> tuple[int, int]:
+        """Top and left of a crop whose centre lies in the box, as far as the crop fits into the image."""
+        from scipy.special import betaincinv  # here, since it takes half a second
+
+        top, left = (
+            _beta_start(length, part, edges, float(betaincinv(self.alpha, self.alpha, share)))
+            for length, part, edges, share in zip(image, crop, self.edges, shares)
+        )
+        return top, left
+
+
+def _beta_start(length: int, part: int, edges: Span, share: float) -> int:
+    first, last = (min(max(int(length * edge) - part // 2, 0), length - part) for edge in edges)
+    return first + int((last - first) * share)
+
+
+@TRANSFORMS.register_module()
+class ViewsByEpoch:
+    """Views that change after some epochs, such as a plain crop that is followed by a :class:`CentreView`.
+
+    Args:
+        until: First epoch, from 0, of the later views.
+        views: The views before that and from then on, or their configs.
+
+    Attributes:
+        epoch: Number of the epoch; set by the data set for each draw.
+    """
+
+    def __init__(self, until: int, views: Sequence[Callable[[Tensor], Any] | dict]) -> None:
+        self.until, self.epoch = until, 0
+        self.views = [TRANSFORMS.build(view) if isinstance(view, dict) else view for view in views]
+
+    def __call__(self, image: Tensor) -> Any:
+        """Make the views of this epoch; see :class:`MultiView`."""
+        return self.views[self.epoch >= self.until](image)
+
+    def check_channels(self, channels: int) -> None:
+        """Call :meth:`View.check_channels` for both kinds, where they have it."""
+        for view in self.views:
+            if hasattr(view, 'check_channels'):
+                view.check_channels(channels)
 
 
 @TRANSFORMS.register_module()
