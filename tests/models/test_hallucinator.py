@@ -205,6 +205,11 @@ def test_it_comes_before_additions_that_rename_the_loss():
         model.loss(views, BATCH)
 
 
+def test_another_width_than_that_of_the_queries_is_refused():
+    with pytest.raises(ValueError, match='Hallucinator with dim=7 on queries of width 6: set dim=6'):
+        _losses(HOSTS['SimCLR'](Hallucinator(7)))
+
+
 def test_methods_on_which_it_does_not_work_are_refused():
     with pytest.raises(ValueError, match='Hallucinator in model.additions of BYOL: it works on MoCo, SimCLR, SimSiam'):
         BYOL(Smooth(), nn.Linear(8, 6), nn.Linear(6, 6), additions=[Hallucinator(6)])

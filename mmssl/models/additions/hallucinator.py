@@ -76,7 +76,15 @@ class Hallucinator(Addition):
 
         Returns:
             Shape ``(B, D)``, not normalised.
+
+        Raises:
+            ValueError: The queries have another width than ``dim``.
         """
+        width = self.generator.out_channels
+        if queries.shape[1] != width:
+            raise ValueError(
+                f'Hallucinator with dim={width} on queries of width {queries.shape[1]}: set dim={queries.shape[1]}.'
+            )
         return self.generator(torch.cat([queries, extrapolate(queries, partners, ratio)], dim=1))
 
     def ratios(self, batch: Batch, count: int) -> list[float]:
