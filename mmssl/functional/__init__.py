@@ -1,5 +1,13 @@
 """Pure tensor functions: no state, no config, no runner. The maths of every method lives here."""
 
+from mmssl.functional.bag_of_words import (
+    bag_divergence,
+    bag_of_words,
+    local_averages,
+    perplexity,
+    word_codes,
+    word_distances,
+)
 from mmssl.functional.bank import last_occurrences, mixed_rows, random_rows
 from mmssl.functional.barlow_twins import barlow_twins
 from mmssl.functional.clusters import Members, class_weights, cluster_members, label_change, weighted_cross_entropy
@@ -97,6 +105,8 @@ __all__ = [
     'VICRegTerms',
     'arc_margin',
     'averaged_slots',
+    'bag_divergence',
+    'bag_of_words',
     'bank_scores',
     'barlow_twins',
     'batch_contrast',
@@ -134,6 +144,7 @@ __all__ = [
     'largest',
     'last_occurrences',
     'lengths_on_ranks',
+    'local_averages',
     'look_up',
     'masked_pixel_loss',
     'match_pixels',
@@ -147,6 +158,7 @@ __all__ = [
     'noise_contrastive',
     'nt_xent',
     'patchify',
+    'perplexity',
     'pixel_contrast',
     'pixel_positive_mask',
     'pixel_to_propagation',
@@ -177,5 +189,7 @@ __all__ = [
     'weighted_cross_entropy',
     'whiten',
     'without_self',
+    'word_codes',
+    'word_distances',
     'world_size',
 ]
