@@ -12,7 +12,7 @@ from scipy.special import betainc
 from torch import Tensor
 from torchvision import transforms
 
-from mmssl.datasets import CentreView, EvalView, ImageDataset, ImageFolder, MultiView, View, ViewsByEpoch
+from mmssl.datasets import CentreView, EvalView, ImageDataset, ImageFolder, MultiView, PatchGrid, View, ViewsByEpoch
 from mmssl.datasets.images import image_to_tensor
 from mmssl.datasets.transforms import views as views_module
 from mmssl.datasets.transforms.views import Box, ViewDraw, corners, rotate
@@ -352,7 +352,49 @@ def test_views_change_with_the_epoch_of_the_draw(make_images):
         assert views(None) is row['uses_centre_crop']
 
 
+@pytest.mark.parametrize('case', golden('obow/patch_crops.json')['cases'], ids=lambda case: str(case['seed']))
+def test_patches_stand_where_the_authors_code_puts_them(case):
+    grid, numbers = PatchGrid(), case['jitter_yx_in_order']
+    shifts = list(zip(numbers[::2], numbers[1::2]))
+    assert [list(corner) for corner in grid.corners(shifts, range(9))] == case['top_left_of_9']
+    assert [list(corner) for corner in grid.corners(shifts, case['picked'])] == case['top_left_of_5']
+    assert grid.stride == golden('obow/patch_crops.json')['stride']
+
+
+def test_patches_are_cut_from_one_view_and_come_from_different_cells():
+    torch.manual_seed(0)
+    rows, columns = torch.meshgrid(torch.arange(60), torch.arange(60), indexing='ij')
+    image = torch.stack([rows, columns, rows]).to(torch.uint8)
+    grid = PatchGrid(60, patch=20, jitter=4, count=9, scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0)
+    corners = [(int(patch[0, 0, 0]), int(patch[1, 0, 0])) for patch in grid(image)]
+    cells = {(y // grid.stride, x // grid.stride) for y, x in corners}
+    assert len(cells) == 9 and all(patch.shape == (3, 20, 20) for patch in grid(image))
+    assert all(0 <= y - grid.stride * (y // grid.stride) <= 4 for y, _ in corners)
+    views = MultiView([1, 1, 1], [EvalView(60, 60), View(32), PatchGrid(60, 20, 4)])(image)
+    assert [view.shape[-1] for view in views] == [60, 32, 20, 20, 20, 20, 20]
+
+
+@pytest.mark.parametrize('settings', [{'count': 10}, {'patch': 240}])
+def test_patches_that_do_not_fit_are_refused(settings):
+    with pytest.raises(ValueError, match='set count to 9 or less, and patch [+] jitter to 256 or less'):
+        PatchGrid(**settings)
+
+
+def test_a_fixed_view_is_flipped_half_of_the_time_if_asked():
+    image = torch.arange(12, dtype=torch.uint8).view(1, 1, 12).expand(3, 12, 12)
+    torch.manual_seed(0)
+    firsts = Counter(int(EvalView(12, 12, flip=0.5)(image)[0][0, 0, 0]) for _ in range(400))
+    assert set(firsts) == {0, 11} and 150 < firsts[0] < 250
+    assert torch.equal(EvalView(12, 12)(image)[0], image)
+
+
 MUTATIONS = [
+    Mutation(
+        'a patch gets the shift of another cell',
+        'mmssl/datasets/transforms/views.py',
+        'return [(y + shifts[cell][0], x + shifts[cell][1]) for (y, x), cell in zip(starts, cells)]',
+        'return [(y + shift[0], x + shift[1]) for (y, x), shift in zip(starts, shifts)]',
+    ),
     Mutation(
         'centres are uniform in their box',
         'mmssl/datasets/transforms/views.py',

@@ -194,9 +194,8 @@ class View:
         """
         top, left, height, width = draw.box
         view = resize(image[:, top : top + height, left : left + width], self.size, self.size, self.interpolation)
-        if draw.flip:  # older torch cannot flip uint16, but it can flip the same bits as int16
-            bits = torch.int16 if view.dtype == torch.uint16 else view.dtype
-            view = view.view(bits).flip(-1).view(view.dtype)
+        if draw.flip:
+            view = mirrored(view)
         if draw.angle:
             view = rotate(view, draw.angle)
         if draw.jitter or draw.gray or draw.sigma or draw.solarize:
@@ -258,6 +257,56 @@ def _beta_start(length: int, part: int, edges: Span, share: float) -> int:
 
 
 @TRANSFORMS.register_module()
+class PatchGrid(View):
+    """Patches of one random view, from the cells of a grid, each shifted at random.
+
+    Args:
+        size: Side of the view that is cut, in pixels.
+        patch: Side of a patch in pixels.
+        jitter: Largest shift of a patch down and to the right, in pixels.
+        grid: Number of cells in a row, and of rows.
+        count: Number of patches, from different cells at random.
+        settings: Further arguments of :class:`View`.
+
+    Raises:
+        ValueError: The patches do not fit into the view, or the grid has fewer cells.
+
+    Source: OBoW, section 3.5 (Gidaris et al., CVPR 2021); valeoai/obow, ``CropImagePatches``.
+    """
+
+    def __init__(
+        self, size: int = 256, patch: int = 96, jitter: int = 24, grid: int = 3, count: int = 5, **settings: Any
+    ) -> None:
+        super().__init__(size, **settings)
+        if patch + jitter > size or count > grid**2:
+            raise ValueError(
+                f'{count} patches of {patch} pixels, shifted by up to {jitter}, from {grid} x {grid} cells of a '
+                f'view of {size}: set count to {grid**2} or less, and patch + jitter to {size} or less.'
+            )
+        self.patch, self.shift, self.grid, self.count = patch, jitter, grid, count
+        self.stride = (size - patch - jitter) // max(grid - 1, 1)
+
+    def __call__(self, image: Tensor) -> list[Tensor]:
+        """Draw patches.
+
+        Args:
+            image: uint8 or uint16, shape ``(C, H, W)``.
+
+        Returns:
+            ``count`` tensors of the same dtype, ``(C, patch, patch)`` each.
+        """
+        view = super().__call__(image)
+        shifts = torch.randint(self.shift + 1, (self.grid**2, 2)).tolist()
+        cells = torch.randperm(self.grid**2)[: self.count].tolist()
+        return [view[:, y : y + self.patch, x : x + self.patch].contiguous() for y, x in self.corners(shifts, cells)]
+
+    def corners(self, shifts: Sequence[Sequence[int]], cells: Sequence[int]) -> list[tuple[int, int]]:
+        """Top and left of patches: the shifts of all cells, row by row, and the numbers of the chosen cells."""
+        starts = [(self.stride * (cell // self.grid), self.stride * (cell % self.grid)) for cell in cells]
+        return [(y + shifts[cell][0], x + shifts[cell][1]) for (y, x), cell in zip(starts, cells)]
+
+
+@TRANSFORMS.register_module()
 class ViewsByEpoch:
     """Views that change after some epochs, such as a plain crop that is followed by a :class:`CentreView`.
 
@@ -289,7 +338,8 @@ class MultiView:
     """Several views of every image, which is decoded once; multi-crop if their sizes differ.
 
     Args:
-        counts: Number of views of each kind.
+        counts: Number of views of each kind; of a kind that gives several at a time, such as :class:`PatchGrid`, how
+            often it is drawn.
         views: The kinds of views, or their configs.
         boxes: Whether to return the box that each view shows, for methods that compare positions (PixPro); the kinds
             must be :class:`View` without rotation.
@@ -321,7 +371,8 @@ class MultiView:
             float32, shape ``(V, 4)``, from :func:`corners`.
         """
         if not self.boxes:
-            return [view(image) for view in self.views]
+            made = [view(image) for view in self.views]
+            return [view for some in made for view in ([some] if isinstance(some, Tensor) else some)]
         views, boxes = zip(*(view.with_box(image) for view in self.views))
         return {'inputs': list(views), 'boxes': torch.tensor(boxes, dtype=torch.float32)}
 
@@ -340,15 +391,16 @@ class EvalView:
         resize: Length of the shorter side after resizing, in pixels.
         crop: Side of the square from the middle, in pixels; at most ``resize``.
         interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
+        flip: Probability of a horizontal flip, for a teacher's view in training.
 
     Raises:
         ValueError: ``crop`` is larger than ``resize``.
     """
 
-    def __init__(self, resize: int, crop: int, interpolation: str = 'bilinear') -> None:
+    def __init__(self, resize: int, crop: int, interpolation: str = 'bilinear', flip: float = 0.0) -> None:
         if crop > resize:
             raise ValueError(f'A crop of {crop} does not fit into a side of {resize}: set resize={crop} or more.')
-        self.resize, self.crop, self.interpolation = resize, crop, interpolation
+        self.resize, self.crop, self.interpolation, self.flip = resize, crop, interpolation, flip
 
     def __call__(self, image: Tensor) -> list[Tensor]:
         """Make the view.
@@ -364,7 +416,9 @@ class EvalView:
         height, width = self.resize * height // shorter, self.resize * width // shorter
         top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
         view = resize(image, height, width, self.interpolation)
-        return [view[:, top : top + self.crop, left : left + self.crop].contiguous()]
+        view = view[:, top : top + self.crop, left : left + self.crop]
+        flipped = self.flip and float(torch.rand(())) < self.flip
+        return [(mirrored(view) if flipped else view).contiguous()]
 
 
 def corners(draw: ViewDraw, height: int, width: int) -> list[float]:
@@ -404,6 +458,13 @@ def resize(image: Tensor, height: int, width: int, interpolation: str = 'bilinea
         return interpolate(image[None], (height, width), mode=interpolation, antialias=True)[0]
     resized = interpolate(image[None].float(), (height, width), mode=interpolation, antialias=True)[0]
     return resized.round_().clamp_(0, torch.iinfo(image.dtype).max).to(image.dtype)
+
+
+def mirrored(view: Tensor) -> Tensor:
+    """Swap left and right of a uint8 or uint16 ``(C, H, W)`` tensor."""
+    # Older torch cannot flip uint16, but it can flip the same bits as int16.
+    bits = torch.int16 if view.dtype == torch.uint16 else view.dtype
+    return view.view(bits).flip(-1).view(view.dtype)
 
 
 def rotate(image: Tensor, angle: float) -> Tensor:
