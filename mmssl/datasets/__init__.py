@@ -20,11 +20,12 @@ from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, six
 from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.tiles import Tiles
 from mmssl.datasets.torchvision_source import TorchvisionSource
-from mmssl.datasets.transforms import EvalView, MultiView, View
+from mmssl.datasets.transforms import CentreView, EvalView, MultiView, PatchGrid, View, ViewsByEpoch
 
 __all__ = [
     'ArraySource',
     'Batch',
+    'CentreView',
     'ChannelStatistics',
     'ClusterSampler',
     'Concat',
@@ -38,6 +39,7 @@ __all__ = [
     'ListedImages',
     'MultiView',
     'Parts',
+    'PatchGrid',
     'RankBatchSampler',
     'ShrunkImages',
     'SlidingWindowSampler',
@@ -46,6 +48,7 @@ __all__ = [
     'TorchvisionSource',
     'UnreadableImageError',
     'View',
+    'ViewsByEpoch',
     'channel_statistics',
     'collate',
     'fetch_fashion_mnist',

@@ -76,6 +76,8 @@ class ImageDataset(Dataset):
             raise IndexError(f'Image {index} of {len(self)} does not exist.')
         image, extras, shown = self._load(int(index), int(draw))
         seed_cpu(hash_seed(self.seed, draw))
+        if hasattr(self.views, 'epoch'):
+            self.views.epoch = draw // len(self)
         views = self.views(as_channels(image, self.channels))
         made = dict(views) if isinstance(views, dict) else {'inputs': views}
         inputs, label = made.pop('inputs'), self.source.label(shown)

@@ -1,5 +1,13 @@
 """Pure tensor functions: no state, no config, no runner. The maths of every method lives here."""
 
+from mmssl.functional.bag_of_words import (
+    bag_divergence,
+    bag_of_words,
+    local_averages,
+    perplexity,
+    word_codes,
+    word_distances,
+)
 from mmssl.functional.bank import last_occurrences, mixed_rows, random_rows
 from mmssl.functional.barlow_twins import barlow_twins
 from mmssl.functional.clusters import Members, class_weights, cluster_members, label_change, weighted_cross_entropy
@@ -11,6 +19,7 @@ from mmssl.functional.collectives import (
     max_over_ranks,
     mean_over_ranks,
     rank,
+    reversed_batch,
     sum_over_ranks,
     world_size,
 )
@@ -24,6 +33,7 @@ from mmssl.functional.constrained import (
     updated_centroids,
 )
 from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
+from mmssl.functional.hallucination import extrapolate
 from mmssl.functional.inter_image import (
     arc_margin,
     cosine_margin,
@@ -49,6 +59,7 @@ from mmssl.functional.kmeans import (
     split_in_two,
 )
 from mmssl.functional.masked_image import ChosenPatches, choose_patches, masked_pixel_loss, patchify, sincos_positions
+from mmssl.functional.mixture import Mixture, draw_mixture, mix, region_mixture
 from mmssl.functional.neighbors import (
     BankScores,
     ChosenScores,
@@ -87,12 +98,15 @@ __all__ = [
     'ChosenScores',
     'Clustering',
     'Members',
+    'Mixture',
     'Shuffle',
     'SoftLabels',
     'Stream',
     'VICRegTerms',
     'arc_margin',
     'averaged_slots',
+    'bag_divergence',
+    'bag_of_words',
     'bank_scores',
     'barlow_twins',
     'batch_contrast',
@@ -109,8 +123,10 @@ __all__ = [
     'dense_contrast',
     'draw_from_pool',
     'draw_members',
+    'draw_mixture',
     'draw_others',
     'dual_ascent',
+    'extrapolate',
     'fill_empty',
     'gather',
     'gather_with_gradient',
@@ -128,11 +144,13 @@ __all__ = [
     'largest',
     'last_occurrences',
     'lengths_on_ranks',
+    'local_averages',
     'look_up',
     'masked_pixel_loss',
     'match_pixels',
     'max_over_ranks',
     'mean_over_ranks',
+    'mix',
     'mixed_rows',
     'most_similar',
     'nearest_centroids',
@@ -140,6 +158,7 @@ __all__ = [
     'noise_contrastive',
     'nt_xent',
     'patchify',
+    'perplexity',
     'pixel_contrast',
     'pixel_positive_mask',
     'pixel_to_propagation',
@@ -151,6 +170,8 @@ __all__ = [
     'random_state_kept',
     'rank',
     'reached_set',
+    'region_mixture',
+    'reversed_batch',
     'row_scores',
     'seed_cpu',
     'self_distillation',
@@ -168,5 +189,7 @@ __all__ = [
     'weighted_cross_entropy',
     'whiten',
     'without_self',
+    'word_codes',
+    'word_distances',
     'world_size',
 ]

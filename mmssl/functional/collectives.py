@@ -78,6 +78,20 @@ def gather_with_gradient(rows: Tensor, group: ProcessGroup | None = None) -> tup
     return _Gather.apply(rows, lengths, group), sum(lengths[: rank(group)])
 
 
+def reversed_batch(rows: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """This rank's part of the global batch in reverse order: row ``i`` of ``G`` becomes row ``G - 1 - i``.
+
+    Args:
+        rows: Shape ``(B_r, ...)``; ``B_r`` may differ between ranks. With several ranks, each receives all rows.
+        group: The processes that take part.
+
+    Returns:
+        Shape ``(B_r, ...)``; gradients flow back to the ranks that the rows came from.
+    """
+    everything, before = gather_with_gradient(rows, group)
+    return everything.flip(0)[before : before + len(rows)]
+
+
 def broadcast(tensor: Tensor, source: int, group: ProcessGroup | None = None) -> Tensor:
     """Send a tensor of one rank to every rank; no gradient.
 

@@ -37,6 +37,9 @@ class Stream(IntEnum):
     INTER_POSITIVES = 0x1A7E
     INTER_NEGATIVES = 0x1A7F
     MASKS = 0x3A5C  # patches of an image that an encoder does not see
+    MIXTURE = 0x319C  # how the images of a step are mixed
+    WORDS = 0x30BD  # places of images that become visual words
+    RATIO = 0x8A71  # how far queries are extrapolated in a step
 
 
 def hash_seed(*keys: int) -> int:

@@ -8,10 +8,11 @@ import pytest
 import torch
 import torchvision.transforms.functional as tv
 from PIL import Image, ImageFilter, ImageOps
+from scipy.special import betainc
 from torch import Tensor
 from torchvision import transforms
 
-from mmssl.datasets import EvalView, MultiView, View
+from mmssl.datasets import CentreView, EvalView, ImageDataset, ImageFolder, MultiView, PatchGrid, View, ViewsByEpoch
 from mmssl.datasets.images import image_to_tensor
 from mmssl.datasets.transforms import views as views_module
 from mmssl.datasets.transforms.views import Box, ViewDraw, corners, rotate
@@ -306,7 +307,112 @@ def test_boxes_of_views_that_are_turned_are_refused() -> None:
         MultiView([2], [{'type': View, 'size': 8, 'rotate': 2.0}], boxes=True)
 
 
+@pytest.mark.parametrize('row', golden('hallucinator/centre_crop_draws.json'), ids=lambda row: str(row['crop_ijhw']))
+def test_centre_crops_are_those_of_the_authors_code_for_its_draws(row, monkeypatch):
+    monkeypatch.setattr('scipy.special.betaincinv', lambda a, b, share: share)
+    view = CentreView(8, row['box_h0w0h1w1'], scale=row['scale'])
+    (low, high), (narrow, wide) = row['scale'], view.log_ratio
+    tries = [((a - low) / (high - low), (r - narrow) / (wide - narrow)) for a, r in row['area_and_log_ratio_draws']]
+    numbers = [*(row['beta_draws'] or (0.0, 0.0)), *itertools.chain(*tries)]
+    assert list(view._draw_box(row['height'], row['width'], iter(numbers))) == row['crop_ijhw']
+
+
+def test_centres_lie_in_the_box_and_near_its_edges_for_a_small_alpha():
+    torch.manual_seed(0)
+    view = CentreView(8, (0.3, 0.2, 0.7, 0.8), alpha=0.1, scale=(0.1, 0.1), ratio=(1.0, 1.0))
+    draws = [view.draw(100, 200).box for _ in range(500)]
+    rows = np.array([box.top + box.height / 2 for box in draws]) / 100
+    columns = np.array([box.left + box.width / 2 for box in draws]) / 200
+    for places, low, high in ((rows, 0.3, 0.7), (columns, 0.2, 0.8)):
+        assert low - 0.02 <= places.min() and places.max() <= high + 0.02
+        edge = (high - low) / 8
+        near = (places < low + edge) | (places > high - edge)
+        assert abs(near.mean() - 2 * betainc(0.1, 0.1, 1 / 8)) < 0.06
+    uniform = CentreView(8, (0.3, 0.2, 0.7, 0.8), alpha=1.0, scale=(0.1, 0.1), ratio=(1.0, 1.0))
+    rows = [(box := uniform.draw(100, 200).box).top + box.height / 2 for _ in range(500)]
+    assert kolmogorov(rows, list(np.linspace(30, 70, 500))) < 0.09
+
+
+@pytest.mark.parametrize('centre', [(0.7, 0.2, 0.3, 0.8), (0.2, 0.2, 0.8, 1.1)])
+def test_a_box_outside_the_image_is_refused(centre):
+    with pytest.raises(ValueError, match='give top, left, bottom and right as shares from 0 to 1'):
+        CentreView(8, centre)
+
+
+def test_views_change_with_the_epoch_of_the_draw(make_images):
+    dataset = ImageDataset(
+        ImageFolder(make_images('a.png', 'b.png', 'c.png', 'd.png')), ViewsByEpoch(20, [View(8), View(12)])
+    )
+    sizes = [dataset[(1, epoch * 4 + 3)]['inputs'][0].shape[-1] for epoch in (0, 19, 20, 21)]
+    assert sizes == [8, 8, 12, 12]
+    switch = golden('hallucinator/schedules.json')['centre_crop_switch']
+    for row in switch:  # their epochs count from 1
+        views = ViewsByEpoch(row['warmup_epochs'], [lambda image: False, lambda image: True])
+        views.epoch = row['epoch'] - 1
+        assert views(None) is row['uses_centre_crop']
+
+
+@pytest.mark.parametrize('case', golden('obow/patch_crops.json')['cases'], ids=lambda case: str(case['seed']))
+def test_patches_stand_where_the_authors_code_puts_them(case):
+    grid, numbers = PatchGrid(), case['jitter_yx_in_order']
+    shifts = list(zip(numbers[::2], numbers[1::2]))
+    assert [list(corner) for corner in grid.corners(shifts, range(9))] == case['top_left_of_9']
+    assert [list(corner) for corner in grid.corners(shifts, case['picked'])] == case['top_left_of_5']
+    assert grid.stride == golden('obow/patch_crops.json')['stride']
+
+
+def test_patches_are_cut_from_one_view_and_come_from_different_cells():
+    torch.manual_seed(0)
+    rows, columns = torch.meshgrid(torch.arange(60), torch.arange(60), indexing='ij')
+    image = torch.stack([rows, columns, rows]).to(torch.uint8)
+    grid = PatchGrid(60, patch=20, jitter=4, count=9, scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0)
+    corners = [(int(patch[0, 0, 0]), int(patch[1, 0, 0])) for patch in grid(image)]
+    cells = {(y // grid.stride, x // grid.stride) for y, x in corners}
+    assert len(cells) == 9 and all(patch.shape == (3, 20, 20) for patch in grid(image))
+    assert all(0 <= y - grid.stride * (y // grid.stride) <= 4 for y, _ in corners)
+    views = MultiView([1, 1, 1], [EvalView(60, 60), View(32), PatchGrid(60, 20, 4)])(image)
+    assert [view.shape[-1] for view in views] == [60, 32, 20, 20, 20, 20, 20]
+
+
+@pytest.mark.parametrize('settings', [{'count': 10}, {'patch': 240}])
+def test_patches_that_do_not_fit_are_refused(settings):
+    with pytest.raises(ValueError, match='set count to 9 or less, and patch [+] jitter to 256 or less'):
+        PatchGrid(**settings)
+
+
+def test_a_fixed_view_is_flipped_half_of_the_time_if_asked():
+    image = torch.arange(12, dtype=torch.uint8).view(1, 1, 12).expand(3, 12, 12)
+    torch.manual_seed(0)
+    firsts = Counter(int(EvalView(12, 12, flip=0.5)(image)[0][0, 0, 0]) for _ in range(400))
+    assert set(firsts) == {0, 11} and 150 < firsts[0] < 250
+    assert torch.equal(EvalView(12, 12)(image)[0], image)
+
+
 MUTATIONS = [
+    Mutation(
+        'a patch gets the shift of another cell',
+        'mmssl/datasets/transforms/views.py',
+        'return [(y + shifts[cell][0], x + shifts[cell][1]) for (y, x), cell in zip(starts, cells)]',
+        'return [(y + shift[0], x + shift[1]) for (y, x), shift in zip(starts, shifts)]',
+    ),
+    Mutation(
+        'centres are uniform in their box',
+        'mmssl/datasets/transforms/views.py',
+        'float(betaincinv(self.alpha, self.alpha, share))',
+        'share',
+    ),
+    Mutation(
+        'the box of centres is one of corners',
+        'mmssl/datasets/transforms/views.py',
+        'int(length * edge) - part // 2',
+        'int(length * edge)',
+    ),
+    Mutation(
+        'views never change with the epoch',
+        'mmssl/datasets/datasets.py',
+        'self.views.epoch = draw // len(self)',
+        'pass',
+    ),
     Mutation(
         'an angle for every view',
         'mmssl/datasets/transforms/views.py',

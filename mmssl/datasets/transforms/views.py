@@ -171,11 +171,16 @@ class View:
             ratio = math.exp(_between(self.log_ratio, next(uniform)))
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
-                return Box(int(down * (height - h + 1)), int(right * (width - w + 1)), h, w)
+                return Box(*self._place((height, width), (h, w), (down, right)), h, w)
         # The image is too elongated: take its middle, as much of it as the ratio allows.
         narrowest, widest = map(math.exp, self.log_ratio)
         w, h = min(width, round(height * widest)), min(height, round(width / narrowest))
         return Box((height - h) // 2, (width - w) // 2, h, w)
+
+    def _place(self, image: tuple[int, int], crop: tuple[int, int], shares: Span) -> tuple[int, int]:
+        """Top and left of a crop anywhere in the image: shares from 0 to 1 of the way it can move."""
+        (height, width), (h, w), (down, right) = image, crop, shares
+        return int(down * (height - h + 1)), int(right * (width - w + 1))
 
     def apply(self, image: Tensor, draw: ViewDraw) -> Tensor:
         """Make a view from its random parameters.
@@ -189,9 +194,8 @@ class View:
         """
         top, left, height, width = draw.box
         view = resize(image[:, top : top + height, left : left + width], self.size, self.size, self.interpolation)
-        if draw.flip:  # older torch cannot flip uint16, but it can flip the same bits as int16
-            bits = torch.int16 if view.dtype == torch.uint16 else view.dtype
-            view = view.view(bits).flip(-1).view(view.dtype)
+        if draw.flip:
+            view = mirrored(view)
         if draw.angle:
             view = rotate(view, draw.angle)
         if draw.jitter or draw.gray or draw.sigma or draw.solarize:
@@ -205,11 +209,137 @@ class View:
 
 
 @TRANSFORMS.register_module()
+class CentreView(View):
+    """A :class:`View` whose crops have their centres in a box around the middle of the image.
+
+    Centres follow a beta distribution over the box. With ``alpha`` below 1, most of them lie near its edges, so two
+    crops of an image show different parts of what stands in the middle.
+
+    Args:
+        size: Side of the view in pixels.
+        centre: Top, left, bottom and right edge of the box, as shares of the image's sides.
+        alpha: Both parameters of the beta distribution; positive, 1 for a uniform one.
+        settings: Further arguments of :class:`View`.
+
+    Raises:
+        ValueError: The box is not inside the image.
+
+    Source: ContrastiveCrop (Peng et al., CVPR 2022), with a box that never changes, as in Hallucinator's code.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        centre: tuple[float, float, float, float] = (0.25, 0.25, 0.75, 0.75),
+        alpha: float = 0.1,
+        **settings: Any,
+    ) -> None:
+        super().__init__(size, **settings)
+        top, left, bottom, right = centre
+        if not (0 <= top <= bottom <= 1 and 0 <= left <= right <= 1):
+            raise ValueError(f'centre={centre} of CentreView: give top, left, bottom and right as shares from 0 to 1.')
+        self.edges, self.alpha = ((top, bottom), (left, right)), alpha
+
+    def _place(self, image: tuple[int, int], crop: tuple[int, int], shares: Span) -> tuple[int, int]:
+        """Top and left of a crop whose centre lies in the box, as far as the crop fits into the image."""
+        from scipy.special import betaincinv  # here, since it takes half a second
+
+        top, left = (
+            _beta_start(length, part, edges, float(betaincinv(self.alpha, self.alpha, share)))
+            for length, part, edges, share in zip(image, crop, self.edges, shares)
+        )
+        return top, left
+
+
+def _beta_start(length: int, part: int, edges: Span, share: float) -> int:
+    first, last = (min(max(int(length * edge) - part // 2, 0), length - part) for edge in edges)
+    return first + int((last - first) * share)
+
+
+@TRANSFORMS.register_module()
+class PatchGrid(View):
+    """Patches of one random view, from the cells of a grid, each shifted at random.
+
+    Args:
+        size: Side of the view that is cut, in pixels.
+        patch: Side of a patch in pixels.
+        jitter: Largest shift of a patch down and to the right, in pixels.
+        grid: Number of cells in a row, and of rows.
+        count: Number of patches, from different cells at random.
+        settings: Further arguments of :class:`View`.
+
+    Raises:
+        ValueError: The patches do not fit into the view, or the grid has fewer cells.
+
+    Source: OBoW, section 3.5 (Gidaris et al., CVPR 2021); valeoai/obow, ``CropImagePatches``.
+    """
+
+    def __init__(
+        self, size: int = 256, patch: int = 96, jitter: int = 24, grid: int = 3, count: int = 5, **settings: Any
+    ) -> None:
+        super().__init__(size, **settings)
+        if patch + jitter > size or count > grid**2:
+            raise ValueError(
+                f'{count} patches of {patch} pixels, shifted by up to {jitter}, from {grid} x {grid} cells of a '
+                f'view of {size}: set count to {grid**2} or less, and patch + jitter to {size} or less.'
+            )
+        self.patch, self.shift, self.grid, self.count = patch, jitter, grid, count
+        self.stride = (size - patch - jitter) // max(grid - 1, 1)
+
+    def __call__(self, image: Tensor) -> list[Tensor]:
+        """Draw patches.
+
+        Args:
+            image: uint8 or uint16, shape ``(C, H, W)``.
+
+        Returns:
+            ``count`` tensors of the same dtype, ``(C, patch, patch)`` each.
+        """
+        view = super().__call__(image)
+        shifts = torch.randint(self.shift + 1, (self.grid**2, 2)).tolist()
+        cells = torch.randperm(self.grid**2)[: self.count].tolist()
+        return [view[:, y : y + self.patch, x : x + self.patch].contiguous() for y, x in self.corners(shifts, cells)]
+
+    def corners(self, shifts: Sequence[Sequence[int]], cells: Sequence[int]) -> list[tuple[int, int]]:
+        """Top and left of patches: the shifts of all cells, row by row, and the numbers of the chosen cells."""
+        starts = [(self.stride * (cell // self.grid), self.stride * (cell % self.grid)) for cell in cells]
+        return [(y + shifts[cell][0], x + shifts[cell][1]) for (y, x), cell in zip(starts, cells)]
+
+
+@TRANSFORMS.register_module()
+class ViewsByEpoch:
+    """Views that change after some epochs, such as a plain crop that is followed by a :class:`CentreView`.
+
+    Args:
+        until: First epoch, from 0, of the later views.
+        views: The views before that and from then on, or their configs.
+
+    Attributes:
+        epoch: Number of the epoch; set by the data set for each draw.
+    """
+
+    def __init__(self, until: int, views: Sequence[Callable[[Tensor], Any] | dict]) -> None:
+        self.until, self.epoch = until, 0
+        self.views = [TRANSFORMS.build(view) if isinstance(view, dict) else view for view in views]
+
+    def __call__(self, image: Tensor) -> Any:
+        """Make the views of this epoch; see :class:`MultiView`."""
+        return self.views[self.epoch >= self.until](image)
+
+    def check_channels(self, channels: int) -> None:
+        """Call :meth:`View.check_channels` for both kinds, where they have it."""
+        for view in self.views:
+            if hasattr(view, 'check_channels'):
+                view.check_channels(channels)
+
+
+@TRANSFORMS.register_module()
 class MultiView:
     """Several views of every image, which is decoded once; multi-crop if their sizes differ.
 
     Args:
-        counts: Number of views of each kind.
+        counts: Number of views of each kind; of a kind that gives several at a time, such as :class:`PatchGrid`, how
+            often it is drawn.
         views: The kinds of views, or their configs.
         boxes: Whether to return the box that each view shows, for methods that compare positions (PixPro); the kinds
             must be :class:`View` without rotation.
@@ -241,7 +371,8 @@ class MultiView:
             float32, shape ``(V, 4)``, from :func:`corners`.
         """
         if not self.boxes:
-            return [view(image) for view in self.views]
+            made = [view(image) for view in self.views]
+            return [view for some in made for view in ([some] if isinstance(some, Tensor) else some)]
         views, boxes = zip(*(view.with_box(image) for view in self.views))
         return {'inputs': list(views), 'boxes': torch.tensor(boxes, dtype=torch.float32)}
 
@@ -260,15 +391,16 @@ class EvalView:
         resize: Length of the shorter side after resizing, in pixels.
         crop: Side of the square from the middle, in pixels; at most ``resize``.
         interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
+        flip: Probability of a horizontal flip, for a teacher's view in training.
 
     Raises:
         ValueError: ``crop`` is larger than ``resize``.
     """
 
-    def __init__(self, resize: int, crop: int, interpolation: str = 'bilinear') -> None:
+    def __init__(self, resize: int, crop: int, interpolation: str = 'bilinear', flip: float = 0.0) -> None:
         if crop > resize:
             raise ValueError(f'A crop of {crop} does not fit into a side of {resize}: set resize={crop} or more.')
-        self.resize, self.crop, self.interpolation = resize, crop, interpolation
+        self.resize, self.crop, self.interpolation, self.flip = resize, crop, interpolation, flip
 
     def __call__(self, image: Tensor) -> list[Tensor]:
         """Make the view.
@@ -284,7 +416,9 @@ class EvalView:
         height, width = self.resize * height // shorter, self.resize * width // shorter
         top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
         view = resize(image, height, width, self.interpolation)
-        return [view[:, top : top + self.crop, left : left + self.crop].contiguous()]
+        view = view[:, top : top + self.crop, left : left + self.crop]
+        flipped = self.flip and float(torch.rand(())) < self.flip
+        return [(mirrored(view) if flipped else view).contiguous()]
 
 
 def corners(draw: ViewDraw, height: int, width: int) -> list[float]:
@@ -324,6 +458,13 @@ def resize(image: Tensor, height: int, width: int, interpolation: str = 'bilinea
         return interpolate(image[None], (height, width), mode=interpolation, antialias=True)[0]
     resized = interpolate(image[None].float(), (height, width), mode=interpolation, antialias=True)[0]
     return resized.round_().clamp_(0, torch.iinfo(image.dtype).max).to(image.dtype)
+
+
+def mirrored(view: Tensor) -> Tensor:
+    """Swap left and right of a uint8 or uint16 ``(C, H, W)`` tensor."""
+    # Older torch cannot flip uint16, but it can flip the same bits as int16.
+    bits = torch.int16 if view.dtype == torch.uint16 else view.dtype
+    return view.view(bits).flip(-1).view(view.dtype)
 
 
 def rotate(image: Tensor, angle: float) -> Tensor:

@@ -6,12 +6,19 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from mmssl.datasets.structures import Batch
+from mmssl.functional import Stream, gather, hash_seed
 
 Losses = dict[str, Tensor]  # scalars by name
 
 
 class Host(Protocol):
-    """Interface that an addition may use of its host; :class:`~mmssl.models.Contrastive` implements it."""
+    """Interface that an addition may use of its host; :class:`~mmssl.models.Contrastive` implements it.
+
+    Attributes:
+        directions: 2 if each view is compared with the other one, 1 if only the first is.
+    """
+
+    directions: int
 
     def embed(self, images: Tensor) -> Tensor:
         """Embeddings of the student, ``(B, C, H, W)`` to ``(B, D)``, not normalised."""
@@ -23,6 +30,10 @@ class Host(Protocol):
 
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
         """The host's own loss for rows that are not normalised, ``(B, D)`` each: a scalar."""
+        ...
+
+    def partners(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """What shows the other view in the space of the queries: a row for each query, ``(B, D)``."""
         ...
 
 
@@ -43,9 +54,11 @@ class Addition(nn.Module):
     An addition of your own inherits from this class, has a ``forward``, and is registered in ``mmssl.registry.MODELS``.
 
     Attributes:
+        hosts: Names of the methods of mmssl that it works on; empty for all.
         seed: Seed of the run, for random draws; set by the Runner.
     """
 
+    hosts: tuple[str, ...] = ()
     seed: int = 0
 
     @abstractmethod
@@ -67,6 +80,15 @@ class Addition(nn.Module):
         Returns:
             Scalars by name; those with ``loss`` in the name are summed and minimised, all are logged.
         """
+
+    def step_seed(self, stream: Stream, batch: Batch) -> int:
+        """Seed of what a whole step draws: the same on all ranks, for the seed of the run and the step's draw numbers.
+
+        Args:
+            stream: Purpose of the draw.
+            batch: This rank's part of the global batch.
+        """
+        return hash_seed(self.seed, stream, int(gather(batch.draw).min()))
 
     def staged(self, keys: Tensor) -> Tensor:
         """Rows that the memories of the host learn in place of the keys; called after ``forward``.

@@ -59,6 +59,8 @@ class InterImage(Addition):
     Source: InterCLR, section 3 (Xie et al., IJCV 2022), and mmselfsup 0.x.
     """
 
+    hosts = ('MoCo', 'SimCLR', 'BYOL', 'SimSiam')
+
     def __init__(
         self,
         clusters: BaseMemory | dict,

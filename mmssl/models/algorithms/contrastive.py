@@ -31,6 +31,9 @@ class Contrastive(BaseAlgorithm):
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
+    Raises:
+        ValueError: An addition does not work on this method.
+
     Attributes:
         additions: The additions; a schedule sets ``additions.0.weight``.
         directions: 2 if each view is compared with the other one, 1 if only the first is.
@@ -50,6 +53,17 @@ class Contrastive(BaseAlgorithm):
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.neck = build(neck)
         self.additions = nn.ModuleList(build(addition) for addition in additions)
+        self._refuse_pairs()
+
+    def _refuse_pairs(self) -> None:
+        """Refuse additions that do not work on this method; on a method of the user's own, all may be tried."""
+        name = next(kind.__name__ for kind in type(self).__mro__ if kind.__module__.startswith('mmssl.'))
+        for addition in self.additions:
+            if addition.hosts and name not in (*addition.hosts, Contrastive.__name__):
+                raise ValueError(
+                    f'{type(addition).__name__} in model.additions of {name}: it works on {", ".join(addition.hosts)}; '
+                    'set model.type to one of them, or remove the addition.'
+                )
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Compute the loss of the method, and apply the additions to it.
@@ -108,6 +122,18 @@ class Contrastive(BaseAlgorithm):
         Returns:
             Scalar.
         """
+
+    def partners(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """What shows the other view in the space of the queries; the keys by default.
+
+        Args:
+            queries: Output of :meth:`encode`, shape ``(B, D)``.
+            keys: Output of :meth:`encode`, shape ``(B, D)``.
+
+        Returns:
+            A row for each query, shape ``(B, D)``.
+        """
+        return keys
 
     def stage(self, queries: Tensor, keys: Tensor) -> None:
         """Stage what the memories of the method should learn; nothing by default.

@@ -31,6 +31,7 @@ class MoCo(Contrastive):
             ``(N, D)`` of unit rows, and ``stage(rows)``, which takes the unit keys of a batch.
         momentum: Weight of the OLD teacher.
         temperature: Divides the cosines.
+        symmetric: Whether each view is the query once and the key once; the queue then gets the keys of both.
         additions: :class:`~mmssl.models.Addition` modules or their configs.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -45,30 +46,38 @@ class MoCo(Contrastive):
         queue: BaseMemory | dict,
         momentum: float = 0.999,
         temperature: float = 0.2,
+        symmetric: bool = False,
         additions: Sequence[Addition | dict] = (),
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(backbone, neck, additions, data_preprocessor, init_cfg)
-        self.temperature = temperature
+        self.temperature, self.directions = temperature, 2 if symmetric else 1
         self.teacher = EMATeacher(self.backbone, self.neck, momentum=momentum)
         self.queue = build_memory(queue, Queue, random=True)
 
     def encode(self, inputs: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-        """Queries of the student and keys of the teacher, ``(B, D)`` each, not normalised."""
-        return self.embed(inputs[0]), self.encode_keys(inputs[1], batch)
+        """Queries of the student and keys of the teacher, ``(B, D)`` or ``(2 B, D)`` each, not normalised."""
+        queries = [self.embed(view) for view in inputs[: self.directions]]
+        keys = [self.encode_keys(view, batch) for view in reversed(inputs[-self.directions :])]
+        return torch.cat(queries), torch.cat(keys)
 
     def chance_loss(self, batch_size: int) -> float | None:
-        """Ln of the number of keys, those of the queue and the own one; None with additions, which change the loss."""
-        return None if self.additions else math.log(1 + len(self.queue.rows))
+        """Ln of the number of keys per direction, queue and own key; None with additions, which change the loss."""
+        return None if self.additions else self.directions * math.log(1 + len(self.queue.rows))
 
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
         """InfoNCE of queries with their keys and the rows of the queue (MoCo, eq. 1): a scalar."""
         return info_nce(unit(queries), unit(keys), self.queue.rows, self.temperature)
 
+    def partners(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """The unit keys, ``(B, D)``."""
+        return unit(keys)
+
     def stage(self, queries: Tensor, keys: Tensor) -> None:
         """Stage the keys for the queue, and the update of the teacher."""
-        self.queue.stage(unit(keys))
+        for part in keys.chunk(self.directions):  # one at a time: all first views of the global batch, then all second
+            self.queue.stage(unit(part))
         self.teacher.stage()
 
     @torch.no_grad()

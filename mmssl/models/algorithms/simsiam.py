@@ -58,6 +58,10 @@ class SimSiam(Contrastive):
         predictions = torch.cat([self.predictor(first), self.predictor(second)])
         return predictions, torch.cat([second, first]).detach()
 
+    def partners(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """The predictions from the other view, with gradient: ``(2 B, D)``."""
+        return torch.cat(queries.chunk(2)[::-1])
+
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Half the negative cosine of predictions and targets (SimSiam, eq. 4): a scalar."""
         return negative_cosine(queries, keys) / 2

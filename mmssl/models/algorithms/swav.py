@@ -74,11 +74,30 @@ class SwAV(BaseAlgorithm):
         self.prototypes.normalise()
         embeddings = self.embed_views(inputs)  # V x (B, D), unit rows
         scores = [self.prototypes(z) for z in embeddings]  # V x (B, K)
-        codes = [self.assign(scores[view], place) for place, view in enumerate(self.assigned_views)]
+        loss, codes = self.swapped(scores)
+        self.stage(embeddings)
+        return {'loss': loss, 'prototypes_used': share_used(codes)}
+
+    def swapped(self, scores: list[Tensor], first: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Predict the codes of the assigned views from the scores of every other view.
+
+        Args:
+            scores: Cosines with the prototypes, ``V x (B, K)``.
+            first: What the code of the first assigned view is computed from, ``(B, K)``; by default its own scores.
+
+        Returns:
+            The loss, a scalar; and the codes of the first assigned view, ``(B, K)``.
+        """
+        assigned = [scores[view] for view in self.assigned_views]
+        if first is not None:
+            assigned[0] = first
+        codes = [self.assign(part, place) for place, part in enumerate(assigned)]
+        return swapped_prediction(scores, codes, self.assigned_views, self.temperature), codes[0]
+
+    def stage(self, embeddings: list[Tensor]) -> None:
+        """Stage the unit rows of the assigned views, out of ``V x (B, D)``, for their queues."""
         for queue, view in zip(self.queues, self.assigned_views):
             queue.stage(embeddings[view])
-        loss = swapped_prediction(scores, codes, self.assigned_views, self.temperature)
-        return {'loss': loss, 'prototypes_used': share_used(codes[0])}
 
     def embed_views(self, inputs: list[Tensor]) -> list[Tensor]:
         """Unit embeddings of every view, ``V x (B, D)``: one backbone pass per size, one neck pass for all."""

@@ -101,16 +101,18 @@ class BaseMemory(Upgrading):
         self._staged.append(tuple(tensor.detach() for tensor in tensors))
 
     def take_staged(self) -> tuple[Tensor, ...]:
-        """Gather what all ranks staged since the last commit, in the order of the ranks, and clear the stage.
+        """Gather what all ranks staged since the last commit, and clear the stage.
 
-        All ranks must call it, or none, since rows are gathered. Batches may differ in length.
+        The rows of one call of :meth:`keep` follow those of the call before, those of a rank those of the rank before:
+        one process would have staged them in the same order. All ranks must call it, or none, since rows are gathered,
+        and must have staged as often. Batches may differ in length.
 
         Returns:
             One tensor per argument of :meth:`keep`, shape ``(B', ...)``; an empty tuple if nothing was staged.
         """
         staged = list(zip(*self._staged))
         self.discard()
-        return tuple(gather(torch.cat(parts) if len(parts) > 1 else parts[0]) for parts in staged)
+        return tuple(torch.cat([gather(part) for part in parts]) for parts in staged)
 
     def commit(self) -> None:
         """Learn what was staged since the last commit; called on every rank after the optimizer's step."""
