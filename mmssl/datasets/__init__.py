@@ -20,7 +20,7 @@ from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, six
 from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.tiles import Tiles
 from mmssl.datasets.torchvision_source import TorchvisionSource
-from mmssl.datasets.transforms import EvalView, MultiView, View
+from mmssl.datasets.transforms import EvalView, MultiView, RandomCrop, View
 
 __all__ = [
     'ArraySource',
@@ -38,6 +38,7 @@ __all__ = [
     'ListedImages',
     'MultiView',
     'Parts',
+    'RandomCrop',
     'RankBatchSampler',
     'ShrunkImages',
     'SlidingWindowSampler',

@@ -1,5 +1,5 @@
 """Views of a decoded image."""
 
-from mmssl.datasets.transforms.views import EvalView, MultiView, View, resize
+from mmssl.datasets.transforms.views import EvalView, MultiView, RandomCrop, View, resize
 
-__all__ = ['EvalView', 'MultiView', 'View', 'resize']
+__all__ = ['EvalView', 'MultiView', 'RandomCrop', 'View', 'resize']
