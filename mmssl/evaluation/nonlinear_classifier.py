@@ -36,7 +36,7 @@ class NonLinearClassifier(LinearClassifier):
     Args:
         classifiers: Kind of network, by stage; stages that are not named have none.
         image_size: Side of the images in pixels.
-        settings: Arguments of :class:`LinearClassifier`; always frozen.
+        settings: Arguments of :class:`LinearClassifier`; always frozen, and without its batch norm.
 
     Raises:
         ValueError: Unknown kind, the backbone has no stages or lacks a named one, or the map of a stage does not fit.
@@ -61,7 +61,7 @@ class NonLinearClassifier(LinearClassifier):
                 f'model.classifiers names {unknown[0]!r}, but there are {list(_KINDS)}: name one of these.'
             )
         self.heads, self._kinds, self._image_size = tuple(classifiers), tuple(classifiers.values()), image_size
-        super().__init__(backbone, num_classes, frozen=True, **settings)
+        super().__init__(backbone, num_classes, frozen=True, batch_norm=False, **settings)
 
     def _make_heads(self, batch_norm: bool) -> None:
         maps = maps_of_blank_image(self.backbone, self.heads, self._image_size)

@@ -1,6 +1,7 @@
 """RotNet: its labels and loss, what it refuses, upright images, and several processes against one."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from torch.nn.functional import cross_entropy
 
 from mmssl.datasets import Batch, ImageDataset, ImageFolder, MultiView, RandomCrop, collate
 from mmssl.models import DataPreprocessor, MLPNeck, ResNet, RotNet
-from mmssl.registry import MODELS, PARAM_SCHEDULERS
+from mmssl.registry import DATASETS, MODELS, PARAM_SCHEDULERS
 from mmssl.testing import check_algorithm
 from tests.conftest import golden
 from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Smooth
 from tests.parity import UNEQUAL, check
-from tests.training import ROOT
+from tests.training import ROOT, make_config, make_images
 
 ANY = Batch(sample_idx=torch.arange(4), draw=torch.arange(4))
 
@@ -121,6 +122,24 @@ def _rotnet():
 @pytest.mark.slow
 def test_it_passes_the_checks_of_every_algorithm():
     assert check_algorithm(RotNet)[0] == 'build: RotNet, memories: none'
+
+
+def test_the_page_measures_rotations_of_images_that_were_not_trained_on(tmp_path, capsys):
+    torch.manual_seed(0)
+    stem = 'rotnet_resnet10_1xb128_cpu_2e_cifar10'
+    config = make_config(tmp_path / 'config.py', f'rotnet/{stem}.py', make_images(tmp_path / 'images', 6))
+    cfg = Config.fromfile(config)
+    model = MODELS.build(cfg.model)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'epoch_2.pth')
+    (text,) = re.findall(r'```python\n(.*?)```', (ROOT / 'configs/rotnet/README.md').read_text(), flags=re.DOTALL)
+    for theirs, ours in ((f'configs/rotnet/{stem}.py', config), (f'work_dirs/{stem}/', f'{tmp_path}/')):
+        assert theirs in text
+        text = text.replace(theirs, str(ours))
+    exec(text, {})
+    data = DATASETS.build(cfg.evaluation.query)
+    batch = model.data_preprocessor(collate([data[index] for index in range(6)]))
+    accuracy = model.eval().loss(**batch)['rotation_accuracy']
+    assert f'{accuracy:.2f} % of the rotations of 6 images' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg'])
