@@ -62,6 +62,6 @@ MUTATIONS = [
         'rotations come one after the other, not image after image',
         'mmssl/functional/rotation.py',
         'for turns in range(4)], dim=1)',
-        'for turns in range(4)]).unflatten(1, (-1, 1)).reshape(len(images), 4, *images.shape[1:])',
+        'for turns in range(4)]).reshape(len(images), 4, *images.shape[1:])',
     ),
 ]

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from mmssl.engine import Runner
 from mmssl.models import NIN, AlexNet, DataPreprocessor, RotNet, pooled, pooled_stages
-from mmssl.probe.networks import ProbedNetwork
+from mmssl.probe.networks import ProbedNetwork, compared_networks
 from tests.conftest import golden
 from tests.helpers.mutation import Mutation
+from tests.small import small_config
 
 ALEXNET, NETWORK_IN_NETWORK = golden('rotnet/alexnet_shapes.json'), golden('rotnet/nin_shapes.json')['rotation_cifar']
 PLACES = {0: 'backbone.conv1', 2: 'backbone.conv2', 4: 'backbone.conv3', 5: 'backbone.conv4', 6: 'backbone.conv5'}
@@ -92,6 +94,20 @@ def test_stages_are_pooled_and_probed_like_those_of_other_backbones(backbone, si
     assert list(network.layers.values()) == widths
     grid = ProbedNetwork('it', backbone, DataPreprocessor([127.5], [60.0]), size, grid=2)
     assert list(grid.layers.values()) == [4 * maps[-1].shape[1]]
+
+
+def test_the_stages_of_a_trained_nin_are_probed_without_a_config(tmp_path):
+    backbone = {'type': NIN, 'num_blocks': 3}
+    config = small_config(tmp_path, train_cfg__max_epochs=1)
+    config.model = {'type': RotNet, 'backbone': backbone, 'data_preprocessor': {'type': DataPreprocessor}}
+    config.train_dataloader.dataset.views.counts = [1]
+    Runner.from_cfg(config).train()
+    ((network, untrained, *_),) = compared_networks([tmp_path / 'epoch_1.pth'], stages=True)
+    assert network.layers == {'stage1': 96, 'stage2': 192, 'stage3': 192} and network.size == 16
+    trained = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
+    for key, value in network.backbone.state_dict().items():
+        assert torch.equal(value, trained[f'backbone.{key}'])
+    assert not torch.equal(network.backbone.block1.conv1[0].weight, untrained.backbone.block1.conv1[0].weight)
 
 
 def test_images_that_an_alexnet_cannot_take_are_refused_with_what_to_set():
