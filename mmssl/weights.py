@@ -35,6 +35,7 @@ __all__ = [
     'write_weights',
 ]
 CONFIG_KEY = 'mmssl_config'  # where the metadata of a .safetensors file hold the parts of a config, as JSON
+_PLACES = ('state_dict', 'model', 'teacher', 'network')  # where files hold the tensors of a whole method
 _COUNTER = 'num_batches_tracked'  # of batch norm; older files lack it
 # Ends of keys that hold nothing learned; some releases save them, others compute them.
 _NOT_LEARNED = (_COUNTER, 'relative_position_index', 'relative_coords_table', 'attn_mask', 'total_ops', 'total_params')
@@ -159,8 +160,8 @@ def read_file(path: str | Path) -> WeightsFile:
 
     Args:
         path: A ``.safetensors`` file; a ``torch.save`` file that loads with ``weights_only=True`` and holds tensors, or
-            a dict of tensors under ``state_dict``, ``model`` or ``teacher``; or the work directory of a run, whose
-            newest checkpoint is read.
+            a dict of tensors under ``state_dict``, ``model``, ``teacher`` or ``network``; or the work directory of a
+            run, whose newest checkpoint is read.
 
     Returns:
         Tensors and plain data.
@@ -366,11 +367,11 @@ def strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
 
 
 def _tensors_in(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    own = (content[key] for key in ('state_dict', 'model', 'teacher') if isinstance(content.get(key), Mapping))
+    own = (content[key] for key in _PLACES if isinstance(content.get(key), Mapping))
     found = next(own, content)
     tensors = {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if not tensors:
-        raise CheckpointError(f'{path} holds no tensors, nor do its state_dict, model and teacher: give a checkpoint.')
+        raise CheckpointError(f'{path} holds no tensors, nor do {", ".join(_PLACES)} in it: give a checkpoint.')
     return tensors
 
 

@@ -20,7 +20,7 @@ from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, six
 from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.tiles import Tiles
 from mmssl.datasets.torchvision_source import TorchvisionSource
-from mmssl.datasets.transforms import CentreView, EvalView, MultiView, PatchGrid, View, ViewsByEpoch
+from mmssl.datasets.transforms import CentreView, EvalView, MultiView, PatchGrid, RandomCrop, View, ViewsByEpoch
 
 __all__ = [
     'ArraySource',
@@ -40,6 +40,7 @@ __all__ = [
     'MultiView',
     'Parts',
     'PatchGrid',
+    'RandomCrop',
     'RankBatchSampler',
     'ShrunkImages',
     'SlidingWindowSampler',

@@ -56,6 +56,7 @@ from mmssl.evaluation.measures import (
     retrieval_of_other_view,
     uniformity,
 )
+from mmssl.evaluation.nonlinear_classifier import NonLinearClassifier
 from mmssl.evaluation.results import Measure, Result, read_results, write_results
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
@@ -94,6 +95,7 @@ __all__ = [
     'MultiStageClassifier',
     'Neighbors',
     'NextStep',
+    'NonLinearClassifier',
     'Purpose',
     'RawPixels',
     'Result',

@@ -1,6 +1,7 @@
 """Classification with the features of a backbone, as the papers measure a representation."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,12 +34,14 @@ class LinearClassifier(BaseAlgorithm):
 
     Attributes:
         heads: Names of the classifiers in logs and results.
+        keeps_features: Whether the features of an image are one row, so that those of a whole set can be kept.
 
     Source: facebookresearch/moco and facebookresearch/swav (weights of the layer N(0, 0.01), bias 0);
     facebookresearch/mae for the batch norm.
     """
 
     heads: tuple[str, ...] = ('linear',)
+    keeps_features: bool = True
 
     def __init__(
         self,
@@ -135,64 +138,107 @@ class LinearClassifier(BaseAlgorithm):
 
 @MODELS.register_module()
 class MultiStageClassifier(LinearClassifier):
-    """Linear layer on each stage of a frozen ResNet, all trained in one run.
+    """Linear layer on each stage of a frozen backbone, all trained in one run.
 
-    Feature maps are averaged in windows to about 9,000 numbers, and pass through batch norm without weight and bias.
+    Feature maps are pooled to about 9,000 numbers, and pass through batch norm without weight and bias.
 
     Args:
-        pools: Window, stride and padding in pixels of the feature map, by stage: ``stem`` (before its max-pooling) and
-            ``stage1`` to ``stage4``; stages that are not named have no classifier.
+        pools: How the map of a stage is pooled, by stage: window, stride and padding in pixels of the map, which are
+            averaged; or one number, the side of the grid of maxima that is left (adaptive max-pooling). A ResNet has
+            ``stem`` (before its max-pooling) and ``stage1`` to ``stage4``, an AlexNet ``conv1`` to ``conv5``, a NIN
+            ``block1`` and so on; stages that are not named have no classifier.
         image_size: Side of the images in pixels, which determines the widths of the layers.
+        weight_std: Standard deviation of the layers' initial weights; None for ``sqrt(2 / num_classes)`` (RotNet).
         settings: Arguments of :class:`LinearClassifier`; always frozen, always with batch norm.
 
     Raises:
         ValueError: The backbone has no stages or lacks a named one, or a window does not fit its map.
 
     Source: Goyal et al., "Scaling and Benchmarking Self-Supervised Visual Representation Learning" (ICCV 2019);
-    open-mmlab/mmselfsup, ``MultiClsHead``, and facebookresearch/vissl for the windows.
+    open-mmlab/mmselfsup, ``MultiClsHead``, and facebookresearch/vissl for the windows; gidariss/FeatureLearningRotNet,
+    ``LinearClassifier``, for the grids of maxima.
     """
+
+    keeps_features = False
 
     def __init__(
         self,
         backbone: nn.Module | dict,
         num_classes: int,
-        pools: Mapping[str, tuple[int, int, int]],
+        pools: Mapping[str, tuple[int, int, int] | int],
         image_size: int = 224,
+        weight_std: float | None = 0.01,
         **settings: Any,
     ) -> None:
-        self.heads, self._image_size = tuple(pools), image_size
-        self._windows = {name: tuple(window) for name, window in pools.items()}
+        self.heads, self._image_size, self._pools = tuple(pools), image_size, dict(pools)
+        self._std = math.sqrt(2 / num_classes) if weight_std is None else weight_std
         super().__init__(backbone, num_classes, frozen=True, batch_norm=True, **settings)
 
     def _make_heads(self, batch_norm: bool) -> None:
-        stages = getattr(self.backbone, 'stage_names', ())
-        if not self.heads or not set(self.heads) <= set(stages):
-            raise ValueError(
-                f'model.pools names the stages {list(self.heads)}, but {type(self.backbone).__name__} has '
-                f'{list(stages)}: name some of these (a ResNet has stem and stage1 to stage4).'
-            )
-        self.pools = nn.ModuleList(nn.AvgPool2d(*self._windows[name]) for name in self.heads)
-        parameter = next(self.backbone.parameters())
-        image = parameter.new_zeros(1, parameter.shape[1], self._image_size, self._image_size)
-        self.backbone.eval()
-        with torch.no_grad():
-            maps = self.features(image)
+        blank = maps_of_blank_image(self.backbone, self.heads, self._image_size)
+        self.pools = nn.ModuleList(_pool(self._pools[name]) for name in self.heads)
+        maps = [pool(features) for features, pool in zip(blank, self.pools)]
         self.norm = nn.ModuleList(nn.BatchNorm2d(part.shape[1], affine=False) for part in maps)
-        self.classifier = nn.ModuleList(_layer(part[0].numel(), self.num_classes) for part in maps)
+        self.classifier = nn.ModuleList(_layer(part[0].numel(), self.num_classes, self._std) for part in maps)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Averaged feature maps of the named stages, ``(B, C, H', W')`` each."""
-        stages = dict(zip(self.backbone.stage_names, self.backbone.stages(images)))
-        return [pool(stages[name]) for name, pool in zip(self.heads, self.pools)]
+        """Pooled feature maps of the named stages, ``(B, C, H', W')`` each."""
+        maps = stage_maps(self.backbone, self.heads, images)
+        return [pool(features) for features, pool in zip(maps, self.pools)]
 
     def scores(self, features: list[Tensor]) -> Tensor:
         """Class scores of every stage: from :meth:`features` to ``(heads, B, num_classes)`` in float32."""
         return torch.stack([_scores(*part) for part in zip(features, self.norm, self.classifier)])
 
 
-def _layer(channels: int, num_classes: int) -> nn.Linear:
+def stage_maps(backbone: nn.Module, names: Sequence[str], images: Tensor) -> list[Tensor]:
+    """Feature maps of named stages of a backbone.
+
+    Args:
+        backbone: The network, with ``stage_names`` and ``stages``.
+        names: Names of stages.
+        images: Normalised, shape ``(B, C, H, W)``.
+
+    Returns:
+        One tensor ``(B, C, H', W')`` per name.
+    """
+    stages = dict(zip(backbone.stage_names, backbone.stages(images)))
+    return [stages[name] for name in names]
+
+
+def maps_of_blank_image(backbone: nn.Module, names: Sequence[str], size: int) -> list[Tensor]:
+    """Feature maps of one blank image, for their shapes; the backbone is in eval mode afterwards.
+
+    Args:
+        backbone: The network.
+        names: Names of stages.
+        size: Side of the image in pixels.
+
+    Returns:
+        One tensor ``(1, C, H', W')`` per name.
+
+    Raises:
+        ValueError: There is no name, or one that is not that of a stage.
+    """
+    stages = getattr(backbone, 'stage_names', ())
+    if not names or not set(names) <= set(stages):
+        raise ValueError(
+            f'The config has classifiers on the stages {list(names)}, but {type(backbone).__name__} has '
+            f'{list(stages)}: name some of these (a ResNet has stem and stage1 to stage4).'
+        )
+    parameter = next(backbone.parameters())
+    backbone.eval()
+    with torch.no_grad():
+        return stage_maps(backbone, names, parameter.new_zeros(1, parameter.shape[1], size, size))
+
+
+def _pool(setting: tuple[int, int, int] | int) -> nn.Module:
+    return nn.AdaptiveMaxPool2d(setting) if isinstance(setting, int) else nn.AvgPool2d(*setting)
+
+
+def _layer(channels: int, num_classes: int, std: float = 0.01) -> nn.Linear:
     layer = nn.Linear(channels, num_classes)
-    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.normal_(layer.weight, std=std)
     nn.init.zeros_(layer.bias)
     return layer
 

@@ -21,8 +21,8 @@ class LinearAccuracyHook(Hook):
 
     Classes are matched by name; images of the query set whose class the training images lack are left out.
 
-    If the backbone is frozen and has one classifier, the features of the query set are computed once, before training.
-    The accuracies go into the message hub, one entry per epoch: ``val/linear_top1``, ``val/linear_top5`` and
+    If the backbone is frozen and the features of an image are one row, those of the query set are computed once, before
+    training. The accuracies go into the message hub, one entry per epoch: ``val/linear_top1``, ``val/linear_top5`` and
     ``val/linear_mean_class`` (averaged over the classes); with a classifier on each stage, ``val/stem_top1`` and so on.
     """
 
@@ -41,7 +41,7 @@ class LinearAccuracyHook(Hook):
         if classes > model.num_classes:
             raise ValueError(f'The data has {classes} classes, but model.num_classes is {model.num_classes}.')
         self.loading = {'batch_size': evaluation.batch_size, 'num_workers': evaluation.num_workers}
-        constant = model.frozen and len(model.heads) == 1
+        constant = model.frozen and model.keeps_features
         self.features = self._known(extract_features(model, self.query, **self.loading)) if constant else None
 
     def after_train_epoch(self, runner: Any) -> None:

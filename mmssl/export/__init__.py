@@ -14,6 +14,7 @@ from mmssl.export.backbone import (
 )
 from mmssl.export.convert import Conversion, convert_checkpoint
 from mmssl.export.plain import OPENMMLAB, TARGETS, Architecture, architecture_of, loading_code, plain_network
+from mmssl.export.rotnet import RotNetConversion, convert_rotnet
 from mmssl.weights import (
     LAYOUTS,
     Match,
@@ -33,10 +34,12 @@ __all__ = [
     'Conversion',
     'ExportCheck',
     'Match',
+    'RotNetConversion',
     'architecture_of',
     'backbone_config',
     'backbone_weights',
     'convert_checkpoint',
+    'convert_rotnet',
     'empty_backbone',
     'export_backbone',
     'load_backbone',

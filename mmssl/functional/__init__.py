@@ -81,6 +81,7 @@ from mmssl.functional.pixels import (
 )
 from mmssl.functional.precision import in_float32
 from mmssl.functional.randomness import Stream, hash_draws, hash_places, hash_seed, random_state_kept, seed_cpu
+from mmssl.functional.rotation import four_rotations, quarter_turns
 from mmssl.functional.self_distillation import self_distillation
 from mmssl.functional.shuffle import Shuffle
 from mmssl.functional.siamese import negative_cosine
@@ -128,6 +129,7 @@ __all__ = [
     'dual_ascent',
     'extrapolate',
     'fill_empty',
+    'four_rotations',
     'gather',
     'gather_with_gradient',
     'hardest_classes',
@@ -166,6 +168,7 @@ __all__ = [
     'propagate_pixels',
     'propagation_loss',
     'propagation_loss_of_the_paper',
+    'quarter_turns',
     'random_rows',
     'random_state_kept',
     'rank',

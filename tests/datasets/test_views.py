@@ -12,7 +12,17 @@ from scipy.special import betainc
 from torch import Tensor
 from torchvision import transforms
 
-from mmssl.datasets import CentreView, EvalView, ImageDataset, ImageFolder, MultiView, PatchGrid, View, ViewsByEpoch
+from mmssl.datasets import (
+    CentreView,
+    EvalView,
+    ImageDataset,
+    ImageFolder,
+    MultiView,
+    PatchGrid,
+    RandomCrop,
+    View,
+    ViewsByEpoch,
+)
 from mmssl.datasets.images import image_to_tensor
 from mmssl.datasets.transforms import views as views_module
 from mmssl.datasets.transforms.views import Box, ViewDraw, corners, rotate
@@ -388,6 +398,48 @@ def test_a_fixed_view_is_flipped_half_of_the_time_if_asked():
     assert torch.equal(EvalView(12, 12)(image)[0], image)
 
 
+@pytest.mark.parametrize('mode', ['reflect', 'constant'])
+def test_a_padded_crop_is_one_of_torchvision_s(mode: str) -> None:
+    torch.manual_seed(0)
+    image = torch.randint(256, (3, 8, 8), dtype=torch.uint8)
+    padded = transforms.functional.pad(image, [2, 2, 2, 2], padding_mode=mode)
+    places = {
+        (top, left, flip): view.flip(-1) if flip else view
+        for top, left, flip in itertools.product(range(5), range(5), (False, True))
+        for view in [padded[:, top : top + 8, left : left + 8]]
+    }
+    crop, seen = RandomCrop(8, padding=2, padding_mode=mode), Counter()
+    for _ in range(2000):
+        view = crop(image)
+        seen[next(place for place, other in places.items() if torch.equal(view, other))] += 1
+    assert set(seen) == set(places) and min(seen.values()) > 15  # of 40
+
+
+def test_a_crop_of_one_scale_resizes_the_shorter_side(photo: Image.Image) -> None:
+    image = image_to_tensor(photo)
+    torch.manual_seed(0)
+    view = RandomCrop(20, resize=20, flip=0.0)(image)
+    theirs = transforms.functional.resize(photo, 20)
+    middle = [
+        left for left in range(theirs.width - 19) if difference(view, theirs.crop((left, 0, left + 20, 20))).max() <= 1
+    ]
+    assert view.shape == (3, 20, 20) and len(middle) == 1
+
+
+def test_a_crop_keeps_sixteen_bits_and_any_number_of_channels() -> None:
+    image = torch.arange(4 * 64, dtype=torch.int32).reshape(4, 8, 8).mul(200).to(torch.uint16)
+    view = RandomCrop(8, flip=1.0)(image)
+    assert view.dtype == torch.uint16 and view.is_contiguous()
+    assert torch.equal(view.int(), image.int().flip(-1))
+
+
+def test_what_does_not_fit_a_crop_is_refused_with_what_to_set() -> None:
+    with pytest.raises(ValueError, match='An image has 12 x 30 pixels, too few for a crop of 16: set resize=16'):
+        RandomCrop(16, padding=1)(torch.zeros(3, 10, 28, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="padding_mode='edge': set it to 'reflect' or 'constant'"):
+        RandomCrop(16, padding_mode='edge')
+
+
 MUTATIONS = [
     Mutation(
         'a patch gets the shift of another cell',
@@ -436,5 +488,11 @@ MUTATIONS = [
         'mmssl/datasets/transforms/views.py',
         'return self.apply(image, draw), corners(draw',
         'return self.apply(image, self.draw(*image.shape[1:])), corners(draw',
+    ),
+    Mutation(
+        'padding is black where the border is to be mirrored',
+        'mmssl/datasets/transforms/views.py',
+        'margin, margin), mode=self.padding_mode)',
+        "margin, margin), mode='constant')",
     ),
 ]

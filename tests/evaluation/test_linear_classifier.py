@@ -160,6 +160,27 @@ def test_the_loss_of_a_stage_does_not_depend_on_the_others():
     torch.testing.assert_close(model.loss(**data)['loss'], total)
 
 
+def test_a_single_number_pools_the_maxima_of_a_grid():
+    model = staged(pools={'stem': 8, 'stage3': 2}, weight_std=None).eval()
+    image = batch(model)['inputs'][0]
+    stem, third = model.features(image)
+    stages = dict(zip(model.backbone.stage_names, model.backbone.stages(image)))
+    torch.testing.assert_close(stem, stages['stem'].unflatten(3, (8, 2)).unflatten(2, (8, 2)).amax(dim=(3, 5)))
+    torch.testing.assert_close(third, stages['stage3'].unflatten(3, (2, 2)).unflatten(2, (2, 2)).amax(dim=(3, 5)))
+    assert [layer.in_features for layer in model.classifier] == [4 * 8 * 8, 16 * 2 * 2]
+    assert not list(model.norm.parameters())
+
+
+def test_the_alexnet_of_rotnet_has_the_widths_and_the_initial_weights_of_its_protocol():
+    config = Config.fromfile(ROOT / 'configs/benchmarks/classification/rotnet_linear_alexnet_1xb192_35e_imagenet.py')
+    torch.manual_seed(0)
+    model = MODELS.build({**config.model, 'num_classes': 50})
+    assert model.heads == ('conv1', 'conv2', 'conv3', 'conv4', 'conv5')
+    assert [layer.in_features for layer in model.classifier] == [9216, 9408, 9600, 9216, 9216]
+    for layer in model.classifier:
+        assert layer.weight.std().item() == pytest.approx((2 / 50) ** 0.5, rel=0.01) and not layer.bias.any()
+
+
 def test_the_stem_is_taken_before_its_max_pooling():
     backbone = ResNet(10, base_channels=4).eval()
     stages = backbone.stages(torch.randn(1, 3, 32, 32))

@@ -15,7 +15,7 @@ from mmengine.config import Config
 
 from mmssl.evaluation import read_results
 from mmssl.export import export_backbone
-from mmssl.models import TimmBackbone
+from mmssl.models import NIN, AlexNet, TimmBackbone
 from mmssl.testing import differences
 from tests.export.test_export import trained
 from tests.tools import benchmark_layouts as layouts
@@ -72,8 +72,12 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         name: export_backbone(trained(base_channels=NARROW, **kind), folder / f'{name}.pth')
         for name, kind in kinds.items()
     }
-    files['_vit_'] = folder / 'vit.pth'
-    torch.save(TimmBackbone('vit_tiny_patch16_224').state_dict(), files['_vit_'])
+    others = {
+        '_vit_': TimmBackbone('vit_tiny_patch16_224'), '_alexnet_': AlexNet(fully_connected=False), '_nin_': NIN()
+    }  # fmt: skip
+    for name, network in others.items():
+        files[name] = folder / f'{name}.pth'
+        torch.save(network.state_dict(), files[name])
     return files
 
 
@@ -109,11 +113,16 @@ def options(path: Path, **more: object) -> list[str]:
     views, query = 'train_dataloader.dataset.views.views.0', 'evaluation.query.views'
     if '_vit_' in path.stem:
         small |= {'model.backbone.name': 'vit_tiny_patch16_224'}
-    else:
+    elif '_resnet' in path.stem:
         small |= {'model.backbone.base_channels': NARROW}
-        if 'pools' not in cfg.model:  # those windows are for whole images
+        if not stages_of(cfg):  # their windows are for whole images
             small |= {f'{views}.size': 32, f'{query}.crop': 32, f'{query}.resize': 32}
     return ['--cfg-options', *(f'{key}={value}' for key, value in (small | more).items())]
+
+
+def stages_of(cfg: Config) -> list[str]:
+    """The stages that a config puts a classifier on; none if it is for features of whole images."""
+    return list(cfg.model.get('pools', cfg.model.get('classifiers', ())))
 
 
 def script_of(path: Path) -> str:
@@ -143,10 +152,17 @@ def check(path: Path, tmp_path: Path, backbones: dict[str, Path], tool: Tool) ->
     given = torch.load(backbone, weights_only=True)
     learned = [key for key in given if key.endswith('weight') and not torch.equal(given[key], state[f'backbone.{key}'])]
     assert bool(learned) == (script == 'finetune.py')
-    layers = [tensor for key, tensor in state.items() if re.fullmatch(r'classifier(\.\d)?\.weight', key)]
+    layers = last_layers(state)
     assert {len(layer) for layer in layers} == {2}  # the classes of the data
-    assert [result.layer for result in results][-1] == ('stage4' if len(layers) == 5 else '')
+    stages = stages_of(Config.fromfile(path))
+    assert [result.layer for result in results] == (stages if len(stages) > 1 else [''])
     assert len(results) == len(layers)
+
+
+def last_layers(state: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Weights of the last layer of each classifier."""
+    places = {key: re.match(r'classifier(\.\d)?\.(.*\.)?weight', key) for key in state}
+    return list({place[1]: state[key] for key, place in places.items() if place}.values())
 
 
 @pytest.mark.parametrize('path', SMALL, ids=lambda path: path.stem)
@@ -156,7 +172,8 @@ def test_small_protocols_train_from_an_exported_backbone(path, tmp_path, backbon
 
 @pytest.mark.slow
 @pytest.mark.parametrize('path', [path for path in CONFIGS if path not in SMALL], ids=lambda path: path.stem)
-def test_papers_protocols_train_from_an_exported_backbone(path, tmp_path, backbones, tool):
+def test_papers_protocols_train_from_an_exported_backbone(path, tmp_path, backbones, tool, monkeypatch):
+    monkeypatch.setattr('mmssl.models.backbones.alexnet._WIDTH', NARROW)  # instead of 54 million weights
     check(path, tmp_path, backbones, tool)
 
 
@@ -181,6 +198,8 @@ PROTOCOLS = {  # the rows of a table made from the reference repositories
     'coke_multi_linear_resnet50_8xb128_90e': ('SGD', 0.4, 1e-6, 1024),
     'pic_linear_resnet50_8xb32_100e': ('SGD', 30.0, 0.0, 256),
     'multistage_resnet50_8xb32_90e': ('SGD', 0.01, 1e-4, 256),
+    'rotnet_linear_alexnet_1xb192_35e': ('SGD', 0.01, 5e-4, 192),
+    'rotnet_nonlinear_alexnet_1xb192_40e': ('SGD', 0.01, 5e-4, 192),
     'swav_finetune_resnet50_8xb32_20e': ('SGD', 0.01, 0.0, 256),
 }
 
@@ -232,6 +251,7 @@ def test_each_small_set_is_one_option(name, kind, tmp_path, backbones, tool):
 RESUMED = [
     'swav_linear_resnet10_1xb256_cpu_100e_cifar10',
     'multistage_resnet10_1xb256_cpu_10e_cifar10',
+    'rotnet_nonlinear_resnet10_1xb128_cpu_5e_cifar10',
     'finetune_resnet10_1xb128_cpu_5e_cifar10',
 ]
 

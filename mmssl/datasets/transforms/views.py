@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -206,6 +206,67 @@ class View:
         """Warn once per process about what is skipped for images that do not have three channels."""
         if channels != 3 and (self.gray_prob or any(name in _COLOUR for name, _ in self.jitter)):
             _warn_once()
+
+
+@TRANSFORMS.register_module()
+class RandomCrop:
+    """One random view at the scale of the image: resize, pad, crop a square, flip, in this order.
+
+    By default, padding mirrors the image at its border. Black padding, as in the recipes for CIFAR, shows where the
+    border of the image was, and so gives away how it was turned.
+
+    Args:
+        size: Side of the view in pixels.
+        resize: Length of the shorter side after resizing, in pixels; None to leave the image as it is.
+        padding: Pixels added on every side.
+        padding_mode: ``'reflect'``, or ``'constant'`` for black pixels.
+        flip: Probability of a horizontal flip.
+        interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
+
+    Raises:
+        ValueError: Unknown ``padding_mode``.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        resize: int | None = None,
+        padding: int = 0,
+        padding_mode: Literal['reflect', 'constant'] = 'reflect',
+        flip: float = 0.5,
+        interpolation: str = 'bilinear',
+    ) -> None:
+        if padding_mode not in ('reflect', 'constant'):
+            raise ValueError(f"padding_mode={padding_mode!r}: set it to 'reflect' or 'constant'.")
+        self.size, self.resize, self.padding, self.padding_mode = size, resize, padding, padding_mode
+        self.flip, self.interpolation = flip, interpolation
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Draw a view.
+
+        Args:
+            image: uint8 or uint16, shape ``(C, H, W)``.
+
+        Returns:
+            Same dtype, shape ``(C, size, size)``.
+
+        Raises:
+            ValueError: The image is smaller than the crop.
+        """
+        down, right, flipped = torch.rand(3, dtype=torch.float32).tolist()
+        if self.resize:
+            image = resize_shorter_side(image, self.resize, self.interpolation)
+        margin = (self.padding, self.padding)
+        pixels = np.pad(image.numpy(), ((0, 0), margin, margin), mode=self.padding_mode)
+        height, width = pixels.shape[1:]
+        if min(height, width) < self.size:
+            raise ValueError(
+                f'An image has {height} x {width} pixels, too few for a crop of {self.size}: set resize={self.size} in '
+                'RandomCrop, or more.'
+            )
+        top, left = int(down * (height - self.size + 1)), int(right * (width - self.size + 1))
+        view = pixels[:, top : top + self.size, left : left + self.size]
+        return torch.from_numpy(np.ascontiguousarray(view[:, :, ::-1] if flipped < self.flip else view))
 
 
 @TRANSFORMS.register_module()
@@ -411,11 +472,9 @@ class EvalView:
         Returns:
             One tensor of the same dtype, shape ``(C, crop, crop)``.
         """
-        height, width = image.shape[1:]
-        shorter = min(height, width)
-        height, width = self.resize * height // shorter, self.resize * width // shorter
+        view = resize_shorter_side(image, self.resize, self.interpolation)
+        height, width = view.shape[1:]
         top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
-        view = resize(image, height, width, self.interpolation)
         view = view[:, top : top + self.crop, left : left + self.crop]
         flipped = self.flip and float(torch.rand(())) < self.flip
         return [(mirrored(view) if flipped else view).contiguous()]
@@ -438,6 +497,22 @@ def corners(draw: ViewDraw, height: int, width: int) -> list[float]:
     rows, columns = max(height - 1, 1), max(width - 1, 1)
     x0, y0, x1, y1 = left / columns, top / rows, (left + wide - 1) / columns, (top + tall - 1) / rows
     return [x1, y0, x0, y1] if draw.flip else [x0, y0, x1, y1]
+
+
+def resize_shorter_side(image: Tensor, side: int, interpolation: str = 'bilinear') -> Tensor:
+    """Resize an image so that its shorter side has ``side`` pixels.
+
+    Args:
+        image: uint8 or uint16, shape ``(C, H, W)``.
+        side: Length of the shorter side.
+        interpolation: ``'bilinear'`` or ``'bicubic'``.
+
+    Returns:
+        Same dtype, shape ``(C, H', W')``.
+    """
+    height, width = image.shape[1:]
+    shorter = min(height, width)
+    return resize(image, side * height // shorter, side * width // shorter, interpolation)
 
 
 def resize(image: Tensor, height: int, width: int, interpolation: str = 'bilinear') -> Tensor:
