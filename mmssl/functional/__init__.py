@@ -70,7 +70,15 @@ from mmssl.functional.pixels import (
 )
 from mmssl.functional.precision import in_float32
 from mmssl.functional.pseudo_classes import clean_batches, count_clean_batches, ranked_order
-from mmssl.functional.randomness import Stream, hash_draws, hash_places, hash_seed, random_state_kept, seed_cpu
+from mmssl.functional.randomness import (
+    Stream,
+    hash_draws,
+    hash_normals,
+    hash_places,
+    hash_seed,
+    random_state_kept,
+    seed_cpu,
+)
 from mmssl.functional.self_distillation import self_distillation
 from mmssl.functional.shuffle import Shuffle
 from mmssl.functional.siamese import negative_cosine
@@ -120,6 +128,7 @@ __all__ = [
     'hardest_classes',
     'hardest_others',
     'hash_draws',
+    'hash_normals',
     'hash_places',
     'hash_seed',
     'in_float32',

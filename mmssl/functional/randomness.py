@@ -1,5 +1,6 @@
 """Seeds derived from the purpose of each draw, so that no generator state has to be saved."""
 
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ class Stream(IntEnum):
     INTER_POSITIVES = 0x1A7E
     INTER_NEGATIVES = 0x1A7F
     MASKS = 0x3A5C  # patches of an image that an encoder does not see
+    PIXEL_NOISE = 0x2015E  # noise that an autoencoder must remove
 
 
 def hash_seed(*keys: int) -> int:
@@ -86,6 +88,25 @@ def hash_places(seed: int, draws: Tensor, places: Tensor) -> Tensor:
     """
     first = _mix(torch.zeros((), dtype=torch.int64, device=draws.device), seed)
     return _logical_shift(_mix(_mix(first, draws)[:, None], places), 1)
+
+
+def hash_normals(seed: int, draws: Tensor, count: int) -> Tensor:
+    """Normally distributed random numbers for each draw, on its device.
+
+    Args:
+        seed: Seed for the run and the purpose.
+        draws: Draw numbers, int64, shape ``(B,)``.
+        count: Numbers per draw.
+
+    Returns:
+        Mean 0 and deviation 1, float32, shape ``(B, count)``.
+
+    Source: Box and Muller (1958), with both uniform numbers from one hash.
+    """
+    bits = hash_draws(seed, draws, -(-count // 2))
+    radius = (((bits >> 31) + 1).float() * 2.0**-32).log().mul(-2).sqrt()  # of a number in (0, 1]
+    angle = (bits & ((1 << 31) - 1)).float() * (2 * math.pi * 2.0**-31)
+    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :count]
 
 
 def _mix(state: Tensor, key: Tensor | int) -> Tensor:
