@@ -11,7 +11,15 @@ from tests.conftest import golden
 from tests.helpers.mutation import Mutation
 
 CASES = golden('g_simclr/rank_batches.json')
-UNEVEN = [[9, 7, 4, 8, 4, 4, 5, 9], [1] * 12, [40], [1, 1, 1, 30], [0, 3, 0, 5, 5, 2], [2, 2, 2, 9, 9], [100, *[3] * 20]]
+UNEVEN = [
+    [9, 7, 4, 8, 4, 4, 5, 9],
+    [1] * 12,
+    [40],
+    [1, 1, 1, 30],
+    [0, 3, 0, 5, 5, 2],
+    [2, 2, 2, 9, 9],
+    [100, *[3] * 20],
+]
 
 
 def _labels(sizes):
