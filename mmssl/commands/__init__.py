@@ -40,6 +40,7 @@ COMMANDS = {
     'test': Command('test', 'evaluate a checkpoint on the data of its config'),
     'probe': Command('probe', 'measure checkpoints on a folder of images'),
     'export': Command('export', "export a checkpoint's backbone for another package"),
+    'cluster': Command('cluster', 'cluster the training images by the features of a checkpoint'),
     'report': Command('report', 'write the report of a finished run'),
     'zoo': Command('zoo', 'list, download, verify, convert and publish weights'),
     'benchmark labels': Command('label_efficiency', 'measure what pre-training gains with few labels'),

@@ -21,7 +21,7 @@ from mmssl.registry import DATA_SAMPLERS
 class PseudoClassSampler(DrawSampler):
     """Sampler whose global batches hold at most one image per pseudo-class, so that negatives are not of one kind.
 
-    The command ``mmssl pseudo-classes`` makes the classes by k-means from the features of a trained network. The
+    The command ``mmssl cluster`` makes the classes by k-means from the features of a trained network. The
     batches are those of all processes and micro-batches together that :class:`~mmssl.datasets.RankBatchSampler` makes.
 
     Args:
@@ -73,7 +73,7 @@ class PseudoClassSampler(DrawSampler):
         if not batches:
             raise ValueError(
                 f'{batch_size} images per batch of all processes, no two of one pseudo-class, but there are {classes} '
-                f'pseudo-classes: make {4 * batch_size} with  mmssl pseudo-classes CHECKPOINT --clusters '
+                f'pseudo-classes: make {4 * batch_size} with  mmssl cluster CHECKPOINT --clusters '
                 f'{4 * batch_size}, or set train_dataloader.batch_size to {classes} divided by the number of processes.'
             )
         self._places = batches * batch_size
@@ -126,12 +126,12 @@ def _labels_of(given: str | Path | Sequence[int] | np.ndarray, dataset: Any) -> 
     if len(found) != len(dataset):
         raise ValueError(
             f'{title}: pseudo-classes of {len(found)} images, but the data set has {len(dataset)}: make those of this '
-            'data set with  mmssl pseudo-classes CHECKPOINT --clusters NUMBER.'
+            'data set with  mmssl cluster CHECKPOINT --clusters NUMBER.'
         )
     if images not in (None, getattr(getattr(dataset, 'source', None), 'fingerprint', None)):
         raise ValueError(
-            f'{title}: pseudo-classes of as many images, but of other ones: make those of this data set with  mmssl '
-            'pseudo-classes CHECKPOINT --clusters NUMBER --data FOLDER.'
+            f'{title}: pseudo-classes of as many images, but of other ones: make those of this data set with  '
+            'mmssl cluster CHECKPOINT --clusters NUMBER --data FOLDER.'
         )
     return torch.from_numpy(np.unique(found, return_inverse=True)[1].astype(np.int64))
 
@@ -140,8 +140,8 @@ def _read(path: Path) -> tuple[np.ndarray, str | None]:
     """Labels, and the fingerprint of their images if the file has one."""
     if not path.is_file():
         raise ValueError(
-            f'There is no file {path} of pseudo-classes: train an autoencoder, for example, and make them with  mmssl '
-            f'pseudo-classes WORK_DIR --clusters NUMBER --out {path}.'
+            f'There is no file {path} of pseudo-classes: train an autoencoder, for example, and make them with  '
+            f'mmssl cluster WORK_DIR --clusters NUMBER --out {path}.'
         )
     try:
         stored = np.load(path, allow_pickle=False)
@@ -151,6 +151,5 @@ def _read(path: Path) -> tuple[np.ndarray, str | None]:
             return stored['labels'], str(stored['images'])
     except (BadZipFile, EOFError, KeyError, OSError, ValueError) as error:
         raise ValueError(
-            f'{path} cannot be read ({error}): give the file that mmssl pseudo-classes writes, or integers in a .npy '
-            'file.'
+            f'{path} cannot be read ({error}): give the file that mmssl cluster writes, or integers in a .npy file.'
         ) from error

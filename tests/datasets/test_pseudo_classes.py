@@ -176,15 +176,13 @@ def test_what_cannot_be_drawn_is_refused_in_one_sentence(images: ImageDataset, t
     refused(LABELS[1:], 'pseudo-classes of 59 images, but the data set has 60: make those of this data set with  mmssl')
     refused([0.5] * 60, r'float64 of shape \(60,\) are no pseudo-classes: give one integer per image')
     refused(np.zeros((60, 1), int), r'int64 of shape \(60, 1\) are no pseudo-classes')
-    refused(
-        LABELS, r'7 images per batch .* there are 6 pseudo-classes: make 28 with  mmssl pseudo-classes .* 28, or', 7
-    )
+    refused(LABELS, r'7 images per batch .* there are 6 pseudo-classes: make 28 with  mmssl cluster .* 28, or', 7)
     path = tmp_path / 'classes.npz'
     refused(path, rf'no file {re.escape(str(path))} .* WORK_DIR --clusters NUMBER --out {re.escape(str(path))}')
     write_pseudo_classes(path, torch.tensor(LABELS), 'of other images')
-    refused(path, 'as many images, but of other ones: make those of this data set with  mmssl pseudo-classes')
+    refused(path, 'as many images, but of other ones: make those of this data set with  mmssl cluster')
     np.savez(path, classes=np.array(LABELS))
-    refused(path, 'cannot be read .*give the file that mmssl pseudo-classes writes')
+    refused(path, 'cannot be read .*give the file that mmssl cluster writes')
     np.save(tmp_path / 'objects.npy', np.array([{}] * 60, object), allow_pickle=True)
     refused(tmp_path / 'objects.npy', 'cannot be read')
     path.write_bytes(b'PK\x03\x04 broken')
