@@ -251,6 +251,8 @@ def test_any_contrastive_host_may_use_the_sampler(host: type, parts: dict, tmp_p
     assert len(seen) == 7 and all(duplicates(labels, batch) == 0 for batch in seen)
 
 
+RESUME = {'g_simclr': "train_dataloader['sampler'].update(labels=[place % 28 for place in range(112)])"}
+
 MUTATIONS = [
     Mutation(
         'a batch is clean on every rank, and not as a whole',
