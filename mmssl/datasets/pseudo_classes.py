@@ -21,8 +21,8 @@ from mmssl.registry import DATA_SAMPLERS
 class PseudoClassSampler(DrawSampler):
     """Sampler whose global batches hold at most one image per pseudo-class, so that negatives are not of one kind.
 
-    The command ``mmssl cluster`` makes the classes by k-means from the features of a trained network. The
-    batches are those of all processes and micro-batches together that :class:`~mmssl.datasets.RankBatchSampler` makes.
+    The command ``mmssl cluster`` makes the classes by k-means from the features of a trained network. The batches are
+    those of all processes together, which :class:`~mmssl.datasets.RankBatchSampler` cuts.
 
     Args:
         dataset: Data set; the number of images counts, and which images they are.
@@ -43,7 +43,7 @@ class PseudoClassSampler(DrawSampler):
     Raises:
         ValueError: There is no such file, its labels are no integers, or they are those of other images.
 
-    Source: G-SimCLR, section 3 (Chakraborty et al., ICDM-W 2020). The released code does not shuffle, and has as many
+    Source: G-SimCLR (Chakraborty et al., ICDM-W 2020). The released code does not shuffle, and has as many
     classes as images per batch.
     """
 
@@ -71,10 +71,11 @@ class PseudoClassSampler(DrawSampler):
             return
         batches, classes = count_clean_batches(self.labels, batch_size), int(self.labels.max()) + 1
         if not batches:
+            enough = min(4 * batch_size, self.num_samples)
             raise ValueError(
                 f'{batch_size} images per batch of all processes, no two of one pseudo-class, but there are {classes} '
-                f'pseudo-classes: make {4 * batch_size} with  mmssl cluster CHECKPOINT --clusters '
-                f'{4 * batch_size}, or set train_dataloader.batch_size to {classes} divided by the number of processes.'
+                f'pseudo-classes: make {enough} with  mmssl cluster CHECKPOINT --clusters {enough}, or set '
+                f'train_dataloader.batch_size to {classes} or less, divided by the number of processes.'
             )
         self._places = batches * batch_size
         print_log(

@@ -48,7 +48,7 @@ def test_a_collection_is_complete(case):
     assert metadata.keys() == {'Training Data', 'Training Techniques', 'Training Resources', 'Architecture'}
     assert all(isinstance(name, str) for key in ('Training Techniques', 'Architecture') for name in metadata[key])
     assert collection['Paper'].keys() == {'Title', 'URL'} and collection['Paper']['URL'].startswith(
-        'https://arxiv.org/'
+        ('https://arxiv.org/', 'https://doi.org/')
     )
     assert collection['README'] == str((path.parent / 'README.md').relative_to(ROOT))
     assert (ROOT / collection['README']).is_file() and (ROOT / collection['Code']).is_file()
