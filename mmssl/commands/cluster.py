@@ -47,11 +47,22 @@ def latents(model: Any, images: Any, cfg: Any) -> 'Tensor':
     return joined(parts, len(images))[0]
 
 
+def describe(labels: 'Tensor') -> None:
+    """Print the sizes of the classes, and how much of an epoch batches without two images of one class have."""
+    from mmssl.functional import count_clean_batches
+
+    sizes = labels.bincount().sort().values
+    print(f'Classes of {sizes[0]} to {sizes[-1]} images, half of them below {sizes[len(sizes) // 2]}.')
+    for batch_size in sorted({max(len(sizes) // part, 1) for part in (8, 4, 2, 1)}):
+        share = count_clean_batches(labels, batch_size) * batch_size / len(labels)
+        print(f'Batches of {batch_size} images without two of one class: {share:.0%} of the images per epoch.')
+
+
 def run(args: argparse.Namespace) -> None:
     """Extract features, cluster and write."""
     model, cfg = load_trained_options(args)
     from mmssl.datasets import write_pseudo_classes
-    from mmssl.functional import Stream, count_clean_batches, hash_seed, kmeans
+    from mmssl.functional import Stream, hash_seed, kmeans
 
     images = training_images(cfg, args.data)
     if not 1 <= args.clusters <= len(images):
@@ -64,11 +75,7 @@ def run(args: argparse.Namespace) -> None:
     given = Path(args.checkpoint)
     path = args.out or (given if given.is_dir() else given.parent) / 'pseudo_classes.npz'
     write_pseudo_classes(path, labels, images.source.fingerprint)
-    sizes = labels.bincount().sort().values
-    print(f'Classes of {sizes[0]} to {sizes[-1]} images, half of them below {sizes[len(sizes) // 2]}.')
-    for batch_size in sorted({max(args.clusters // part, 1) for part in (8, 4, 2, 1)}):
-        share = count_clean_batches(labels, batch_size) * batch_size / len(images)
-        print(f'Batches of {batch_size} images without two of one class: {share:.0%} of the images per epoch.')
+    describe(labels)
     print(
         f'Written: {path}. Train with  --cfg-options train_dataloader.sampler.type=PseudoClassSampler '
         f'train_dataloader.sampler.labels={path}'

@@ -23,6 +23,7 @@ MODELS = [(path, model) for path, content in LOADED.items() for model in content
 CONFIGS = [path for path in sorted(ROOT.glob('configs/*/*.py')) if path.parts[-2] not in ('_base_', 'benchmarks')]
 DATA = {
     'imagenet': 'ImageNet-1k',
+    'imagenet5': 'five classes of ImageNet',
     'cifar10': 'CIFAR-10',
     'fashion_mnist': 'Fashion-MNIST',
     'folder': 'a folder of images',
