@@ -235,11 +235,16 @@ def use_training_options(cfg: 'Config', args: argparse.Namespace) -> None:
         cfg.optim_wrapper.update(type=AmpOptimWrapper, loss_scale='dynamic')
 
 
-def add_trained_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of tools that use a trained network: checkpoint, config, data."""
+def add_trained_options(parser: argparse.ArgumentParser, images: str = "the config's evaluation.gallery") -> None:
+    """Add the options of tools that use a trained network: checkpoint, config, data.
+
+    Args:
+        parser: The parser.
+        images: What the tool uses without ``--data``, for the help.
+    """
     parser.add_argument('checkpoint', help='checkpoint, or the work directory of a run (its newest checkpoint)')
     parser.add_argument('--config', help='config of the training (default: the one in the checkpoint)')
-    parser.add_argument('--data', help="folder of images to use (default: the config's evaluation.gallery)")
+    parser.add_argument('--data', help=f'folder of images to use (default: {images})')
     parser.add_argument(
         '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config entries'
     )

@@ -61,6 +61,7 @@ OWN_VALUES = {
         'data': 'noise',
         'command': 'train',
     },
+    'cluster_images.py': {'clusters': '2', 'out': '{work}/out.npz'},
     'svm.py': {'data': '{folder}/voc', 'splits': 'trainval test', 'costs': '1'},
     'transfer.py': {
         'config': str(ROOT / 'configs/benchmarks/mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py'),
@@ -280,8 +281,8 @@ def test_every_tool_that_reads_checkpoints_is_among_the_commands():
     names = {command.tool.name for command in COMMANDS}
     assert names >= {
         'test.py', 'train.py', 'probe.py', 'knn.py', 'linear.py', 'finetune.py', 'compare_linear.py', 'svm.py',
-        'features.py', 'report.py', 'cluster_health.py', 'compare_runs.py', 'export_backbone.py', 'model_zoo.py',
-        'transfer.py',
+        'features.py', 'report.py', 'cluster_images.py', 'cluster_health.py', 'compare_runs.py', 'export_backbone.py',
+        'model_zoo.py', 'transfer.py',
     }  # fmt: skip
 
 

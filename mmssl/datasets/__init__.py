@@ -4,6 +4,7 @@ from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
+from mmssl.datasets.pseudo_classes import PseudoClassSampler, write_pseudo_classes
 from mmssl.datasets.samplers import ClusterSampler, DrawSampler, RankBatchSampler, SlidingWindowSampler
 from mmssl.datasets.shrunk import ShrunkImages
 from mmssl.datasets.sources import (
@@ -40,6 +41,7 @@ __all__ = [
     'MultiView',
     'Parts',
     'PatchGrid',
+    'PseudoClassSampler',
     'RandomCrop',
     'RankBatchSampler',
     'ShrunkImages',
@@ -57,4 +59,5 @@ __all__ = [
     'part_sources',
     'read_image',
     'sixteen_bit_statistics',
+    'write_pseudo_classes',
 ]

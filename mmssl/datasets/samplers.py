@@ -45,6 +45,13 @@ class DrawSampler(Sampler):
         """
         self.start = place
 
+    def set_batch_size(self, batch_size: int) -> None:
+        """Called by :class:`RankBatchSampler`; a sampler whose order depends on the batches keeps the number.
+
+        Args:
+            batch_size: Images per batch of all ranks together.
+        """
+
     def __iter__(self) -> Iterator[Key]:
         first_draw = self.epoch * self.num_samples
         for place, index in enumerate(self._order()[self.start :].tolist(), start=self.start):
@@ -188,6 +195,7 @@ class RankBatchSampler(Sampler):
     def __init__(self, sampler: DrawSampler, batch_size: int, drop_last: bool = True) -> None:
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
         self.rank, self.world_size = get_dist_info()
+        sampler.set_batch_size(self._global_size)
         samples = len(sampler)
         if drop_last and samples < self._global_size:
             works = samples // self.world_size

@@ -123,12 +123,13 @@ class EpochLoop(BaseLoop):
         """Continue from a position returned by :meth:`progress`.
 
         Raises:
-            ValueError: The data set or the global batch size differs, so the order of the images could not continue.
+            ValueError: The data set, the global batch size or a file that the sampler reads differs, so the order of
+                the images could not continue.
         """
         for name, now in self._size.items():
-            if progress[name] != now:
+            if progress.get(name) != now:
                 raise ValueError(
-                    f'The checkpoint was made with {name.replace("_", " ")} {progress[name]}, but it is now {now}: '
+                    f'The checkpoint was made with {name.replace("_", " ")} {progress.get(name)}, but it is now {now}: '
                     f'resume with the same data, and with train_dataloader.batch_size x processes as before.'
                 )
         self._epoch, self.samples_seen = progress['epoch'], progress['samples_seen']
@@ -146,8 +147,10 @@ class EpochLoop(BaseLoop):
         return self.dataloader.batch_sampler.batch_size * world_size()
 
     @property
-    def _size(self) -> dict[str, int]:
-        return {'num_samples': len(self.dataloader.dataset), 'global_batch_size': self.global_batch_size}
+    def _size(self) -> dict[str, Any]:
+        size = {'num_samples': len(self.dataloader.dataset), 'global_batch_size': self.global_batch_size}
+        fingerprint = getattr(self.dataloader.batch_sampler.sampler, 'fingerprint', None)  # of files that it reads
+        return size if fingerprint is None else {**size, 'sampler_fingerprint': fingerprint}
 
     def run(self) -> nn.Module:
         """Train to the end, or until a stop is requested."""

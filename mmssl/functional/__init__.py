@@ -80,7 +80,16 @@ from mmssl.functional.pixels import (
     propagate_pixels,
 )
 from mmssl.functional.precision import in_float32
-from mmssl.functional.randomness import Stream, hash_draws, hash_places, hash_seed, random_state_kept, seed_cpu
+from mmssl.functional.pseudo_classes import clean_batches, count_clean_batches, ranked_order
+from mmssl.functional.randomness import (
+    Stream,
+    hash_draws,
+    hash_normals,
+    hash_places,
+    hash_seed,
+    random_state_kept,
+    seed_cpu,
+)
 from mmssl.functional.rotation import four_rotations, quarter_turns
 from mmssl.functional.self_distillation import self_distillation
 from mmssl.functional.shuffle import Shuffle
@@ -115,12 +124,14 @@ __all__ = [
     'choose_patches',
     'chosen_scores',
     'class_weights',
+    'clean_batches',
     'cluster_means',
     'cluster_members',
     'constrained_assignment',
     'contains',
     'contrast',
     'cosine_margin',
+    'count_clean_batches',
     'dense_contrast',
     'draw_from_pool',
     'draw_members',
@@ -135,6 +146,7 @@ __all__ = [
     'hardest_classes',
     'hardest_others',
     'hash_draws',
+    'hash_normals',
     'hash_places',
     'hash_seed',
     'in_float32',
@@ -172,6 +184,7 @@ __all__ = [
     'random_rows',
     'random_state_kept',
     'rank',
+    'ranked_order',
     'reached_set',
     'region_mixture',
     'reversed_batch',

@@ -1,5 +1,6 @@
 """Seeds derived from the purpose of each draw, so that no generator state has to be saved."""
 
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ class Stream(IntEnum):
     MIXTURE = 0x319C  # how the images of a step are mixed
     WORDS = 0x30BD  # places of images that become visual words
     RATIO = 0x8A71  # how far queries are extrapolated in a step
+    PIXEL_NOISE = 0x2015E  # noise that an autoencoder must remove
 
 
 def hash_seed(*keys: int) -> int:
@@ -89,6 +91,25 @@ def hash_places(seed: int, draws: Tensor, places: Tensor) -> Tensor:
     """
     first = _mix(torch.zeros((), dtype=torch.int64, device=draws.device), seed)
     return _logical_shift(_mix(_mix(first, draws)[:, None], places), 1)
+
+
+def hash_normals(seed: int, draws: Tensor, count: int) -> Tensor:
+    """Normally distributed random numbers for each draw, on its device.
+
+    Args:
+        seed: Seed for the run and the purpose.
+        draws: Draw numbers, int64, shape ``(B,)``.
+        count: Numbers per draw.
+
+    Returns:
+        Mean 0 and deviation 1, float32, shape ``(B, count)``.
+
+    Source: Box and Muller (1958), with both uniform numbers from one hash.
+    """
+    bits = hash_draws(seed, draws, -(-count // 2))
+    radius = (((bits >> 31) + 1).float() * 2.0**-32).log().mul(-2).sqrt()  # of a number in (0, 1]
+    angle = (bits & ((1 << 31) - 1)).float() * (2 * math.pi * 2.0**-31)
+    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :count]
 
 
 def _mix(state: Tensor, key: Tensor | int) -> Tensor:

@@ -23,6 +23,7 @@ MODELS = [(path, model) for path, content in LOADED.items() for model in content
 CONFIGS = [path for path in sorted(ROOT.glob('configs/*/*.py')) if path.parts[-2] not in ('_base_', 'benchmarks')]
 DATA = {
     'imagenet': 'ImageNet-1k',
+    'imagenet5': 'five classes of ImageNet',
     'cifar10': 'CIFAR-10',
     'fashion_mnist': 'Fashion-MNIST',
     'folder': 'a folder of images',
@@ -48,7 +49,7 @@ def test_a_collection_is_complete(case):
     assert metadata.keys() == {'Training Data', 'Training Techniques', 'Training Resources', 'Architecture'}
     assert all(isinstance(name, str) for key in ('Training Techniques', 'Architecture') for name in metadata[key])
     assert collection['Paper'].keys() == {'Title', 'URL'} and collection['Paper']['URL'].startswith(
-        'https://arxiv.org/'
+        ('https://arxiv.org/', 'https://doi.org/')
     )
     assert collection['README'] == str((path.parent / 'README.md').relative_to(ROOT))
     assert (ROOT / collection['README']).is_file() and (ROOT / collection['Code']).is_file()

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import torch
 
-from mmssl.functional import Stream, hash_draws, hash_seed, seed_cpu
+from mmssl.functional import Stream, hash_draws, hash_normals, hash_seed, seed_cpu
 from tests.helpers.mutation import Mutation
 from tests.training import ROOT
 
@@ -44,6 +44,20 @@ def test_the_hashes_of_many_draws_are_those_of_one():
     assert found.tolist() == [[hash_seed(2**40 + 5, draw, place) for place in range(4)] for draw in draws.tolist()]
 
 
+def test_normal_numbers_have_their_distribution_and_know_only_seed_draw_and_place():
+    draws = torch.arange(200)
+    found = hash_normals(7, draws, 501)
+    assert found.shape == (200, 501) and found.dtype == torch.float32
+    shares = torch.tensor([0.025, 0.16, 0.5, 0.84, 0.975])
+    wanted = torch.distributions.Normal(0, 1).icdf(shares)
+    torch.testing.assert_close(found.flatten().quantile(shares), wanted, rtol=0, atol=0.02)
+    rows = found - found.mean(dim=1, keepdim=True)
+    assert float((rows @ rows.T / 501).fill_diagonal_(0).abs().max()) < 0.25  # draws are unrelated
+    assert abs(float((found[:, :250] * found[:, 251:501]).mean())) < 0.02  # and so are the two numbers of a hash
+    torch.testing.assert_close(hash_normals(7, draws[[5, 3]], 501), found[[5, 3]])
+    assert not torch.equal(hash_normals(8, draws, 501), found)
+
+
 def test_random_streams_keep_their_numbers_or_runs_would_not_resume():
     expected = {
         'EPOCH_ORDER': 60898,
@@ -60,6 +74,7 @@ def test_random_streams_keep_their_numbers_or_runs_would_not_resume():
         'NPID_NEGATIVES': 20074,
         'INTER_POSITIVES': 6782,
         'INTER_NEGATIVES': 6783,
+        'PIXEL_NOISE': 131422,
     }
     now = {stream.name: int(stream) for stream in Stream}
     assert {name: now.get(name) for name in expected} == expected
@@ -81,6 +96,12 @@ MUTATIONS = [
         'mmssl/functional/randomness.py',
         'KMEANS = 0x3EA5',
         'KMEANS = 0x3EA6',
+    ),
+    Mutation(
+        'normal numbers come in equal pairs',
+        'mmssl/functional/randomness.py',
+        'radius * angle.sin()',
+        'radius * angle.cos()',
     ),
     Mutation(
         'the keys of a seed are added, not mixed',

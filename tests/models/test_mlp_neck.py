@@ -29,6 +29,16 @@ def test_layers_stand_as_asked_for(settings, kinds):
     assert neck(torch.randn(3, 6)).shape == (3, 4)
 
 
+def test_inner_layers_may_have_widths_of_their_own():
+    neck = MLPNeck(6, (5, 3), 4, batch_norm=False)
+    assert _kinds(neck) == ['Linear', 'ReLU', 'Linear', 'ReLU', 'Linear']
+    assert [tuple(layer.weight.shape) for layer in neck.layers if isinstance(layer, nn.Linear)] == [
+        (5, 6),
+        (3, 5),
+        (4, 3),
+    ]
+
+
 def test_layers_have_names_and_checkpoints_with_numbers_load():
     neck = MLPNeck(6, 5, 4, last_batch_norm=True)
     assert [name for name, _ in neck.layers.named_children()] == ['linear1', 'norm1', 'relu1', 'linear2', 'norm2']

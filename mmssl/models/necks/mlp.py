@@ -1,5 +1,6 @@
 """Projection from features to embeddings."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,8 +19,8 @@ class MLPNeck(Upgrading):
     Args:
         in_channels: Width of the features.
         out_channels: Width of the embeddings.
-        hidden_channels: Width of the inner layers; not needed with one layer.
-        num_layers: Number of linear layers; 1 or more.
+        hidden_channels: Width of the inner layers, or of each of them; not needed with one layer.
+        num_layers: Number of linear layers, 1 or more; not needed with a width for each.
         batch_norm: Whether batch norm follows the inner layers (SwAV, SimCLR) or not (MoCo v2, InvP).
         last_batch_norm: Whether batch norm follows the last layer too (SimCLR).
         bias: Whether the linear layers have biases.
@@ -38,7 +39,7 @@ class MLPNeck(Upgrading):
     def __init__(
         self,
         in_channels: int,
-        hidden_channels: int = 0,
+        hidden_channels: int | Sequence[int] = 0,
         out_channels: int = 128,
         num_layers: int = 2,
         batch_norm: bool = True,
@@ -52,10 +53,10 @@ class MLPNeck(Upgrading):
             raise ValueError(f'MLPNeck with {num_layers} layers: give hidden_channels, or set num_layers=1.')
         self.out_channels = out_channels
         last_bias = bias if last_bias is None else last_bias
+        inner = [hidden_channels] * (num_layers - 1) if isinstance(hidden_channels, int) else hidden_channels
         self.layers = nn.Sequential()
-        for place in range(1, num_layers + 1):
-            last = place == num_layers
-            width = out_channels if last else hidden_channels
+        for place, width in enumerate([*inner, out_channels], start=1):
+            last = place > len(inner)
             self.layers.add_module(f'linear{place}', nn.Linear(in_channels, width, last_bias if last else bias))
             if last_batch_norm if last else batch_norm:
                 self.layers.add_module(f'norm{place}', nn.BatchNorm1d(width, affine=last_affine or not last))
