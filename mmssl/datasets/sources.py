@@ -372,6 +372,26 @@ class Subset(ImageSource):
 
 
 @DATASETS.register_module()
+class LabelledImages(Subset):
+    """Images of a source that have a class, for a classifier to learn from.
+
+    Args:
+        source: Source or its config.
+
+    Raises:
+        ValueError: No image has a class.
+    """
+
+    def __init__(self, source: ImageSource | dict) -> None:
+        source = build_source(source)
+        if source.labels is None or not bool((source.labels >= 0).any()):
+            raise ValueError(
+                'None of the images has a class: give images in one folder per class, or an array or list of labels.'
+            )
+        super().__init__(source, indices=(source.labels >= 0).nonzero()[:, 0])
+
+
+@DATASETS.register_module()
 class ListedImages(Subset):
     """Images in class folders that a text file lists, in the order of the file.
 

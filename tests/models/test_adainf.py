@@ -1,6 +1,5 @@
 """AdaInf: its losses are ours, against the reference code, and a replica of an image is a negative of the others."""
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -45,7 +44,9 @@ def test_replicas_are_positives_in_the_reference_only_where_they_share_an_index(
         _close(loss, case[f'{name}_loss'])
         _close(rows.grad, case[f'{name}_grad'])
     first, second = unit(case['z']).chunk(2)
-    torch.testing.assert_close(nt_xent(first, second, temperature), by_index(case['z'], case['unique_index'], temperature))
+    torch.testing.assert_close(
+        nt_xent(first, second, temperature), by_index(case['z'], case['unique_index'], temperature)
+    )
 
 
 def test_barlow_twins_with_its_scale_equals_the_reference_with_its_gradient() -> None:

@@ -94,10 +94,11 @@ class ApexLARC(_LayerwiseSGD):
 
 @OPTIMIZERS.register_module()
 class SoloLearnLARS(_LayerwiseSGD):
-    """LARS as in solo-learn with ``clip_lr`` and ``exclude_bias_n_norm``: a layer never gets more than the learning rate.
+    """LARS as in solo-learn, with its ``clip_lr`` and ``exclude_bias_n_norm``.
 
-    Scale: ``min(trust * |w| / (|g| + weight_decay * |w| + eps) / lr, 1)`` on ``g + weight_decay * w``, which is apex's
-    LARC with ``clip=True``. One-dimensional parameters (biases, batch norm) are neither decayed nor scaled.
+    Scale: ``min(trust * |w| / (|g| + weight_decay * |w| + eps) / lr, 1)`` on ``g + weight_decay * w``, as in apex's
+    LARC with ``clip=True``: no layer learns faster than at the learning rate. One-dimensional parameters (biases, batch
+    norm) are neither decayed nor scaled.
 
     Args:
         params: Parameters or parameter groups.
