@@ -18,12 +18,15 @@ from mmssl.datasets.sources import (
     part_sources,
 )
 from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, sixteen_bit_statistics
+from mmssl.datasets.stl10 import STL10
 from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.tiles import Tiles
+from mmssl.datasets.tiny_imagenet import TinyImageNet
 from mmssl.datasets.torchvision_source import TorchvisionSource
 from mmssl.datasets.transforms import EvalView, MultiView, View
 
 __all__ = [
+    'STL10',
     'ArraySource',
     'Batch',
     'ChannelStatistics',
@@ -45,6 +48,7 @@ __all__ = [
     'SlidingWindowSampler',
     'Subset',
     'Tiles',
+    'TinyImageNet',
     'TorchvisionSource',
     'UnreadableImageError',
     'View',
