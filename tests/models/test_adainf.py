@@ -68,6 +68,18 @@ def test_byol_and_moco_equal_the_reference() -> None:
     _close(model.contrast(case['a'], case['b']), case['moco'])
 
 
+# 32 images twice beside 48 without a class, and a run that ends within its second epoch
+RESUME = {
+    'adainf': """
+from mmssl.datasets import Concat, Subset
+source = dict(evaluation['gallery']['source'])
+parts = [dict(type=Subset, num=32, source=source), dict(type=Subset, num=48, source=dict(source, labels=False))]
+train_dataloader['dataset']['source'] = dict(type=Concat, parts=parts, repeats=[2, 1], size=32)
+train_cfg.update(max_iters=13)
+del source, parts
+"""
+}
+
 MUTATIONS = [
     Mutation(
         'the loss of Barlow Twins is not scaled',

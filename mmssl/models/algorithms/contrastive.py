@@ -21,8 +21,8 @@ class Contrastive(BaseAlgorithm):
     own implements ``encode`` and ``contrast``, and ``stage`` if it has memories.
 
     A method that compares in both directions, such as BYOL, sets ``directions`` to 2 and returns ``2 B`` rows from
-    ``encode``: first those whose query is the first view. ``contrast`` is called for each direction, and the losses are
-    added. Additions get all rows, with each image of the batch twice.
+    ``encode``: first those whose query is the first view. :meth:`compare` calls ``contrast`` for each direction and
+    adds the losses. Additions get all rows, with each image of the batch twice.
 
     Args:
         backbone: Module or its config.
