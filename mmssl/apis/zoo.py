@@ -31,7 +31,7 @@ class ZooEntry:
         name: Name of the config; weights of others end in ``_authors`` or in the name of a project.
         method: Name of the method.
         config: Path of the config; None for published weights, which hold what builds their network.
-        epochs: Epochs of pre-training.
+        epochs: Epochs of pre-training; 0 if its length is given in iterations.
         batch_size: Images per step, over all processes.
         training_data: Data set of the pre-training.
         results: Figures by name, such as ``'ImageNet-1k Top 1 Accuracy'``; measured here for recipes of mmssl, else by
@@ -46,6 +46,7 @@ class ZooEntry:
         heads: URL or path of the file with the rest of the algorithm; '' if there is none.
         heads_checksum: Its hash.
         card: URL or path of the card of published weights; '' for others.
+        iterations: Iterations of pre-training; 0 if its length is given in epochs.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ZooEntry:
     heads: str = ''
     heads_checksum: str = ''
     card: str = ''
+    iterations: int = 0
 
     @property
     def published(self) -> bool:
@@ -172,7 +174,8 @@ def _entry(model: dict[str, Any]) -> ZooEntry:
         name=model['Name'],
         method=model['In Collection'],
         config=CONFIGS.parent / model['Config'] if model['Config'] else None,
-        epochs=metadata['Epochs'],
+        epochs=metadata.get('Epochs', 0),
+        iterations=metadata.get('Iterations', 0),
         batch_size=metadata['Batch Size'],
         training_data=metadata['Training Data'],
         results={f'{data} {name}': value for data, metrics in results for name, value in metrics.items()},

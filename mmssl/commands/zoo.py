@@ -78,7 +78,8 @@ def row(entry: ZooEntry) -> tuple[str, ...]:
         weights += ', unverified'
     whose = f'{project}; not checked here' if project else entry.author or 'measured here'
     figures = ', '.join(f'{name} {value:g}' for name, value in entry.results.items())
-    return entry.name, entry.training_data, str(entry.epochs), weights, f'{figures} ({whose})' if figures else ''
+    length = f'{entry.iterations:,} steps' if entry.iterations else str(entry.epochs)
+    return entry.name, entry.training_data, length, weights, f'{figures} ({whose})' if figures else ''
 
 
 def fetch(args: argparse.Namespace) -> None:

@@ -13,17 +13,21 @@ from mmssl.datasets.sources import (
     ImageFolder,
     ImageList,
     ImageSource,
+    LabelledImages,
     ListedImages,
     Subset,
     part_sources,
 )
 from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, sixteen_bit_statistics
+from mmssl.datasets.stl10 import STL10
 from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.tiles import Tiles
+from mmssl.datasets.tiny_imagenet import TinyImageNet
 from mmssl.datasets.torchvision_source import TorchvisionSource
 from mmssl.datasets.transforms import CentreView, EvalView, MultiView, PatchGrid, RandomCrop, View, ViewsByEpoch
 
 __all__ = [
+    'STL10',
     'ArraySource',
     'Batch',
     'CentreView',
@@ -37,6 +41,7 @@ __all__ = [
     'ImageFolder',
     'ImageList',
     'ImageSource',
+    'LabelledImages',
     'ListedImages',
     'MultiView',
     'Parts',
@@ -48,6 +53,7 @@ __all__ = [
     'SlidingWindowSampler',
     'Subset',
     'Tiles',
+    'TinyImageNet',
     'TorchvisionSource',
     'UnreadableImageError',
     'View',

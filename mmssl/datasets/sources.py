@@ -6,7 +6,7 @@ import math
 import zlib
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, cached_property
@@ -18,7 +18,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmssl.datasets.images import EXTENSIONS, read_image
+from mmssl.datasets.images import EXTENSIONS, UnreadableImageError, read_image
 from mmssl.datasets.listing import Listing, Paths, find_parts, list_folder
 from mmssl.functional import hash_seed
 from mmssl.registry import DATASETS
@@ -229,24 +229,36 @@ class ArraySource(ImageSource):
 
     Args:
         images: uint8 or uint16, shape ``(N, H, W)`` or ``(N, H, W, C)``: an array, or a file in ``.npy`` format
-            (memory-mapped), ``.npz`` format (its ``images``, or its only array) or MNIST's idx format, gzipped or not.
-        labels: Integers from 0, shape ``(N,)``: an array or a file. By default the ``labels`` in the ``.npz`` file of
-            the images are used, if there are any.
+            (memory-mapped), ``.npz`` format (its ``images`` or ``image``, or its only array; read into memory) or
+            MNIST's idx format, gzipped or not.
+        labels: Integers from 0, -1 for an image without a class, shape ``(N,)``: an array or a file. By default the
+            ``labels`` or ``label`` in the ``.npz`` file of the images are used, if there are any.
         classes: Names of the classes, ordered by class number.
+        bgr: Whether colours are stored in the order blue, green, red, as OpenCV reads files; they are loaded as red,
+            green, blue.
 
     Raises:
-        ValueError: The arrays have other dtypes or shapes, there are not as many labels as images, or a label has no
-            name.
+        ValueError: The arrays have other dtypes or shapes, there are not as many labels as images, a label has no
+            name, or ``bgr`` is set for images without three channels.
     """
 
     labels: Tensor | None = None
     classes: list[str] | None
 
-    def __init__(self, images: Array, labels: Array | None = None, classes: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        images: Array,
+        labels: Array | None = None,
+        classes: Sequence[str] | None = None,
+        bgr: bool = False,
+    ) -> None:
         self._title = Path(images).name if isinstance(images, str | Path) else 'array'
         self.images = _read_array(images, 'images')
         if self.images.ndim not in (3, 4) or self.images.dtype not in _IMAGE_TYPES or not len(self.images):
             raise ValueError(f'{self._title} is {self.images.dtype} of shape {self.images.shape}; needed is {_NEEDED}.')
+        self.bgr = bgr
+        if bgr and self.images.shape[3:] != (3,):
+            raise ValueError(f'{self._title} has the shape {self.images.shape}, no three channels: leave out bgr.')
         if labels is None and _has_labels(images):
             labels = images
         if labels is not None:
@@ -268,7 +280,8 @@ class ArraySource(ImageSource):
     def load(self, index: int) -> Tensor:
         """Return a copy of an image, uint8 or uint16, shape ``(C, H, W)``."""
         image = np.array(self.images[index], self.images.dtype.newbyteorder('='))
-        return torch.from_numpy(image.reshape(*image.shape[:2], -1)).permute(2, 0, 1)
+        image = image.reshape(*image.shape[:2], -1)
+        return torch.from_numpy(image[..., ::-1].copy() if self.bgr else image).permute(2, 0, 1)
 
     def name(self, index: int) -> str:
         """File name and index."""
@@ -276,9 +289,10 @@ class ArraySource(ImageSource):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the shape, the labels, and 64 images spread over the array."""
+        """Hash of the shape, the labels, the order of colours, and 64 images spread over the array."""
         some = np.linspace(0, len(self) - 1, 64).astype(np.int64)
-        return hash_arrays(np.array(self.images.shape), self.images[some], self.labels)
+        order = np.array([True]) if self.bgr else None
+        return hash_arrays(np.array(self.images.shape), self.images[some], self.labels, order)
 
 
 @DATASETS.register_module()
@@ -358,6 +372,26 @@ class Subset(ImageSource):
 
 
 @DATASETS.register_module()
+class LabelledImages(Subset):
+    """Images of a source that have a class, for a classifier to learn from.
+
+    Args:
+        source: Source or its config.
+
+    Raises:
+        ValueError: No image has a class.
+    """
+
+    def __init__(self, source: ImageSource | dict) -> None:
+        source = build_source(source)
+        if source.labels is None or not bool((source.labels >= 0).any()):
+            raise ValueError(
+                'None of the images has a class: give images in one folder per class, or an array or list of labels.'
+            )
+        super().__init__(source, indices=(source.labels >= 0).nonzero()[:, 0])
+
+
+@DATASETS.register_module()
 class ListedImages(Subset):
     """Images in class folders that a text file lists, in the order of the file.
 
@@ -385,36 +419,69 @@ class ListedImages(Subset):
 class Concat(ImageSource):
     """Several sources in a row, each repeated as often as wanted: real and generated images, for example.
 
+    Every repetition of an image has an index of its own: in a batch it is an image of its own, so contrastive methods
+    take it for a negative of the others, and a bank keeps a row for each. If part ``p`` starts at ``s``, the image
+    behind index ``i`` is number ``(i - s) % len(p)`` of that part.
+
     Args:
         parts: Sources or their configs.
-        repeats: How many times each part occurs in a row; once by default.
+        repeats: How many times each part occurs in a row; once by default, 0 leaves it out.
+        size: Height and width in pixels that all images must have; None allows any. The first image of each part is
+            looked at when the run starts, and a later one of another size counts as unreadable.
 
     Raises:
-        ValueError: There are no parts, ``repeats`` has another length or an entry below 1, only some parts have labels,
-            or the names of their classes differ. (A label of -1 marks an image without a class.)
+        ValueError: There are no parts, ``repeats`` has another length or entries that are no whole numbers from 0 or
+            all 0, the names of the classes differ, or images have another size. (Images of a part without labels, or
+            with the label -1, have no class.)
+
+    Source: AdaInf (Wang et al., ICLR 2024) for the repetition of real images beside generated ones.
     """
 
     classes: list[str] | None
 
-    def __init__(self, parts: Sequence[ImageSource | dict], repeats: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, parts: Sequence[ImageSource | dict], repeats: Sequence[int] | None = None, size: int | None = None
+    ) -> None:
         self.parts = [build_source(part) for part in parts]
         self.repeats = [1] * len(self.parts) if repeats is None else list(repeats)
-        whole = all(type(times) is int and times >= 1 for times in self.repeats)
-        if not self.parts or len(self.repeats) != len(self.parts) or not whole:
+        whole = all(type(times) is int and times >= 0 for times in self.repeats)
+        if len(self.repeats) != len(self.parts) or not whole or not any(self.repeats):
             raise ValueError(
                 f'{len(self.parts)} parts with the repetitions {self.repeats}: give Concat at least one part, and for '
-                'each a whole number from 1.'
+                'each a whole number from 0, not 0 for all.'
             )
         self._ends = np.cumsum([len(part) * times for part, times in zip(self.parts, self.repeats)]).tolist()
-        self.classes = _common_classes(self.parts)
+        labels = [part.labels for part in self.parts]
+        self._labelled = any(own is not None for own in labels)
+        self.classes = _common_classes(self.parts, labels)
+        self.size = size
+        for part in self.parts if size else ():
+            with suppress(UnreadableImageError):
+                self._check_size(part, 0, part.load(0), ValueError)
 
     def __len__(self) -> int:
         return self._ends[-1]
 
     def load(self, index: int) -> Tensor:
-        """Load an image of one of the parts, uint8 or uint16, shape ``(C, H, W)``."""
+        """Load an image of one of the parts, uint8 or uint16, shape ``(C, H, W)``.
+
+        Raises:
+            UnreadableImageError: The image cannot be decoded, or does not have the wanted size.
+        """
         part, place = self._find(index)
-        return part.load(place)
+        image = part.load(place)
+        if self.size:
+            self._check_size(part, place, image, UnreadableImageError)
+        return image
+
+    def _check_size(self, part: ImageSource, place: int, image: Tensor, error: type[Exception]) -> None:
+        height, width = image.shape[1:]
+        if (height, width) != (self.size, self.size):
+            raise error(
+                f'{part.name(place)} has {width} x {height} pixels, but all images of Concat are to have {self.size} x '
+                f'{self.size}: bring that part to this size (ShrunkImages shrinks the files of a folder), or set '
+                'another size.'
+            )
 
     def name(self, index: int) -> str:
         """Name of the image in its part."""
@@ -422,9 +489,10 @@ class Concat(ImageSource):
         return part.name(place)
 
     def label(self, index: int) -> int | None:
-        """Class of an image (-1 if it has none), or None."""
+        """Class of an image (-1 if it has none), or None if no part has labels."""
         part, place = self._find(index)
-        return part.label(place)
+        label = part.label(place)
+        return -1 if label is None and self._labelled else label
 
     def extras(self, index: int) -> dict[str, Any]:
         """Further fields of the image in its part."""
@@ -438,11 +506,11 @@ class Concat(ImageSource):
 
     @property
     def labels(self) -> Tensor | None:
-        """Class of every image, int64, shape ``(N,)``, or None."""
-        labels = [own for part in self.parts if (own := part.labels) is not None]  # of all parts or of none
-        if not labels:
+        """Class of every image (-1 if it has none), int64, shape ``(N,)``, or None if no part has labels."""
+        if not self._labelled:
             return None
-        return torch.cat([part.repeat(times) for part, times in zip(labels, self.repeats)])
+        labels = [torch.full((len(part),), -1) if part.labels is None else part.labels for part in self.parts]
+        return torch.cat([own.repeat(times) for own, times in zip(labels, self.repeats)])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -457,21 +525,14 @@ class Concat(ImageSource):
         return part, (index - start) % len(part)
 
 
-def _common_classes(parts: Sequence[ImageSource]) -> list[str] | None:
+def _common_classes(parts: Sequence[ImageSource], labels: Sequence[Tensor | None]) -> list[str] | None:
     """Return the class names that all parts share; parts in which no image has a class do not count."""
-    labels = [part.labels for part in parts]
-    bare = [number for number, part in enumerate(labels, start=1) if part is None]
-    if 0 < len(bare) < len(parts):
-        raise ValueError(
-            f'Part {bare[0]} of {len(parts)} has no labels, but others have: give its images labels (-1 for none), or '
-            'remove those of the others (labels=False of ImageFolder).'
-        )
     named = [part.classes for part, own in zip(parts, labels) if own is not None and bool((own >= 0).any())]
     for classes in named[1:]:
         if classes != named[0]:
             raise ValueError(
                 f'The classes of the parts differ: {named[0]} and {classes}. Give all parts the same class folders or '
-                'the same classes=, in the same order.'
+                'the same classes=, in the same order; a part whose folders are no classes needs labels=False.'
             )
     return named[0] if named else None
 
@@ -570,7 +631,12 @@ def _has_labels(images: Array) -> bool:
     if not isinstance(images, str | Path) or Path(images).suffix != '.npz':
         return False
     with np.load(images, allow_pickle=False) as arrays:
-        return 'labels' in arrays
+        return _find_key(arrays, 'labels') is not None
+
+
+def _find_key(arrays: Container[str], key: str) -> str | None:
+    """Name of an array in an ``.npz`` file: plural, as here, or singular, as in AdaInf's files."""
+    return next((name for name in (key, key.removesuffix('s')) if name in arrays), None)
 
 
 def _read_array(array: Array, key: str) -> np.ndarray:
@@ -585,9 +651,10 @@ def _read_array(array: Array, key: str) -> np.ndarray:
     if path.suffix != '.npz':
         return _read_idx(path)
     with np.load(path, allow_pickle=False) as arrays:
-        if key not in arrays and len(arrays.files) != 1:
+        found = _find_key(arrays, key)
+        if found is None and len(arrays.files) != 1:
             raise ValueError(f'{path} holds {", ".join(arrays.files)}: name the array of {key} "{key}".')
-        return arrays[key if key in arrays else arrays.files[0]]
+        return arrays[found or arrays.files[0]]
 
 
 def _read_idx(path: Path) -> np.ndarray:

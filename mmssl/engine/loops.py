@@ -38,15 +38,23 @@ class EpochLoop(BaseLoop):
     Args:
         runner: The runner.
         dataloader: Data loader with a :class:`~mmssl.datasets.RankBatchSampler`, or its config.
-        max_epochs: Number of epochs of the run. With ``minutes``, its maximum; None for none.
+        max_epochs: Number of epochs of the run.
+        max_iters: Number of iterations of the run, rounded down to whole optimizer steps; its last epoch ends with
+            them. Trainings on sets of different sizes are compared at the same number of iterations. Of several
+            limits, the one that is reached first ends the run.
         minutes: Wall-clock time of the training, including what is done between epochs; None for as long as
-            ``max_epochs`` take.
+            ``max_epochs`` or ``max_iters`` take.
         seconds_spent: How much of ``minutes`` was over before the training began: a command that promises a time
             gives here what has passed since its own start. A resumed run remembers its own.
         seconds_after: How much of ``minutes`` the command needs after the training, to measure and report.
         max_unreadable: Maximum share of unreadable images among those that all ranks have drawn, 0 to 1.
 
+    Raises:
+        ValueError: No limit is given, or an optimizer step takes more iterations than an epoch or the run has.
+
     Attributes:
+        max_epochs: Number of epochs, the last of which may be incomplete.
+        planned_epochs: The same as a fraction, which schedules with lengths in epochs end with.
         stop_training: Set it to end the run after the current iteration.
         by_ctrl_c: Whether this process has received SIGINT while it trained.
         samples_seen: Number of draws that all ranks together have made in the current epoch.
@@ -61,23 +69,35 @@ class EpochLoop(BaseLoop):
         minutes: float | None = None,
         seconds_spent: float = 0.0,
         seconds_after: float = 0.0,
+        max_iters: int | None = None,
     ) -> None:
         super().__init__(runner, dataloader)
-        if max_epochs is None and minutes is None:
-            raise ValueError('train_cfg has neither max_epochs nor minutes: set one of them, or both.')
-        self.planned_epochs = EPOCHS_IF_UNLIMITED if max_epochs is None else int(max_epochs)
-        self.max_epochs, self.max_unreadable = _UNLIMITED if max_epochs is None else int(max_epochs), max_unreadable
+        if max_epochs is None and max_iters is None and minutes is None:
+            raise ValueError('train_cfg has neither max_epochs, max_iters nor minutes: set one of them, or several.')
         self.budget = None if minutes is None else TimeBudget(minutes * 60, seconds_spent, seconds_after)
         self._steps = len(self.dataloader) // runner.accumulative_counts
-        if self._steps == 0:
-            raise ValueError(
-                f'optim_wrapper.accumulative_counts is {runner.accumulative_counts}, but an epoch has '
-                f'{len(self.dataloader)} batches: set it to {len(self.dataloader)} or less.'
-            )
+        for name, length in (('an epoch', len(self.dataloader)), ('the run', max_iters)):
+            if length is not None and length < runner.accumulative_counts:
+                raise ValueError(
+                    f'optim_wrapper.accumulative_counts is {runner.accumulative_counts}, but {name} has '
+                    f'{length} batches: set it to {length} or less.'
+                )
+        self.max_unreadable = max_unreadable
+        self._set_length(max_epochs, max_iters)
         self._epoch, self._iter, self.samples_seen = 0, 0, 0
         self.stop_training, self._interrupted, self.by_ctrl_c = False, False, False
         self._seen = self._unreadable = 0
         self.val_begin, self.val_interval = 1, 1  # MMEngine's hooks read them
+
+    def _set_length(self, max_epochs: int | None, max_iters: int | None) -> None:
+        """Set the number of epochs and optimizer steps to the smaller of both limits."""
+        self.max_epochs = _UNLIMITED if max_epochs is None else int(max_epochs)
+        self.planned_epochs: float = EPOCHS_IF_UNLIMITED if max_epochs is None else self.max_epochs
+        self._max_steps = self.max_epochs * self._steps
+        if max_iters is not None and max_iters // self.runner.accumulative_counts < self._max_steps:
+            self._max_steps = max_iters // self.runner.accumulative_counts
+            self.planned_epochs = self._max_steps / self._steps
+            self.max_epochs = -(-self._max_steps // self._steps)
 
     @property
     def epoch(self) -> int:
@@ -99,14 +119,14 @@ class EpochLoop(BaseLoop):
         """Number of iterations of the whole run; with ``minutes``, as many as are expected now."""
         if self.budget and self.budget.steps_expected:
             return self._iter + round(self.budget.steps_expected * self.runner.accumulative_counts)
-        return self.max_epochs * self.iters_per_epoch
+        return self._max_steps * self.runner.accumulative_counts
 
     @property
     def share_done(self) -> float:
         """Share of the run that is over, 0 to 1: of its time, or of its steps."""
         if self.budget:
             return self.budget.share
-        return (self._iter // self.runner.accumulative_counts) / (self.max_epochs * self._steps)
+        return (self._iter // self.runner.accumulative_counts) / self._max_steps
 
     @property
     def interrupted(self) -> bool:
@@ -161,7 +181,7 @@ class EpochLoop(BaseLoop):
             self.runner.call_hook('before_train')
             if self.budget:
                 self.budget.leave_out()
-            while self._epoch < self.max_epochs and not self.stop_training and not self._time_is_over:
+            while self._epoch < self.max_epochs and not self.stop_training and not self._is_over:
                 self._run_epoch()
             self.runner.call_hook('after_train')
         finally:
@@ -170,8 +190,9 @@ class EpochLoop(BaseLoop):
         return self.runner.model
 
     @property
-    def _time_is_over(self) -> bool:
-        return self.budget is not None and self.budget.share >= 1
+    def _is_over(self) -> bool:
+        """Whether the time or the number of iterations is reached; the last epoch need not be complete."""
+        return self.share_done >= 1
 
     def _on_signal(self, number: int, *_: Any) -> None:
         if number == signal.SIGINT:
@@ -189,11 +210,11 @@ class EpochLoop(BaseLoop):
             self._run_iter(batch_idx, data_batch)
             if self.stop_training and batch_idx + 1 < self.iters_per_epoch:
                 return
-            if self._time_is_over:
+            if self._is_over:
                 self.max_epochs = self._epoch + 1  # hooks see that this epoch is the last
                 break
         self.runner.call_hook('after_train_epoch')
-        if self._time_is_over:
+        if self.samples_seen < self.iters_per_epoch * self.global_batch_size:
             return
         self._epoch, self.samples_seen = self._epoch + 1, 0
 
@@ -237,9 +258,9 @@ class EpochLoop(BaseLoop):
         """Thousandths of steps left, the one that ends now included: rank 0 says it; 0 on others and within steps."""
         if self.budget is None or not self.runner.optim_wrapper.should_update():
             return 0
-        done, steps = self._iter // self.runner.accumulative_counts, self.max_epochs * self._steps
         left = self.budget.end_step(self._steps)  # all ranks watch the time; one decides
-        return 0 if rank() else max(round(1000 * min(left, steps - done)), 1)
+        done = self._iter // self.runner.accumulative_counts
+        return 0 if rank() else max(round(1000 * min(left, self._max_steps - done)), 1)
 
     def _spend_step(self, thousandths: int) -> None:
         assert self.budget is not None

@@ -197,7 +197,7 @@ class Runner(MMEngineRunner):
             if isinstance(config, dict):
                 by_epoch = config.get('by_epoch', True)
                 epochs = self.train_loop.planned_epochs
-                config.setdefault('end', epochs if by_epoch else epochs * steps)
+                config.setdefault('end', epochs if by_epoch else round(epochs * steps))
                 config = PARAM_SCHEDULERS.build(
                     config, default_args={'optimizer': optim_wrapper, 'epoch_length': steps}
                 )

@@ -55,7 +55,7 @@ class WarmupCosineLR(_ParamScheduler):
     def build_iter_from_epoch(
         cls,
         *args: Any,
-        end: int,
+        end: float,
         epoch_length: int,
         warmup: float = 0,
         idle: float = 0,
@@ -64,7 +64,7 @@ class WarmupCosineLR(_ParamScheduler):
     ) -> 'WarmupCosineLR':
         """Convert lengths in epochs to lengths in steps; MMEngine calls this for ``convert_to_iter_based=True``."""
         settings.update(warmup=round(warmup * epoch_length), idle=round(idle * epoch_length))
-        settings.update(end=end * epoch_length, by_epoch=False)
+        settings.update(end=round(end * epoch_length), by_epoch=False)
         return cls(*args, **settings)
 
     def follow(self, share: float) -> None:

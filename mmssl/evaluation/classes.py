@@ -98,6 +98,22 @@ def has_labels(labels: Tensor | None) -> bool:
     return labels is not None and bool((labels >= 0).any())
 
 
+def check_classes(*labels: Tensor) -> None:
+    """Refuse labels of images without a class: what is fitted to them would learn a class of their own.
+
+    Args:
+        labels: Classes from 0 upwards, each of shape ``(N,)``.
+
+    Raises:
+        ValueError: A label is negative.
+    """
+    if any(len(some) and int(some.min()) < 0 for some in labels):
+        raise ValueError(
+            'A label is negative: number the classes from 0 upwards, and leave out images without a class (-1), as '
+            'match_classes does.'
+        )
+
+
 def _with_class(found: Features, title: str) -> tuple[Features, tuple[str, ...]]:
     """Leave out the images without a class, and say how many."""
     if found.labels is None or bool((found.labels >= 0).all()):

@@ -9,6 +9,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
+from mmssl.evaluation.classes import check_classes
 from mmssl.evaluation.results import Measure
 from mmssl.functional import kmeans, unit
 
@@ -34,14 +35,18 @@ def cluster_classes(
 
     Args:
         features: Shape ``(N, D)``.
-        labels: Shape ``(N,)``, with K different values.
+        labels: Classes from 0 upwards, shape ``(N,)``, with K different values.
         seed: Seed of the first centroids.
         restarts: Number of clusterings; the tightest one counts.
         iterations: Iterations of each clustering.
 
     Returns:
         One measure per entry of :class:`ClusterAgreement`.
+
+    Raises:
+        ValueError: A label is negative.
     """
+    check_classes(labels)
     rows, number = unit(features), len(labels.unique())
     found = [kmeans(rows, number, iterations, seed + restart) for restart in range(restarts)]
     spreads = [(rows - centroids[clusters]).double().square().sum() for centroids, clusters in found]

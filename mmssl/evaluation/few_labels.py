@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmssl.evaluation.classes import check_classes
 from mmssl.evaluation.linear import linear_probe
 from mmssl.evaluation.results import Measure
 from mmssl.functional import hash_seed
@@ -63,7 +64,11 @@ def few_labels_probe(
     Returns:
         One measure per share; its details are the ``share``, the number of ``images``, and the accuracy of every draw
         (``draws``).
+
+    Raises:
+        ValueError: A label is negative.
     """
+    check_classes(train_labels, test_labels)
     details: list[dict[str, Any]] = []
     for share in shares:
         parts = [draw_per_class(train_labels, per_class(train_labels, share), seed + draw) for draw in range(draws)]

@@ -9,6 +9,7 @@ from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
+from mmssl.evaluation.classes import check_classes
 from mmssl.evaluation.linear import fit_logistic
 from mmssl.functional import hash_seed
 from mmssl.models.algorithms.base import pooled
@@ -144,12 +145,13 @@ def fine_tune(classifier: Classifier, images: Tensor, labels: Tensor, how: FineT
     Args:
         classifier: Changed in place; in eval mode afterwards.
         images: uint8, shape ``(N, C, H, W)``.
-        labels: Shape ``(N,)``.
+        labels: Classes from 0 upwards, shape ``(N,)``.
         how: Steps, batch size, rate and seed.
 
     Raises:
-        ValueError: There are fewer than two images.
+        ValueError: There are fewer than two images, or a label is negative.
     """
+    check_classes(labels)
     if len(images) < 2:
         raise ValueError(f'{len(images)} labelled image: fine-tuning needs 2 or more, give more labels.')
     device = get_device()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmssl.evaluation.classes import check_classes
 from mmssl.evaluation.similarity import float32_rows, grid_cosines, grid_rows, nearest
 
 _VOTE_STEPS = 2.0**40  # votes are whole numbers, so that a sum does not depend on its order, and ties stay ties
@@ -167,11 +168,12 @@ def knn_predict(
         For each ``k`` the predicted classes, shape ``(M,)``; in a tie the lower class wins.
 
     Raises:
-        ValueError: The gallery has fewer rows than the largest ``k``, or ``k`` is empty.
+        ValueError: The gallery has fewer rows than the largest ``k``, ``k`` is empty, or a label is negative.
 
     Source: NPID, section 3.4 (Wu et al., CVPR 2018). Votes are whole multiples of 2**-40 times the nearest row's vote.
     """
     _check_k(k, len(gallery))
+    check_classes(gallery_labels)
     cosines, rows = nearest_neighbors(gallery, query, max(k), chunk)
     weights = ((cosines - cosines[:, :1]) / temperature).exp_().mul_(_VOTE_STEPS).round_()  # (M, k)
     classes = gallery_labels[rows]
@@ -207,8 +209,9 @@ def knn_accuracy(
         ``{k: percent}``.
 
     Raises:
-        ValueError: The gallery has fewer rows than the largest ``k``, or ``k`` is empty.
+        ValueError: The gallery has fewer rows than the largest ``k``, ``k`` is empty, or a label is negative.
     """
+    check_classes(query_labels)
     predictions = knn_predict(gallery, gallery_labels, query, k, temperature, chunk)
     right = {size: int((predicted == query_labels).sum()) for size, predicted in predictions.items()}
     return {size: 100 * count / len(query_labels) for size, count in right.items()}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
 from mmssl.datasets import ImageDataset, ImageSource, MultiView
-from mmssl.evaluation.classes import match_classes
+from mmssl.evaluation.classes import check_classes, match_classes
 from mmssl.evaluation.features import extract_features, extract_views, listed
 from mmssl.evaluation.results import Measure
 
@@ -398,7 +398,7 @@ def count_classes(training: ImageSource, test: ImageSource) -> int:
     if int(labels[0].min()) < 0:
         raise ValueError(
             f'{int((labels[0] < 0).sum())} of {len(training)} training images have no class (label -1): leave them '
-            'out of train_dataloader.dataset.source, for example with Subset(indices=...).'
+            'out with train_dataloader.dataset.source=dict(type=LabelledImages, source=...).'
         )
     if training.classes is None or test.classes is None or list(training.classes) == list(test.classes):
         return max(int(max(found.max() for found in labels)) + 1, len(training.classes or ()))
@@ -453,5 +453,4 @@ def _check_labels(train_labels: Tensor, test_labels: Tensor) -> None:
             f'The linear probe has {len(train_labels)} training images but needs at least 2: give evaluation.gallery '
             'more images.'
         )
-    if min(int(train_labels.min()), int(test_labels.min())) < 0:
-        raise ValueError('A label is negative: number the classes from 0 upwards.')
+    check_classes(train_labels, test_labels)

@@ -28,6 +28,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
+from mmssl.evaluation.classes import check_classes
 from mmssl.evaluation.few_labels import draw_per_class, measure_of_draws
 from mmssl.evaluation.results import Measure
 from mmssl.functional import hash_seed
@@ -207,7 +208,7 @@ def low_shot_svm(
 
     Args:
         train: Shape ``(N, D)``.
-        train_labels: Shape ``(N,)``.
+        train_labels: Classes from 0 upwards, shape ``(N,)``.
         test: Shape ``(M, D)``.
         test_labels: Shape ``(M,)``.
         shots: Values of k; those larger than the smallest class are left out.
@@ -219,8 +220,9 @@ def low_shot_svm(
         One measure per k; its details are ``shots`` (k), the accuracy of every draw (``draws``) and the ``cost``.
 
     Raises:
-        ValueError: There is only one class.
+        ValueError: There is only one class, or a label is negative.
     """
+    check_classes(train_labels, test_labels)
     classes, sizes = train_labels.unique(return_counts=True)
     if len(classes) < 2:
         raise ValueError('There is only one class: a low-shot SVM needs images of two or more classes.')

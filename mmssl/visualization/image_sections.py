@@ -73,7 +73,7 @@ def neighbors_section(
     first, others = ('', 'images') if itself else (' of the query set', 'images in the gallery')
     text = f'First in each row: an image{first}, not hand-picked. Then its nearest {others}, by cosine.'
     parts = [paragraph(text), sheet(rows)]
-    if query.labels is not None and gallery.labels is not None:
+    if has_labels(query.labels) and has_labels(gallery.labels):
         parts.insert(1, legend([LegendEntry('right', 'same class'), LegendEntry('wrong', 'other class')]))
     return Section('Nearest neighbours', parts)
 

@@ -13,6 +13,7 @@ from mmssl.evaluation import (
     Result,
     RunFacts,
     evenly_spaced,
+    has_labels,
     meanings,
     next_step,
     protocols,
@@ -211,7 +212,7 @@ def map_section(
     rows = normalize(features.features[places], dim=1).numpy()
     with Progress('Drawing the map of the features', None, log=False):
         points = project(rows, method)
-    if features.labels is None:
+    if features.labels is None or not has_labels(features.labels):
         groups = _clusters(rows)
         names, colours = {int(group): f'cluster {group + 1}' for group in np.unique(groups)}, 'k-means clusters'
     else:

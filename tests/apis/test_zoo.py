@@ -25,10 +25,12 @@ DATA = {
     'imagenet': 'ImageNet-1k',
     'imagenet5': 'five classes of ImageNet',
     'cifar10': 'CIFAR-10',
+    'cifar100': 'CIFAR-100',
+    'tiny_imagenet': 'Tiny ImageNet',
     'fashion_mnist': 'Fashion-MNIST',
     'folder': 'a folder of images',
 }
-NUMBERS = re.compile(r'_(\d+)xb(\d+)_.*?(\d+)e_(\w+?)$')
+NUMBERS = re.compile(r'_(\d+)xb(\d+)_.*?(\d+)([ek])_(\w+?)$')
 
 
 def ids(case: tuple) -> str:
@@ -68,9 +70,14 @@ def test_an_entry_is_complete_and_says_what_its_config_says(case):
     assert model['In Collection'] == LOADED[path]['Collections'][0]['Name']
     config = ROOT / model['Config']
     assert config.is_file() and config.parent == path.parent
-    gpus, batch, epochs, data = NUMBERS.search(config.stem).groups()
+    gpus, batch, length, unit, data = NUMBERS.search(config.stem).groups()
     metadata = model['Metadata']
-    assert (metadata['Epochs'], metadata['Batch Size']) == (int(epochs), int(gpus) * int(batch))
+    assert metadata['Batch Size'] == int(gpus) * int(batch)
+    assert {name: metadata[name] for name in ('Epochs', 'Iterations') if name in metadata} == (
+        {'Epochs': int(length)} if unit == 'e' else {'Iterations': 1000 * int(length)}
+    )
+    entry = find_entry(model['Name'])
+    assert (entry.epochs, entry.iterations) == (metadata.get('Epochs', 0), metadata.get('Iterations', 0))
     assert metadata['Training Data'] == DATA[data]
     for result in model.get('Results', []):
         assert result.keys() == {'Task', 'Dataset', 'Metrics'} and result['Metrics']

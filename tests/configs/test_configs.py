@@ -18,7 +18,7 @@ from tests.training import ROOT
 ELSEWHERE = {'_base_', 'mmdetection', 'mmsegmentation'}  # those of other packages: tests/transfer
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if not ELSEWHERE & set(path.parts))
 SWAV = {path.stem: path for path in CONFIGS if path.parent.name == 'swav'}
-NAME = re.compile(r'[a-z][a-z0-9_]*_\d+xb\d+(_[a-z0-9]+)*_\d+e_[a-z0-9_]+')
+NAME = re.compile(r'[a-z][a-z0-9_]*_\d+xb\d+(_[a-z0-9]+)*_\d+[ek]_[a-z0-9_]+')
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

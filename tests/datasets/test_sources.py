@@ -8,8 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from mmssl.datasets import ArraySource, Concat, ImageFolder, ImageList, ListedImages, Subset
+from mmssl.datasets import (
+    ArraySource,
+    Concat,
+    DrawSampler,
+    EvalView,
+    ImageDataset,
+    ImageFolder,
+    ImageList,
+    ListedImages,
+    Subset,
+    UnreadableImageError,
+)
 from mmssl.registry import DATASETS
+from tests.conftest import golden
 from tests.helpers.mutation import Mutation
 
 Make = Callable[..., Path]
@@ -269,12 +281,110 @@ def test_parts_keep_their_classes_where_they_agree_and_unlabelled_images_may_joi
     other = ArraySource(images[4:6], np.array([0, 1]), ['dog', 'cat'])
     with pytest.raises(ValueError, match=r"\['cat', 'dog'\] and \['dog', 'cat'\]"):
         Concat([real, other])
-    with pytest.raises(ValueError, match='Part 2 of 2 has no labels, but others have'):
-        Concat([real, ArraySource(images)])
     assert Concat([ArraySource(images), ArraySource(images)]).labels is None
+    assert Concat([ArraySource(images), ArraySource(images)]).label(3) is None
 
 
-@pytest.mark.parametrize('repeats', [[1], [1, 0], [1, 1.5], [2, 1, 1]])
+def test_images_of_a_part_without_labels_have_no_class(images: np.ndarray) -> None:
+    real = ArraySource(images[:4], np.array([0, 1, 1, 0]), ['cat', 'dog'])
+    both = Concat([ArraySource(images[4:6]), real], [2, 1])
+    assert both.labels.tolist() == [-1] * 4 + [0, 1, 1, 0] and both.classes == ['cat', 'dog']
+    assert [both.label(index) for index in range(8)] == both.labels.tolist()
+
+
+def test_folders_of_generated_images_that_are_no_classes_are_refused_with_what_to_set(make_images: Make) -> None:
+    real = ImageFolder(make_images('cat/a.png', 'dog/b.png', folder='real'))
+    made = make_images('00000/a.png', '01000/b.png', folder='made')
+    with pytest.raises(ValueError, match=r"classes of the parts differ.*\['00000', '01000'\].*labels=False"):
+        Concat([real, ImageFolder(made)])
+    assert Concat([real, ImageFolder(made, labels=False)]).labels.tolist() == [0, 1, -1, -1]
+
+
+def test_a_part_that_occurs_no_times_is_left_out(images: np.ndarray) -> None:
+    one, other = ArraySource(images[:3]), ArraySource(images[3:5])
+    for repeats, part in (([1, 0], one), ([0, 1], other)):
+        source = Concat([one, other], repeats)
+        assert len(source) == len(part)
+        assert all(torch.equal(source.load(index), part.load(index)) for index in range(len(part)))
+
+
+def test_generated_images_of_another_size_are_refused_at_the_start(make_images: Make) -> None:
+    real = ArraySource(np.zeros((4, 10, 10, 3), np.uint8))
+    assert len(Concat([real, real], size=10)) == 8
+    made = make_images('a.png', 'b.png', size=(64, 48))
+    with pytest.raises(ValueError, match=r'a.png has 64 x 48 pixels, but all images of Concat .* 10 x 10: .*Shrunk'):
+        Concat([real, ImageFolder(made)], size=10)
+    assert len(Concat([real, ImageFolder(made)])) == 6  # photographs of a folder may have any size
+
+
+def test_a_later_image_of_another_size_counts_as_unreadable(make_images: Make) -> None:
+    root = make_images('a.png', size=(10, 10))
+    make_images('b.png', size=(10, 11))
+    source = Concat([ImageFolder(root)], size=10)
+    assert source.load(0).shape == (3, 10, 10)
+    with pytest.raises(UnreadableImageError, match='b.png has 10 x 11 pixels'):
+        source.load(1)
+
+
+def test_a_first_image_that_cannot_be_read_does_not_stop_the_start(make_images: Make) -> None:
+    root = make_images('a.png', 'b.png', size=(10, 10))
+    (root / 'a.png').write_bytes(b'broken')
+    assert len(Concat([ImageFolder(root)], size=10)) == 2
+
+
+@pytest.mark.parametrize('case', golden('adainf/inflated_layout.json'), ids=lambda case: str(case['length']))
+def test_the_layout_of_real_and_generated_images_equals_the_reference(case: dict) -> None:
+    kinds = {'real': 0, 'generated': -1} if case['generated'] else {'real': 0}
+    parts = {
+        kind: ArraySource(np.broadcast_to(np.uint8(0), (case[kind], 1, 1)), np.broadcast_to(label, case[kind]))
+        for kind, label in kinds.items()
+    }
+    source = Concat(list(parts.values()), [case['replicate'], 1][: len(parts)])
+    assert len(source) == case['length']
+    assert float((source.labels == 0).double().mean()) == pytest.approx(case['real_share'], abs=1e-12)
+    for probe in case['probe']:
+        part, place = source._find(probe['index'])
+        assert part is parts[probe['kind']] and place == probe['source']
+    assert case['steps_per_epoch_drop_last_512'] == len(source) // 512
+
+
+def test_inflated_pixels_and_labels_equal_the_reference_with_the_colours_of_generated_images_in_order() -> None:
+    case = {name: value.numpy() for name, value in golden('adainf/inflated_pixels.npz').items()}
+    assert case['reference_generated_is_bgr'] == 1  # it mixes them with real images whose colours are in order
+    real = ArraySource(case['real'], case['real_label'])
+    source = Concat([real, ArraySource(case['reference_generated'], bgr=True)], [int(case['replicate']), 1], size=4)
+    found = np.stack([source.load(index).permute(1, 2, 0).numpy() for index in range(len(source))])
+    copies = len(real) * int(case['replicate'])
+    assert np.array_equal(found[:copies], case['reference_data'][:copies])
+    assert np.array_equal(found[copies:], case['reference_data'][copies:, ..., ::-1])
+    assert np.array_equal(found[copies:], case['generated_rgb'][case['reference_file_order']])
+    assert source.labels.tolist() == case['reference_targets'].tolist()
+
+
+def test_files_of_adainfs_code_are_read_by_their_names(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
+    np.savez(tmp_path / 'made.npz', image=array, label=np.full(3, -1))
+    plain, swapped = ArraySource(tmp_path / 'made.npz'), ArraySource(tmp_path / 'made.npz', bgr=True)
+    assert plain.labels.tolist() == [-1] * 3
+    assert torch.equal(swapped.load(1), plain.load(1).flip(0)) and plain.fingerprint != swapped.fingerprint
+    with pytest.raises(ValueError, match=r'\(3, 5, 4\), no three channels: leave out bgr'):
+        ArraySource(array[..., 0], bgr=True)
+
+
+def test_an_epoch_visits_every_replica_once_and_each_has_its_own_index(images: np.ndarray) -> None:
+    real, made = ArraySource(images[:4]), ArraySource(images[4:])
+    dataset = ImageDataset(Concat([real, made], [3, 1]), EvalView(4, 4))
+    seen = [dataset[key] for key in DrawSampler(dataset)]
+    assert sorted(sample['sample_idx'] for sample in seen) == list(range(18))
+    shown = [int(sample['sample_idx']) % 4 for sample in seen if sample['sample_idx'] < 12]
+    assert sorted(shown) == sorted([0, 1, 2, 3] * 3)
+    for sample in seen:
+        if sample['sample_idx'] < 12:
+            again = dataset[int(sample['sample_idx']) % 4]
+            assert torch.equal(sample['inputs'][0], again['inputs'][0])
+
+
+@pytest.mark.parametrize('repeats', [[1], [1, -1], [0, 0], [1, 1.5], [2, 1, 1]])
 def test_repetitions_that_cannot_be_are_refused(images: np.ndarray, repeats: list) -> None:
     with pytest.raises(ValueError, match='2 parts with the repetitions .*: give Concat'):
         Concat([ArraySource(images), ArraySource(images)], repeats)
@@ -303,7 +413,25 @@ MUTATIONS = [
     Mutation(
         'the labels of a repeated part occur once',
         'mmssl/datasets/sources.py',
-        'part.repeat(times) for part, times',
-        'part for part, times',
+        'own.repeat(times) for own, times',
+        'own for own, times',
+    ),
+    Mutation(
+        'images of a part without labels are of the first class',
+        'mmssl/datasets/sources.py',
+        'torch.full((len(part),), -1)',
+        'torch.full((len(part),), 0)',
+    ),
+    Mutation(
+        'an image of another size is trained on',
+        'mmssl/datasets/sources.py',
+        'self._check_size(part, place, image, UnreadableImageError)',
+        'pass',
+    ),
+    Mutation(
+        'colours stay in the order blue, green, red',
+        'mmssl/datasets/sources.py',
+        'image[..., ::-1].copy() if self.bgr else image',
+        'image',
     ),
 ]

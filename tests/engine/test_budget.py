@@ -118,7 +118,7 @@ def test_max_epochs_is_the_maximum_of_a_run_with_minutes_and_its_schedules_are_a
 def test_the_end_of_the_time_saves_the_state_within_the_epoch(tmp_path):
     runner, *_ = _timed(tmp_path, 1, train_cfg__max_epochs=None, default_hooks__checkpoint__interval=10**6)
     (path,) = tmp_path.glob('*.pth')
-    assert path.name == f'epoch_{runner.epoch + 1}.pth' and not runner.train_loop.interrupted
+    assert path.name == f'epoch_{runner.max_epochs}.pth' and not runner.train_loop.interrupted
     again, *_ = _timed(tmp_path, 1, train_cfg__max_epochs=None, resume=True)
     position = {**runner.train_loop.progress(), 'time': None}  # the first run may have ended just after an epoch
     assert {**again.train_loop.progress(), 'time': None} == position and again.iter == runner.iter
@@ -131,7 +131,7 @@ def test_schedules_that_count_steps_are_refused_with_minutes(tmp_path):
 
 
 def test_a_run_without_an_end_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='neither max_epochs nor minutes'):
+    with pytest.raises(ValueError, match='neither max_epochs, max_iters nor minutes'):
         small_runner(tmp_path, train_cfg__max_epochs=None).train()
 
 

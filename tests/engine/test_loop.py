@@ -1,6 +1,7 @@
 """The loop: unreadable images, learning rates by the batch, where a run stands, and who gets its seed."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -12,8 +13,10 @@ from mmengine.hooks import Hook
 from PIL import Image
 
 from mmssl.datasets import ArraySource, ImageFolder
-from mmssl.engine import Runner
+from mmssl.engine import Runner, WarmupCosineLR
+from mmssl.engine.hooks import ScheduleHook
 from mmssl.functional import hash_seed, seed_cpu
+from mmssl.testing import differences
 from tests.helpers.mutation import Mutation
 from tests.small import small_config, small_runner
 
@@ -156,7 +159,84 @@ def test_a_signal_saves_where_no_checkpoint_is_due_and_ends_the_run(tmp_path):
     assert runner.iter == 4 and [path.name for path in tmp_path.glob('*.pth')] == ['iter_4.pth']
 
 
+def _iterations(folder, **overrides):
+    """Train for 7 of the 10 iterations; gives the runner, and the rate and the scheduled value of each iteration."""
+    rates, values = [], []
+
+    class Watch(Hook):
+        priority = 'LOWEST'
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            rates.append(runner.optim_wrapper.optimizer.param_groups[0]['lr'])
+            values.append(runner.algorithm.temperature)
+
+    curve = ScheduleHook('temperature', start=1.0, end=2.0, curve='linear')
+    limit = {'train_cfg__max_epochs': None, 'train_cfg__max_iters': 7}
+    runner = small_runner(folder, custom_hooks=[Watch(), curve], **{**limit, **overrides})
+    runner.train()
+    return runner, rates, values
+
+
+def test_a_run_of_so_many_iterations_ends_within_an_epoch_and_its_schedules_with_it(tmp_path):
+    runner, rates, values = _iterations(tmp_path / 'all', param_scheduler__warmup=0)
+    assert (runner.iter, runner.max_iters, runner.max_epochs) == (7, 7, 2)
+    assert values == pytest.approx([1 + step / 7 for step in range(7)])
+    assert rates == pytest.approx([0.05 * (1 + math.cos(math.pi * step / 7)) for step in range(7)])
+    steps = {'type': WarmupCosineLR, 'by_epoch': False, 'warmup': 2, '_delete_': True}
+    _, rates, _ = _iterations(tmp_path / 'steps', param_scheduler=steps)
+    assert rates[:3] == pytest.approx([0, 0.05, 0.1])
+    assert rates[6] == pytest.approx(0.05 * (1 + math.cos(math.pi * 4 / 5)))
+
+
+def test_trainings_on_sets_of_different_sizes_take_the_same_number_of_iterations_with_the_same_rates(tmp_path):
+    _, expected, values = _iterations(tmp_path / '40', param_scheduler__warmup=0)
+    for images, epochs in ((16, 4), (56, 1), (200, 1)):
+        runner, rates, others = _iterations(tmp_path / str(images), num_samples=images, param_scheduler__warmup=0)
+        assert (runner.iter, runner.max_epochs) == (7, epochs)
+        assert rates == pytest.approx(expected) and others == pytest.approx(values)
+
+
+def test_the_end_of_the_iterations_is_saved_and_a_longer_run_goes_on_from_there(tmp_path):
+    first, *_ = _iterations(tmp_path)
+    assert [path.name for path in sorted(tmp_path.glob('*.pth'))] == ['epoch_1.pth', 'epoch_2.pth']
+    again, rates, _ = _iterations(tmp_path, resume=True)
+    assert (again.iter, again.epoch, rates) == (7, first.epoch, [])
+    longer, rates, _ = _iterations(tmp_path, resume=True, train_cfg__max_iters=9)
+    assert longer.iter == 9 and len(rates) == 2
+
+
+def test_a_run_of_iterations_that_is_resumed_within_an_epoch_ends_with_the_same_bits(tmp_path):
+    often = {'default_hooks__checkpoint__interval': 3, 'default_hooks__checkpoint__by_epoch': False}
+    _iterations(tmp_path / 'whole', **often)
+    _iterations(tmp_path / 'half', resume=True, load_from=str(tmp_path / 'whole/iter_6.pth'), **often)
+    assert differences(tmp_path / 'whole/epoch_2.pth', tmp_path / 'half/epoch_2.pth') == []
+
+
+def test_of_epochs_and_iterations_the_smaller_number_counts_and_steps_stay_whole(tmp_path):
+    both = {'train_cfg__max_epochs': 1, 'train_cfg__max_iters': 7}
+    runner, *_ = _iterations(tmp_path / 'epochs', **both)
+    assert (runner.iter, runner.epoch) == (5, 1)
+    runner, *_ = _iterations(tmp_path / 'steps', optim_wrapper__accumulative_counts=2)
+    assert (runner.iter, runner.max_iters) == (6, 6)  # epochs of 4
+    with pytest.raises(ValueError, match='accumulative_counts is 2, but the run has 1 batches: set it to 1 or less'):
+        _iterations(tmp_path / 'none', optim_wrapper__accumulative_counts=2, train_cfg__max_iters=1)
+
+
 MUTATIONS = [
+    Mutation(
+        'a run of iterations ends with its epoch',
+        'mmssl/engine/loops.py',
+        'return self.share_done >= 1',
+        'return self.budget is not None and self.share_done >= 1',
+        'tests/engine/test_loop.py -k iterations',
+    ),
+    Mutation(
+        'schedules end with the epoch instead of the last iteration',
+        'mmssl/engine/loops.py',
+        'self.planned_epochs = self._max_steps / self._steps',
+        'self.planned_epochs = self.max_epochs',
+        'tests/engine/test_loop.py -k iterations',
+    ),
     Mutation(
         '16-bit images are normalised by numbers of 8-bit ones',
         'mmssl/engine/runner.py',

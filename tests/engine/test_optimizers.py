@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from mmssl.engine.optimizers import ApexLARC, FacebookLARS, OpenMMLabLARS
+from mmssl.engine.optimizers import ApexLARC, FacebookLARS, OpenMMLabLARS, SoloLearnLARS
 from tests.conftest import golden
 from tests.helpers.mutation import Mutation
 
@@ -24,14 +24,15 @@ def _follow(optimizer, parameters, rates, gradients, expected, atol):
 @pytest.mark.parametrize(
     'file, cls, excluded',
     [
-        ('lars_facebook', FacebookLARS, {}),
-        ('lars_facebook_style', FacebookLARS, {}),
-        ('lars_solo_learn', ApexLARC, {}),
-        ('lars_openmmlab', OpenMMLabLARS, {'lars_exclude': True, 'weight_decay': 0.0}),
+        ('optimizers/lars_facebook', FacebookLARS, {}),
+        ('optimizers/lars_facebook_style', FacebookLARS, {}),
+        ('optimizers/lars_solo_learn', ApexLARC, {}),
+        ('adainf/lars_clip_exclude', SoloLearnLARS, {}),
+        ('optimizers/lars_openmmlab', OpenMMLabLARS, {'lars_exclude': True, 'weight_decay': 0.0}),
     ],
 )
 def test_three_steps_equal_the_reference(file, cls, excluded):
-    case = golden(f'optimizers/{file}.npz')
+    case = golden(f'{file}.npz')
     parameters = {name: torch.nn.Parameter(case[f'{name}0'].clone()) for name in 'pq'}
     groups = [{'params': [parameters['p']]}, {'params': [parameters['q']], **excluded}]
     optimizer = cls(
@@ -80,7 +81,7 @@ def test_pixpro_lars_is_facebooks_with_an_epsilon():
     )
 
 
-@pytest.mark.parametrize('cls', [ApexLARC, FacebookLARS, OpenMMLabLARS])
+@pytest.mark.parametrize('cls', [ApexLARC, FacebookLARS, OpenMMLabLARS, SoloLearnLARS])
 def test_a_restored_optimizer_goes_on_with_the_same_bits(cls):
     def trained(parameter, optimizer, steps):
         for step in steps:
@@ -113,7 +114,22 @@ def test_facebook_lars_takes_the_gradient_as_it_is_where_a_norm_is_zero(eps):
     assert torch.equal(still, torch.ones(2, 3))
 
 
+def test_solo_learns_lars_gives_a_layer_no_more_than_the_learning_rate_and_moves_it_at_a_rate_of_zero_not_at_all():
+    for rate, norm in ((0.5, 0.02), (0.001, 0.001), (0.0, 0.0)):
+        weight = torch.nn.Parameter(torch.ones(1, 4))
+        gradient = torch.full((1, 4), 0.5)  # of norm 1: the scale is 0.01 * 2 / 1
+        weight.grad = gradient.clone()
+        SoloLearnLARS([weight], lr=rate, trust_coefficient=0.01).step()
+        torch.testing.assert_close(weight.detach(), 1 - norm * gradient)
+
+
 MUTATIONS = [
+    Mutation(
+        'a layer gets more than the learning rate',
+        'mmssl/engine/optimizers/lars.py',
+        "(scale / group['lr']).clamp(max=1)",
+        "(scale / group['lr'])",
+    ),
     Mutation(
         'weight decay is missing in the denominator of LARC',
         'mmssl/engine/optimizers/lars.py',

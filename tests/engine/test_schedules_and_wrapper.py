@@ -37,6 +37,23 @@ def test_rates_of_a_run_equal_the_swav_table(name):
     assert rates == pytest.approx(case['lr'], rel=1e-12)
 
 
+def test_rates_of_a_run_of_iterations_equal_the_table_of_solo_learn():
+    case = golden('adainf/lr_schedule.json')
+    wrapper, _ = _wrapper(case['base'])
+    schedule = WarmupCosineLR(
+        wrapper,
+        end=case['total_steps'],
+        warmup=case['warmup_steps'],
+        warmup_factor=case['warmup_start'] / case['base'],
+        warmup_reaches_base=True,
+        by_epoch=False,
+    )
+    assert case['eta_min'] == 0
+    for step, rate in case['rows']:
+        schedule.last_step = step
+        assert schedule._get_value() == pytest.approx([rate], rel=1e-9, abs=1e-12)
+
+
 def test_an_idle_epoch_and_what_follows_equal_the_coke_table():
     case = golden('coke/lr_schedule.json')
     wrapper, _ = _wrapper(case['base_lr'])

@@ -170,6 +170,28 @@ def test_small_protocols_train_from_an_exported_backbone(path, tmp_path, backbon
     check(path, tmp_path, backbones, tool)
 
 
+@pytest.mark.parametrize(
+    'stem, more',
+    [
+        ('finetune_resnet10_1xb128_cpu_5e', ()),
+        *(('swav_linear_resnet10_1xb256_cpu_100e', m) for m in ((), ('--fast', 2))),
+    ],
+)
+def test_images_without_a_class_are_left_out_of_a_training_with_labels(stem, more, tmp_path, backbones, tool):
+    path, data = FOLDER / f'{stem}_cifar10.py', tmp_path / 'data'
+    script = script_of(path)
+    layouts.cifar10(data)
+    for number in range(3):  # beside the class folders
+        layouts.write_image(data / f'train/{number}.jpg', 1)
+    sources = [f'{part}.source.classes' for part in ('train_dataloader.dataset', 'evaluation.gallery')]
+    classes = dict.fromkeys(sources, '[airplane,frog]')
+    arguments = ('--checkpoint', backbone_of(path, backbones), '--work-dir', tmp_path, '--data-root', data)
+    status, text = tool(script, path, *arguments, *more, *options(path, **classes))
+    assert status == 0, text
+    assert (tmp_path / f'{script[:-3]}.json').is_file()
+    assert '3 of 11 training images have no class and are left out.' in text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('path', [path for path in CONFIGS if path not in SMALL], ids=lambda path: path.stem)
 def test_papers_protocols_train_from_an_exported_backbone(path, tmp_path, backbones, tool, monkeypatch):

@@ -263,7 +263,9 @@ def test_a_cluster_of_images_without_a_class_is_only_counted():
     features = extract_features(encoder(), data)
     features.labels[:] = -1
     assert re.findall(r'>12 images<', ''.join(gallery_section(features, data, clusters=1).parts))
-    assert 'no class' in ''.join(map_section(features, ['a', 'b'], method='pca').parts)
+    assert 'coloured by k-means clusters' in ''.join(map_section(features, ['a', 'b'], method='pca').parts)
+    features.labels[:4] = torch.tensor([0, 0, 1, 1])
+    assert all(name in ''.join(map_section(features, ['a', 'b'], method='pca').parts) for name in ('no class', '>a<'))
 
 
 def test_maps_are_the_same_every_time_and_coloured_by_class_or_cluster():

@@ -115,7 +115,7 @@ def _describe_run(loop: Any) -> str:
             f'{images:,} images, {minutes:.1f} minutes left, epochs of {loop.iters_per_epoch} iterations: as many as '
             'the time allows.'
         )
-    return (
-        f'{images:,} images, {loop.max_epochs} epochs of {loop.iters_per_epoch} iterations: each image is seen '
-        f'{drawn / images:.3g} times.'
-    )
+    length = f'{loop.max_epochs} epochs of {loop.iters_per_epoch} iterations'
+    if loop.max_iters < loop.max_epochs * loop.iters_per_epoch:
+        length = f'{loop.max_iters:,} iterations in epochs of {loop.iters_per_epoch}'
+    return f'{images:,} images, {length}: each image is seen {drawn / images:.3g} times.'

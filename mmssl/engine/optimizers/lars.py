@@ -1,4 +1,4 @@
-"""Layer-wise adaptive rate scaling (LARS), in the three forms that the reference implementations use.
+"""Layer-wise adaptive rate scaling (LARS), in the forms that the reference implementations use.
 
 They share an idea (You et al., 2017: scale a layer's step by the norm of its weights over the norm of its gradient) and
 differ in where weight decay and learning rate enter, so they are named after their origin.
@@ -90,6 +90,33 @@ class ApexLARC(_LayerwiseSGD):
         scale, nonzero = _trust_ratio(parameter, parameter.grad, group)
         decayed = parameter.grad.add(parameter, alpha=group['weight_decay'])
         return torch.where(nonzero, decayed * scale, parameter.grad)
+
+
+@OPTIMIZERS.register_module()
+class SoloLearnLARS(_LayerwiseSGD):
+    """LARS as in solo-learn, with its ``clip_lr`` and ``exclude_bias_n_norm``.
+
+    Scale: ``min(trust * |w| / (|g| + weight_decay * |w| + eps) / lr, 1)`` on ``g + weight_decay * w``, as in apex's
+    LARC with ``clip=True``: no layer learns faster than at the learning rate. One-dimensional parameters (biases, batch
+    norm) are neither decayed nor scaled.
+
+    Args:
+        params: Parameters or parameter groups.
+        lr: Learning rate, applied after the momentum; also the maximum of a layer's own rate.
+        momentum: Weight of the old value.
+        weight_decay: Weight decay of parameters with two or more dimensions; also part of the denominator.
+        trust_coefficient: The factor ``trust``.
+        eps: Added to the denominator.
+
+    Source: PKU-ML/adainf (a fork of vturrisi/solo-learn), ``solo/utils/lars.py``.
+    """
+
+    def _scaled(self, parameter: Tensor, group: dict) -> Tensor:
+        if parameter.ndim <= 1:
+            return parameter.grad
+        scale, nonzero = _trust_ratio(parameter, parameter.grad, group)
+        decayed = parameter.grad.add(parameter, alpha=group['weight_decay'])
+        return torch.where(nonzero, decayed * (scale / group['lr']).clamp(max=1), parameter.grad)
 
 
 @OPTIMIZERS.register_module()

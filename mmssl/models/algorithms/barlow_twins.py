@@ -19,6 +19,7 @@ class BarlowTwins(Contrastive):
         backbone: Module or its config.
         neck: Module or its config; features to embeddings, which are wide.
         weight: Weight of the redundancy term: lambda.
+        scale: Factor of the loss, 0.1 in solo-learn: it changes what weight decay and a clipped LARS do.
         additions: :class:`~mmssl.models.Addition` modules or their configs; they get the first view as the query.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -31,12 +32,13 @@ class BarlowTwins(Contrastive):
         backbone: nn.Module | dict,
         neck: nn.Module | dict,
         weight: float = 0.0051,
+        scale: float = 1.0,
         additions: Sequence[Addition | dict] = (),
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(backbone, neck, additions, data_preprocessor, init_cfg)
-        self.weight = weight
+        self.weight, self.scale = weight, scale
 
     def encode(self, inputs: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         """Embeddings of both views, ``(B, D)`` each, in a pass each."""
@@ -44,4 +46,4 @@ class BarlowTwins(Contrastive):
 
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:
         """The loss of Barlow Twins (eq. 1); rows are standardised over the global batch: a scalar."""
-        return barlow_twins(queries, keys, self.weight)
+        return self.scale * barlow_twins(queries, keys, self.weight)

@@ -21,8 +21,8 @@ class Contrastive(BaseAlgorithm):
     own implements ``encode`` and ``contrast``, and ``stage`` if it has memories.
 
     A method that compares in both directions, such as BYOL, sets ``directions`` to 2 and returns ``2 B`` rows from
-    ``encode``: first those whose query is the first view. ``contrast`` is called for each direction, and the losses are
-    added. Additions get all rows, with each image of the batch twice.
+    ``encode``: first those whose query is the first view. :meth:`compare` calls ``contrast`` for each direction and
+    adds the losses. Additions get all rows, with each image of the batch twice.
 
     Args:
         backbone: Module or its config.
@@ -76,8 +76,7 @@ class Contrastive(BaseAlgorithm):
             ``loss``; with additions, what the last one returns.
         """
         queries, keys = self.encode(inputs, batch)
-        pairs = zip(queries.chunk(self.directions), keys.chunk(self.directions), strict=True)
-        losses = {'loss': torch.stack([self.contrast(*pair) for pair in pairs]).sum()}
+        losses = {'loss': self.compare(queries, keys)}
         if self.additions:
             batch = batch.repeated(self.directions)
         for addition in self.additions:
@@ -110,6 +109,19 @@ class Contrastive(BaseAlgorithm):
             Queries and keys, ``(B, D)`` each, or ``(2 B, D)`` for both directions; a key belongs to the query of the
             same row.
         """
+
+    def compare(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Compute the loss of all rows: the sum of :meth:`contrast` over the directions.
+
+        Args:
+            queries: Output of :meth:`encode`.
+            keys: Output of :meth:`encode`.
+
+        Returns:
+            Scalar.
+        """
+        pairs = zip(queries.chunk(self.directions), keys.chunk(self.directions), strict=True)
+        return torch.stack([self.contrast(*pair) for pair in pairs]).sum()
 
     @abstractmethod
     def contrast(self, queries: Tensor, keys: Tensor) -> Tensor:

@@ -76,6 +76,7 @@ def load_config(args: argparse.Namespace) -> Config:
         move_data(cfg, args.data_root)
     if args.dataset:
         choose_set(cfg, args.dataset)
+    leave_out_unlabelled(cfg)
     cfg.model.update(checkpoint=args.checkpoint, num_classes=number_of_classes(cfg))
     return cfg
 
@@ -103,6 +104,21 @@ def choose_set(cfg: Config, name: str) -> None:
         if 'name' not in source:
             raise ValueError(f'--dataset {name} needs a config for small data sets: give one of *_small_sets.py.')
         source.name = name
+
+
+def leave_out_unlabelled(cfg: Config) -> None:
+    """Take only the images with a class, where some have none (label -1), to train on and as the gallery."""
+    from mmssl.datasets import LabelledImages
+    from mmssl.evaluation import has_labels
+    from mmssl.evaluation.features import warn_once
+    from mmssl.registry import DATASETS
+
+    for dataset in (cfg.train_dataloader.dataset, cfg.evaluation.gallery):
+        labels = DATASETS.build(dataset.source).labels
+        if has_labels(labels) and int(labels.min()) < 0:
+            missing = int((labels < 0).sum())
+            warn_once(f'{missing} of {len(labels)} training images have no class and are left out.')
+            dataset.source = {'type': LabelledImages, 'source': dataset.source}
 
 
 def number_of_classes(cfg: Config) -> int:

@@ -1,0 +1,17 @@
+"""solo-learn's LARS for 100,000 steps, 1,000 of warm-up from 3e-5 and a cosine, for batches of 512: AdaInf's recipe for SimCLR.
+
+The learning rate is 0.2 for 256 images; so many steps are taken whatever the size of the data set.
+"""
+
+from mmssl.engine import EpochLoop, WarmupCosineLR
+from mmssl.engine.optimizers import OptimWrapper, SoloLearnLARS
+
+optim_wrapper = dict(
+    type=OptimWrapper,
+    optimizer=dict(type=SoloLearnLARS, lr=0.4, momentum=0.9, weight_decay=1e-4, trust_coefficient=0.02),
+)
+param_scheduler = dict(
+    type=WarmupCosineLR, by_epoch=False, warmup=1000, warmup_factor=3e-5 / 0.4, warmup_reaches_base=True
+)
+train_cfg = dict(type=EpochLoop, max_iters=100_000)
+auto_scale_lr = dict(base_batch_size=512, enable=False)

@@ -1,0 +1,14 @@
+"""Two weak views of 32 pixels, of which only the second is solarized: those of AdaInf (larger crops, jitter half as often)."""
+
+from mmssl.datasets import MultiView, View
+
+_view = dict(
+    type=View,
+    size=32,
+    scale=(0.2, 1.0),
+    jitter=(0.4, 0.4, 0.2, 0.1),
+    jitter_prob=0.4,
+    gray_prob=0.2,
+    interpolation='bicubic',
+)
+weak_asymmetric = dict(type=MultiView, counts=[1, 1], views=[dict(_view), dict(_view, solarize_prob=0.2)])

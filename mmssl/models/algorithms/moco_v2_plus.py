@@ -1,0 +1,71 @@
+"""MoCo v2+: MoCo v2 in both directions, with a queue for each view (as in solo-learn)."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmssl.datasets.structures import Batch
+from mmssl.functional import info_nce, unit
+from mmssl.models.additions import Addition
+from mmssl.models.algorithms.moco import MoCo
+from mmssl.models.memories import BaseMemory, Queue
+from mmssl.models.memories.base import build_memory
+from mmssl.registry import MODELS
+
+
+@MODELS.register_module()
+class MoCoV2Plus(MoCo):
+    """Contrast each view with the teacher's key of the other one; the loss is the mean over both directions.
+
+    Keys of the first and of the second view stand in queues of their own, so a query sees one key per image. Additions
+    get the rows of both directions; those that call :meth:`contrast` again compare with the queue of second views.
+
+    Args:
+        backbone: Module or its config.
+        neck: Module or its config; features to embeddings.
+        queue: Memory of the keys of second views, or its config, as in :class:`MoCo`; that of first views is the same.
+        momentum: Weight of the OLD teacher; solo-learn moves it along a cosine.
+        temperature: Divides the cosines.
+        additions: :class:`~mmssl.models.Addition` modules or their configs.
+        data_preprocessor: Module or its config.
+        init_cfg: MMEngine's initialisation config.
+
+    Source: the symmetric form of MoCo v2 in SimSiam, section 5 (Chen and He, CVPR 2021); vturrisi/solo-learn,
+    ``solo/methods/mocov2plus.py``, for the two queues and the mean.
+    """
+
+    directions = 2
+
+    def __init__(
+        self,
+        backbone: nn.Module | dict,
+        neck: nn.Module | dict,
+        queue: BaseMemory | dict,
+        momentum: float = 0.99,
+        temperature: float = 0.2,
+        additions: Sequence[Addition | dict] = (),
+        data_preprocessor: nn.Module | dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(backbone, neck, queue, momentum, temperature, additions, data_preprocessor, init_cfg)
+        self.first_queue = build_memory(copy.deepcopy(queue), Queue, random=True)
+
+    def encode(self, inputs: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        """Queries of both views, and the teacher's keys of the other view, ``(2 B, D)`` each, not normalised."""
+        queries = [self.embed(view) for view in inputs]
+        first, second = (self.encode_keys(view, batch) for view in inputs)
+        return torch.cat(queries), torch.cat([second, first])
+
+    def compare(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Mean of InfoNCE over both directions, each with the queue of its keys' view: a scalar."""
+        pairs = zip(unit(queries).chunk(2), unit(keys).chunk(2), (self.queue, self.first_queue))
+        return torch.stack([info_nce(*pair, queue.rows, self.temperature) for *pair, queue in pairs]).mean()
+
+    def stage(self, queries: Tensor, keys: Tensor) -> None:
+        """Stage the keys of each view for its queue, and the update of the teacher."""
+        second, first = unit(keys).chunk(2)
+        self.queue.stage(second)
+        self.first_queue.stage(first)
+        self.teacher.stage()
