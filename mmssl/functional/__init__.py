@@ -24,6 +24,7 @@ from mmssl.functional.constrained import (
     updated_centroids,
 )
 from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
+from mmssl.functional.domains import domain_log_posteriors, domain_mixture
 from mmssl.functional.inter_image import (
     arc_margin,
     cosine_margin,
@@ -107,6 +108,8 @@ __all__ = [
     'contrast',
     'cosine_margin',
     'dense_contrast',
+    'domain_log_posteriors',
+    'domain_mixture',
     'draw_from_pool',
     'draw_members',
     'draw_others',
