@@ -34,6 +34,9 @@ class ImageSource(ABC):
     Attributes:
         labels: Class of every image, int64, shape ``(N,)``, or None.
         classes: Names of the classes, or None.
+        domain_labels: Domain of every image (photo, sketch, ...), int64, shape ``(N,)``, or None. A source that has
+            them gives each image a field ``domain``.
+        domains: Names of the domains, ordered by number, or None.
         fingerprint: Short text that differs between different data.
     """
 
@@ -48,11 +51,19 @@ class ImageSource(ABC):
             """Names of the classes, or None."""
 
         @property
+        def domain_labels(self) -> Tensor | None:
+            """Domain of every image, int64, shape ``(N,)``, or None."""
+
+        @property
+        def domains(self) -> list[str] | None:
+            """Names of the domains, or None."""
+
+        @property
         def fingerprint(self) -> str:
             """Short text that differs between different data."""
 
     else:
-        labels = classes = None
+        labels = classes = domain_labels = domains = None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -77,7 +88,7 @@ class ImageSource(ABC):
         return None if self.labels is None else int(self.labels[index])
 
     def extras(self, index: int) -> dict[str, Any]:
-        """Return the further fields of an image by name: tokens, audio, a domain, a trajectory.
+        """Return the further fields of an image by name: tokens, audio, a trajectory; by default its domain, if any.
 
         The algorithm finds each field of the batch in ``batch.extras``, stacked, with the dtype that it has here. All
         images have the same fields.
@@ -86,12 +97,12 @@ class ImageSource(ABC):
             index: From 0 to ``len(self) - 1``.
 
         Returns:
-            Tensors, arrays, numbers or texts; nothing by default.
+            Tensors, arrays, numbers or texts; ``domain``, an integer, if there are ``domain_labels``.
 
         Raises:
             UnreadableImageError: A field cannot be read; another image replaces this one.
         """
-        return {}
+        return {} if self.domain_labels is None else {'domain': int(self.domain_labels[index])}
 
     def path(self, index: int) -> Path | None:
         """File of an image; None if it has no file of its own."""
@@ -130,7 +141,7 @@ class ImageFolder(ImageSource):
             self._listing = _renumbered(self._listing, classes)
         self._labelled = labels and bool(self._listing.classes)
         if labels:
-            _say_once(self.describe())
+            say_once(self.describe())
 
     def __len__(self) -> int:
         return len(self._listing.paths)
@@ -188,8 +199,12 @@ class ImageList(ImageSource):
     labels: Tensor | None
 
     def __init__(self, file: str | Path, root: str | Path = '.') -> None:
+        self._take(read_list(file), file, root)
+
+    def _take(self, lines: Sequence[str], file: str | Path, root: str | Path) -> None:
+        """Take paths and classes from the lines of a file, and look for some of the images."""
         self.root = Path(root)
-        entries = [_path_and_label(line) for line in _read_list(file)]
+        entries = [path_and_label(line) for line in lines]
         paths, labels = zip(*entries)
         unlabelled = [path for path, label in entries if label is None]
         if 0 < len(unlabelled) < len(entries):
@@ -233,6 +248,8 @@ class ArraySource(ImageSource):
         labels: Integers from 0, shape ``(N,)``: an array or a file. By default the ``labels`` in the ``.npz`` file of
             the images are used, if there are any.
         classes: Names of the classes, ordered by class number.
+        domain_labels: Domain of each image, integers from 0, shape ``(N,)``: an array or a file. The numbers are their
+            names.
 
     Raises:
         ValueError: The arrays have other dtypes or shapes, there are not as many labels as images, or a label has no
@@ -241,8 +258,16 @@ class ArraySource(ImageSource):
 
     labels: Tensor | None = None
     classes: list[str] | None
+    domain_labels: Tensor | None = None
+    domains: list[str] | None = None
 
-    def __init__(self, images: Array, labels: Array | None = None, classes: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        images: Array,
+        labels: Array | None = None,
+        classes: Sequence[str] | None = None,
+        domain_labels: Array | None = None,
+    ) -> None:
         self._title = Path(images).name if isinstance(images, str | Path) else 'array'
         self.images = _read_array(images, 'images')
         if self.images.ndim not in (3, 4) or self.images.dtype not in _IMAGE_TYPES or not len(self.images):
@@ -250,11 +275,17 @@ class ArraySource(ImageSource):
         if labels is None and _has_labels(images):
             labels = images
         if labels is not None:
-            self.labels = torch.from_numpy(_read_array(labels, 'labels').astype(np.int64))
-            if self.labels.shape != (len(self),):
-                given = tuple(self.labels.shape)
-                raise ValueError(f'{len(self)} images, but labels of shape {given}: give one label per image.')
+            self.labels = self._read_numbers(labels, 'labels')
+        if domain_labels is not None:
+            self.domain_labels = self._read_numbers(domain_labels, 'domain_labels')
+            self.domains = [str(number) for number in range(int(self.domain_labels.max()) + 1)]
         self._name_classes(classes)
+
+    def _read_numbers(self, array: Array, key: str) -> Tensor:
+        numbers = torch.from_numpy(_read_array(array, key).astype(np.int64))
+        if numbers.shape != (len(self),):
+            raise ValueError(f'{len(self)} images, but {key} of shape {tuple(numbers.shape)}: give one per image.')
+        return numbers
 
     def _name_classes(self, classes: Sequence[str] | None) -> None:
         self.classes = list(classes) if classes else None
@@ -278,7 +309,7 @@ class ArraySource(ImageSource):
     def fingerprint(self) -> str:
         """Hash of the shape, the labels, and 64 images spread over the array."""
         some = np.linspace(0, len(self) - 1, 64).astype(np.int64)
-        return hash_arrays(np.array(self.images.shape), self.images[some], self.labels)
+        return hash_arrays(np.array(self.images.shape), self.images[some], self.labels, self.domain_labels)
 
 
 @DATASETS.register_module()
@@ -351,6 +382,16 @@ class Subset(ImageSource):
         """Names of the source's classes, or None."""
         return self.source.classes
 
+    @property
+    def domain_labels(self) -> Tensor | None:
+        """Domain of every image, int64, shape ``(N,)``, or None."""
+        return None if self.source.domain_labels is None else self.source.domain_labels[self.indices]
+
+    @property
+    def domains(self) -> list[str] | None:
+        """Names of the source's domains, or None."""
+        return self.source.domains
+
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the source's fingerprint and the chosen indices."""
@@ -375,7 +416,7 @@ class ListedImages(Subset):
     """
 
     def __init__(self, source: ImageSource | dict, file: str | Path) -> None:
-        source, wanted = build_source(source), _read_list(file)
+        source, wanted = build_source(source), read_list(file)
         if source.labels is None:
             raise ValueError(f'{file} is a list for images in one folder per class: give such a folder as root.')
         super().__init__(source, indices=_places(source, wanted, file))
@@ -391,10 +432,11 @@ class Concat(ImageSource):
 
     Raises:
         ValueError: There are no parts, ``repeats`` has another length or an entry below 1, only some parts have labels,
-            or the names of their classes differ. (A label of -1 marks an image without a class.)
+            or the names of their classes or of their domains differ. (A label of -1 marks an image without a class.)
     """
 
     classes: list[str] | None
+    domains: list[str] | None
 
     def __init__(self, parts: Sequence[ImageSource | dict], repeats: Sequence[int] | None = None) -> None:
         self.parts = [build_source(part) for part in parts]
@@ -406,7 +448,7 @@ class Concat(ImageSource):
                 'each a whole number from 1.'
             )
         self._ends = np.cumsum([len(part) * times for part, times in zip(self.parts, self.repeats)]).tolist()
-        self.classes = _common_classes(self.parts)
+        self.classes, self.domains = _common_classes(self.parts), _common_domains(self.parts)
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -439,10 +481,16 @@ class Concat(ImageSource):
     @property
     def labels(self) -> Tensor | None:
         """Class of every image, int64, shape ``(N,)``, or None."""
-        labels = [own for part in self.parts if (own := part.labels) is not None]  # of all parts or of none
-        if not labels:
-            return None
-        return torch.cat([part.repeat(times) for part, times in zip(labels, self.repeats)])
+        return self._joined([part.labels for part in self.parts])
+
+    @property
+    def domain_labels(self) -> Tensor | None:
+        """Domain of every image, int64, shape ``(N,)``, or None."""
+        return self._joined([part.domain_labels for part in self.parts])
+
+    def _joined(self, labels: Sequence[Tensor | None]) -> Tensor | None:
+        own = [part for part in labels if part is not None]  # of all parts or of none
+        return torch.cat([part.repeat(times) for part, times in zip(own, self.repeats)]) if own else None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -474,6 +522,18 @@ def _common_classes(parts: Sequence[ImageSource]) -> list[str] | None:
                 'the same classes=, in the same order.'
             )
     return named[0] if named else None
+
+
+def _common_domains(parts: Sequence[ImageSource]) -> list[str] | None:
+    """Return the names of the domains that all parts share; None if no part has domains."""
+    first, *others = (part.domains for part in parts)
+    for domains in others:
+        if domains != first:
+            raise ValueError(
+                f'The domains of the parts differ: {first or "none"} and {domains or "none"}. Give all parts the same '
+                'domains=, in the same order.'
+            )
+    return first
 
 
 def part_sources(root: str | Path) -> tuple[ImageFolder, ImageFolder | None]:
@@ -515,7 +575,7 @@ def _renumbered(listing: Listing, classes: Sequence[str]) -> Listing:
 
 
 @cache
-def _say_once(sentence: str) -> None:
+def say_once(sentence: str) -> None:
     """Log a sentence once per process; workers get their sources from the main process and say nothing."""
     print_log(sentence, 'current')
 
@@ -525,7 +585,7 @@ def build_source(source: ImageSource | dict) -> ImageSource:
     return DATASETS.build(source) if isinstance(source, dict) else source
 
 
-def _read_list(file: str | Path) -> list[str]:
+def read_list(file: str | Path) -> list[str]:
     """Read the lines of a text file that are not empty, stripped."""
     if not Path(file).is_file():
         raise ValueError(f'There is no list {file}: give a text file that names one image per line.')
@@ -559,7 +619,8 @@ def _places(source: ImageSource, wanted: Sequence[str], file: str | Path) -> lis
     return [found[name][0] for name in wanted]
 
 
-def _path_and_label(line: str) -> tuple[str, int | None]:
+def path_and_label(line: str) -> tuple[str, int | None]:
+    """Split a line of a list into the path and the class number at its end, None if there is none."""
     path, _, number = line.rpartition(' ')
     if path and number.isdecimal():
         return path.strip(), int(number)
