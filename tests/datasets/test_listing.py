@@ -371,7 +371,7 @@ MUTATIONS = [
     Mutation(
         'nothing says what was taken for classes',
         'mmssl/datasets/sources.py',
-        '            _say_once(self.describe())\n',
+        '            say_once(self.describe())\n',
         '            pass\n',
     ),
     Mutation(
