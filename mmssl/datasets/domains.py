@@ -110,7 +110,7 @@ class DomainFolder(ImageFolder):
 
     Args:
         root: The folder that holds the domain folders.
-        domains: Names of the domains to take, by number; all in sorted order by default.
+        domains: Names of the domains to take, by number, or one name; all in sorted order by default.
         classes: Names of the classes to take, by number, or the name of a list of :func:`class_list`; all in sorted
             order by default.
         lists: Text files that name the images to take, one path below ``root`` per line, as the official splits of
@@ -132,7 +132,7 @@ class DomainFolder(ImageFolder):
     def __init__(
         self,
         root: str | Path,
-        domains: Sequence[str] | None = None,
+        domains: Sequence[str] | str | None = None,
         classes: Sequence[str] | str | None = None,
         lists: Sequence[str | Path] = (),
     ) -> None:
@@ -180,7 +180,7 @@ class DomainList(ImageList):
         file: The text file, UTF-8: ``path class domain`` on every line, or ``path domain`` on every line. Empty lines
             are ignored; paths may contain spaces, names of domains may not.
         root: Folder that the paths are relative to.
-        domains: Names of the domains to take, by number; all in sorted order by default.
+        domains: Names of the domains to take, by number, or one name; all in sorted order by default.
 
     Attributes:
         domain_labels: Domain of every image, int64, shape ``(N,)``.
@@ -194,7 +194,7 @@ class DomainList(ImageList):
     domain_labels: Tensor
     domains: list[str]
 
-    def __init__(self, file: str | Path, root: str | Path = '.', domains: Sequence[str] | None = None) -> None:
+    def __init__(self, file: str | Path, root: str | Path = '.', domains: Sequence[str] | str | None = None) -> None:
         entries = [_path_and_domain(line, file) for line in read_list(file)]
         self.domains = _chosen(domains, [domain for _, domain in entries], 'domain', file)
         numbers = {name: number for number, name in enumerate(self.domains)}
@@ -222,7 +222,7 @@ class _Placed(NamedTuple):
         return cls(path, *[*folders, '', ''][:2])
 
 
-def _chosen(wanted: Sequence[str] | None, found: Sequence[str], kind: str, place: str | Path) -> list[str]:
+def _chosen(wanted: Sequence[str] | str | None, found: Sequence[str], kind: str, place: str | Path) -> list[str]:
     """Names that were asked for, each of which must have been found; without any, all found, sorted.
 
     An empty name stands for an image without a domain or class.
@@ -230,7 +230,12 @@ def _chosen(wanted: Sequence[str] | None, found: Sequence[str], kind: str, place
     known = sorted(set(found) - {''}, key=os.fsencode)
     if kind == 'domain' and not known:
         raise ValueError(f'{place} holds no folders of domains: images must lie in {place}/DOMAIN/CLASS, or DOMAIN.')
-    return known if wanted is None else [_known(name, known, kind, place) for name in wanted]
+    if wanted is None:
+        return known
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    if len(set(names)) < max(len(names), 1):
+        raise ValueError(f'The {kind} names {names} for {place}: give one or more, and each once.')
+    return [_known(name, known, kind, place) for name in names]
 
 
 def _known(name: str, known: Sequence[str], kind: str, place: str | Path) -> str:

@@ -65,6 +65,7 @@ def test_chosen_domains_and_classes_are_numbered_in_the_given_order(make_images:
     source = DATASETS.build(config)
     assert source.domains == ['sketch', 'photo'] and source.domain_labels.tolist() == [1, 1, 1, 1, 0]
     assert source.classes == ['dog', 'horse', 'person']
+    assert DATASETS.build({**config, 'domains': 'photo'}).domains == ['photo']
     source = DATASETS.build({**config, 'classes': ['person', 'horse']})
     assert named(source) == [
         ('photo/person/056_0001.jpg', 0, 1),
@@ -112,6 +113,11 @@ def test_the_fingerprint_tells_other_domains_apart_and_workers_get_the_same_sour
         ({'domains': ['real']}, r"has no domain 'real' \(there are art_painting, photo, sketch\): write one"),
         ({'classes': ['dog', 'hors']}, r"has no class 'hors' \(near names: horse\)"),
         ({'domains': ['sketch'], 'classes': ['dog']}, r"has no class 'dog' \(there are horse\)"),
+        (
+            {'domains': ['photo', 'photo']},
+            r"The domain names \['photo', 'photo'\] for .*: give one or more, and each once",
+        ),
+        ({'classes': []}, r'The class names \[\] for .*: give one or more'),
         ({'classes': 'domainnet20'}, r"mmssl has no class list 'domainnet20' \(near names: domainnet20_di"),
     ],
 )

@@ -28,7 +28,7 @@ def _small(domains: int = 3, length: int = 7, **settings: object) -> DIUL:
 
 
 def _predicting() -> DIUL:
-    return _small(weights='predicted')
+    return _small(domain_weights='predicted')
 
 
 def _commit(model: nn.Module) -> None:
@@ -185,8 +185,8 @@ def test_images_without_a_domain_that_has_a_queue_are_refused(extras, message):
 
 
 def test_unknown_weights_are_refused():
-    with pytest.raises(ValueError, match=r"weights='onehot' of DIUL: set it to 'label' or 'predicted'"):
-        _small(weights='onehot')
+    with pytest.raises(ValueError, match=r"domain_weights='onehot' of DIUL: set it to 'label' or 'predicted'"):
+        _small(domain_weights='onehot')
 
 
 def _run(folder: Path, domains: list[int], sampler: type = DomainBalancedSampler, **queue: int) -> None:
@@ -243,7 +243,7 @@ for part in (evaluation['gallery'], evaluation['query'], train_dataloader['datas
     part['source'].pop('domains')
 del part
 model['queue'].update(length=16, num_domains=2)
-model.update(weights='predicted')
+model.update(domain_weights='predicted')
 """
 }
 

@@ -110,7 +110,7 @@ def with_one_queue(cfg: Config) -> None:
     model = cfg.model
     if 'num_domains' not in model.get('queue', {}):
         raise ValueError('one-queue needs a config with a queue per domain (DIUL): leave it out of --methods.')
-    kept = {name: part for name, part in model.items() if name not in ('type', 'queue', 'weights')}
+    kept = {name: part for name, part in model.items() if name not in ('type', 'queue', 'domain_weights')}
     queue = {'type': Queue, 'length': model.queue.length * model.queue.num_domains, 'dim': model.queue.dim}
     cfg.model = {'type': MoCo, **kept, 'queue': queue}
 

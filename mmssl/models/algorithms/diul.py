@@ -27,13 +27,14 @@ class DIUL(BaseAlgorithm):
     classifier are our own, and nothing here was compared with the paper.
 
     Args:
-        backbone: Module or its config; with predicted weights, it has ``out_channels``.
+        backbone: Module or its config; with predicted weights of the domains, it has ``out_channels``.
         neck: Module or its config; features to embeddings.
         queue: Memory of the keys, or its config: by default ``length`` (per domain), ``dim`` and ``num_domains`` of a
-            :class:`~mmssl.models.DomainQueue`.
-        weights: Weights of the domains for each image: ``'label'`` for 1 on its own domain, or ``'predicted'`` for the
-            probabilities of a linear classifier of domains. The classifier learns from the domains of the batch, on
-            features without gradient; the weights have no gradient either.
+            :class:`~mmssl.models.DomainQueue`. Another memory needs its ``rows``, ``num_domains``, ``usable`` and
+            ``stage``.
+        domain_weights: Weights of the domains for each image: ``'label'`` for 1 on its own domain, or ``'predicted'``
+            for the probabilities of a linear classifier of domains. The classifier learns from the domains of the
+            batch, on features without gradient; the weights have no gradient either.
         momentum: Weight of the OLD teacher.
         temperature: Divides the cosines.
         data_preprocessor: Module or its config.
@@ -52,20 +53,21 @@ class DIUL(BaseAlgorithm):
         backbone: nn.Module | dict,
         neck: nn.Module | dict,
         queue: BaseMemory | dict,
-        weights: Literal['label', 'predicted'] = 'label',
+        domain_weights: Literal['label', 'predicted'] = 'label',
         momentum: float = 0.999,
         temperature: float = 0.2,
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
-        if weights not in ('label', 'predicted'):
-            raise ValueError(f"weights={weights!r} of DIUL: set it to 'label' or 'predicted'.")
+        if domain_weights not in ('label', 'predicted'):
+            raise ValueError(f"domain_weights={domain_weights!r} of DIUL: set it to 'label' or 'predicted'.")
         self.neck, self.temperature = build(neck), temperature
         self.teacher = EMATeacher(self.backbone, self.neck, momentum=momentum)
         self.queue = build_memory(queue, DomainQueue)
-        predicted = weights == 'predicted'
-        self.domain_head = nn.Linear(self.backbone.out_channels, self.queue.num_domains) if predicted else None
+        self.domain_head: nn.Module | None = None
+        if domain_weights == 'predicted':
+            self.domain_head = nn.Linear(self.backbone.out_channels, self.queue.num_domains)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """InfoNCE with a mixture over the queues of all domains, and the loss of the domain classifier if there is one.
