@@ -31,7 +31,7 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
     for step in range(STEPS):
         draws = torch.arange(BATCH) + BATCH * step
         parts = [part.split(sizes)[rank] for part in (samples[step], draws, *(view[step] for view in views))]
-        extras = {'boxes': make_boxes(step).split(sizes)[rank]}
+        extras = {'boxes': make_boxes(step).split(sizes)[rank], 'domain': parts[0] % 3}
         for memory in model.memories().values():
             memory.begin_epoch(step // 2)
             memory.begin_step(0.5, 1.0)

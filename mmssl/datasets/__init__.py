@@ -1,11 +1,18 @@
 """Data pipeline: image sources, views, samplers, and the batches made from them."""
 
 from mmssl.datasets.datasets import ImageDataset
+from mmssl.datasets.domains import DomainFolder, DomainList, DomainSplit, class_list, domain_splits, leave_one_out
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
 from mmssl.datasets.pseudo_classes import PseudoClassSampler, write_pseudo_classes
-from mmssl.datasets.samplers import ClusterSampler, DrawSampler, RankBatchSampler, SlidingWindowSampler
+from mmssl.datasets.samplers import (
+    ClusterSampler,
+    DomainBalancedSampler,
+    DrawSampler,
+    RankBatchSampler,
+    SlidingWindowSampler,
+)
 from mmssl.datasets.shrunk import ShrunkImages
 from mmssl.datasets.sources import (
     ArraySource,
@@ -35,6 +42,10 @@ __all__ = [
     'ClusterSampler',
     'Concat',
     'DataSample',
+    'DomainBalancedSampler',
+    'DomainFolder',
+    'DomainList',
+    'DomainSplit',
     'DrawSampler',
     'EvalView',
     'ImageDataset',
@@ -59,9 +70,12 @@ __all__ = [
     'View',
     'ViewsByEpoch',
     'channel_statistics',
+    'class_list',
     'collate',
+    'domain_splits',
     'fetch_fashion_mnist',
     'find_parts',
+    'leave_one_out',
     'part_sources',
     'read_image',
     'sixteen_bit_statistics',

@@ -1,5 +1,6 @@
 """Samplers: which images are drawn, in which order, and on which rank."""
 
+import math
 from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
@@ -176,6 +177,91 @@ def draw_evenly(labels: np.ndarray, share: int, generator: Any) -> np.ndarray:
 
 
 @DATA_SAMPLERS.register_module()
+class DomainBalancedSampler(DrawSampler):
+    """Sampler in whose order the domains take turns, so that every global batch has the same number of each.
+
+    An epoch has as many draws as the data set has images, rounded down to whole turns. A domain with more images than
+    its share shows a part of them, new in each epoch; one with fewer repeats them, none twice more often than another.
+
+    Args:
+        dataset: Data set; its ``source.domain_labels`` say the domain of each image.
+        seed: Seed of the run; set by the Runner.
+
+    Raises:
+        ValueError: The images have no domains, or only one, or a domain has no images.
+
+    Source: BrAD's queues assume equal shares; the order is our own.
+    """
+
+    def __init__(self, dataset: Sized, seed: int | None = 0) -> None:
+        super().__init__(dataset, seed=seed)
+        self.counts, self._members = _by_domain(getattr(dataset, 'source', None))
+        self.share = self.num_samples // len(self.counts)
+        self.num_samples = self.share * len(self.counts)
+        self._per_batch = 0
+
+    def set_batch_size(self, batch_size: int) -> None:
+        """Tell the sampler the number of images per global batch, which the domains must be able to share equally.
+
+        Raises:
+            ValueError: The number is no multiple of the number of domains.
+        """
+        domains, (_, world_size) = len(self.counts), get_dist_info()
+        if batch_size % domains:
+            step, own = domains // math.gcd(domains, world_size), batch_size // world_size
+            fitting = [works for works in (own // step * step, -(-own // step) * step) if works]
+            raise ValueError(
+                f'{domains} domains ({", ".join(self.counts)}) cannot have equal shares of {batch_size} images: set '
+                f'train_dataloader.batch_size to {" or ".join(map(str, fitting))}.'
+            )
+        self._per_batch = batch_size // domains
+
+    def read(self, memories: Mapping[str, nn.Module]) -> None:
+        """Let memories with domains of their own check that they fit; called by MemoryHook before the run.
+
+        Args:
+            memories: All memories of the model by name.
+
+        Raises:
+            ValueError: A memory does not fit.
+        """
+        for memory in memories.values():
+            if hasattr(memory, 'check_domains'):
+                memory.check_domains(self.counts, self._per_batch)
+
+    def _order(self) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch, Stream.EPOCH_ORDER))
+        turns = [_repeated(members, self.share, generator) for members in self._members]
+        return torch.stack(turns, dim=1).flatten()
+
+
+def _by_domain(source: Any) -> tuple[dict[str, int], tuple[torch.Tensor, ...]]:
+    """Number of images of each domain by name, and the indices of its images."""
+    labels = getattr(source, 'domain_labels', None)
+    if labels is None:
+        raise ValueError(
+            'DomainBalancedSampler needs the domain of every image, but the images have none: give a DomainFolder or a '
+            'DomainList as train_dataloader.dataset.source, or set train_dataloader.sampler.type to DrawSampler.'
+        )
+    members = tuple((labels == number).nonzero()[:, 0] for number in range(len(source.domains)))
+    counts = dict(zip(source.domains, map(len, members)))
+    if len(counts) < 2 or not all(counts.values()):
+        found = ', '.join(f'{name}: {count} images' for name, count in counts.items())
+        raise ValueError(
+            f'DomainBalancedSampler balances two domains or more, each with images, but there are {found}: take other '
+            'domains in train_dataloader.dataset.source, or set train_dataloader.sampler.type to DrawSampler.'
+        )
+    return counts, members
+
+
+def _repeated(members: torch.Tensor, share: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw ``share`` of the members: without replacement as long as there are any, then all of them anew."""
+    rounds = -(-share // len(members))
+    orders = [torch.randperm(len(members), generator=generator) for _ in range(rounds)]
+    return members[torch.cat(orders)[:share]]
+
+
+@DATA_SAMPLERS.register_module()
 class RankBatchSampler(Sampler):
     """Split the global order into global batches, and give each rank its block of every batch.
 
@@ -189,7 +275,7 @@ class RankBatchSampler(Sampler):
             one.
 
     Raises:
-        ValueError: ``drop_last`` would leave no batch.
+        ValueError: ``drop_last`` would leave no batch, or the sampler refuses the batch size.
     """
 
     def __init__(self, sampler: DrawSampler, batch_size: int, drop_last: bool = True) -> None:

@@ -129,6 +129,16 @@ class ShrunkImages(ImageSource):
         return self.source.classes
 
     @property
+    def domain_labels(self) -> Tensor | None:
+        """Domain of every image, int64, shape ``(N,)``, or None."""
+        return self.source.domain_labels
+
+    @property
+    def domains(self) -> list[str] | None:
+        """Names of the source's domains, or None."""
+        return self.source.domains
+
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of the source."""
         return self.source.fingerprint

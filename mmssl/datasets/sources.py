@@ -34,6 +34,9 @@ class ImageSource(ABC):
     Attributes:
         labels: Class of every image, int64, shape ``(N,)``, or None.
         classes: Names of the classes, or None.
+        domain_labels: Domain of every image (photo, sketch, ...), int64, shape ``(N,)``, or None. A source that has
+            them gives each image a field ``domain``.
+        domains: Names of the domains, ordered by number, or None.
         fingerprint: Short text that differs between different data.
     """
 
@@ -48,11 +51,19 @@ class ImageSource(ABC):
             """Names of the classes, or None."""
 
         @property
+        def domain_labels(self) -> Tensor | None:
+            """Domain of every image, int64, shape ``(N,)``, or None."""
+
+        @property
+        def domains(self) -> list[str] | None:
+            """Names of the domains, or None."""
+
+        @property
         def fingerprint(self) -> str:
             """Short text that differs between different data."""
 
     else:
-        labels = classes = None
+        labels = classes = domain_labels = domains = None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -77,7 +88,7 @@ class ImageSource(ABC):
         return None if self.labels is None else int(self.labels[index])
 
     def extras(self, index: int) -> dict[str, Any]:
-        """Return the further fields of an image by name: tokens, audio, a domain, a trajectory.
+        """Return the further fields of an image by name: tokens, audio, a trajectory; by default its domain, if any.
 
         The algorithm finds each field of the batch in ``batch.extras``, stacked, with the dtype that it has here. All
         images have the same fields.
@@ -86,12 +97,12 @@ class ImageSource(ABC):
             index: From 0 to ``len(self) - 1``.
 
         Returns:
-            Tensors, arrays, numbers or texts; nothing by default.
+            Tensors, arrays, numbers or texts; ``domain``, an integer, if there are ``domain_labels``.
 
         Raises:
             UnreadableImageError: A field cannot be read; another image replaces this one.
         """
-        return {}
+        return {} if self.domain_labels is None else {'domain': int(self.domain_labels[index])}
 
     def path(self, index: int) -> Path | None:
         """File of an image; None if it has no file of its own."""
@@ -130,7 +141,7 @@ class ImageFolder(ImageSource):
             self._listing = _renumbered(self._listing, classes)
         self._labelled = labels and bool(self._listing.classes)
         if labels:
-            _say_once(self.describe())
+            say_once(self.describe())
 
     def __len__(self) -> int:
         return len(self._listing.paths)
@@ -188,8 +199,12 @@ class ImageList(ImageSource):
     labels: Tensor | None
 
     def __init__(self, file: str | Path, root: str | Path = '.') -> None:
+        self._take(read_list(file), file, root)
+
+    def _take(self, lines: Sequence[str], file: str | Path, root: str | Path) -> None:
+        """Take paths and classes from the lines of a file, and look for some of the images."""
         self.root = Path(root)
-        entries = [_path_and_label(line) for line in _read_list(file)]
+        entries = [path_and_label(line) for line in lines]
         paths, labels = zip(*entries)
         unlabelled = [path for path, label in entries if label is None]
         if 0 < len(unlabelled) < len(entries):
@@ -236,6 +251,8 @@ class ArraySource(ImageSource):
         classes: Names of the classes, ordered by class number.
         bgr: Whether colours are stored in the order blue, green, red, as OpenCV reads files; they are loaded as red,
             green, blue.
+        domain_labels: Domain of each image, integers from 0, shape ``(N,)``: an array or a file. The numbers are their
+            names.
 
     Raises:
         ValueError: The arrays have other dtypes or shapes, there are not as many labels as images, a label has no
@@ -244,6 +261,8 @@ class ArraySource(ImageSource):
 
     labels: Tensor | None = None
     classes: list[str] | None
+    domain_labels: Tensor | None = None
+    domains: list[str] | None = None
 
     def __init__(
         self,
@@ -251,6 +270,7 @@ class ArraySource(ImageSource):
         labels: Array | None = None,
         classes: Sequence[str] | None = None,
         bgr: bool = False,
+        domain_labels: Array | None = None,
     ) -> None:
         self._title = Path(images).name if isinstance(images, str | Path) else 'array'
         self.images = _read_array(images, 'images')
@@ -262,11 +282,17 @@ class ArraySource(ImageSource):
         if labels is None and _has_labels(images):
             labels = images
         if labels is not None:
-            self.labels = torch.from_numpy(_read_array(labels, 'labels').astype(np.int64))
-            if self.labels.shape != (len(self),):
-                given = tuple(self.labels.shape)
-                raise ValueError(f'{len(self)} images, but labels of shape {given}: give one label per image.')
+            self.labels = self._read_numbers(labels, 'labels')
+        if domain_labels is not None:
+            self.domain_labels = self._read_numbers(domain_labels, 'domain_labels')
+            self.domains = [str(number) for number in range(int(self.domain_labels.max()) + 1)]
         self._name_classes(classes)
+
+    def _read_numbers(self, array: Array, key: str) -> Tensor:
+        numbers = torch.from_numpy(_read_array(array, key).astype(np.int64))
+        if numbers.shape != (len(self),):
+            raise ValueError(f'{len(self)} images, but {key} of shape {tuple(numbers.shape)}: give one per image.')
+        return numbers
 
     def _name_classes(self, classes: Sequence[str] | None) -> None:
         self.classes = list(classes) if classes else None
@@ -292,7 +318,7 @@ class ArraySource(ImageSource):
         """Hash of the shape, the labels, the order of colours, and 64 images spread over the array."""
         some = np.linspace(0, len(self) - 1, 64).astype(np.int64)
         order = np.array([True]) if self.bgr else None
-        return hash_arrays(np.array(self.images.shape), self.images[some], self.labels, order)
+        return hash_arrays(np.array(self.images.shape), self.images[some], self.labels, order, self.domain_labels)
 
 
 @DATASETS.register_module()
@@ -365,6 +391,16 @@ class Subset(ImageSource):
         """Names of the source's classes, or None."""
         return self.source.classes
 
+    @property
+    def domain_labels(self) -> Tensor | None:
+        """Domain of every image, int64, shape ``(N,)``, or None."""
+        return None if self.source.domain_labels is None else self.source.domain_labels[self.indices]
+
+    @property
+    def domains(self) -> list[str] | None:
+        """Names of the source's domains, or None."""
+        return self.source.domains
+
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the source's fingerprint and the chosen indices."""
@@ -409,7 +445,7 @@ class ListedImages(Subset):
     """
 
     def __init__(self, source: ImageSource | dict, file: str | Path) -> None:
-        source, wanted = build_source(source), _read_list(file)
+        source, wanted = build_source(source), read_list(file)
         if source.labels is None:
             raise ValueError(f'{file} is a list for images in one folder per class: give such a folder as root.')
         super().__init__(source, indices=_places(source, wanted, file))
@@ -431,13 +467,14 @@ class Concat(ImageSource):
 
     Raises:
         ValueError: There are no parts, ``repeats`` has another length or entries that are no whole numbers from 0 or
-            all 0, the names of the classes differ, or images have another size. (Images of a part without labels, or
-            with the label -1, have no class.)
+            all 0, the names of the classes or of the domains differ, or images have another size. (Images of a part
+            without labels, or with the label -1, have no class.)
 
     Source: AdaInf (Wang et al., ICLR 2024) for the repetition of real images beside generated ones.
     """
 
     classes: list[str] | None
+    domains: list[str] | None
 
     def __init__(
         self, parts: Sequence[ImageSource | dict], repeats: Sequence[int] | None = None, size: int | None = None
@@ -453,7 +490,7 @@ class Concat(ImageSource):
         self._ends = np.cumsum([len(part) * times for part, times in zip(self.parts, self.repeats)]).tolist()
         labels = [part.labels for part in self.parts]
         self._labelled = any(own is not None for own in labels)
-        self.classes = _common_classes(self.parts, labels)
+        self.classes, self.domains = _common_classes(self.parts, labels), _common_domains(self.parts)
         self.size = size
         for part in self.parts if size else ():
             with suppress(UnreadableImageError):
@@ -507,10 +544,18 @@ class Concat(ImageSource):
     @property
     def labels(self) -> Tensor | None:
         """Class of every image (-1 if it has none), int64, shape ``(N,)``, or None if no part has labels."""
-        if not self._labelled:
+        return self._joined([part.labels for part in self.parts])
+
+    @property
+    def domain_labels(self) -> Tensor | None:
+        """Domain of every image, int64, shape ``(N,)``, or None."""
+        return self._joined([part.domain_labels for part in self.parts])
+
+    def _joined(self, labels: Sequence[Tensor | None]) -> Tensor | None:
+        if all(own is None for own in labels):
             return None
-        labels = [torch.full((len(part),), -1) if part.labels is None else part.labels for part in self.parts]
-        return torch.cat([own.repeat(times) for own, times in zip(labels, self.repeats)])
+        filled = [torch.full((len(part),), -1) if own is None else own for part, own in zip(self.parts, labels)]
+        return torch.cat([own.repeat(times) for own, times in zip(filled, self.repeats)])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -535,6 +580,18 @@ def _common_classes(parts: Sequence[ImageSource], labels: Sequence[Tensor | None
                 'the same classes=, in the same order; a part whose folders are no classes needs labels=False.'
             )
     return named[0] if named else None
+
+
+def _common_domains(parts: Sequence[ImageSource]) -> list[str] | None:
+    """Return the names of the domains that all parts share; None if no part has domains."""
+    first, *others = (part.domains for part in parts)
+    for domains in others:
+        if domains != first:
+            raise ValueError(
+                f'The domains of the parts differ: {first or "none"} and {domains or "none"}. Give all parts the same '
+                'domains=, in the same order.'
+            )
+    return first
 
 
 def part_sources(root: str | Path) -> tuple[ImageFolder, ImageFolder | None]:
@@ -576,7 +633,7 @@ def _renumbered(listing: Listing, classes: Sequence[str]) -> Listing:
 
 
 @cache
-def _say_once(sentence: str) -> None:
+def say_once(sentence: str) -> None:
     """Log a sentence once per process; workers get their sources from the main process and say nothing."""
     print_log(sentence, 'current')
 
@@ -586,7 +643,7 @@ def build_source(source: ImageSource | dict) -> ImageSource:
     return DATASETS.build(source) if isinstance(source, dict) else source
 
 
-def _read_list(file: str | Path) -> list[str]:
+def read_list(file: str | Path) -> list[str]:
     """Read the lines of a text file that are not empty, stripped."""
     if not Path(file).is_file():
         raise ValueError(f'There is no list {file}: give a text file that names one image per line.')
@@ -620,7 +677,8 @@ def _places(source: ImageSource, wanted: Sequence[str], file: str | Path) -> lis
     return [found[name][0] for name in wanted]
 
 
-def _path_and_label(line: str) -> tuple[str, int | None]:
+def path_and_label(line: str) -> tuple[str, int | None]:
+    """Split a line of a list into the path and the class number at its end, None if there is none."""
     path, _, number = line.rpartition(' ')
     if path and number.isdecimal():
         return path.strip(), int(number)

@@ -33,6 +33,7 @@ from mmssl.functional.constrained import (
     updated_centroids,
 )
 from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
+from mmssl.functional.domains import domain_log_posteriors, domain_mixture
 from mmssl.functional.hallucination import extrapolate
 from mmssl.functional.inter_image import (
     arc_margin,
@@ -133,6 +134,8 @@ __all__ = [
     'cosine_margin',
     'count_clean_batches',
     'dense_contrast',
+    'domain_log_posteriors',
+    'domain_mixture',
     'draw_from_pool',
     'draw_members',
     'draw_mixture',

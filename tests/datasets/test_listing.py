@@ -133,7 +133,7 @@ def test_folders_of_systems_and_archivers_are_no_classes(make_images: Make, fold
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What image folders say."""
     sentences: list[str] = []
-    sources._say_once.cache_clear()
+    sources.say_once.cache_clear()
     monkeypatch.setattr(sources, 'print_log', lambda text, *_: sentences.append(text))
     return sentences
 
@@ -371,7 +371,7 @@ MUTATIONS = [
     Mutation(
         'nothing says what was taken for classes',
         'mmssl/datasets/sources.py',
-        '            _say_once(self.describe())\n',
+        '            say_once(self.describe())\n',
         '            pass\n',
     ),
     Mutation(

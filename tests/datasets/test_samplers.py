@@ -9,8 +9,11 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmssl.datasets import (
+    ArraySource,
     ClusterSampler,
+    DomainBalancedSampler,
     DrawSampler,
+    ImageDataset,
     RankBatchSampler,
     SlidingWindowSampler,
     collate,
@@ -253,6 +256,113 @@ def test_a_window_larger_than_the_data_is_refused() -> None:
         SlidingWindowSampler(range(24), 30, 4)
 
 
+def _domains(*counts: int) -> ImageDataset:
+    """A data set whose domains have so many images each, mixed."""
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))]
+    return ImageDataset(ArraySource(np.zeros((len(labels), 2, 2), np.uint8), domain_labels=labels), list)
+
+
+def _balanced(*counts: int, epoch: int = 0, seed: int = 0) -> tuple[DomainBalancedSampler, torch.Tensor]:
+    dataset = _domains(*counts)
+    sampler = DomainBalancedSampler(dataset, seed=seed)
+    sampler.set_epoch(epoch)
+    return sampler, dataset.source.domain_labels
+
+
+@pytest.mark.parametrize(('world_size', 'batch_size'), [(1, 6), (1, 3), (2, 3), (3, 2), (3, 5)])
+@pytest.mark.parametrize('start', [0, 30])
+def test_every_global_batch_has_the_same_number_of_each_domain(
+    monkeypatch: pytest.MonkeyPatch, world_size: int, batch_size: int, start: int
+) -> None:
+    sampler, labels = _balanced(50, 9, 31, epoch=2)
+    whole = list(sampler)
+    sampler.set_start(start)
+    of_ranks = batches(monkeypatch, sampler, batch_size, world_size)
+    size = world_size * batch_size
+    assert joined(of_ranks) == whole[start : start + (90 - start) // size * size]
+    for batch in zip(*of_ranks, strict=True):
+        indices = [index for part in batch for index, _ in part]
+        assert labels[indices].bincount().tolist() == [size // 3] * 3
+
+
+def test_an_epoch_repeats_small_domains_evenly_and_shows_another_part_of_large_ones_each_time() -> None:
+    shown = []
+    for epoch in (0, 1):
+        sampler, labels = _balanced(50, 9, 31, epoch=epoch)
+        indices, draws = zip(*sampler)
+        assert draws == tuple(range(90 * epoch, 90 * (epoch + 1))) and len(sampler) == 90
+        counts = torch.tensor(indices).bincount(minlength=90)
+        assert counts[labels == 0].max() == 1 and counts[labels == 0].sum() == 30
+        assert sorted(counts[labels == 1].tolist()) == [3] * 6 + [4] * 3
+        assert counts[labels == 2].max() == 1
+        shown.append(set(indices) & set((labels == 0).nonzero()[:, 0].tolist()))
+    assert shown[0] != shown[1] and len(shown[0]) == len(shown[1]) == 30
+
+
+def test_equal_domains_are_shown_whole_and_draws_have_no_gap_where_the_number_does_not_divide() -> None:
+    sampler, _ = _balanced(20, 20)
+    assert sorted(index for index, _ in sampler) == list(range(40))
+    sampler, labels = _balanced(20, 21)
+    assert len(sampler) == len(list(sampler)) == 40
+    sampler.set_epoch(3)
+    assert next(iter(sampler))[1] == 120 and labels[next(iter(sampler))[0]] == 0
+
+
+def test_the_order_of_domains_is_a_function_of_seed_and_epoch_and_can_start_anywhere() -> None:
+    orders = {(seed, epoch): list(_balanced(20, 30, epoch=epoch, seed=seed)[0]) for seed in (0, 1) for epoch in (0, 1)}
+    assert len({tuple(order) for order in orders.values()}) == 4
+    for start in (0, 7, 49, 50):
+        again, _ = _balanced(20, 30, epoch=1)
+        again.set_start(start)
+        assert list(again) == orders[0, 1][start:] and len(again) == 50 - start
+
+
+@pytest.mark.parametrize(
+    ('domains', 'batch_size', 'world_size', 'works'),
+    [(3, 128, 1, '126 or 129'), (4, 6, 1, '4 or 8'), (6, 4, 4, '3 or 6'), (3, 2, 1, '3')],
+)
+def test_a_batch_that_the_domains_cannot_share_is_refused_with_the_sizes_that_work(
+    monkeypatch: pytest.MonkeyPatch, domains: int, batch_size: int, world_size: int, works: str
+) -> None:
+    sampler, _ = _balanced(*[100] * domains)
+    monkeypatch.setattr(samplers, 'get_dist_info', lambda: (0, world_size))
+    total = batch_size * world_size
+    with pytest.raises(
+        ValueError, match=rf'^{domains} domains \(0, 1.*equal shares of {total} images: .*batch_size to {works}\.$'
+    ):
+        RankBatchSampler(sampler, batch_size)
+    for size in works.split(' or '):
+        assert len(RankBatchSampler(sampler, int(size))) == 100 * domains // (int(size) * world_size)
+
+
+def test_images_without_domains_or_of_one_alone_are_refused() -> None:
+    images = np.zeros((4, 2, 2), np.uint8)
+    with pytest.raises(ValueError, match=r'the images have none: give a DomainFolder or a DomainList'):
+        DomainBalancedSampler(ImageDataset(ArraySource(images), list))
+    with pytest.raises(ValueError, match=r'the images have none'):
+        DomainBalancedSampler(range(4))
+    with pytest.raises(ValueError, match=r'two domains or more, each with images, but there are 0: 4 images: take'):
+        DomainBalancedSampler(_domains(4))
+    with pytest.raises(ValueError, match=r'there are 0: 4 images, 1: 0 images, 2: 3 images: take other'):
+        DomainBalancedSampler(_domains(4, 0, 3))
+
+
+class Fitting(nn.Module):
+    """A memory that says what it is told of the domains."""
+
+    def check_domains(self, counts: dict[str, int], per_batch: int) -> None:
+        self.told = (dict(counts), per_batch)
+
+
+def test_memories_are_told_the_domains_and_their_share_of_a_batch() -> None:
+    sampler, _ = _balanced(8, 12)
+    RankBatchSampler(sampler, 6)
+    memory = Fitting()
+    sampler.read({'teacher': nn.Identity(), 'queue': memory})
+    assert memory.told == ({'0': 8, '1': 12}, 3)
+
+
 MUTATIONS = [
     Mutation(
         'labels are read once for the whole run',
@@ -265,5 +375,23 @@ MUTATIONS = [
         'mmssl/datasets/samplers.py',
         ') % self.total',
         ') % self.num_samples',
+    ),
+    Mutation(
+        'the domains follow each other instead of taking turns',
+        'mmssl/datasets/samplers.py',
+        'torch.stack(turns, dim=1).flatten()',
+        'torch.stack(turns, dim=0).flatten()',
+    ),
+    Mutation(
+        'images of a small domain are drawn with replacement',
+        'mmssl/datasets/samplers.py',
+        'return members[torch.cat(orders)[:share]]',
+        'return members[torch.randint(len(members), (share,), generator=generator)]',
+    ),
+    Mutation(
+        'the domains are asked for equal shares of the batch of a rank',
+        'mmssl/datasets/samplers.py',
+        'domains, size = len(self.counts), batch_size * world_size',
+        'domains, size = len(self.counts), batch_size',
     ),
 ]

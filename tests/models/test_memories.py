@@ -6,7 +6,7 @@ from torch import nn
 
 from mmssl.datasets import Batch
 from mmssl.functional import unit
-from mmssl.models import BaseMemory, EMATeacher, FeatureBank, FirstValue, MoCo, Queue
+from mmssl.models import BaseMemory, DomainQueue, EMATeacher, FeatureBank, FirstValue, MoCo, Queue
 from mmssl.models.memories.base import build_memory
 from mmssl.registry import MEMORIES
 from tests.conftest import golden
@@ -74,6 +74,100 @@ def test_a_restored_queue_goes_on_where_it_was():
     queue, other = _filled(Queue(4, 1), [1, 2, 3]), Queue(4, 1)
     other.load_state_dict(queue.state_dict())
     assert _oldest_first(_filled(other, [4, 5])) == _oldest_first(_filled(queue, [4, 5]))
+
+
+def _keep(queue, rows, domains, samples=None):
+    rows = torch.as_tensor(rows, dtype=torch.float32).view(len(domains), -1)
+    queue.stage(rows, torch.tensor(domains), torch.arange(len(domains)) if samples is None else torch.tensor(samples))
+    queue.commit()
+    return queue
+
+
+def test_every_domain_has_a_ring_of_its_own_that_starts_empty():
+    queue = DomainQueue(3, 1, num_domains=2)
+    assert not queue.usable(torch.tensor([5])).any()
+    _keep(queue, [1, 2, 3], [1, 0, 1], samples=[10, 20, 30])
+    assert queue.rows[..., 0].tolist() == [[2, 0, 0], [1, 3, 0]] and queue.heads.tolist() == [1, 2]
+    assert queue.indices.tolist() == [[20, -1, -1], [10, 30, -1]]
+    _keep(queue, [4, 5], [1, 1], samples=[40, 50])
+    assert queue.rows[..., 0].tolist() == [[2, 0, 0], [5, 3, 4]] and queue.heads.tolist() == [1, 1]
+
+
+def test_only_rows_that_are_there_and_of_other_images_are_usable():
+    queue = _keep(DomainQueue(2, 1, num_domains=2), [1, 2, 3], [0, 1, 1], samples=[7, 8, 7])
+    usable = queue.usable(torch.tensor([7, 8, 9]))
+    assert usable.tolist() == [
+        [[False, False], [True, False]],
+        [[True, False], [False, True]],
+        [[True, False], [True, True]],
+    ]
+
+
+def test_of_a_batch_longer_than_the_queue_the_last_rows_of_each_domain_stay():
+    queue = _keep(DomainQueue(2, 1, num_domains=2), range(10), [0, 0, 0, 1, 0, 0, 1, 1, 0, 1])
+    assert queue.rows[..., 0].sort().values.tolist() == [[5, 8], [7, 9]] and queue.heads.tolist() == [0, 0]
+    assert torch.equal(queue.rows[..., 0].long(), queue.indices)
+    _keep(queue, [11], [0])
+    assert sorted(queue.rows[0, :, 0].tolist()) == [8, 11]
+
+
+def test_a_domain_that_a_batch_lacks_keeps_its_rows_and_a_discard_keeps_all():
+    queue = _keep(DomainQueue(2, 1, num_domains=2), [1, 2], [0, 1])
+    _keep(queue, [3], [1])
+    assert queue.rows[..., 0].tolist() == [[1, 0], [2, 3]]
+    queue.stage(torch.ones(1, 1), torch.tensor([0]), torch.tensor([0]))
+    queue.discard()
+    queue.commit()
+    assert queue.rows[..., 0].tolist() == [[1, 0], [2, 3]]
+
+
+def test_with_one_domain_it_is_the_queue_of_moco():
+    queue, other = Queue(5, 1), DomainQueue(5, 1, num_domains=1)
+    for batch in ([1, 2], [3, 4], [5, 6], range(10, 20)):
+        _filled(queue, batch)
+        _keep(other, list(batch), [0] * len(batch))
+        assert torch.equal(other.rows[0], queue.rows) and other.heads[0] == queue.head
+
+
+@pytest.mark.parametrize(
+    ('length', 'counts', 'per_batch', 'message'),
+    [
+        (2, {'photo': 9, 'sketch': 9, 'art': 9}, 1, r'for 2 domains, but the images have 3 \(photo, sketch, art\)'),
+        (8, {'photo': 9, 'sketch': 7}, 1, r"8 rows per domain, but 'sketch' has 7 images: .* 7 or less"),
+        (4, {'photo': 9, 'sketch': 7}, 5, r'5 images of each domain, but a queue holds 4 rows .* 5 or more'),
+    ],
+)
+def test_domains_and_batches_that_the_queues_do_not_fit_are_refused(length, counts, per_batch, message):
+    queue = DomainQueue(length, 1, num_domains=2)
+    queue.check_domains({'photo': length, 'sketch': length + 1}, length)
+    with pytest.raises(ValueError, match=message):
+        queue.check_domains(counts, per_batch)
+
+
+def test_queues_that_are_together_longer_than_the_data_are_refused_with_the_length_that_works():
+    DomainQueue(20, 1, num_domains=3).allocate(60)
+    with pytest.raises(ValueError, match=r'3 queues of 21 rows.*60 images.*20 or less'):
+        DomainQueue(21, 1, num_domains=3).allocate(60)
+    with pytest.raises(ValueError, match=r'0 rows for each of 3 domains'):
+        DomainQueue(0, 1, num_domains=3)
+
+
+def _fill_domains_on_ranks(sizes):
+    queue, rank = DomainQueue(4, 2, num_domains=3), torch.distributed.get_rank()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        parts = torch.randn(12, 2, generator=generator), torch.randint(3, (12,), generator=generator), torch.arange(12)
+        queue.stage(*(part.split(sizes)[rank] for part in parts))
+        queue.commit()
+    return queue.state_dict(), queue.ranks_agree()
+
+
+def test_every_rank_holds_the_queues_of_one_process_whatever_domains_its_batches_have(ranks):
+    ((state, _),) = ranks(1, _fill_domains_on_ranks, [12])
+    assert len(set(state['heads'].tolist())) > 1 and (state['indices'] >= 0).all()
+    for sizes in ([6, 6], [12, 0], [5, 4, 3]):
+        for rank_state, agree in ranks(len(sizes), _fill_domains_on_ranks, sizes):
+            assert agree and all(torch.equal(rank_state[name], value) for name, value in state.items())
 
 
 def _fill_on_ranks(sizes):
@@ -303,6 +397,24 @@ MUTATIONS = [
         'mmssl/models/memories/base.py',
         'tuple(gather(torch.cat(parts) if len(parts) > 1 else parts[0]) for',
         'tuple((torch.cat(parts) if len(parts) > 1 else parts[0]) for',
+    ),
+    Mutation(
+        'all domains share one ring',
+        'mmssl/models/memories/domain_queue.py',
+        '(chosen,) = (domains == domain).nonzero(as_tuple=True)',
+        '(chosen,) = (domains >= 0).nonzero(as_tuple=True)',
+    ),
+    Mutation(
+        'an earlier row of an image is its negative',
+        'mmssl/models/memories/domain_queue.py',
+        '(self.indices >= 0) & (self.indices != samples[:, None, None])',
+        '(self.indices >= 0).expand(len(samples), -1, -1)',
+    ),
+    Mutation(
+        'places of a domain without a row are usable',
+        'mmssl/models/memories/domain_queue.py',
+        '(self.indices >= 0) & ',
+        '',
     ),
     Mutation(
         'the ring does not move',

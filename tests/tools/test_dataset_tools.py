@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmssl.datasets import ImageFolder, ListedImages
+from mmssl.datasets import DomainFolder, ImageFolder, ListedImages
 from tests.training import ROOT, environment
 
 TOOLS = ROOT / 'tools/dataset_tools'
@@ -557,3 +557,79 @@ def test_what_no_list_can_be_made_of_is_refused(tool: Tool, tmp_path: Path) -> N
     assert f'give {tmp_path}/train' in tool('image_lists.py', 'percent', tmp_path, 1, tmp_path / 'out')[1]
     assert 'give train2018.json' in tool('image_lists.py', 'inaturalist', tmp_path / 'a.json', tmp_path / 'out')[1]
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    """Images of two classes in two parts: noise in colours, one of them gray, and one that cannot be read."""
+    generator = np.random.default_rng(0)
+    for part, count in (('train', 8), ('test', 4)):
+        for name in ('cat', 'dog'):
+            pixels = [generator.integers(0, 256, (12, 16, 3)) for _ in range(count)]
+            write(tmp_path / 'own' / part / name, {f'{i}.png': image_bytes('PNG', p) for i, p in enumerate(pixels)})
+    write(tmp_path / 'own/train/dog', {'0.png': image_bytes('PNG', np.full((12, 16), 40)), '7.png': b'broken'})
+    return tmp_path / 'own'
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image).astype(int)
+
+
+def test_images_are_rendered_in_four_domains_that_share_every_class_equally(
+    classes: Path, tmp_path: Path, tool: Tool
+) -> None:
+    out = tmp_path / 'domains'
+    code, text = tool('render_domains.py', classes, out)
+    assert code == 0 and 'own/train/dog/7.png cannot be read' in text
+    assert f'{out}/train: 15 files written, 0 already there (original 4, edges 4, posterised 4, inverted 4), 1' in text
+    source, test = (
+        DomainFolder(out / part, ['original', 'edges', 'posterised', 'inverted']) for part in ('train', 'test')
+    )
+    assert source.classes == ['cat', 'dog'] and test.domain_labels.bincount().tolist() == [2] * 4
+    assert [source.labels[source.domain_labels == d].bincount().tolist() for d in range(4)].count([2, 2]) == 3
+    names = [Path(source.name(index)).name for index in range(15)]
+    assert len(set(names)) == 15, 'an image is in one domain alone'
+    before = stamps(out)
+    assert tool('render_domains.py', classes, out)[1].count('0 files written') == 2 and stamps(out) == before
+    source.path(3).unlink()
+    assert '1 file written, 14 already there' in tool('render_domains.py', classes, out)[1]
+
+
+def test_each_rendering_is_what_its_name_says(classes: Path, tmp_path: Path, tool: Tool) -> None:
+    code, _ = tool('render_domains.py', classes / 'train', tmp_path / 'out', '--all')
+    assert code == 0
+    original, edges, posterised, inverted = (
+        pixels_of(tmp_path / 'out' / domain / 'cat/0000003.png')
+        for domain in ('original', 'edges', 'posterised', 'inverted')
+    )
+    assert np.array_equal(original, pixels_of(classes / 'train/cat/3.png')) and original.shape == (12, 16, 3)
+    assert np.array_equal(inverted, 255 - original)
+    assert set(np.unique(posterised)) == {0, 85, 170, 255} and np.abs(posterised - original).max() <= 63
+    assert edges.min() == 0 and np.array_equal(edges[..., 0], edges[..., 2])
+    assert len(list((tmp_path / 'out/edges').rglob('*.png'))) == 15
+    flat = pixels_of(tmp_path / 'out/edges/dog/0000008.png')  # the image of one gray has no outlines
+    assert (flat == 255).all()
+
+
+def test_outlines_are_dark_where_the_brightness_changes(classes: Path, tmp_path: Path, tool: Tool) -> None:
+    halves = np.full((12, 16, 3), 20)
+    halves[:, 8:] = 220
+    write(tmp_path / 'halves', {'1.png': image_bytes('PNG', halves)})
+    assert tool('render_domains.py', tmp_path / 'halves', tmp_path / 'out', '--all')[0] == 0
+    edges = pixels_of(tmp_path / 'out/edges/0000000.png')
+    assert (edges[:, 7:9] == 0).all() and (edges[:, :7] == 255).all() and (edges[:, 9:] == 255).all()
+
+
+def test_what_cannot_be_rendered_is_refused_in_one_sentence(classes: Path, tmp_path: Path, tool: Tool) -> None:
+    write(tmp_path / 'out/train/photo', {'1.png': image_bytes('PNG')})
+    code, text = tool('render_domains.py', classes, tmp_path / 'out')
+    assert code == 1 and 'holds 1 image that is not to be written, such as photo/1.png: give another folder' in text
+    code, text = tool('render_domains.py', tmp_path / 'nothing', tmp_path / 'new')
+    assert code == 1 and text.startswith('render_domains: There is no folder')
+    code, text = tool('render_domains.py', 'torchvision:cifar11', tmp_path / 'new', '--root', tmp_path)
+    assert code == 1 and "No set 'cifar11'" in text
+    write(tmp_path / 'deep', {'1.png': b''})
+    Image.fromarray(np.full((4, 4), 9000, np.uint16)).save(tmp_path / 'deep/1.png')
+    code, text = tool('render_domains.py', tmp_path / 'deep', tmp_path / 'new')
+    assert code == 1 and 'has 16 bits, but renderings are made of 8' in text

@@ -80,9 +80,22 @@ class MoCo(Contrastive):
             self.queue.stage(unit(part))
         self.teacher.stage()
 
-    @torch.no_grad()
     def encode_keys(self, images: Tensor, batch: Batch) -> Tensor:
         """Embeddings of the teacher, ``(B, D)``, with images shuffled over ranks so that batch norm leaks nothing."""
-        backbone, neck = self.teacher.networks
-        shuffle = Shuffle(self.seed, batch.draw)
-        return shuffle.back(neck(pooled(backbone, shuffle(images))))
+        return shuffled_keys(self.teacher, images, Shuffle(self.seed, batch.draw))
+
+
+@torch.no_grad()
+def shuffled_keys(teacher: EMATeacher, images: Tensor, shuffle: Shuffle) -> Tensor:
+    """Embeddings of a teacher of backbone and neck, with images shuffled over ranks so that batch norm leaks nothing.
+
+    Args:
+        teacher: Its networks are a backbone and a neck.
+        images: Normalised, shape ``(B, C, H, W)``.
+        shuffle: Permutes the images of all ranks.
+
+    Returns:
+        Shape ``(B, D)``, in the order of the images, not normalised, without gradient.
+    """
+    backbone, neck = teacher.networks
+    return shuffle.back(neck(pooled(backbone, shuffle(images))))

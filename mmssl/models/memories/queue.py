@@ -71,9 +71,22 @@ class Queue(BaseMemory):
         if not self._staged:
             return
         (rows,) = self.take_staged()
-        rows = rows.to(self.rows.dtype)
-        newest = rows[-len(self) :]
-        places = (self.head + len(rows) - len(newest) + torch.arange(len(newest), device=rows.device)) % len(self)
-        self.rows[places] = newest
+        places = newest_places(self.head, len(rows), len(self))
+        self.rows[places] = rows[len(rows) - len(places) :].to(self.rows.dtype)
         self.head.copy_((self.head + len(rows)) % len(self))
         self.filled.copy_((self.filled + len(rows)).clamp_max(len(self)))
+
+
+def newest_places(head: Tensor, count: int, length: int) -> Tensor:
+    """Places of a ring that new rows take; if there are more rows than places, the last ones take them all.
+
+    Args:
+        head: Next place to write, int64, a scalar.
+        count: Number of new rows.
+        length: Number of places.
+
+    Returns:
+        Places of the last ``min(count, length)`` rows, in their order, int64.
+    """
+    kept = min(count, length)
+    return (head + count - kept + torch.arange(kept, device=head.device)) % length
