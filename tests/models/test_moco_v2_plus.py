@@ -1,5 +1,7 @@
 """MoCo v2+: both directions with the queue of their keys, and on several processes what one computes."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -32,6 +34,12 @@ def test_the_loss_is_the_mean_of_both_directions_each_with_the_queue_of_the_othe
     model.queue.commit(), model.first_queue.commit()
     assert torch.equal(model.queue.rows[:4], second) and torch.equal(model.first_queue.rows[:4], first)
     assert int(model.queue.head) == int(model.first_queue.head) == 4
+
+
+def test_at_chance_the_loss_is_that_of_one_direction():
+    model = _passing()
+    assert model.chance_loss(4) == pytest.approx(math.log(13))
+    assert _small(additions=[Addition()]).chance_loss(4) is None
 
 
 def test_views_that_are_swapped_with_their_queues_give_the_same_loss():
@@ -73,12 +81,6 @@ def test_a_queue_longer_than_the_data_is_refused_with_the_length_that_works():
 
 
 MUTATIONS = [
-    Mutation(
-        'a view of MoCo v2+ is its own key',
-        'mmssl/models/algorithms/moco_v2_plus.py',
-        'torch.cat([second, first])',
-        'torch.cat([first, second])',
-    ),
     Mutation(
         'the queues of MoCo v2+ are swapped',
         'mmssl/models/algorithms/moco_v2_plus.py',

@@ -1,12 +1,12 @@
 """MoCo v2+: MoCo v2 in both directions, with a queue for each view (as in solo-learn)."""
 
 import copy
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from mmssl.datasets.structures import Batch
 from mmssl.functional import info_nce, unit
 from mmssl.models.additions import Addition
 from mmssl.models.algorithms.moco import MoCo
@@ -17,10 +17,11 @@ from mmssl.registry import MODELS
 
 @MODELS.register_module()
 class MoCoV2Plus(MoCo):
-    """Contrast each view with the teacher's key of the other one; the loss is the mean over both directions.
+    """Contrast each view with the teacher's key of the other one, with a queue for each view; the loss is the mean.
 
-    Keys of the first and of the second view stand in queues of their own, so a query sees one key per image. Additions
-    get the rows of both directions; those that call :meth:`contrast` again compare with the queue of second views.
+    So a query sees one key per image. (``MoCo(symmetric=True)`` has both in one queue, and its loss is the sum.)
+    Additions get the rows of both directions; those that call :meth:`contrast` again compare with the queue of second
+    views.
 
     Args:
         backbone: Module or its config.
@@ -36,8 +37,6 @@ class MoCoV2Plus(MoCo):
     ``solo/methods/mocov2plus.py``, for the two queues and the mean.
     """
 
-    directions = 2
-
     def __init__(
         self,
         backbone: nn.Module | dict,
@@ -49,14 +48,12 @@ class MoCoV2Plus(MoCo):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(backbone, neck, queue, momentum, temperature, additions, data_preprocessor, init_cfg)
+        super().__init__(backbone, neck, queue, momentum, temperature, True, additions, data_preprocessor, init_cfg)
         self.first_queue = build_memory(copy.deepcopy(queue), Queue, random=True)
 
-    def encode(self, inputs: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-        """Queries of both views, and the teacher's keys of the other view, ``(2 B, D)`` each, not normalised."""
-        queries = [self.embed(view) for view in inputs]
-        first, second = (self.encode_keys(view, batch) for view in inputs)
-        return torch.cat(queries), torch.cat([second, first])
+    def chance_loss(self, batch_size: int) -> float | None:
+        """Ln of the number of keys, queue and own key, since the loss is a mean; None with additions."""
+        return None if self.additions else math.log(1 + len(self.queue.rows))
 
     def compare(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Mean of InfoNCE over both directions, each with the queue of its keys' view: a scalar."""
