@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmengine.optim import MultiStepLR
 from torch.nn.parallel import DistributedDataParallel
 
 from mmssl.engine import WarmupCosineLR
@@ -52,6 +53,44 @@ def test_rates_of_a_run_of_iterations_equal_the_table_of_solo_learn():
     for step, rate in case['rows']:
         schedule.last_step = step
         assert schedule._get_value() == pytest.approx([rate], rel=1e-9, abs=1e-12)
+
+
+def test_rates_of_obow_equal_its_table():
+    found = golden('obow/schedules.json')
+    epochs, steps = found['lr_per_epoch'], found['warmup_per_iter']
+    wrapper, _ = _wrapper(epochs['start'])
+    schedule = WarmupCosineLR.build_iter_from_epoch(
+        wrapper,
+        end=epochs['epochs'],
+        epoch_length=steps['iters'],
+        warmup=epochs['warmup'],
+        end_factor=epochs['end'] / epochs['start'],
+    )
+    rows = [(epoch, 0, rate) for epoch, rate in epochs['rows']] + steps['rows']
+    for epoch, iteration, rate in rows:
+        schedule.last_step = epoch * steps['iters'] + iteration
+        assert schedule._get_value() == pytest.approx([rate], rel=1e-12, abs=1e-15)
+
+
+# Rows with a warm-up are left out: none of its recipes for pre-training has one.
+HALLUCINATOR = [row for row in golden('hallucinator/schedules.json')['lr'] if not row['cfg']['warmup_steps']]
+
+
+@pytest.mark.parametrize('row', HALLUCINATOR, ids=lambda row: str(row['epoch']))
+def test_rates_of_hallucinator_equal_its_table(row):
+    settings, rate = row['cfg'], row['cfg']['lr']
+    parameters = [torch.nn.Parameter(torch.ones(1)) for _ in range(2)]
+    fixed = settings['type'] == 'Cosine'  # the predictor of SimSiam
+    optimizer = torch.optim.SGD([{'params': parameters[:1]}, {'params': parameters[1:], 'fix_lr': fixed}], lr=rate)
+    if fixed:
+        schedule = WarmupCosineLR(optimizer, end=settings['steps'], end_factor=settings['decay_rate'])
+    else:
+        schedule = MultiStepLR(optimizer, settings['decay_steps'], settings['decay_rate'])
+    for _ in range(row['epoch'] - 1):  # their epochs count from 1
+        schedule.step()
+    found = [group['lr'] for group in optimizer.param_groups]
+    assert found[0] == pytest.approx(row['simsiam_encoder_lr'], rel=1e-12)
+    assert not fixed or found[1] == row['simsiam_predictor_lr']
 
 
 def test_an_idle_epoch_and_what_follows_equal_the_coke_table():
