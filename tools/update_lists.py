@@ -2,7 +2,9 @@
 
 The tables of methods in README and docs and model-index.yml are made from ``configs/*/metafile.yml``. A method says
 there, under ``Listed`` of its collection, what stands in its rows; a model with results says in its metadata how many
-images it saw (``Images``), and how often (``Visits``). The table of memories holds the first lines of their docstrings.
+images it saw (``Images``), and how often (``Visits``). A method without such a result, or whose best one is not
+``GAIN`` points above the untrained network, stands in the second table of a page. The table of memories holds the first
+lines of their docstrings.
 ``mmssl/functional/__init__.py`` exports what its files define.
 """
 
@@ -10,6 +12,7 @@ import argparse
 import ast
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 COMMAND = 'python tools/update_lists.py'
 FIELDS = ('Paper', 'Keeps', 'Floats', 'Batch', 'Note')
 KNN, LINEAR = 'k-NN Top 1 Accuracy', 'Linear Top 1 Accuracy'
+UNTRAINED = {KNN: 29.4, LINEAR: 34.7}  # of the CPU configs' network, docs/results.md
+GAIN = 5.0  # points, in both
 
 
 def metafiles() -> list[Path]:
@@ -42,25 +47,40 @@ def collections() -> list[dict[str, Any]]:
     """
     found = []
     for path in metafiles():
+        learns = any(gains(model) for model in read(path)['Models'] if 'Images' in model['Metadata'])
         for collection in read(path)['Collections']:
             listed = collection.get('Listed', {})
             missing = [field for field in FIELDS if field not in listed]
             if missing or not re.search(r'\d{4}', listed['Paper']):
                 wanted = ', '.join(missing) or 'a year in Paper'
                 raise ValueError(f'{path.relative_to(ROOT)} lacks {wanted} under Listed: see docs/add_a_method.md.')
-            found.append({'As': collection['Name'], 'README': collection['README'], **listed})
+            found.append({'As': collection['Name'], 'README': collection['README'], 'Learns': learns, **listed})
     return sorted(found, key=lambda method: (re.search(r'\d{4}', method['Paper'])[0], method['As'].lower()))
 
 
-def methods() -> list[str]:
-    """README's table."""
-    rows = [(m['As'], m['Paper'], m['Keeps'], link(m['README'].rpartition('/')[0], m['README'])) for m in collections()]
+def gains(model: dict[str, Any]) -> bool:
+    """Whether the result of a model is far enough above the untrained network."""
+    metrics = model['Results'][0]['Metrics']
+    return all(metrics[name] >= floor + GAIN for name, floor in UNTRAINED.items())
+
+
+def methods(learn: bool) -> list[str]:
+    """A table of README: methods that were shown here to learn, or the others."""
+    rows = [
+        (m['As'], m['Paper'], m['Keeps'], link(m['README'].rpartition('/')[0], m['README']))
+        for m in collections()
+        if m['Learns'] is learn
+    ]
     return table(('method', 'paper', 'keeps between steps', 'page'), rows)
 
 
-def choices() -> list[str]:
-    """The table of docs/choose_a_method.md."""
-    rows = [(link(m['As'], f'../{m["README"]}'), m['Keeps'], m['Floats'], m['Batch'], m['Note']) for m in collections()]
+def choices(learn: bool) -> list[str]:
+    """A table of docs/choose_a_method.md: methods that were shown here to learn, or the others."""
+    rows = [
+        (link(m['As'], f'../{m["README"]}'), m['Keeps'], m['Floats'], m['Batch'], m['Note'])
+        for m in collections()
+        if m['Learns'] is learn
+    ]
     heads = ('method', 'what it keeps between steps', 'floats it keeps, besides the network', 'batch size')
     return table((*heads, 'strengths and limits'), rows)
 
@@ -168,8 +188,12 @@ def put(text: str, name: str, lines: list[str], page: str) -> str:
 
 
 PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
-    'README.md': {'methods': methods},
-    'docs/choose_a_method.md': {'methods': choices, 'measured': measured},
+    'README.md': {'methods': partial(methods, True), 'further methods': partial(methods, False)},
+    'docs/choose_a_method.md': {
+        'methods': partial(choices, True),
+        'further methods': partial(choices, False),
+        'measured': measured,
+    },
     'docs/concepts.md': {'memories': memories},
     'docs/model_zoo.md': {'weights': weights},
 }

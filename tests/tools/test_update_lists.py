@@ -75,6 +75,18 @@ def test_a_changed_metafile_makes_lists_stale_until_the_command_has_run(tree: Pa
     assert update(tree, '--check').returncode == 0
 
 
+def test_a_method_that_does_not_gain_five_points_is_not_listed_as_one_that_learns(tree: Path) -> None:
+    def listed(name: str, page: str = 'README.md') -> bool:
+        return name in (tree / page).read_text().partition('<!-- end of methods -->')[0]
+
+    assert listed('| CoKe |') and listed('[CoKe](../configs/coke/README.md) |', 'docs/choose_a_method.md')
+    edit(tree / 'configs/coke/metafile.yml', 'Linear Top 1 Accuracy: 42.7', 'Linear Top 1 Accuracy: 39.6')
+    update(tree)
+    assert not listed('| CoKe |') and not listed('[CoKe](../configs/coke/README.md) |', 'docs/choose_a_method.md')
+    assert '| CoKe | Qian et al., CVPR 2022 |' in (tree / 'README.md').read_text()
+    assert listed('| SimCLR |')
+
+
 def test_every_memory_of_mmssl_stands_in_the_table_with_what_it_holds_and_does() -> None:
     import_module('mmssl.models')
     own = {name for name, memory in MEMORIES.module_dict.items() if memory.__module__.startswith('mmssl.')}
@@ -110,5 +122,11 @@ MUTATIONS = [
         'tools/update_lists.py',
         'if check and stale:',
         'if False:',
+    ),
+    Mutation(
+        'a method counts as one that learns though its gain is small',
+        'tools/update_lists.py',
+        'metrics[name] >= floor + GAIN',
+        'metrics[name] >= floor',
     ),
 ]
