@@ -5,8 +5,8 @@ import torch
 from mmengine.config import Config
 
 from mmssl.datasets import Batch
-from mmssl.models import MAE, DomainQueue
-from mmssl.registry import MODELS
+from mmssl.models import MAE, DomainQueue, OBoW
+from mmssl.registry import MODELS, TRANSFORMS
 from tests.training import CPU_CONFIGS, ROOT
 
 BATCH, SAMPLES = 8, 10000
@@ -21,9 +21,9 @@ NETWORKS = {  # all of them give 128 channels
 
 
 def _views(cfg):
-    views = cfg.train_dataloader.dataset.views
-    kinds = zip(views.counts, views.views, strict=True) if 'counts' in views else [(1, views)]
-    return [torch.randn(BATCH, 3, kind.size, kind.size) for count, kind in kinds for _ in range(count)]
+    made = TRANSFORMS.build(cfg.train_dataloader.dataset.views)(torch.randint(256, (3, 32, 32), dtype=torch.uint8))
+    views = made['inputs'] if isinstance(made, dict) else made
+    return [torch.randn(BATCH, *view.shape) for view in ([views] if torch.is_tensor(views) else views)]
 
 
 def _boxes():
@@ -63,6 +63,8 @@ def test_a_method_gives_a_loss_and_every_weight_a_gradient(config, network):
         return
     if network != 'resnet':
         cfg.model.backbone = {'type': 'mmssl.TimmBackbone', **NETWORKS[network]}
+    if cfg.model.type is OBoW and network == 'vit':  # its stages have one width
+        cfg.model.head.word_channels, cfg.model.vocabularies[0].dim = [128, 128], 128
     model = MODELS.build(cfg.model).train()
     model.allocate(SAMPLES)
     views = _views(cfg)

@@ -240,6 +240,10 @@ def test_what_cannot_work_is_refused_in_a_sentence():
         _small().allocate(12)
     with pytest.raises(ValueError, match=r'maps of 4 x 4 pixels, but words need 5 x 5'):
         Vocabulary(6, 4).bags(torch.randn(2, 4, 4, 4))
+    with pytest.raises(ValueError, match=r'maps of 8 channels for words of 4: set dim=8 for this vocabulary'):
+        Vocabulary(6, 4).bags(torch.randn(2, 8, 7, 7))
+    with pytest.raises(ValueError, match=r'have \[4\] channels, not \[8\]: set head.word_channels=\[4\]'):
+        BagOfWordsHead(6, [8])([torch.randn(5, 4)])
     with pytest.raises(ValueError, match='1 levels for 2 vocabularies'):
         _small(levels=[-1])
     with pytest.raises(ValueError, match="OBoW got 1 view, which is the teacher's"):

@@ -26,7 +26,7 @@ class BagOfWordsHead(nn.Module):
 
     def __init__(self, in_channels: int, word_channels: Sequence[int], scale: float = 8.0) -> None:
         super().__init__()
-        self.scale = scale
+        self.word_channels, self.scale = list(word_channels), scale
         self.generators = nn.ModuleList(
             MLPNeck(width, 2 * in_channels, in_channels, bias=False, last_bias=True) for width in word_channels
         )
@@ -39,7 +39,14 @@ class BagOfWordsHead(nn.Module):
 
         Returns:
             Unit rows for every level, ``(V, in_channels)`` each.
+
+        Raises:
+            ValueError: The words have other widths.
         """
+        if (widths := [level.shape[1] for level in words]) != self.word_channels:
+            raise ValueError(
+                f'Words have {widths} channels, not {self.word_channels}: set head.word_channels={widths}.'
+            )
         return [unit(generator(unit(level))) for generator, level in zip(self.generators, words, strict=True)]
 
     def scores(self, features: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:

@@ -77,8 +77,13 @@ class Vocabulary(BaseMemory):
             their nearest words, shape ``(B,)``.
 
         Raises:
-            ValueError: The maps are too small.
+            ValueError: The maps are too small, or have another width than the words.
         """
+        if (width := maps.shape[1]) != self.words.shape[1]:
+            raise ValueError(
+                f'The backbone gives maps of {width} channels for words of {self.words.shape[1]}: set dim={width} for '
+                'this vocabulary and for its level in head.word_channels, or choose another of the maps with levels.'
+            )
         distances = word_distances(_inner(maps), self.words)
         nearest = distances.amin(dim=2).mean(dim=1)
         if self.inv_delta is None:
