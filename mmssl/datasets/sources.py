@@ -512,7 +512,7 @@ class Concat(ImageSource):
         return image
 
     def _check_size(self, part: ImageSource, place: int, image: Tensor, error: type[Exception]) -> None:
-        height, width = image.shape[1:]
+        height, width = image.shape[-2:]
         if (height, width) != (self.size, self.size):
             raise error(
                 f'{part.name(place)} has {width} x {height} pixels, but all images of Concat are to have {self.size} x '

@@ -36,7 +36,9 @@ class STL10(ArraySource):
         if split not in _PARTS:
             raise ValueError(f'STL-10 has no split {split!r}: choose one of {list(_PARTS)}.')
         folder, part = Path(root) / 'stl10_binary', _PARTS[split]
-        images, labels, classes = _mapped(folder / f'{part}_X.bin'), None, None
+        images = _mapped(folder / f'{part}_X.bin')
+        labels: np.ndarray | None = None
+        classes: list[str] | None = None
         if split != 'unlabelled':
             labels = np.frombuffer(_bytes_of(folder / f'{part}_y.bin'), np.uint8).astype(np.int64) - 1
             classes = _bytes_of(folder / 'class_names.txt').decode().split()

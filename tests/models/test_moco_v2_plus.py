@@ -90,8 +90,8 @@ MUTATIONS = [
     Mutation(
         'the directions of MoCo v2+ are added',
         'mmssl/models/algorithms/moco_v2_plus.py',
-        'for *pair, queue in pairs]).mean()',
-        'for *pair, queue in pairs]).sum()',
+        'torch.stack(losses).mean()',
+        'torch.stack(losses).sum()',
     ),
     Mutation(
         'the teacher of MoCo v2+ does not follow',

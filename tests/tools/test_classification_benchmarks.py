@@ -189,7 +189,7 @@ def test_images_without_a_class_are_left_out_of_a_training_with_labels(stem, mor
     status, text = tool(script, path, *arguments, *more, *options(path, **classes))
     assert status == 0, text
     assert (tmp_path / f'{script[:-3]}.json').is_file()
-    assert '3 of 11 training images have no class and are left out.' in text
+    assert '3 of 11 images of the training set have no class and are left out.' in text
 
 
 @pytest.mark.slow

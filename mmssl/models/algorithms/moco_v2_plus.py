@@ -57,8 +57,9 @@ class MoCoV2Plus(MoCo):
 
     def compare(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Mean of InfoNCE over both directions, each with the queue of its keys' view: a scalar."""
-        pairs = zip(unit(queries).chunk(2), unit(keys).chunk(2), (self.queue, self.first_queue))
-        return torch.stack([info_nce(*pair, queue.rows, self.temperature) for *pair, queue in pairs]).mean()
+        directions = zip(unit(queries).chunk(2), unit(keys).chunk(2), (self.queue, self.first_queue))
+        losses = [info_nce(query, key, queue.rows, self.temperature) for query, key, queue in directions]
+        return torch.stack(losses).mean()
 
     def stage(self, queries: Tensor, keys: Tensor) -> None:
         """Stage the keys of each view for its queue, and the update of the teacher."""

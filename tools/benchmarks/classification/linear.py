@@ -110,14 +110,13 @@ def leave_out_unlabelled(cfg: Config) -> None:
     """Take only the images with a class, where some have none (label -1), to train on and as the gallery."""
     from mmssl.datasets import LabelledImages
     from mmssl.evaluation import has_labels
-    from mmssl.evaluation.features import warn_once
     from mmssl.registry import DATASETS
 
-    for dataset in (cfg.train_dataloader.dataset, cfg.evaluation.gallery):
+    for name, dataset in (('training set', cfg.train_dataloader.dataset), ('gallery', cfg.evaluation.gallery)):
         labels = DATASETS.build(dataset.source).labels
         if has_labels(labels) and int(labels.min()) < 0:
             missing = int((labels < 0).sum())
-            warn_once(f'{missing} of {len(labels)} training images have no class and are left out.')
+            print(f'{missing} of {len(labels)} images of the {name} have no class and are left out.')
             dataset.source = {'type': LabelledImages, 'source': dataset.source}
 
 
