@@ -49,6 +49,7 @@ REQUIRED = (
     Dependency('numpy', ('numpy',)),
     Dependency('PIL', ('pillow',)),
     Dependency('yaml', ('pyyaml',)),
+    Dependency('scipy', ('scipy',)),
     Dependency('sklearn', ('scikit-learn',)),
     Dependency('matplotlib', ('matplotlib',)),
     Dependency('rich', ('rich',)),

@@ -36,6 +36,7 @@ LATE = {
     'faiss': 'optional',
     'timm': 'optional',
     'huggingface_hub': 'comes with timm',
+    'scipy.special': 'takes half a second',
     'sklearn': 'takes most of a second, and most commands do without it',
     'threadpoolctl': 'comes with sklearn',
     'torchvision.datasets': 'imports every data set of torchvision, and most commands need none',

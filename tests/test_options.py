@@ -29,7 +29,7 @@ def read(option: str, value: Any = 1, config: str = SIMCLR) -> Any:
         ('model.temperatur', "SimCLR takes no 'temperatur' (near names: temperature)"),
         ('model.backbone.dept', "ResNet takes no 'dept' (near names: depth)"),
         ('model.neck.x', "MLPNeck takes no 'x' (it takes batch_norm, bias, "),
-        ('train_cfg.max_epoch', "EpochLoop takes no 'max_epoch' (near names: max_epochs)"),
+        ('train_cfg.max_epoch', "EpochLoop takes no 'max_epoch' (near names: max_epochs, max_iters)"),
         ('train_dataloader.batchsize', "train_dataloader takes no 'batchsize' (near names: batch_size"),
         ('train_dataloader.dataset.source.roots', "ImageFolder takes no 'roots' (near names: root)"),
         ('train_dataloader.dataset.views.views.0.siz', "View takes no 'siz' (near names: size)"),

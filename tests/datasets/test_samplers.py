@@ -391,7 +391,7 @@ MUTATIONS = [
     Mutation(
         'the domains are asked for equal shares of the batch of a rank',
         'mmssl/datasets/samplers.py',
-        'domains, size = len(self.counts), batch_size * world_size',
-        'domains, size = len(self.counts), batch_size',
+        'if batch_size % domains:',
+        'if batch_size // world_size % domains:',
     ),
 ]

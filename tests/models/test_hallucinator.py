@@ -219,8 +219,8 @@ MUTATIONS = [
     Mutation(
         'queries move towards their partners',
         'mmssl/functional/hallucination.py',
-        '- ratio * partners',
-        '+ ratio * partners',
+        '* rows - ratio * partners\n',
+        '* rows + ratio * partners\n',
     ),
     Mutation(
         'the generator sees the query alone',

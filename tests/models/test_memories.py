@@ -395,8 +395,8 @@ MUTATIONS = [
     Mutation(
         'rows of other ranks do not reach a memory',
         'mmssl/models/memories/base.py',
-        'tuple(gather(torch.cat(parts) if len(parts) > 1 else parts[0]) for',
-        'tuple((torch.cat(parts) if len(parts) > 1 else parts[0]) for',
+        'torch.cat([gather(part) for part in parts])',
+        'torch.cat(parts)',
     ),
     Mutation(
         'all domains share one ring',

@@ -117,13 +117,13 @@ MUTATIONS = [
     Mutation(
         'keys are queued as long as they are',
         'mmssl/models/algorithms/moco.py',
-        'self.queue.stage(unit(keys))',
-        'self.queue.stage(keys)',
+        'self.queue.stage(unit(part))',
+        'self.queue.stage(part)',
     ),
     Mutation(
         'the teacher of MoCo does not follow',
         'mmssl/models/algorithms/moco.py',
-        '        self.queue.stage(unit(keys))\n        self.teacher.stage()\n',
-        '        self.queue.stage(unit(keys))\n',
+        '            self.queue.stage(unit(part))\n        self.teacher.stage()\n',
+        '            self.queue.stage(unit(part))\n',
     ),
 ]

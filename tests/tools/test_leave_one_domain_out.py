@@ -18,7 +18,7 @@ from mmssl.models import DIUL, MoCo, Queue
 from tests.helpers.mutation import Mutation
 from tests.training import ROOT
 
-CONFIG = str(ROOT / 'configs/diul/diul_resnet10_1xb126_cpu_3e_cifar10.py')
+CONFIG = str(ROOT / 'configs/diul/diul_resnet10_1xb126_cpu_3e_cifar10_domains.py')
 DOMAINS = ('art', 'photo', 'sketch')
 
 

@@ -5,7 +5,7 @@ from mmengine.config import read_base
 from mmssl.evaluation import MultiStageClassifier
 
 with read_base():
-    from ._base_.rotnet import *
+    from ._base_.rotnet_protocol import *
 
 protocol = 'RotNet linear: conv1 to conv5, maxima of 12, 7, 5, 6 and 6, SGD, rate 0.01, steps of 0.2 at 5, 15 and 25'
 

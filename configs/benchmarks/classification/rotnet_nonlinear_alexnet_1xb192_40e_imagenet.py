@@ -5,7 +5,7 @@ from mmengine.config import read_base
 from mmssl.evaluation import NonLinearClassifier
 
 with read_base():
-    from ._base_.rotnet import *
+    from ._base_.rotnet_protocol import *
 
 protocol = 'RotNet non-linear: AlexNet after conv4 and conv5, SGD, rate 0.01, steps of 0.2 at 10, 20 and 30, 40 epochs'
 
