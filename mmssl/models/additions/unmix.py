@@ -53,6 +53,6 @@ class UnMix(Addition):
         """Mix normalised images of this rank ``(B, C, H, W)`` with their partners from the global batch."""
         if sum(lengths_on_ranks(len(images), images.device)) == 1:
             raise ValueError('UnMix on a batch of 1 image, which has no partner: set the batch size to 2 or more.')
-        seed = self.step_seed(Stream.MIXTURE, batch)
-        mixture = draw_mixture(seed, *images.shape[-2:], self.global_prob, self.alpha)
+        (height, width), seed = images.shape[-2:], self.step_seed(Stream.MIXTURE, batch)
+        mixture = draw_mixture(seed, height, width, self.global_prob, self.alpha)
         return mix(images, reversed_batch(images), mixture), mixture
