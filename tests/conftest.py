@@ -13,6 +13,13 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for the long form of two tests, which CI has no time for."""
+    parser.addoption('--every-config', action='store_true', help='slow tests of state with all CPU configs')
+
+
 GOLDEN = Path(__file__).parent / 'golden'
 
 

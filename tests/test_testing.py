@@ -14,15 +14,18 @@ from mmssl.testing import CheckError, _whole_config, check_algorithm, unequal
 from tests.helpers import broken
 from tests.helpers.mutation import Mutation
 from tests.small import small_config
-from tests.training import CPU_CONFIGS, short_config
+from tests.training import short_config, with_cpu_configs
 
 CHECKS = ['build', 'loss', 'gradients', 'state', 'resume', 'forward', 'discard', 'two processes', 'export']
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    with_cpu_configs(metafunc)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('config', CPU_CONFIGS)
-def test_every_algorithm_passes_every_check(config: str, tmp_path: Path) -> None:
-    passed = check_algorithm(short_config(tmp_path / 'config.py', config, tmp_path / 'no_images'))
+def test_every_algorithm_passes_every_check(cpu_config: str, tmp_path: Path) -> None:
+    passed = check_algorithm(short_config(tmp_path / 'config.py', cpu_config, tmp_path / 'no_images'))
     assert [line.partition(':')[0] for line in passed] == CHECKS
     assert '72 of 72 keys matched' in passed[-1]
 

@@ -3,18 +3,22 @@
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
+from mmengine.config import Config
 from PIL import Image
 from torch import Tensor, nn
 
 from mmssl.models.algorithms.base import build
+from mmssl.models.memories import EMATeacher
 from tests.helpers.overrides import overrides
 
 ROOT = Path(__file__).parent.parent
 CPU_CONFIGS = sorted(
-    str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10.py')
+    str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10*.py')
 )
 NUM_IMAGES, BATCH = 112, 16  # seven iterations an epoch
 
@@ -29,6 +33,27 @@ class WithDropout(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.neck(self.dropout(features))
+
+
+def with_cpu_configs(metafunc: pytest.Metafunc) -> None:
+    """Give tests that take a ``cpu_config`` those of :func:`stateful`, or all with ``--every-config``."""
+    if 'cpu_config' in metafunc.fixturenames:
+        every = metafunc.config.getoption('every_config')
+        metafunc.parametrize('cpu_config', CPU_CONFIGS if every else stateful())
+
+
+@cache
+def stateful() -> list[str]:
+    """CPU configs for slow tests of state: those of every method with memories besides a teacher, and two others."""
+    chosen, seen = [], set()
+    for path in CPU_CONFIGS:
+        model = build(Config.fromfile(ROOT / 'configs' / path).model)
+        memories = frozenset(type(memory) for memory in model.memories().values())
+        found = memories if memories <= {EMATeacher} else (path.partition('/')[0], memories)
+        if found not in seen:
+            chosen.append(path)
+            seen.add(found)
+    return chosen
 
 
 def make_images(folder: Path, count: int = NUM_IMAGES) -> Path:

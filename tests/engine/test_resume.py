@@ -16,7 +16,17 @@ from mmssl.models import BaseAlgorithm
 from mmssl.registry import MODELS
 from mmssl.testing import differences
 from tests.helpers.overrides import overrides
-from tests.training import CPU_CONFIGS, ROOT, command, environment, make_config, make_images, short_config, train
+from tests.training import (
+    CPU_CONFIGS,
+    ROOT,
+    command,
+    environment,
+    make_config,
+    make_images,
+    short_config,
+    train,
+    with_cpu_configs,
+)
 
 FIRST = next(path for path in CPU_CONFIGS if path.startswith('swav/'))
 OVERRIDES = overrides()
@@ -65,11 +75,14 @@ def _progress(run: Path) -> dict:
     return torch.load(run / 'epoch_2.pth', weights_only=True)['meta']['progress']
 
 
+def pytest_generate_tests(metafunc):
+    with_cpu_configs(metafunc)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('config', CPU_CONFIGS)
-def test_two_processes_go_on_from_one_and_resume_bit_for_bit(config, images, tmp_path):
-    whole = train(short_config(tmp_path / 'one.py', config, images), tmp_path / 'whole')
-    two = short_config(tmp_path / 'two.py', config, images, workers=2, processes=2)
+def test_two_processes_go_on_from_one_and_resume_bit_for_bit(cpu_config, images, tmp_path):
+    whole = train(short_config(tmp_path / 'one.py', cpu_config, images), tmp_path / 'whole')
+    two = short_config(tmp_path / 'two.py', cpu_config, images, workers=2, processes=2)
     longer = train(two, tmp_path / 'longer', '--resume', str(whole / 'iter_6.pth'), processes=2)
     shorter = train(two, tmp_path / 'shorter', '--resume', str(longer / 'iter_9.pth'), processes=2)
     _same(longer, shorter, 'iter_12', 'epoch_2')

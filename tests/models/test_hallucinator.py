@@ -215,6 +215,8 @@ def test_methods_on_which_it_does_not_work_are_refused():
         BYOL(Smooth(), nn.Linear(8, 6), nn.Linear(6, 6), additions=[Hallucinator(6)])
 
 
+RESUME = {'hallucinator': "if 'queue' in model:\n    model.update(queue=dict(length=64, dim=64))"}
+
 MUTATIONS = [
     Mutation(
         'queries move towards their partners',

@@ -250,6 +250,14 @@ def test_what_cannot_work_is_refused_in_a_sentence():
         _small().loss([torch.randn(2, 3, 8, 8)], Batch(torch.arange(2), torch.arange(2)))
 
 
+# The head takes words, so that no dropout fits before it.
+RESUME = {
+    'obow': """model.update(head=model['head']['neck'])
+for memory in model['vocabularies']:
+    memory.update(num_words=64)
+del memory"""
+}
+
 MUTATIONS = [
     Mutation(
         'codes use the mean distance of the step before',
