@@ -252,7 +252,7 @@ def test_what_cannot_work_is_refused_in_a_sentence():
 
 # The head takes words, so that no dropout fits before it.
 RESUME = {
-    'obow': """model.update(head=model['head']['neck'])
+    'obow': """model['head'] = model['head']['neck']
 for memory in model['vocabularies']:
     memory.update(num_words=64)
 del memory"""

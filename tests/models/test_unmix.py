@@ -254,6 +254,8 @@ def test_a_host_of_the_user_takes_every_addition():
     assert Mine(Smooth(), nn.Linear(8, 6), additions=[UnMix()]).additions
 
 
+RESUME = {'unmix': "if 'queue' in model:\n    model.update(queue=dict(length=64, dim=64))"}
+
 MUTATIONS = [
     Mutation(
         'the share of a clipped box is the drawn one',
