@@ -63,6 +63,19 @@ def test_keys_carry_no_gradient_and_every_student_weight_learns():
     assert all(parameter.grad.abs().sum() > 0 for parameter in students)
 
 
+def test_the_teacher_follows_the_student_after_a_step():
+    model = _small()
+    before = [parameter.clone() for parameter in model.teacher.parameters()]
+    model.loss([torch.randn(4, 3, 8, 8) for _ in range(2)], ANY)
+    with torch.no_grad():
+        for parameter in [*model.backbone.parameters(), *model.neck.parameters()]:
+            parameter.add_(1)
+    for memory in model.memories().values():
+        memory.commit()
+    for old, new in zip(before, model.teacher.parameters(), strict=True):
+        torch.testing.assert_close(new, old + 0.1)  # 0.9 of the old, 0.1 of the student, which started equal
+
+
 def test_an_addition_gets_both_directions_with_every_image_twice():
     seen = {}
 
