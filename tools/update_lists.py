@@ -39,22 +39,27 @@ def read(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding='utf-8'))
 
 
-def collections() -> list[dict[str, Any]]:
-    """What the collections of all metafiles say about themselves, by the year of the paper, then by name.
+def collections(learn: bool) -> list[dict[str, Any]]:
+    """What collections say about themselves, by the year of the paper, then by name.
+
+    Args:
+        learn: Whether to give the methods that were shown here to learn, or the others.
 
     Raises:
         ValueError: A metafile lacks something.
     """
     found = []
     for path in metafiles():
-        learns = any(gains(model) for model in read(path)['Models'] if 'Images' in model['Metadata'])
-        for collection in read(path)['Collections']:
+        metafile = read(path)
+        learns = any(gains(model) for model in metafile['Models'] if 'Images' in model['Metadata'])
+        for collection in metafile['Collections']:
             listed = collection.get('Listed', {})
             missing = [field for field in FIELDS if field not in listed]
             if missing or not re.search(r'\d{4}', listed['Paper']):
                 wanted = ', '.join(missing) or 'a year in Paper'
                 raise ValueError(f'{path.relative_to(ROOT)} lacks {wanted} under Listed: see docs/add_a_method.md.')
-            found.append({'As': collection['Name'], 'README': collection['README'], 'Learns': learns, **listed})
+            if learns is learn:
+                found.append({'As': collection['Name'], 'README': collection['README'], **listed})
     return sorted(found, key=lambda method: (re.search(r'\d{4}', method['Paper'])[0], method['As'].lower()))
 
 
@@ -66,21 +71,15 @@ def gains(model: dict[str, Any]) -> bool:
 
 def methods(learn: bool) -> list[str]:
     """A table of README: methods that were shown here to learn, or the others."""
-    rows = [
-        (m['As'], m['Paper'], m['Keeps'], link(m['README'].rpartition('/')[0], m['README']))
-        for m in collections()
-        if m['Learns'] is learn
-    ]
+    listed = collections(learn)
+    rows = [(m['As'], m['Paper'], m['Keeps'], link(m['README'].rpartition('/')[0], m['README'])) for m in listed]
     return table(('method', 'paper', 'keeps between steps', 'page'), rows)
 
 
 def choices(learn: bool) -> list[str]:
     """A table of docs/choose_a_method.md: methods that were shown here to learn, or the others."""
-    rows = [
-        (link(m['As'], f'../{m["README"]}'), m['Keeps'], m['Floats'], m['Batch'], m['Note'])
-        for m in collections()
-        if m['Learns'] is learn
-    ]
+    listed = collections(learn)
+    rows = [(link(m['As'], f'../{m["README"]}'), m['Keeps'], m['Floats'], m['Batch'], m['Note']) for m in listed]
     heads = ('method', 'what it keeps between steps', 'floats it keeps, besides the network', 'batch size')
     return table((*heads, 'strengths and limits'), rows)
 

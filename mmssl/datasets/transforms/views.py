@@ -265,8 +265,8 @@ class RandomCrop:
                 'RandomCrop, or more.'
             )
         top, left = int(down * (height - self.size + 1)), int(right * (width - self.size + 1))
-        view = pixels[:, top : top + self.size, left : left + self.size]
-        return torch.from_numpy(np.ascontiguousarray(view[:, :, ::-1] if flipped < self.flip else view))
+        view = torch.from_numpy(pixels[:, top : top + self.size, left : left + self.size])
+        return (mirrored(view) if flipped < self.flip else view).contiguous()
 
 
 @TRANSFORMS.register_module()
