@@ -16,8 +16,8 @@ torch.set_num_threads(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option for the long form of two tests, which CI has no time for."""
-    parser.addoption('--every-config', action='store_true', help='slow tests of state with all CPU configs')
+    """Add the option for the long form of slow tests, which CI has no time for."""
+    parser.addoption('--long', action='store_true', help='tests of state with all CPU configs, and all mutations')
 
 
 GOLDEN = Path(__file__).parent / 'golden'

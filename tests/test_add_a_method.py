@@ -116,7 +116,7 @@ def test_the_tests_of_the_page_pass_and_those_over_all_methods_take_it_in(tree: 
         'tests/tools/test_update_lists.py::test_the_lists_in_the_repository_are_up_to_date',
         'tests/tools/test_model_zoo.py::test_the_index_is_read_by_the_library_that_mim_uses',
     )
-    assert '12 passed' in pytest_in(tree, *own, *over_all, '--every-config')
+    assert '12 passed' in pytest_in(tree, *own, *over_all, '--long')
     pytest_in(tree, 'tests/test_documents.py', 'tests/test_floors.py')
 
 

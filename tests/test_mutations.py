@@ -1,6 +1,7 @@
 """The suite notices each of these one-line faults: a slow test puts them into a copy of the tree, one by one.
 
-A test file lists the faults that it notices in ``MUTATIONS``; nothing is registered here.
+A test file lists the faults that it notices in ``MUTATIONS``; nothing is registered here. A commit takes every third of
+them, the next commit others; ``--long`` takes all.
 """
 
 import json
@@ -96,8 +97,19 @@ def test_an_entry_that_cannot_be_read_without_importing_its_file_is_refused(entr
         mutations(tmp_path / 'tests')
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if 'mutation' in metafunc.fixturenames:
+        chosen = mutations() if metafunc.config.getoption('long') else mutations()[_commits() % 3 :: 3]
+        metafunc.parametrize('mutation', chosen, ids=lambda mutation: mutation.fault.replace(' ', '_'))
+
+
+def _commits() -> int:
+    """Number of commits up to this one; 0 in a tree without git."""
+    counted = subprocess.run(['git', 'rev-list', '--count', 'HEAD'], cwd=ROOT, capture_output=True, text=True)
+    return int(counted.stdout or 0)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('mutation', mutations(), ids=lambda mutation: mutation.fault.replace(' ', '_'))
 def test_the_suite_turns_red(mutation: Mutation, tmp_path: Path, forks: Forks):
     if mutation.tests.startswith('tests/transfer'):
         pytest.importorskip('mmcv._ext', reason='bash tools/install_transfer.sh installs what is missing')

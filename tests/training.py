@@ -36,10 +36,9 @@ class WithDropout(nn.Module):
 
 
 def with_cpu_configs(metafunc: pytest.Metafunc) -> None:
-    """Give tests that take a ``cpu_config`` those of :func:`stateful`, or all with ``--every-config``."""
+    """Give tests that take a ``cpu_config`` those of :func:`stateful`, or all with ``--long``."""
     if 'cpu_config' in metafunc.fixturenames:
-        every = metafunc.config.getoption('every_config')
-        metafunc.parametrize('cpu_config', CPU_CONFIGS if every else stateful())
+        metafunc.parametrize('cpu_config', CPU_CONFIGS if metafunc.config.getoption('long') else stateful())
 
 
 @cache

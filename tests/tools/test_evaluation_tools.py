@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
+from mmssl.datasets.sources import build_source
 from mmssl.evaluation import FAST_PROBE, Measure, Result, read_results, write_results
 from mmssl.models import ResNet
 from tests.training import ROOT, environment
@@ -184,6 +186,32 @@ def test_the_table_of_a_benchmark_is_over_seeds_of_files_of_today_and_earlier(tm
         '|---|---|---|---|',
         '| mmssl | 41.0 ± 1.4 | 52.0 ± 2.8 | 75 |',
     ]
+
+
+def test_a_learning_rate_is_chosen_on_training_images_that_no_run_trained_on(tmp_path):
+    tool = runpy.run_path(str(ROOT / 'tools/benchmarks/learning.py'))
+    images = dict(type='ArraySource', images=str(tmp_path / 'images.npy'))
+    np.save(tmp_path / 'images.npy', np.zeros((2010, 1, 1, 3), np.uint8))
+    cfg = Config(
+        dict(
+            train_dataloader=dict(dataset=dict(source=images)),
+            evaluation=dict(gallery=dict(source=None), query=dict(source='test images')),
+            optim_wrapper=dict(optimizer=dict(lr=1.0)),
+        )
+    )
+    kept = tool['held_out'](cfg, 1000)
+    trained, gallery, query = (
+        set(build_source(part.source).indices.tolist())
+        for part in (kept.train_dataloader.dataset, kept.evaluation.gallery, kept.evaluation.query)
+    )
+    assert len(query) == 2000 and gallery == trained == set(range(2010)) - query
+
+    def measured(cfg, name):
+        knn, linear = {0.1: (30.0, 40.0), 0.2: (32.0, 39.0), 0.4: (33.0, 36.0)}[cfg.optim_wrapper.optimizer.lr]
+        return Result(name, (Measure('k', knn, short='k-NN'), Measure('linear', linear, short='linear')))
+
+    tool['choose_rate'].__globals__['measure'] = measured
+    assert tool['choose_rate'](kept, 'mmssl', [0.1, 0.2, 0.4], 0, tmp_path) == 0.2
 
 
 def test_a_peer_that_is_not_installed_is_named_with_the_command_that_installs_it(tmp_path):

@@ -2,6 +2,9 @@
 
     python tools/benchmarks/learning.py configs/swav/swav_resnet10_1xb128_cpu_2e_cifar10.py --peer lightly
 
+``--rates 0.05 0.1 0.2`` chooses the learning rate first, for each side alike: one run per rate with the first seed, on
+all training images but 2,000, on which it is measured; the best mean of k-NN and linear accuracy is taken.
+
 Each run writes one JSON file, so an interrupted benchmark continues where it stopped. The tables are printed at the end
 and written next to these files. The same command also measures the time of a step, and the time of the views compared
 with torchvision's and lightly's.
@@ -26,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from speed import views
 
 from mmssl.datasets import Subset
+from mmssl.datasets.sources import build_source
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
 from mmssl.evaluation import RawPixels, Result, evaluate, read_results, untrained, write_results
@@ -34,6 +38,8 @@ from mmssl.registry import MODELS, OPTIMIZERS
 _SIAMESE = dict.fromkeys(('BYOL', 'SimSiam', 'BarlowTwins', 'VICReg', 'DINO'), 'lightly_siamese')
 PEERS = {'lightly': {'SwAV': 'lightly_swav', 'SimCLR': 'lightly_contrast', 'MoCo': 'lightly_contrast', **_SIAMESE}}
 
+HELD_OUT = 2000  # training images on which learning rates are compared
+
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
@@ -41,6 +47,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--peer', choices=list(PEERS), help='also run the same method of this library')
+    parser.add_argument('--rates', type=float, nargs='+', metavar='LR', help='learning rates to choose from')
     parser.add_argument('--work-dir', default='work_dirs/benchmarks/learning')
     parser.add_argument(
         '--gallery', type=int, default=10000, help='number of labelled training images for the evaluation'
@@ -57,8 +64,9 @@ def variant(cfg: Config, name: str, seed: int, work_dir: Path) -> Config:
     cfg = copy.deepcopy(cfg)
     cfg.randomness = {'seed': seed}
     cfg.work_dir = str(work_dir / f'{name.replace(" ", "_")}_{seed}')
-    if name in PEERS:
-        adapter(name, cfg.model.type.__name__)(cfg)
+    peer = name.split()[0]
+    if peer in PEERS:
+        adapter(peer, cfg.model.type.__name__)(cfg)
     return cfg
 
 
@@ -68,6 +76,38 @@ def adapter(peer: str, method: str) -> Callable[[Config], None]:
         return import_module(f'peers.{PEERS[peer][method]}').adapt
     except ModuleNotFoundError as error:
         raise SystemExit(f"{peer} is not installed ({error}): type pip install -e '.[benchmarks]'") from error
+
+
+def held_out(cfg: Config, gallery: int) -> Config:
+    """The config of a run without the test images: training images are kept from training, and queried."""
+    cfg = copy.deepcopy(cfg)
+    source = cfg.train_dataloader.dataset.source
+    rest = len(build_source(source)) - HELD_OUT
+    cfg.train_dataloader.dataset.source = {'type': Subset, 'source': source, 'num': rest, 'skip': HELD_OUT}
+    cfg.evaluation.gallery.source = {'type': Subset, 'source': source, 'num': min(gallery, rest), 'skip': HELD_OUT}
+    cfg.evaluation.query.source = {'type': Subset, 'source': source, 'num': HELD_OUT}
+    return cfg
+
+
+def choose_rate(cfg: Config, name: str, rates: list[float], seed: int, work_dir: Path) -> float:
+    """The rate with the best mean of k-NN and linear accuracy on held-out training images; prints all of them."""
+    accuracies = {}
+    for rate in rates:
+        run = variant(cfg, f'{name} rate {rate:g}', seed, work_dir)
+        run.optim_wrapper.optimizer.lr = rate
+        found = once(run, name, seed)[0].headline()
+        accuracies[rate] = statistics.mean(accuracy.value for accuracy in found)
+        print(f'{name}, learning rate {rate:g}, held-out images: {accuracies[rate]:.1f} '
+              f'({", ".join(f"{accuracy.short} {accuracy.value:.1f}" for accuracy in found)})')  # fmt: skip
+    return max(accuracies, key=accuracies.__getitem__)
+
+
+def once(cfg: Config, name: str, seed: int) -> list[Result]:
+    """The results of one run, from its file if it is there."""
+    file = Path(f'{cfg.work_dir}.json')
+    if not file.exists():
+        write_results(file, [measure(cfg, name)], seed=seed)
+    return read_results(file)
 
 
 def measure(cfg: Config, name: str) -> Result:
@@ -175,20 +215,25 @@ def main() -> None:
         )
     if args.peer:
         adapter(args.peer, method)  # fails before anything is trained
-    cfg.evaluation.gallery.source = {'type': Subset, 'source': cfg.evaluation.gallery.source, 'num': args.gallery}
     work_dir = Path(args.work_dir) / Path(args.config).stem
     work_dir.mkdir(parents=True, exist_ok=True)
     trained = ['mmssl', *([args.peer] if args.peer else [])]
+    chosen = {}
+    if args.rates:
+        kept = held_out(cfg, args.gallery)
+        chosen = {name: choose_rate(kept, name, args.rates, args.seeds[0], work_dir) for name in trained}
+    cfg.evaluation.gallery.source = {'type': Subset, 'source': cfg.evaluation.gallery.source, 'num': args.gallery}
     results = []
     for seed in args.seeds:
         baselines = ['raw pixels', 'untrained'] if seed == args.seeds[0] else ['untrained']  # pixels have no seed
         for name in [*baselines, *trained]:
             run = variant(cfg, name, seed, work_dir)
-            file = Path(f'{run.work_dir}.json')
-            if not file.exists():
-                write_results(file, [measure(run, name)], seed=seed)
-            results += read_results(file)
+            if name in chosen:
+                run.optim_wrapper.optimizer.lr = chosen[name]
+            results += once(run, name, seed)
     report = table(results)
+    if chosen:
+        report += '\n\nLearning rates: ' + ', '.join(f'{rate:g} ({name})' for name, rate in chosen.items())
     if args.steps:
         report += '\n\n' + step_table(step_shares(cfg, trained, args.steps)) + '\n\n' + view_table(cfg)
     (work_dir / 'table.md').write_text(report + '\n')
