@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmssl import registry
+from mmssl.words import near_names
 
 _LOADER = {*inspect.signature(DataLoader).parameters, 'sampler', 'batch_sampler', 'num_batch_per_epoch'}
 # What is read from parts of a config that are no components.
@@ -110,8 +111,8 @@ def _registries() -> list[Registry]:
 def _unknown_type(kind: Any) -> Iterator[str]:
     if isinstance(kind, str) and _component(kind) is None:
         names = {name for each in _registries() for name in each.module_dict}
-        near = get_close_matches(kind, sorted(names), n=_SHOWN, cutoff=0.5)
-        yield f'there is no component {kind!r} (near names: {", ".join(near) or "none"}).'
+        near = near_names(kind, names, _SHOWN, cutoff=0.5)
+        yield f'there is no component {kind!r} (near names: {near}).'
 
 
 def arguments_of(component: Callable) -> set[str] | None:

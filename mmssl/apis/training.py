@@ -29,13 +29,14 @@ from mmssl.datasets import (
 )
 from mmssl.engine import Runner
 from mmssl.engine.hooks import KeepStatisticsHook
-from mmssl.evaluation import Purpose, counted
+from mmssl.evaluation import Purpose
 from mmssl.export import backbone_config
 from mmssl.models import BaseAlgorithm, TimmBackbone, find_weights
 from mmssl.models.algorithms.base import pooled
 from mmssl.probe import split_one_fifth
 from mmssl.registry import DATASETS, MODELS, OPTIMIZERS
 from mmssl.weights import read_file, resnet_prefix
+from mmssl.words import counted
 
 Method = Literal['simclr', 'moco', 'pixpro', 'swav']
 METHODS: dict[Method, str] = {

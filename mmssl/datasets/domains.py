@@ -14,6 +14,7 @@ from torch import Tensor
 from mmssl.datasets.listing import Listing, Paths, printable
 from mmssl.datasets.sources import ImageFolder, ImageList, hash_arrays, path_and_label, read_list, say_once
 from mmssl.registry import DATASETS
+from mmssl.words import counted
 
 _NAMED = 10  # domains or classes that a message names
 
@@ -165,9 +166,9 @@ class DomainFolder(ImageFolder):
         """Say in one line how many images each domain has, and what was taken for classes."""
         counts = self.domain_labels.bincount(minlength=len(self.domains)).tolist()
         domains = ', '.join(f'{printable(name)} {count:,}' for name, count in zip(self.domains, counts))
-        classes = f'{_count(len(self.classes), "class")} ({_few(self.classes)})' if self.classes else 'no classes'
-        title = f'{printable(str(self.root))}: {_count(len(self), "image")}'
-        return f'{title}, {_count(len(counts), "domain")} ({domains}), {classes}.'
+        classes = f'{counted(len(self.classes), "class")} ({_few(self.classes)})' if self.classes else 'no classes'
+        title = f'{printable(str(self.root))}: {counted(len(self), "image")}'
+        return f'{title}, {counted(len(counts), "domain")} ({domains}), {classes}.'
 
 
 @DATASETS.register_module()
@@ -246,11 +247,6 @@ def _known(name: str, known: Sequence[str], kind: str, place: str | Path) -> str
     near = [lowered[low] for low in get_close_matches(str(name).lower(), list(lowered), n=3)]
     choice = f'near names: {", ".join(map(printable, near))}' if near else f'there are {_few(known) or "none"}'
     raise ValueError(f'{place} has no {kind} {name!r} ({choice}): write one that it has.')
-
-
-def _count(number: int, thing: str) -> str:
-    plural = 'es' if thing.endswith('s') else 's'
-    return f'{number:,} {thing}{"" if number == 1 else plural}'
 
 
 def _few(names: Sequence[str]) -> str:

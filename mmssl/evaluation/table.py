@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mmssl.evaluation.results import Measure, Result
+from mmssl.words import counted
 
 Purpose = Literal['detection', 'segmentation', 'classification', 'features']
 
@@ -255,17 +256,6 @@ def _remedy(facts: RunFacts) -> str:
     if facts.images < _FEW_IMAGES:
         return f'What would help: more images; {facts.images:,} are few.'
     return 'What would help: a longer training, or another method (docs/choose_a_method.md).'
-
-
-def counted(count: float, noun: str) -> str:
-    """Write a whole number, or three digits of another one, and its noun in singular or plural.
-
-    Args:
-        count: The number.
-        noun: Singular.
-    """
-    number = f'{count:,}' if isinstance(count, int) else f'{count:.3g}'
-    return f'{number} {noun}' + ('' if number == '1' else 's')
 
 
 def _rests_on(facts: RunFacts, trained: Result) -> str:

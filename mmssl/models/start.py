@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from mmssl.download import download, file_hash
 from mmssl.files import cache_folder
 from mmssl.registry import MODELS
 from mmssl.weights import Match, WeightsFile, load_backbone, match_keys, read_file, shown_keys
+from mmssl.words import near_names
 
 __all__ = ['Start', 'build_backbone', 'fill_backbone', 'find_weights', 'fit_channels']
 
@@ -221,10 +221,10 @@ def _only_source(name: str) -> str:
         return found[0]
     if found:
         raise CheckpointError(f'Both torchvision and timm have {name!r}: write torchvision:{name} or timm:{name}.')
-    near = get_close_matches(name, sorted(names['torchvision'] | names['timm']), n=4)
+    near = near_names(name, names['torchvision'] | names['timm'])
     raise CheckpointError(
         f'{name!r} is no file, no name of the model zoo, and no model of torchvision or timm (near names: '
-        f'{", ".join(near) or "none"}): give the path of a file, or torchvision:NAME or timm:NAME.'
+        f'{near}): give the path of a file, or torchvision:NAME or timm:NAME.'
     )
 
 
@@ -240,7 +240,7 @@ def _timm_names() -> set[str]:
 def _from_torchvision(name: str) -> Path:
     model, _, version = name.partition('.')
     if model not in torchvision.models.list_models():
-        near = ', '.join(get_close_matches(model, torchvision.models.list_models(), n=4)) or 'none'
+        near = near_names(model, torchvision.models.list_models())
         raise CheckpointError(f'torchvision has no model {model!r} (near names: {near}).')
     versions = torchvision.models.get_model_weights(model)
     if version and version not in versions.__members__:
@@ -252,7 +252,7 @@ def _from_torchvision(name: str) -> Path:
 def _from_timm(name: str) -> Path:
     timm = require('timm')
     if name not in _timm_names():
-        near = ', '.join(get_close_matches(name, sorted(_timm_names()), n=4)) or 'none'
+        near = near_names(name, _timm_names())
         raise CheckpointError(
             f'timm has no weights {name!r} (near names: {near}): choose one of timm.list_pretrained().'
         )

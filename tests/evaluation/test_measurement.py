@@ -18,7 +18,6 @@ from mmssl.evaluation import (
     RunFacts,
     alignment,
     compare_baselines,
-    counted,
     evaluate,
     extract_views,
     format_results,
@@ -279,10 +278,3 @@ def test_one_more_measure_is_in_the_table_the_protocols_and_the_verdict_by_itsel
 def test_images_that_the_untrained_network_tells_apart_already_cannot_tell_whether_another_one_learned():
     sure = [result(100, 100), result(100, 99.8), result(100, 100)]
     assert verdict(sure)[0] == 'These images cannot tell whether it learned: the untrained network is right already.'
-
-
-@pytest.mark.parametrize(
-    ('count', 'text'), [(1, '1 step'), (1200, '1,200 steps'), (1.0, '1 step'), (10.24, '10.2 steps')]
-)
-def test_numbers_are_written_with_their_nouns(count, text):
-    assert counted(count, 'step') == text

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from files import count, first_three, names_below
+from files import first_three, names_below
 from labels import IDS, TRAIN_IDS
 from official import (
     CITYSCAPES_IMAGES,
@@ -18,6 +18,8 @@ from official import (
     Split,
 )
 from voc import SPLITS, annotation_files, images_below, read_annotation, read_names, split_file, voc_folders
+
+from mmssl.words import counted
 
 MOST_BOXES = 20  # named one by one
 
@@ -46,7 +48,7 @@ class Report:
         """Count the existing things that ``by`` lists; the others are missing, and an empty list is, too."""
         gone = [name for name in named if name not in there]
         if gone:
-            few = f'{len(gone)} of the {count(len(named), thing)} that {by} names'
+            few = f'{len(gone)} of the {counted(len(named), thing)} that {by} names'
             self.missing.append(f'Not on disk: {few}, {first_three(gone)}{found_in(archive)}.')
         if not named:
             self.missing.append(f'{by} names no {thing}{found_in(archive)}.')
@@ -94,7 +96,7 @@ def check_voc_split(report: Report, folder: Path, split: Split) -> None:
     images = report.count_named('image', names, files, listed, split.archive)
     there = names_below(labels, split.ending)
     labelled = report.count_named(f'file of {split.labels}', names, there, listed, source)
-    many = f'{count(images, "image")}, {labelled} in {split.labels}'
+    many = f'{counted(images, "image")}, {labelled} in {split.labels}'
     report.there.append(f'{title}: {many}{of_official(split.images)}.')
     note_other_formats(report, [files[name] for name in names if name in files])
 
@@ -122,7 +124,7 @@ def check_voc_boxes(report: Report, folder: Path) -> None:
                  for box in boxes if not box.has_area]  # fmt: skip
     if flat:
         more = [f'and {len(flat) - MOST_BOXES} more'] if len(flat) > MOST_BOXES else []
-        title = f'{count(len(flat), "box")} in {folder} without area, which are not used for training:'
+        title = f'{counted(len(flat), "box")} in {folder} without area, which are not used for training:'
         report.there.append('\n  '.join([title, *flat[:MOST_BOXES], *more]))
 
 
@@ -148,8 +150,8 @@ def check_coco(root: Path) -> Report:
         except ValueError as error:
             report.missing.append(str(error))
             continue
-        images = count(report.count_named('image', names, names_below(folder), path, source), 'image')
-        annotated = f'{count(annotations, "annotation")} of {count(classes, "class")}'
+        images = counted(report.count_named('image', names, names_below(folder), path, source), 'image')
+        annotated = f'{counted(annotations, "annotation")} of {counted(classes, "class")}'
         report.there.append(f'{split}: {images} and {annotated}{of_official(number)}.')
     return report
 
@@ -175,7 +177,7 @@ def check_cityscapes_split(report: Report, images: Path, labels: Path) -> str:
     raw = sorted(ids - train_ids)
     if raw:
         report.missing.append(
-            f'{count(len(raw), "label")} in {labels} without training ids, {first_three(raw)}: '
+            f'{counted(len(raw), "label")} in {labels} without training ids, {first_three(raw)}: '
             f'run the same command without --check to write them.'
         )
-    return f'{count(len(names), "image")} and {count(len(train_ids), "label")} with training ids'
+    return f'{counted(len(names), "image")} and {counted(len(train_ids), "label")} with training ids'

@@ -31,10 +31,3 @@ def first_three(names: Collection[str]) -> str:
     shown = [name if name and name == name.strip() else repr(name) for name in list(names)[:3]]
     rest = [f'{len(names) - 3} more'] if len(names) > 3 else []
     return ', '.join(shown) + ''.join(f' and {more}' for more in rest)
-
-
-def count(number: int, thing: str) -> str:
-    """A number with its noun: ``1 image``, ``2 images``, ``2 boxes``, ``2 classes``, ``2 files of SBD``."""
-    word, space, rest = thing.partition(' ')
-    plural = f'{word}{"es" if word.endswith(("x", "s")) else "s"}'
-    return f'{number} {word if number == 1 else plural}{space}{rest}'

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from files import count
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 from mmssl.files import atomic_write
+from mmssl.words import counted
 
 PER_GAUSSIAN = 250  # images, by default: a covariance matrix has many entries
 _CHUNK = 4096
@@ -137,13 +137,13 @@ def main() -> None:
     generator = fit(pixels.reshape(len(pixels), -1), gaussians, args.dimensions, args.seed)
     images = sample(generator, args.count, args.seed).reshape(-1, *pixels.shape[1:])
     about = (
-        f'Generated from {count(len(pixels), "image")} of {args.source.name}: {args.dimensions} principal components '
-        f'from {count(gaussians, "Gaussian")}, the rest from a real image; {args.size} pixels, seed {args.seed}.'
+        f'Generated from {counted(len(pixels), "image")} of {args.source.name}: {args.dimensions} principal components '
+        f'from {counted(gaussians, "Gaussian")}, the rest from a real image; {args.size} pixels, seed {args.seed}.'
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(args.out) as file:
         np.savez(file, images=images, labels=np.full(len(images), -1), about=np.array(about))
-    print(f'{count(len(images), "image")} in {args.out}, after {time.perf_counter() - start:.0f} s. {about}')
+    print(f'{counted(len(images), "image")} in {args.out}, after {time.perf_counter() - start:.0f} s. {about}')
 
 
 if __name__ == '__main__':

@@ -12,7 +12,9 @@ import json
 import random
 from pathlib import Path
 
-from files import count, write_whole
+from files import write_whole
+
+from mmssl.words import counted
 
 
 def draw_share(folder: Path, percent: float, seed: int = 0) -> list[str]:
@@ -89,7 +91,7 @@ def main() -> None:
     else:
         lines = inaturalist_lines(args.annotations)
     write_whole(args.out, '\n'.join([*lines, '']).encode())
-    print(f'{count(len(lines), "image")} in {args.out}')
+    print(f'{counted(len(lines), "image")} in {args.out}')
 
 
 if __name__ == '__main__':

@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from files import count, first_three, names_below, write_whole
+from files import first_three, names_below, write_whole
 from PIL import Image
 from voc import read_names, split_file
+
+from mmssl.words import counted
 
 IGNORE = 255
 # Cityscapes' ids of the classes that are trained and scored, in the order of their training ids, 0 to 18.
@@ -92,7 +94,7 @@ def aug_names(voc: Path, sbd: Path) -> list[str]:
     names = sorted(given - own - {''})
     gone = [f'{name}.mat' for name in names if not (sbd / 'cls' / f'{name}.mat').is_file()]
     if gone:
-        few = f'{count(len(gone), "file")} with labels {"is" if len(gone) == 1 else "are"} not in {sbd / "cls"}'
+        few = f'{counted(len(gone), "file")} with labels {"is" if len(gone) == 1 else "are"} not in {sbd / "cls"}'
         raise ValueError(
             f'{few}, {first_three(gone)}: repeat the command with --archives and the folder of benchmark.tgz.'
         )

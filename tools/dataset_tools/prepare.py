@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from archives import Archive, unpack
 from checks import Report, check_cityscapes, check_coco, check_voc
-from files import count
 from labels import write_train_ids, write_voc_aug
 from official import (
     CITYSCAPES_IMAGES,
@@ -30,6 +29,8 @@ from official import (
     VOC_2012,
 )
 from voc import split_file
+
+from mmssl.words import counted
 
 SBD_FOLDER = 'benchmark_RELEASE'
 # SBD has the same images as VOC, so only its labels and splits are unpacked.
@@ -115,7 +116,7 @@ def unpack_all(dataset: Dataset, folder: Path, root: Path) -> None:
     for archive in here:
         print(f'{archive.name}: unpacking into {root} ...', flush=True)
         written, needed = unpack(folder / archive.name, archive, root)
-        print(f'{archive.name}: {count(written, "file")} written, {needed - written} already there.')
+        print(f'{archive.name}: {counted(written, "file")} written, {needed - written} already there.')
 
 
 def print_report(found: Report, root: Path) -> None:
@@ -139,7 +140,7 @@ def main() -> None:
     if args.archives:
         unpack_all(dataset, args.archives, root)
     if not args.check and (written := dataset.convert(root, args.archives)):
-        print(f'{count(written, "file")} with labels written.')
+        print(f'{counted(written, "file")} with labels written.')
     print_report(dataset.check(root), root)
 
 

@@ -22,13 +22,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from files import count, names_below, write_whole
+from files import names_below, write_whole
 from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmssl.datasets import ImageFolder, ImageSource, TorchvisionSource, UnreadableImageError, find_parts
 from mmssl.datasets.images import as_channels
 from mmssl.datasets.transforms.pixels import luminance
+from mmssl.words import counted
 
 TORCHVISION = 'torchvision:'
 _CHUNK = 1024  # images in memory at once
@@ -134,7 +135,7 @@ def render(source: ImageSource, planned: list[Planned], folder: Path) -> tuple[i
     foreign = sorted(there - {file.name.removesuffix('.png') for file in planned})
     if foreign:
         raise ValueError(
-            f'{folder} holds {count(len(foreign), "image")} that {"is" if len(foreign) == 1 else "are"} not to be '
+            f'{folder} holds {counted(len(foreign), "image")} that {"is" if len(foreign) == 1 else "are"} not to be '
             f'written, such as {foreign[0]}.png: give another folder.'
         )
     missing = [file for file in planned if file.name.removesuffix('.png') not in there]
@@ -178,10 +179,10 @@ def main() -> None:
     for part, source in open_source(args.source, args.root).items():
         planned = plan(source, args.all)
         written, unreadable = render(source, planned, args.out / part)
-        left = f', {count(unreadable, "image")} cannot be read' if unreadable else ''
+        left = f', {counted(unreadable, "image")} cannot be read' if unreadable else ''
         each = ', '.join(f'{name} {sum(file.domain == name for file in planned):,}' for name in RENDERINGS)
         there = len(planned) - written - unreadable
-        print(f'{args.out / part}: {count(written, "file")} written, {there} already there ({each}){left}.')
+        print(f'{args.out / part}: {counted(written, "file")} written, {there} already there ({each}){left}.')
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from files import count, first_three, names_below, write_whole
+from files import first_three, names_below, write_whole
 from PIL import Image
 from voc import (
     SPLITS,
@@ -23,6 +23,8 @@ from voc import (
     split_file,
     voc_folders,
 )
+
+from mmssl.words import counted
 
 DEFAULT_SPLITS = ('train', 'val', 'test')
 
@@ -83,7 +85,7 @@ def read_split(folder: Path, split: str) -> dict[Path, Annotation]:
         gone = [name for name in names if name not in there]
         if gone:
             raise ValueError(
-                f'not on disk: {count(len(gone), thing)} that {path} names, {first_three(gone)}: put them there, or '
+                f'not on disk: {counted(len(gone), thing)} that {path} names, {first_three(gone)}: put them there, or '
                 f'remove their lines.'
             )
     return {
@@ -144,13 +146,15 @@ def describe(path: Path, written: dict[str, Any], annotations: dict[Path, Annota
     others = sum(box.label not in classes for _, box in boxes)
     flat = [f'{file.name} ({box.number})' for file, box in boxes if box.label in classes and not box.has_area]
     crowds = sum(entry['iscrowd'] for entry in written['annotations'])
-    left_out = f'; left out {count(others, "box")} of other classes' if others else ''
+    left_out = f'; left out {counted(others, "box")} of other classes' if others else ''
     print(
-        f'{path}: {count(len(annotations), "image")}, {count(len(written["annotations"]), "box")} '
-        f'({crowds} difficult), {count(len(classes), "class")}{left_out}.'
+        f'{path}: {counted(len(annotations), "image")}, {counted(len(written["annotations"]), "box")} '
+        f'({crowds} difficult), {counted(len(classes), "class")}{left_out}.'
     )
     if flat:
-        print(f'Warning: left out {count(len(flat), "box")} without area, by file (position in it): {", ".join(flat)}.')
+        print(
+            f'Warning: left out {counted(len(flat), "box")} without area, by file (position in it): {", ".join(flat)}.'
+        )
 
 
 def main() -> None:
