@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from mmssl.visualization.charts import Curve, lines_figure
 
 Results = Mapping[str, Any]
+Use = tuple[str, str]  # a start, and the measure of what is done with it
 
 
 def format_curves(results: Results, markdown: bool = False) -> str:
@@ -19,10 +21,11 @@ def format_curves(results: Results, markdown: bool = False) -> str:
         markdown: Whether to write Markdown instead of aligned text.
 
     Returns:
-        The tables, and a line that says how they were made.
+        The tables, a line per number of labels that says what is best, and a line that says how they were made.
     """
     tables = [_table(results, measure, markdown) for measure in results['measures']]
-    return '\n\n'.join([*tables, _footer(results)])
+    verdicts = ('\n\n' if markdown else '\n').join(_verdicts(results))
+    return '\n\n'.join([*tables, *filter(None, [verdicts]), _footer(results)])
 
 
 def chosen_rates(results: Results) -> dict[str, dict[float, float]]:
@@ -87,16 +90,10 @@ def _table(results: Results, measure: str, markdown: bool) -> str:
 
 def _rows(results: Results, measure: str) -> list[list[str]]:
     """One row per number of labels: the number of labels, and the cell of each start."""
-    pieces = _fine_tunings(results)
-    sizes = {piece['images']: piece['labels'] for piece in pieces}
     rows = []
-    for images in sorted(sizes):
-        cells = []
-        for start in results['starts']:
-            mine = [piece for piece in pieces if piece['start'] == start and piece['images'] == images]
-            cells.append(_cell([piece['values'][measure] for piece in mine]))
-        name = 'all' if sizes[images] is None else sizes[images]
-        rows.append([f'{name} ({images} images)', *cells])
+    for images, labels in _sizes(results).items():
+        cells = [_cell([*_by_seed(results, start, measure, images).values()]) for start in results['starts']]
+        rows.append([f'{_labels(labels)} ({images} images)', *cells])
     return rows
 
 
@@ -114,7 +111,7 @@ def _footer(results: Results) -> str:
         f'{images} images: {steps} steps, {drawn} draws' for images, (steps, drawn) in sorted(efforts.items())
     )
     rates = ', '.join(f'{start} {rate:g}' for start, rate in dict.fromkeys((p['start'], p['rate']) for p in pieces))
-    chosen_at = 'all' if settings['choose_at'] is None else settings['choose_at']
+    chosen_at = _labels(settings['choose_at'])
     rates = (
         f'The learning rate was given ({rates}), not chosen.'
         if len(settings['rates']) == 1
@@ -125,6 +122,56 @@ def _footer(results: Results) -> str:
         'Mean and standard deviation over the seeds, whose number is in parentheses. The same fine-tuning for every '
         f'start ({effort}). {rates}'
     )
+
+
+def _verdicts(results: Results) -> list[str]:
+    """Per number of labels, the start and the measure with the best mean, beside the best of the untrained network."""
+    lines = []
+    for images, labels in _sizes(results).items():
+        means = {
+            use: statistics.fmean(values.values())
+            for use in product(results['starts'], _comparable(results))
+            if (values := _by_seed(results, *use, images))
+        }
+        untrained = {use: mean for use, mean in means.items() if use[0] == results['starts'][0]}
+        if not untrained or len(untrained) == len(means):
+            continue
+        best, base = (max(uses, key=uses.__getitem__) for uses in (means, untrained))
+        lines.append(f'{_labels(labels)} labels: {_verdict(results, images, best, base, means)}')
+    return lines
+
+
+def _verdict(results: Results, images: int, best: Use, base: Use, means: Mapping[Use, float]) -> str:
+    if best == base:
+        return f'no start is better than the untrained network ({means[base]:.1f}, {base[1]}).'
+    ours, theirs = _by_seed(results, *best, images), _by_seed(results, *base, images)
+    gains = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    by_seed = f'; by seed {", ".join(f"{gain:+.1f}" for gain in gains)}' if len(gains) > 1 else ''
+    return (
+        f'{best[0]}, {best[1]}, is best: {means[best]:.1f}, where the untrained network has {means[base]:.1f} '
+        f'({base[1]}){by_seed}.'
+    )
+
+
+def _comparable(results: Results) -> list[str]:
+    """Measures on one scale: for classification all are accuracies, fine-tuned or with a frozen network."""
+    return results['measures'] if results['settings']['task'] == 'classification' else results['measures'][:1]
+
+
+def _sizes(results: Results) -> dict[int, int | None]:
+    """Number of labels, or None for all, by the number of images, in rising order."""
+    sizes = {piece['images']: piece['labels'] for piece in _fine_tunings(results)}
+    return {images: sizes[images] for images in sorted(sizes)}
+
+
+def _labels(labels: int | None) -> str:
+    return 'all' if labels is None else str(labels)
+
+
+def _by_seed(results: Results, start: str, measure: str, images: int) -> dict[int, float]:
+    """The values of one cell by seed."""
+    pieces = [piece for piece in _fine_tunings(results) if (piece['start'], piece['images']) == (start, images)]
+    return {piece['seed']: piece['values'][measure] for piece in pieces}
 
 
 def _fine_tunings(results: Results) -> list[dict[str, Any]]:

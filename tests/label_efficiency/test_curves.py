@@ -231,6 +231,40 @@ def test_a_cell_without_measurements_is_a_dash(tmp_path):
     assert '| all (100 images) | 10.0 (1) | - |' in format_curves(results, markdown=True)
 
 
+def measured(task, values):
+    """Results with ``values``: by start, then number of labels, then seed; two measures a value."""
+    pieces = [
+        {'kind': 'fine-tuning', 'start': start, 'labels': labels, 'images': labels or 100, 'seed': seed, 'steps': 1,
+         'images_drawn': 1, 'rate': 0.1, 'values': dict(zip(('tuned', 'probe'), pair))}
+        for start, rows in values.items() for labels, row in rows.items() for seed, pair in enumerate(row)
+    ]  # fmt: skip
+    settings = {'task': task, 'rates': [0.1], 'choose_at': 20}
+    return {'settings': settings, 'unit': '%', 'measures': ['tuned', 'probe'], 'starts': list(values), 'pieces': pieces}
+
+
+VALUES = {
+    'untrained': {5: [(20, 10), (22, 11)], None: [(60, 30), (62, 31)]},
+    'given': {5: [(30, 36), (31, 37)], None: [(59, 58), (60, 59)]},
+}
+
+
+@pytest.mark.parametrize(
+    ('task', 'few'),
+    [
+        ('classification', 'given, probe, is best: 36.5, {}; by seed +16.0, +15.0.'),
+        ('detection', 'given, tuned, is best: 30.5, {}; by seed +10.0, +9.0.'),
+    ],
+)
+def test_a_line_per_number_of_labels_says_which_start_is_best_and_what_it_gains(task, few):
+    lines = format_curves(measured(task, VALUES)).splitlines()
+    assert f'5 labels: {few}'.format('where the untrained network has 21.0 (tuned)') in lines
+    assert 'all labels: no start is better than the untrained network (61.0, tuned).' in lines
+
+
+def test_without_another_start_nothing_is_said_to_be_best():
+    assert 'best' not in format_curves(measured('classification', {'untrained': VALUES['untrained']}))
+
+
 def test_rates_that_were_tried_are_in_the_results(tmp_path):
     work = curves(tmp_path)
     work.run(say=quietly)
@@ -247,6 +281,13 @@ def test_the_figure_has_a_line_per_start_over_the_number_of_images(tmp_path):
 
 
 MUTATIONS = [
+    Mutation(
+        'the best start is compared with itself',
+        'mmssl/label_efficiency/report.py',
+        'max(uses, key=uses.__getitem__) for uses in (means, untrained)',
+        'max(uses, key=uses.__getitem__) for uses in (means, means)',
+        'tests/label_efficiency/test_curves.py -k which_start_is_best',
+    ),
     Mutation(
         'other weights under the same name count as measured',
         'mmssl/label_efficiency/curves.py',
