@@ -198,13 +198,14 @@ class Curves:
                 self.task.describe(Origin(file))
 
     def pieces(self) -> Iterator[Piece]:
-        """All pieces, those that others need first; complete seeds as early as possible."""
-        for start in self.starts:
-            for seed in self.seeds[: start.seeds] if start.minutes else ():
-                yield self._pretraining(start, seed)
-        for start in self.starts:
-            yield from self.trials(start)
+        """All pieces, seed by seed, so that each seed has its rows in the tables as soon as possible."""
         for seed in self.seeds:
+            for start in self.starts:
+                if start.minutes and seed in self.seeds[: start.seeds]:
+                    yield self._pretraining(start, seed)
+            if seed == self.seeds[0]:
+                for start in self.starts:
+                    yield from self.trials(start)
             for labels in self.labels:
                 for start in self.starts:
                     yield self._fine_tuning(start, labels, seed)

@@ -130,17 +130,28 @@ def test_another_first_seed_is_refused_since_the_rates_were_chosen_with_it(tmp_p
         curves(tmp_path, seeds=(1, 0))
 
 
-def test_pretraining_comes_first_once_per_seed_and_gives_the_weights(tmp_path):
+def test_there_is_one_pretraining_per_seed_and_it_gives_the_weights(tmp_path):
     log = []
     starts = (Start('untrained'), Start('20 min', minutes=20, seeds=2), Start('60 min', minutes=60, seeds=1))
     work = curves(tmp_path, starts=starts, log=log)
     work.run(say=quietly)
-    assert log == [('images', 20, 0), ('images', 20, 1), ('images', 60, 0)]
+    assert log == [('images', 20, 0), ('images', 60, 0), ('images', 20, 1)]
     used = {
         (origin.file.name, seed) for kind, origin, _, seed, _ in work.task.calls if kind == 'measure' and origin.file
     }
     folders = ('20_min_seed0', 0), ('20_min_seed1', 1), ('60_min_seed0', 0), ('60_min_seed0', 1)
     assert used == set(folders)
+
+
+def test_a_seed_is_complete_before_the_next_one_begins_so_that_the_table_has_its_rows(tmp_path):
+    starts = (Start('untrained'), Start('20 min', minutes=20, seeds=2))
+    pieces = curves(tmp_path, task=Arithmetic(rates=(0.1,)), starts=starts).pieces()
+    assert [piece.title for piece in pieces] == [
+        '20 min, seed 0', 'untrained, 5 labels, seed 0', '20 min, 5 labels, seed 0',
+        'untrained, all labels, seed 0', '20 min, all labels, seed 0',
+        '20 min, seed 1', 'untrained, 5 labels, seed 1', '20 min, 5 labels, seed 1',
+        'untrained, all labels, seed 1', '20 min, all labels, seed 1',
+    ]  # fmt: skip
 
 
 def test_the_untrained_start_has_the_network_of_the_first_weights(tmp_path):
