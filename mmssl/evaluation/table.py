@@ -13,7 +13,7 @@ from mmssl.words import counted
 
 Purpose = Literal['detection', 'segmentation', 'classification', 'features']
 
-_FEW_IMAGES = 500  # a guess, not measured: below it, a run that did not learn is told to get more images
+_FEW_IMAGES = 500  # a guess, not measured: below it, the verdict says that the images are few
 _PURPOSES = {
     'detection': 'Put these lines into your MMDetection config:',
     'segmentation': 'Put these lines into your MMSegmentation config:',
@@ -259,9 +259,10 @@ def _remedy(facts: RunFacts) -> str:
 
 
 def _rests_on(facts: RunFacts, trained: Result) -> str:
-    measured = f', and on {trained.query:,} images for the accuracies' if trained.query else ''
+    measured = f'{trained.query:,} images for the accuracies' if trained.query else 'images that it was trained on'
+    few = ' So few images do not show what it is worth on others.' if facts.images < _FEW_IMAGES else ''
     return (
         f'This rests on {facts.images:,} images, {counted(facts.steps, "step")} and '
         f'{counted(facts.draws, "draw")} per image in '
-        f'{facts.minutes:.1f} minutes, with {facts.network} at {facts.size} pixels{measured}.'
+        f'{facts.minutes:.1f} minutes, with {facts.network} at {facts.size} pixels, and on {measured}.{few}'
     )

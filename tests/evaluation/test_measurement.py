@@ -219,6 +219,11 @@ def test_start_weights_are_a_baseline_that_a_network_must_beat():
     assert verdict([*rows[:3], result(55, 55)])[0] == LEARNED[:-1] + ' and the start weights.'
 
 
+def test_without_labels_the_verdict_says_that_it_was_measured_on_images_of_the_training():
+    rows = [unlabelled(value) for value in (10.0, 20.0, 45.0)]
+    assert verdict(rows, FACTS)[-1].endswith('at 64 pixels, and on images that it was trained on.')
+
+
 def test_a_network_whose_features_use_one_direction_has_not_learned_whatever_it_retrieves():
     rows = [unlabelled(value) for value in (10.0, 20.0, 45.0)]
     measures = tuple(replace(m, value=1.2) if m.name == 'effective rank' else m for m in rows[-1].measures)
@@ -231,6 +236,8 @@ def test_the_verdict_says_what_it_rests_on_and_what_would_help_only_if_it_did_no
         'This rests on 3,068 images, 1,200 steps and 10.2 draws per image in 4.5 minutes, with ResNet-18 at 64 pixels, '
         'and on 600 images for the accuracies.'
     )
+    few = 'So few images do not show what it is worth on others.'
+    assert verdict(good, replace(FACTS, images=499))[-1].endswith(f'for the accuracies. {few}')
     assert not any('What would help' in sentence for sentence in verdict(good, FACTS))
     assert verdict(bad, replace(FACTS, useful_minutes=6.2))[-2].endswith('more steps; type --minutes 7 or more.')
     assert verdict(bad, replace(FACTS, images=40))[-2] == 'What would help: more images; 40 are few.'
