@@ -114,6 +114,8 @@ def run(args: argparse.Namespace) -> None:
             _write(curves.results(), folder)
             print(over)
     except KeyboardInterrupt:
+        if curves and curves.results()['pieces']:
+            _write(curves.results(), folder)
         print(curves.what_is_left('Stopped') if curves else 'Stopped before anything was measured.')
         raise SystemExit(130) from None
 

@@ -1,3 +1,4 @@
+import argparse
 import json
 import shutil
 import signal
@@ -14,6 +15,7 @@ from PIL import Image
 
 from mmssl.commands import label_efficiency
 from mmssl.label_efficiency import Classification, Origin, find_layout, plain_recipe
+from mmssl.label_efficiency.curves import do
 from tests.training import ROOT
 
 TOOL = ROOT / 'tools/benchmarks/label_efficiency.py'
@@ -198,6 +200,37 @@ def test_a_signal_ends_the_command_without_a_traceback_and_says_how_to_go_on(tmp
     assert 'Stopped: 0 of' in out
     assert 'Type the same command again to continue.' in out
     assert 'Traceback' not in errors
+
+
+def test_ctrl_c_writes_the_tables_of_what_is_done(tmp_path, monkeypatch, capsys):
+    parser = argparse.ArgumentParser()
+    label_efficiency.add_arguments(parser)
+    words = [
+        class_folders(tmp_path / 'data'),
+        '--work-dir',
+        tmp_path / 'work',
+        '--labels',
+        2,
+        4,
+        '--rate-at',
+        4,
+        *SMALL,
+    ]
+    args = parser.parse_args([*map(str, words), '--seeds', '0', '--rates', '0.001'])
+    done = do
+
+    def stopped(piece):
+        if '4 labels' in piece.title:
+            raise KeyboardInterrupt
+        return done(piece)
+
+    monkeypatch.setattr('mmssl.label_efficiency.curves.do', stopped)
+    with pytest.raises(SystemExit) as ended:
+        label_efficiency.run(args)
+    assert ended.value.code == 130
+    written, last = capsys.readouterr().out, (tmp_path / 'work/table.txt').read_text()
+    assert '2 (4 images)' in last and last in written and 'Stopped: 1 of 2 pieces are done' in written
+    assert len(json.loads((tmp_path / 'work/results.json').read_text())['pieces']) == 1
 
 
 def test_checkpoints_of_an_interrupted_pretraining_are_not_taken_for_those_of_the_next(tmp_path, monkeypatch):

@@ -197,9 +197,11 @@ def test_a_learning_rate_is_chosen_on_training_images_that_no_run_trained_on(tmp
             train_dataloader=dict(dataset=dict(source=images)),
             evaluation=dict(gallery=dict(source=None), query=dict(source='test images')),
             optim_wrapper=dict(optimizer=dict(lr=1.0)),
+            train_cfg=dict(max_epochs=5),
         )
     )
     kept = tool['held_out'](cfg, 1000)
+    assert kept.train_cfg.max_epochs == 2
     trained, gallery, query = (
         set(build_source(part.source).indices.tolist())
         for part in (kept.train_dataloader.dataset, kept.evaluation.gallery, kept.evaluation.query)

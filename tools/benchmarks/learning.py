@@ -2,8 +2,9 @@
 
     python tools/benchmarks/learning.py configs/swav/swav_resnet10_1xb128_cpu_2e_cifar10.py --peer lightly
 
-``--rates 0.05 0.1 0.2`` chooses the learning rate first, for each side alike: one run per rate with the first seed, on
-all training images but 2,000, on which it is measured; the best mean of k-NN and linear accuracy is taken.
+``--rates 0.05 0.1 0.2`` chooses the learning rate first, for each side alike: one run per rate with the first seed and
+half the epochs, on all training images but 2,000, on which it is measured; the best mean of k-NN and linear accuracy is
+taken.
 
 Each run writes one JSON file, so an interrupted benchmark continues where it stopped. The tables are printed at the end
 and written next to these files. The same command also measures the time of a step, and the time of the views compared
@@ -64,9 +65,17 @@ def variant(cfg: Config, name: str, seed: int, work_dir: Path) -> Config:
     cfg = copy.deepcopy(cfg)
     cfg.randomness = {'seed': seed}
     cfg.work_dir = str(work_dir / f'{name.replace(" ", "_")}_{seed}')
-    peer = name.split()[0]
-    if peer in PEERS:
-        adapter(peer, cfg.model.type.__name__)(cfg)
+    if name in PEERS:
+        adapter(name, cfg.model.type.__name__)(cfg)
+    return cfg
+
+
+def at_rate(cfg: Config, rate: float, name: str, seed: int, work_dir: Path) -> Config:
+    """The config of one run with another learning rate, in a folder of this rate."""
+    work_dir = work_dir / f'rate_{rate:g}'
+    work_dir.mkdir(parents=True, exist_ok=True)
+    cfg = variant(cfg, name, seed, work_dir)
+    cfg.optim_wrapper.optimizer.lr = rate
     return cfg
 
 
@@ -79,8 +88,9 @@ def adapter(peer: str, method: str) -> Callable[[Config], None]:
 
 
 def held_out(cfg: Config, gallery: int) -> Config:
-    """The config of a run without the test images: training images are kept from training, and queried."""
+    """The config of a run of half the epochs without the test images: training images are kept from it, and queried."""
     cfg = copy.deepcopy(cfg)
+    cfg.train_cfg.max_epochs = max(1, cfg.train_cfg.max_epochs // 2)
     source = cfg.train_dataloader.dataset.source
     rest = len(build_source(source)) - HELD_OUT
     cfg.train_dataloader.dataset.source = {'type': Subset, 'source': source, 'num': rest, 'skip': HELD_OUT}
@@ -93,9 +103,7 @@ def choose_rate(cfg: Config, name: str, rates: list[float], seed: int, work_dir:
     """The rate with the best mean of k-NN and linear accuracy on held-out training images; prints all of them."""
     accuracies = {}
     for rate in rates:
-        run = variant(cfg, f'{name} rate {rate:g}', seed, work_dir)
-        run.optim_wrapper.optimizer.lr = rate
-        found = once(run, name, seed)[0].headline()
+        found = once(at_rate(cfg, rate, name, seed, work_dir / 'held_out'), name, seed)[0].headline()
         accuracies[rate] = statistics.mean(accuracy.value for accuracy in found)
         print(f'{name}, learning rate {rate:g}, held-out images: {accuracies[rate]:.1f} '
               f'({", ".join(f"{accuracy.short} {accuracy.value:.1f}" for accuracy in found)})')  # fmt: skip
@@ -227,9 +235,11 @@ def main() -> None:
     for seed in args.seeds:
         baselines = ['raw pixels', 'untrained'] if seed == args.seeds[0] else ['untrained']  # pixels have no seed
         for name in [*baselines, *trained]:
-            run = variant(cfg, name, seed, work_dir)
-            if name in chosen:
-                run.optim_wrapper.optimizer.lr = chosen[name]
+            run = (
+                at_rate(cfg, chosen[name], name, seed, work_dir)
+                if name in chosen
+                else variant(cfg, name, seed, work_dir)
+            )
             results += once(run, name, seed)
     report = table(results)
     if chosen:
