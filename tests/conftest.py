@@ -14,8 +14,9 @@ import torch
 
 torch.set_num_threads(1)
 if torch.backends.cpu.get_cpu_capability() == 'AVX2':
-    # The gradient of a 1x1 convolution with stride 2 for fewer than eight input channels that lie last in memory corrupts
-    # the heap there (torch 2.14.1). Only the narrow networks of the tests have one. Commands that tests start inherit this.
+    # The gradient of a 1x1 convolution with stride 2 for fewer than eight input channels that lie last in memory
+    # corrupts the heap there (torch 2.14.1). Only the narrow networks of the tests have one. Commands that tests start
+    # inherit this.
     os.environ.setdefault('ONEDNN_MAX_CPU_ISA', 'AVX')
 
 
