@@ -28,7 +28,9 @@ def rand_index(true: Tensor, found: Tensor, counted: Tensor | None = None) -> Te
     all_pairs = _pairs(counted.sum(dim=1).double())
     expected = in_rows * in_columns / all_pairs.clamp_min(1)
     most = (in_rows + in_columns) / 2
-    return torch.where(most == expected, 1.0, (together - expected) / (most - expected).masked_fill(most == expected, 1))
+    return torch.where(
+        most == expected, 1.0, (together - expected) / (most - expected).masked_fill(most == expected, 1)
+    )
 
 
 def foreground_rand_index(true: Tensor, found: Tensor) -> Tensor:

@@ -32,21 +32,21 @@ def compete(queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tens
     return updates, attention.sum(dim=2)
 
 
-def cardinal_ramps(height: int, width: int, device: torch.device | None = None) -> Tensor:
+def cardinal_ramps(height: int, width: int, like: Tensor) -> Tensor:
     """Position of every pixel as its nearness to the four edges: north, south, west, east.
 
     Args:
         height: Rows of the map.
         width: Columns of the map.
-        device: Where to compute it; the CPU by default.
+        like: Tensor whose dtype and device the map gets.
 
     Returns:
         From 0 to 1, both included, shape ``(4, height, width)``.
 
     Source: jsikyoon/OCRL, ``ocrs/common/utils.py``.
     """
-    south = torch.linspace(0, 1, height, device=device)[:, None].expand(height, width)
-    east = torch.linspace(0, 1, width, device=device).expand(height, width)
+    south = torch.linspace(0, 1, height, dtype=like.dtype, device=like.device)[:, None].expand(height, width)
+    east = torch.linspace(0, 1, width, dtype=like.dtype, device=like.device).expand(height, width)
     return torch.stack([1 - south, south, 1 - east, east])
 
 

@@ -46,9 +46,7 @@ class DiscreteVAE(nn.Module):
             return nn.Sequential(convolution, *norms, nn.ReLU())
 
         inner = [block(channels, channels) for _ in range(6)]
-        self.encoder = nn.Sequential(
-            block(image_channels, channels, 4, 4), *inner, nn.Conv2d(channels, vocabulary, 1)
-        )
+        self.encoder = nn.Sequential(block(image_channels, channels, 4, 4), *inner, nn.Conv2d(channels, vocabulary, 1))
         self.decoder = nn.Sequential(block(vocabulary, channels))
         for _ in range(2):  # each doubles the sides
             self.decoder.append(block(channels, channels, 3))
@@ -93,7 +91,9 @@ class DiscreteVAE(nn.Module):
         """
         if codes.dim() == 3:
             weight = self.decoder[0][0].weight
-            codes = torch.zeros_like(weight[:1]).expand(len(codes), -1, *codes.shape[1:]).scatter(1, codes[:, None], 1.0)
+            codes = (
+                torch.zeros_like(weight[:1]).expand(len(codes), -1, *codes.shape[1:]).scatter(1, codes[:, None], 1.0)
+            )
         return self.decoder(codes)
 
     def sample(self, images: Tensor, soft: Tensor, hard: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -26,8 +26,7 @@ class PositionMap(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps with positions, of the same shape ``(B, channels, H, W)``."""
-        ramps = cardinal_ramps(*maps.shape[2:], device=maps.device)
-        return maps + self.project(ramps[None].to(self.project.weight))
+        return maps + self.project(cardinal_ramps(*maps.shape[2:], like=self.project.weight)[None])
 
 
 class SlotAttention(nn.Module):
