@@ -229,10 +229,10 @@ RESUME = {'slot_attention': "train_dataloader['dataset']['source'].update(num=11
 
 MUTATIONS = [
     Mutation(
-        'the MLP comes before the GRU cell',
+        'the MLP also acts on the updates',
         'mmssl/models/necks/slot_attention.py',
         'slots = self.gru(updates.flatten(0, 1), slots.flatten(0, 1)).view_as(slots)',
-        'slots = self.gru(updates.flatten(0, 1), (slots + self.mlp(self.norm_mlp(slots))).flatten(0, 1)).view_as(slots)',
+        'slots = self.gru((updates + self.mlp(updates)).flatten(0, 1), slots.flatten(0, 1)).view_as(slots)',
     ),
     Mutation(
         'keys are scaled by the width of a slot, not of a head',
