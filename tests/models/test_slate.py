@@ -308,7 +308,15 @@ def _calm_original():
     return _small(original=True, kind=Calm)
 
 
-RESUME = {'slate': "train_dataloader['dataset']['source'].update(num=112)"}
+RESUME = {
+    'slate': """
+for part in ('gallery', 'query'):
+    evaluation[part]['source'].pop('root')
+    evaluation[part]['source'].update(num=112)
+train_dataloader['dataset']['source'] = {**evaluation['gallery']['source'], 'truth': False}
+del part
+"""
+}
 
 MUTATIONS = [
     Mutation(

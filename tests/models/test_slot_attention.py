@@ -225,7 +225,15 @@ def _calm():
     return _small(kind=Calm)
 
 
-RESUME = {'slot_attention': "train_dataloader['dataset']['source'].update(num=112)"}
+RESUME = {
+    'slot_attention': """
+for part in ('gallery', 'query'):
+    evaluation[part]['source'].pop('root')
+    evaluation[part]['source'].update(num=112)
+train_dataloader['dataset']['source'] = {**evaluation['gallery']['source'], 'truth': False}
+del part
+"""
+}
 
 MUTATIONS = [
     Mutation(
