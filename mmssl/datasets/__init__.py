@@ -25,6 +25,7 @@ from mmssl.datasets.sources import (
     Subset,
     part_sources,
 )
+from mmssl.datasets.sprites import SpriteScenes
 from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, sixteen_bit_statistics
 from mmssl.datasets.stl10 import STL10
 from mmssl.datasets.structures import Batch, DataSample, collate
@@ -62,6 +63,7 @@ __all__ = [
     'RankBatchSampler',
     'ShrunkImages',
     'SlidingWindowSampler',
+    'SpriteScenes',
     'Subset',
     'Tiles',
     'TinyImageNet',

@@ -58,6 +58,7 @@ from mmssl.evaluation.measures import (
 )
 from mmssl.evaluation.nonlinear_classifier import NonLinearClassifier
 from mmssl.evaluation.results import Measure, Result, read_results, write_results
+from mmssl.evaluation.slots import Slots, extract_slots, measure_slots, odd_one_accuracy
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
     NextStep,
@@ -99,6 +100,7 @@ __all__ = [
     'RawPixels',
     'Result',
     'RunFacts',
+    'Slots',
     'accuracies',
     'alignment',
     'average_precision',
@@ -116,6 +118,7 @@ __all__ = [
     'evaluate_timed',
     'evenly_spaced',
     'extract_features',
+    'extract_slots',
     'extract_views',
     'feature_batches',
     'few_labels_probe',
@@ -141,8 +144,10 @@ __all__ = [
     'meanings',
     'measure_baselines',
     'measure_of_draws',
+    'measure_slots',
     'nearest_neighbors',
     'next_step',
+    'odd_one_accuracy',
     'on_device',
     'per_class',
     'probe_with_views',

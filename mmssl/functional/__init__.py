@@ -34,6 +34,7 @@ from mmssl.functional.constrained import (
 )
 from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
 from mmssl.functional.domains import domain_log_posteriors, domain_mixture
+from mmssl.functional.gumbel import gumbel_softmax, sample_codes
 from mmssl.functional.hallucination import extrapolate
 from mmssl.functional.inter_image import (
     arc_margin,
@@ -81,10 +82,12 @@ from mmssl.functional.pixels import (
     propagate_pixels,
 )
 from mmssl.functional.precision import in_float32
+from mmssl.functional.properties import Matched, explained_variance, match_slots, property_costs
 from mmssl.functional.pseudo_classes import clean_batches, count_clean_batches, ranked_order
 from mmssl.functional.randomness import (
     Stream,
     hash_draws,
+    hash_exponentials,
     hash_normals,
     hash_places,
     hash_seed,
@@ -92,10 +95,12 @@ from mmssl.functional.randomness import (
     seed_cpu,
 )
 from mmssl.functional.rotation import four_rotations, quarter_turns
+from mmssl.functional.segmentation import foreground_rand_index, rand_index
 from mmssl.functional.self_distillation import self_distillation
 from mmssl.functional.shuffle import Shuffle
 from mmssl.functional.siamese import negative_cosine
 from mmssl.functional.sinkhorn import sinkhorn
+from mmssl.functional.slots import cardinal_ramps, code_loss, compete, image_error, mix_slots
 from mmssl.functional.swapped_prediction import swapped_prediction
 from mmssl.functional.table import hardest_classes, look_up, shard_of, table_cross_entropy
 from mmssl.functional.unit import unit
@@ -108,6 +113,7 @@ __all__ = [
     'ChosenPatches',
     'ChosenScores',
     'Clustering',
+    'Matched',
     'Members',
     'Mixture',
     'Shuffle',
@@ -122,12 +128,15 @@ __all__ = [
     'barlow_twins',
     'batch_contrast',
     'broadcast',
+    'cardinal_ramps',
     'choose_patches',
     'chosen_scores',
     'class_weights',
     'clean_batches',
     'cluster_means',
     'cluster_members',
+    'code_loss',
+    'compete',
     'constrained_assignment',
     'contains',
     'contrast',
@@ -141,17 +150,22 @@ __all__ = [
     'draw_mixture',
     'draw_others',
     'dual_ascent',
+    'explained_variance',
     'extrapolate',
     'fill_empty',
+    'foreground_rand_index',
     'four_rotations',
     'gather',
     'gather_with_gradient',
+    'gumbel_softmax',
     'hardest_classes',
     'hardest_others',
     'hash_draws',
+    'hash_exponentials',
     'hash_normals',
     'hash_places',
     'hash_seed',
+    'image_error',
     'in_float32',
     'info_nce',
     'instance_loss',
@@ -165,9 +179,11 @@ __all__ = [
     'look_up',
     'masked_pixel_loss',
     'match_pixels',
+    'match_slots',
     'max_over_ranks',
     'mean_over_ranks',
     'mix',
+    'mix_slots',
     'mixed_rows',
     'most_similar',
     'nearest_centroids',
@@ -183,7 +199,9 @@ __all__ = [
     'propagate_pixels',
     'propagation_loss',
     'propagation_loss_of_the_paper',
+    'property_costs',
     'quarter_turns',
+    'rand_index',
     'random_rows',
     'random_state_kept',
     'rank',
@@ -192,6 +210,7 @@ __all__ = [
     'region_mixture',
     'reversed_batch',
     'row_scores',
+    'sample_codes',
     'seed_cpu',
     'self_distillation',
     'shard_of',

@@ -6,6 +6,7 @@ from mmssl.visualization.image_sections import (
     activation_section,
     gallery_section,
     neighbors_section,
+    segments_section,
     views_section,
 )
 from mmssl.visualization.images import to_image
@@ -46,6 +47,7 @@ __all__ = [
     'reproduction_section',
     'results_section',
     'save_figure',
+    'segments_section',
     'stages_section',
     'to_image',
     'training_section',

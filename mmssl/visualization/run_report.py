@@ -68,6 +68,7 @@ def report_run(
         part.training_section(scalars),
         *([monitors] if (monitors := part.monitors_section(scalars)) else []),
         images.views_section(build_dataset(config.train_dataloader.dataset)),
+        *([parts_found] if (parts_found := images.segments_section(model, query_data)) else []),
         images.neighbors_section(gallery, gallery_data, query, query_data),
         part.map_section(gallery, gallery_data.source.classes),
     ]

@@ -163,6 +163,17 @@ class BaseAlgorithm(BaseModel):
             if memory.num_clusters and bool((memory.labels >= 0).any())
         }
 
+    def segments(self, images: Tensor) -> Tensor | None:
+        """Divide every pixel among the parts that the method finds in an image; reports draw them.
+
+        Args:
+            images: Normalised, shape ``(B, C, H, W)``.
+
+        Returns:
+            Shares that add up to 1 over the parts, shape ``(B, K, H, W)``; None, the default, if it finds no parts.
+        """
+        return None
+
     def after_preparation(self, epoch: int) -> None:
         """Called on every rank after memories were prepared; a method can reinitialise its classifier here.
 

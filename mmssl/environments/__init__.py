@@ -1,0 +1,12 @@
+"""Environments, in which agents see images: a world of sprites, and reinforcement learning in it (extra ``rl``)."""
+
+from mmssl.environments.sprite_world import (
+    ACTIONS,
+    STATE,
+    TASKS,
+    Demonstration,
+    SpriteWorld,
+    record_demonstration,
+)
+
+__all__ = ['ACTIONS', 'STATE', 'TASKS', 'Demonstration', 'SpriteWorld', 'record_demonstration']
