@@ -1,5 +1,6 @@
 """Data pipeline: image sources, views, samplers, and the batches made from them."""
 
+from mmssl.datasets.clips import ClipDataset, RandomFrames, UniformFrames
 from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.domains import DomainFolder, DomainList, DomainSplit, class_list, domain_splits, leave_one_out
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
@@ -32,6 +33,8 @@ from mmssl.datasets.tiles import Tiles
 from mmssl.datasets.tiny_imagenet import TinyImageNet
 from mmssl.datasets.torchvision_source import TorchvisionSource
 from mmssl.datasets.transforms import CentreView, EvalView, MultiView, PatchGrid, RandomCrop, View, ViewsByEpoch
+from mmssl.datasets.video_sources import VideoFolder, VideoFrames, VideoList, VideoSource
+from mmssl.datasets.videos import Video, open_video
 
 __all__ = [
     'STL10',
@@ -39,6 +42,7 @@ __all__ = [
     'Batch',
     'CentreView',
     'ChannelStatistics',
+    'ClipDataset',
     'ClusterSampler',
     'Concat',
     'DataSample',
@@ -59,6 +63,7 @@ __all__ = [
     'PatchGrid',
     'PseudoClassSampler',
     'RandomCrop',
+    'RandomFrames',
     'RankBatchSampler',
     'ShrunkImages',
     'SlidingWindowSampler',
@@ -66,7 +71,13 @@ __all__ = [
     'Tiles',
     'TinyImageNet',
     'TorchvisionSource',
+    'UniformFrames',
     'UnreadableImageError',
+    'Video',
+    'VideoFolder',
+    'VideoFrames',
+    'VideoList',
+    'VideoSource',
     'View',
     'ViewsByEpoch',
     'channel_statistics',
@@ -76,6 +87,7 @@ __all__ = [
     'fetch_fashion_mnist',
     'find_parts',
     'leave_one_out',
+    'open_video',
     'part_sources',
     'read_image',
     'sixteen_bit_statistics',

@@ -34,6 +34,7 @@ from mmssl.functional.constrained import (
 )
 from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
 from mmssl.functional.domains import domain_log_posteriors, domain_mixture
+from mmssl.functional.frames import jittered_frames, uniform_starts
 from mmssl.functional.hallucination import extrapolate
 from mmssl.functional.inter_image import (
     arc_margin,
@@ -156,6 +157,7 @@ __all__ = [
     'info_nce',
     'instance_loss',
     'instance_loss_of_the_paper',
+    'jittered_frames',
     'kmeans',
     'label_change',
     'largest',
@@ -202,6 +204,7 @@ __all__ = [
     'sum_over_ranks',
     'swapped_prediction',
     'table_cross_entropy',
+    'uniform_starts',
     'unit',
     'updated_centroids',
     'vicreg',

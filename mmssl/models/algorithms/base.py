@@ -229,7 +229,7 @@ def share_of_batch(length: int, device: torch.device) -> float:
 
 
 def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Features of the last stage of a backbone, averaged over the image or pooled by the backbone's own ``pooled``.
+    """Features of the last stage of a backbone, averaged over the image or clip, or by the backbone's own ``pooled``.
 
     Args:
         backbone: Returns a tuple of feature maps.
@@ -257,12 +257,12 @@ def pooled_stages(backbone: nn.Module, images: Tensor) -> list[Tensor]:
 
 
 def _averaged(features: Tensor) -> Tensor:
-    if features.dim() != 4:
+    if features.dim() not in (4, 5):
         raise ValueError(
             f'The backbone gives features of shape {tuple(features.shape)}, which are no maps (B, C, H, W): give it '
             'methods pooled(images), which returns (B, D), and pooled_stages(images), one of them per stage.'
         )
-    return features.mean(dim=(2, 3))
+    return features.flatten(2).mean(dim=2) if features.dim() == 5 else features.mean(dim=(2, 3))
 
 
 def build(module: nn.Module | dict) -> nn.Module:
