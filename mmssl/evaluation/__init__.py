@@ -6,6 +6,7 @@ from mmssl.evaluation.collapse import collapse_measures, collapse_warning, proje
 from mmssl.evaluation.features import (
     Features,
     RawPixels,
+    evaluate_batches,
     extract_features,
     extract_views,
     feature_batches,
@@ -46,6 +47,7 @@ from mmssl.evaluation.measurement import (
     left_out_notes,
     measure_baselines,
     on_device,
+    pretext_measures,
     untrained,
 )
 from mmssl.evaluation.measures import (
@@ -115,6 +117,7 @@ __all__ = [
     'draw_per_class',
     'effective_rank',
     'evaluate',
+    'evaluate_batches',
     'evaluate_timed',
     'evenly_spaced',
     'extract_features',
@@ -147,6 +150,7 @@ __all__ = [
     'next_step',
     'on_device',
     'per_class',
+    'pretext_measures',
     'probe_with_views',
     'project_features',
     'protocols',
