@@ -47,7 +47,7 @@ from mmssl.datasets.transforms import (
     View,
     ViewsByEpoch,
 )
-from mmssl.datasets.video_sources import VideoFolder, VideoFrames, VideoList, VideoSource
+from mmssl.datasets.video_sources import VideoFolder, VideoFrames, VideoList, VideoSource, video_part_sources
 from mmssl.datasets.videos import Video, open_video
 
 __all__ = [
@@ -114,5 +114,6 @@ __all__ = [
     'part_sources',
     'read_image',
     'sixteen_bit_statistics',
+    'video_part_sources',
     'write_pseudo_classes',
 ]

@@ -1,6 +1,7 @@
 """Clips: which frames of a video a clip has, and the data set that turns a draw into views of one clip."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -14,13 +15,11 @@ from mmssl.registry import DATASETS, TRANSFORMS
 
 
 class FrameSampler(Protocol):
-    """Chooses the frames of clips.
+    """Chooses the frames of clips."""
 
-    Attributes:
-        length: Frames per clip.
-    """
-
-    length: int
+    @property
+    def length(self) -> int:
+        """Frames per clip."""
 
     def __call__(self, num_frames: int) -> Tensor:
         """Choose frames of a video of ``num_frames`` frames: int64, shape ``(clips, length)``."""
@@ -60,6 +59,7 @@ class RandomFrames:
 
 
 @TRANSFORMS.register_module()
+@dataclass(frozen=True)
 class UniformFrames:
     """Clips evenly spaced over the video, always the same; one clip is the middle.
 
@@ -73,8 +73,9 @@ class UniformFrames:
     Source: microsoft/CtP, ``UniformFrameSampler``.
     """
 
-    def __init__(self, length: int = 16, stride: int = 1, clips: int = 1) -> None:
-        self.length, self.stride, self.clips = length, stride, clips
+    length: int = 16
+    stride: int = 1
+    clips: int = 1
 
     def __call__(self, num_frames: int) -> Tensor:
         """Choose the frames of all clips: int64, shape ``(clips, length)``."""
@@ -117,6 +118,11 @@ class ClipDataset(ImageDataset):
     ) -> None:
         super().__init__(source, views, channels, seed, plain_views)
         self.frames: FrameSampler = TRANSFORMS.build(frames) if isinstance(frames, dict) else frames
+
+    @property
+    def clips(self) -> int:
+        """Number of clips, and so of groups of views, per video."""
+        return getattr(self.frames, 'clips', 1)
 
     def plain(self) -> 'ClipDataset':
         """Return the same videos with the evaluation view of one fixed clip each."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mmssl.datasets.images import EXTENSIONS, UnreadableImageError
+from mmssl.datasets.listing import find_parts
 from mmssl.datasets.sources import ImageSource, build_source, hash_arrays, path_and_label, read_list
 from mmssl.datasets.videos import ARCHIVES, VIDEO_FILES, Video, open_video
 from mmssl.registry import DATASETS
@@ -143,6 +144,11 @@ class VideoFolder(VideoSource):
         given = [numbers.get(top, -1) for top in tops] if labelled else None
         super().__init__(root, paths, given, names if labelled else None, rate, minimum_frames)
 
+    def describe(self) -> str:
+        """Say in one line how many videos there are, and what was taken for classes."""
+        found = f'{len(self.classes)} classes ({", ".join(self.classes[:10])})' if self.classes else 'no classes'
+        return f'{self.root}: {len(self):,} videos, {found}.'
+
 
 @DATASETS.register_module()
 class VideoList(VideoSource):
@@ -235,6 +241,29 @@ class VideoFrames(ImageSource):
         """Hash of the source's fingerprint and the frames."""
         text = np.frombuffer(self.source.fingerprint.encode(), np.uint8)
         return hash_arrays(text, self.videos, self.places)
+
+
+def video_part_sources(root: str | Path) -> tuple[VideoFolder, VideoFolder | None]:
+    """Videos to learn from and videos to measure on, where a folder has parts for both.
+
+    Args:
+        root: Folder with ``train`` and ``test`` or ``val`` (see :func:`~mmssl.datasets.find_parts`), or any other
+            folder of videos.
+
+    Returns:
+        As :func:`~mmssl.datasets.part_sources` for images.
+
+    Raises:
+        ValueError: There is no such folder, or it holds no videos.
+    """
+    parts = find_parts(root) if Path(root).is_dir() else None
+    if parts is None:
+        return VideoFolder(root), None
+    training = VideoFolder(parts.train)
+    folder = parts.test or parts.val
+    if folder is None or training.classes is None:
+        return training, None
+    return training, VideoFolder(folder, classes=training.classes)
 
 
 def find_videos(root: Path) -> list[str]:

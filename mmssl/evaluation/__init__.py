@@ -1,6 +1,7 @@
 """Measures of representations, with and without labels."""
 
 from mmssl.evaluation.classes import Matched, has_labels, in_classes_of, match_classes
+from mmssl.evaluation.clip_retrieval import retrieval_recall
 from mmssl.evaluation.clustering import ClusterAgreement, cluster_agreement, cluster_classes
 from mmssl.evaluation.collapse import collapse_measures, collapse_warning, project_features
 from mmssl.evaluation.features import (
@@ -157,6 +158,7 @@ __all__ = [
     'raw_pixel_features',
     'read_results',
     'retrieval_of_other_view',
+    'retrieval_recall',
     'sgd_probe',
     'standings',
     'table_lines',

@@ -83,8 +83,9 @@ def extract_features(
     batch_size: int = 256,
     num_workers: int = 0,
     forward: Callable[[Tensor], Tensor] | None = None,
+    views: int = 1,
 ) -> Features:
-    """Extract features of the first view of every image.
+    """Extract features of the first view of every image, or the mean over several views.
 
     Runs in eval mode and restores the mode of every module; leaves the random generators of a running training
     untouched. Several ranks share the work, and each gets all rows. Images that cannot be read have no row; a warning
@@ -96,6 +97,7 @@ def extract_features(
         batch_size: Images per step and rank.
         num_workers: Loading processes per rank; 0 loads in this process.
         forward: Function from normalised images to features, instead of ``extract_feat``.
+        views: Number of views, such as the clips of a video, whose features are averaged.
 
     Returns:
         ``N`` rows in the order of the data set.
@@ -103,8 +105,10 @@ def extract_features(
     Raises:
         ValueError: The data set is empty, or none of its images can be read.
     """
-    views, indices, unreadable, *labels = _rows(model, dataset, batch_size, num_workers, 1, forward)
-    found = Features(views[:, 0], labels[0] if labels else None, indices, class_names(dataset))
+    rows, indices, unreadable, *labels = _rows(model, dataset, batch_size, num_workers, views, forward)
+    found = Features(
+        rows[:, 0] if views == 1 else rows.mean(dim=1), labels[0] if labels else None, indices, class_names(dataset)
+    )
     return readable(found, unreadable, dataset)
 
 
