@@ -103,7 +103,7 @@ def move_boxes(boxes: Tensor, location: Motion, size: Motion, width: int, height
         height: Height of the image.
 
     Returns:
-        Corners, not rounded or clipped, shape ``(N, T, 4)``.
+        Corners, cut off at the border of the image and not rounded, shape ``(N, T, 4)``.
 
     Source: CtP, section 3.1; microsoft/CtP, ``PatchTrajectory``.
     """
@@ -116,7 +116,8 @@ def move_boxes(boxes: Tensor, location: Motion, size: Motion, width: int, height
         lengths.append(lengths[-1] * factor.exp())
     places = interpolate_keys(location.keys, torch.stack(centres), location.curves)  # (T, N, 2)
     half = interpolate_keys(size.keys, torch.stack(lengths), size.curves) / 2
-    return torch.cat([places - half, places + half], dim=2).transpose(0, 1)
+    corners = torch.cat([places - half, places + half], dim=2).transpose(0, 1)
+    return torch.minimum(corners.clamp_min(0), boxes.new_tensor([width, height, width, height]))
 
 
 def whole_boxes(boxes: Tensor, width: int, height: int) -> Tensor:
