@@ -15,3 +15,4 @@ model = dict(
     backbone=dict(type=R3D),
     head=dict(type=TrajectoryHead, in_channels=512, frames=16, map_frames=2, stride=8),
 )
+sync_bn = True

@@ -1,8 +1,8 @@
 """Write the frames of videos into a folder: tools/dataset_tools/video_frames.py VIDEOS FOLDER [--rate 5].
 
-VIDEOS is a video or a folder of videos. Each video becomes a folder of JPEG files, below the folders that it lies in, so
-that classes stay classes. Methods on images read FOLDER as any other folder of images. Videos that cannot be read are
-named and left out.
+VIDEOS is a video or a folder of videos. Each video becomes a folder of JPEG files, below the folders that it lies in,
+so that classes stay classes. Methods on images read FOLDER as any other folder of images. Videos that cannot be read
+are named and left out.
 """
 
 import argparse
