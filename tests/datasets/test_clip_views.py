@@ -82,7 +82,7 @@ def test_crops_have_the_same_place_in_all_frames_and_reach_every_place():
     torch.manual_seed(0)
     views = [ClipCrop(20, (20, 24))(still) for _ in range(40)]
     assert all(view.shape == (3, 8, 20, 20) and (view == view[:, :1]).all() for view in views)
-    assert len({view[:, 0].numpy().tobytes() for view in views}) > 30
+    assert len({view[:, 0].numpy().tobytes() for view in views}) > 20
 
 
 def test_a_crop_of_the_size_of_the_frames_is_the_frames_or_their_mirror():

@@ -113,13 +113,13 @@ def test_clips_without_boxes_and_other_lengths_are_refused():
 
 def test_pictures_show_the_true_and_the_predicted_boxes():
     model = small().eval()
-    boxes = torch.tensor([4.0, 4, 20, 20]).expand(1, 1, 4, 4)
+    boxes = torch.tensor([4.0, 4, 16, 16]).expand(1, 1, 4, 4) + 5 * torch.arange(4).view(1, 1, 4, 1)
     clips = torch.zeros(1, 3, 4, 32, 32)
     (sheet,) = model.picture_sheets([clips], Batch(torch.arange(1), torch.arange(1), extras={'gt_trajs': boxes}))
     ((picture, name), *others) = sheet.rows[0]
     assert picture.shape == (3, 128, 128) and name == 'frame 1' and len(others) == 3
-    colours = {tuple(pixel) for pixel in picture.flatten(1).T.tolist()}
-    assert {(44, 160, 44), (255, 127, 14)} <= colours | {tuple(p) for p in others[-1][0].flatten(1).T.tolist()}
+    colours = {tuple(pixel) for pixel in others[-1][0].flatten(1).T.tolist()}
+    assert {(44, 160, 44), (255, 127, 14)} <= colours
 
 
 @pytest.mark.parametrize('name', FULL)

@@ -244,7 +244,7 @@ def alpha_map(shape: int, height: int, width: int, turning: float | None = None)
             a hard edge.
 
     Returns:
-        0 to 1, float64, shape ``(height, width)``. The centre is the pixel at or before the middle, so masks with even
+        0 to 1, float32 (float64 with a soft edge), shape ``(height, width)``. The centre is the pixel at or before the middle, so masks with even
         sides are not symmetric, as in the reference code.
 
     Source: microsoft/CtP, ``PatchMask``.
@@ -252,7 +252,7 @@ def alpha_map(shape: int, height: int, width: int, turning: float | None = None)
     down = np.abs(np.arange(height) - (height - 1) // 2)[:, None] / height
     right = np.abs(np.arange(width) - (width - 1) // 2)[None] / width
     distance = (np.maximum(down, right), np.sqrt(down**2 + right**2), down + right)[shape]
-    alpha = np.ones((height, width)) if shape == RECTANGLE else (distance < 0.5).astype(np.float64)
+    alpha = (distance < 0.5).astype(np.float32) if shape != RECTANGLE else np.ones((height, width), np.float32)
     return alpha if turning is None else alpha * np.clip((0.5 - distance) / (0.5 - turning), 0, 1)
 
 
@@ -281,7 +281,8 @@ def paste_patches(frames: np.ndarray, boxes: np.ndarray, patches: Sequence[Patch
             left, top, right, bottom = boxes[number, place]
             size = (int(right - left), int(bottom - top))
             pixels = cv2.resize(cut, size).reshape(size[1], size[0], -1)
-            alpha = cv2.resize(patch.alpha, size).reshape(size[1], size[0], 1) * patch.opacity[place]
+            alpha = cv2.resize(patch.alpha, size).reshape(size[1], size[0], 1).astype(np.float64)
+            alpha *= patch.opacity[place]
             under = pasted[place, top:bottom, left:right]
             pasted[place, top:bottom, left:right] = (under * (1 - alpha) + pixels * alpha).astype(np.uint8)
     return pasted

@@ -63,7 +63,7 @@ class CtP(BaseAlgorithm):
         Raises:
             ValueError: The clips have no boxes, or the head predicts another number of frames.
         """
-        boxes = self._boxes(batch)
+        boxes = self._boxes(inputs[0], batch)
         changes = self.predict_changes(inputs[0], boxes)
         weights = boxes.new_ones(boxes.shape[:3])
         centres, sizes = trajectory_loss(changes, encode_boxes(boxes, self.deviations), weights)
@@ -94,9 +94,9 @@ class CtP(BaseAlgorithm):
 
     def pretext_scores(self, inputs: list[Tensor], batch: Batch) -> list[PretextScore]:
         """Overlap of predicted with true boxes over all frames, and that of boxes that stay where they were."""
-        boxes = self._boxes(batch)
+        boxes = self._boxes(inputs[0], batch)
         still = boxes[:, :, :1].expand_as(boxes)
-        predicted = box_overlap(self.predict_boxes(inputs[0], boxes).to(boxes.dtype), boxes)
+        predicted = box_overlap(self.predict_boxes(inputs[0], boxes), boxes)
         meaning = 'mean overlap (intersection over union, 0 to 1) of predicted with true boxes over all frames'
         return [
             PretextScore('trajectory IoU', predicted.mean(dim=(1, 2)), meaning),
@@ -105,7 +105,7 @@ class CtP(BaseAlgorithm):
 
     def picture_sheets(self, inputs: list[Tensor], batch: Batch) -> list[PictureSheet]:
         """Frames of each clip with the true and the predicted boxes."""
-        boxes = self._boxes(batch)
+        boxes = self._boxes(inputs[0], batch)
         found = self.predict_boxes(inputs[0], boxes)
         mean, std = (getattr(self.data_preprocessor, name).view(1, -1, 1, 1, 1) for name in ('mean', 'std'))
         clips = (inputs[0] * std + mean).round().clamp(0, 255).byte()
@@ -117,10 +117,10 @@ class CtP(BaseAlgorithm):
         return [PictureSheet('Predicted trajectories', text, rows)]
 
     @staticmethod
-    def _boxes(batch: Batch) -> Tensor:
+    def _boxes(clips: Tensor, batch: Batch) -> Tensor:
         if 'gt_trajs' not in batch.extras:
             raise ValueError(_NO_BOXES)
-        return batch.extras['gt_trajs']
+        return batch.extras['gt_trajs'].to(clips.dtype)
 
 
 def _drawn(clip: Tensor, boxes: Tensor, found: Tensor) -> list[tuple[Tensor, str]]:
