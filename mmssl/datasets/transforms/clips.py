@@ -253,7 +253,10 @@ def alpha_map(shape: int, height: int, width: int, turning: float | None = None)
     right = np.abs(np.arange(width) - (width - 1) // 2)[None] / width
     distance = (np.maximum(down, right), np.sqrt(down**2 + right**2), down + right)[shape]
     alpha = (distance < 0.5).astype(np.float32) if shape != RECTANGLE else np.ones((height, width), np.float32)
-    return alpha if turning is None else alpha * np.clip((0.5 - distance) / (0.5 - turning), 0, 1)
+    if turning is None:
+        return alpha
+    slope = -1 / (0.5 - turning)  # in this order: another one moves pixels that truncation leaves on the edge
+    return alpha * np.clip(distance * slope - 0.5 * slope, 0, 1)
 
 
 def paste_patches(frames: np.ndarray, boxes: np.ndarray, patches: Sequence[Patch]) -> np.ndarray:
