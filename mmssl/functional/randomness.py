@@ -46,6 +46,7 @@ class Stream(IntEnum):
     SOFT_CODES = 0xC0DE5  # soft samples of a discrete autoencoder
     CODES = 0xC0DE7  # codes that SLATE's decoder must predict
     SCENES = 0x5CE4E  # generated scenes of sprites
+    FRAMES = 0xF4A3E  # frames of a video that make a clip
 
 
 def hash_seed(*keys: int) -> int:

@@ -6,6 +6,7 @@ from mmssl.visualization.image_sections import (
     activation_section,
     gallery_section,
     neighbors_section,
+    picture_sections,
     segments_section,
     views_section,
 )
@@ -39,6 +40,7 @@ __all__ = [
     'map_section',
     'monitors_section',
     'neighbors_section',
+    'picture_sections',
     'probe_section',
     'project',
     'prototypes_section',

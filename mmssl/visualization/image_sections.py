@@ -43,6 +43,27 @@ def views_section(dataset: Dataset, count: int = 6) -> Section:
     return Section('What the network saw', [paragraph(text), sheet(rows)])
 
 
+def picture_sections(model: nn.Module, dataset: Dataset, count: int = 4) -> list[Section]:
+    """What a method draws of itself on some images; empty for most methods.
+
+    Args:
+        model: The algorithm; runs in eval mode.
+        dataset: Gives what the training gives.
+        count: Number of images, evenly spaced in the data set.
+
+    Returns:
+        One section per sheet of :meth:`~mmssl.models.BaseAlgorithm.picture_sheets`.
+    """
+    with random_state_kept(), eval_mode(model), torch.no_grad():
+        samples = [dataset[place] for place in evenly_spaced(len(dataset), count)]
+        sheets = model.picture_sheets(**model.data_preprocessor(collate(samples), training=False))
+    sections = []
+    for made in sheets:
+        rows = [[Tile(to_image(picture), name, name) for picture, name in row] for row in made.rows]
+        sections.append(Section(made.title, [paragraph(made.text), sheet(rows)]))
+    return sections
+
+
 def neighbors_section(
     gallery: Features, gallery_data: Dataset, query: Features, query_data: Dataset, count: int = 6, neighbors: int = 8
 ) -> Section:
