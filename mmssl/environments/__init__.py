@@ -1,5 +1,14 @@
 """Environments, in which agents see images: a world of sprites, and reinforcement learning in it (extra ``rl``)."""
 
+from mmssl.environments.reinforcement import (
+    FrozenSlots,
+    gym_environment,
+    pictures,
+    pooling,
+    states,
+    success_rate,
+    train_ppo,
+)
 from mmssl.environments.sprite_world import (
     ACTIONS,
     STATE,
@@ -9,4 +18,18 @@ from mmssl.environments.sprite_world import (
     record_demonstration,
 )
 
-__all__ = ['ACTIONS', 'STATE', 'TASKS', 'Demonstration', 'SpriteWorld', 'record_demonstration']
+__all__ = [
+    'ACTIONS',
+    'STATE',
+    'TASKS',
+    'Demonstration',
+    'FrozenSlots',
+    'SpriteWorld',
+    'gym_environment',
+    'pictures',
+    'pooling',
+    'record_demonstration',
+    'states',
+    'success_rate',
+    'train_ppo',
+]
