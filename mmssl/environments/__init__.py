@@ -9,6 +9,7 @@ from mmssl.environments.reinforcement import (
     success_rate,
     train_ppo,
 )
+from mmssl.environments.rewards import with_reward
 from mmssl.environments.sprite_world import (
     ACTIONS,
     STATE,
@@ -32,4 +33,5 @@ __all__ = [
     'states',
     'success_rate',
     'train_ppo',
+    'with_reward',
 ]

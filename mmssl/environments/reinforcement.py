@@ -1,6 +1,7 @@
 """Reinforcement learning in the world of sprites: PPO on the true state, slots, or images (extra ``rl``)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,13 @@ def gym_environment(world: SpriteWorld, observe: Observe = states, seed: int = 0
 
 
 def train_ppo(
-    make_world: Callable[[], SpriteWorld], observe: Observe, pool: str, steps: int, seed: int = 0, depth: int = 1
+    make_world: Callable[[], SpriteWorld],
+    observe: Observe,
+    pool: str,
+    steps: int,
+    seed: int = 0,
+    depth: int = 1,
+    wrap: Callable[[Any], Any] = lambda environment: environment,
 ) -> Any:
     """Train a policy by PPO, with OCRL's settings, on the CPU.
 
@@ -143,6 +150,7 @@ def train_ppo(
         steps: Moves of all worlds together; rounded up to whole roll-outs.
         seed: Of the run.
         depth: Blocks of the pooling transformer.
+        wrap: Function from each environment to the one that the policy learns in, for another reward.
 
     Returns:
         The trained ``stable_baselines3.PPO``.
@@ -164,9 +172,10 @@ def train_ppo(
         def forward(self, observations: Tensor) -> Tensor:
             return self.network(observations)
 
-    environments = library.common.vec_env.DummyVecEnv(
-        [lambda place=place: gym_environment(make_world(), observe, hash_seed(seed, place)) for place in range(_WORLDS)]
-    )
+    def environment(place: int) -> Any:
+        return wrap(gym_environment(make_world(), observe, hash_seed(seed, place)))
+
+    environments = library.common.vec_env.DummyVecEnv([partial(environment, place) for place in range(_WORLDS)])
     settings = {**_PPO, 'n_steps': min(_PPO['n_steps'], max(2, steps // _WORLDS))}
     network = {'features_extractor_class': Pooled, 'normalize_images': False}
     agent = library.PPO('MlpPolicy', environments, policy_kwargs=network, seed=seed, device='cpu', **settings)

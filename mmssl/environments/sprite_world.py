@@ -28,11 +28,13 @@ class Demonstration(NamedTuple):
         frames: Images, uint8, shape ``(T, side, side, 3)``; the last one shows the solved task.
         actions: What was done after each image but the last, int64, shape ``(T - 1,)``.
         progress: True progress of each image, from 0 to 1, float32, shape ``(T,)``.
+        phases: 0 while the target is in its place, 1 after it has been moved, int64, shape ``(T,)``.
     """
 
     frames: np.ndarray
     actions: np.ndarray
     progress: np.ndarray
+    phases: np.ndarray
 
 
 class SpriteWorld:
@@ -229,16 +231,19 @@ def record_demonstration(world: SpriteWorld, seed: int) -> Demonstration:
         seed: Of the episode.
 
     Returns:
-        Images, actions and true progress.
+        Images, actions, true progress and phases.
     """
     world.reset(seed)
-    frames, actions, progress = [world.image()], [], [world.progress()]
+    frames, actions, progress, phases = [world.image()], [], [world.progress()], [0]
+    target = world.objects[0]
     while not world.solved:
         actions.append(world.expert())
         world.step(actions[-1])
         frames.append(world.image())
         progress.append(world.progress())
-    return Demonstration(np.stack(frames), np.array(actions, np.int64), np.array(progress, np.float32))
+        phases.append(int(world.objects[0] != target))
+    numbers = np.array(actions, np.int64), np.array(progress, np.float32), np.array(phases, np.int64)
+    return Demonstration(np.stack(frames), *numbers)
 
 
 def _inside(centre: np.ndarray, size: float) -> bool:

@@ -61,6 +61,16 @@ from mmssl.evaluation.measures import (
 )
 from mmssl.evaluation.nonlinear_classifier import NonLinearClassifier
 from mmssl.evaluation.results import Measure, Result, read_results, write_results
+from mmssl.evaluation.rewards import (
+    JudgedVideo,
+    PerceptualReward,
+    StepRewards,
+    equal_parts,
+    fit_reward,
+    measure_random_cuts,
+    measure_reward,
+    random_steps,
+)
 from mmssl.evaluation.slots import Slots, extract_slots, measure_slots, odd_one_accuracy
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
@@ -88,6 +98,7 @@ __all__ = [
     'Features',
     'FineTuning',
     'FixedPart',
+    'JudgedVideo',
     'LabelledSets',
     'LinearAccuracyHook',
     'LinearClassifier',
@@ -99,11 +110,13 @@ __all__ = [
     'Neighbors',
     'NextStep',
     'NonLinearClassifier',
+    'PerceptualReward',
     'Purpose',
     'RawPixels',
     'Result',
     'RunFacts',
     'Slots',
+    'StepRewards',
     'accuracies',
     'alignment',
     'average_precision',
@@ -117,6 +130,7 @@ __all__ = [
     'deviation',
     'draw_per_class',
     'effective_rank',
+    'equal_parts',
     'evaluate',
     'evaluate_batches',
     'evaluate_timed',
@@ -128,6 +142,7 @@ __all__ = [
     'few_labels_probe',
     'fine_tune',
     'fit_logistic',
+    'fit_reward',
     'fit_sgd',
     'format_results',
     'format_table',
@@ -148,6 +163,8 @@ __all__ = [
     'meanings',
     'measure_baselines',
     'measure_of_draws',
+    'measure_random_cuts',
+    'measure_reward',
     'measure_slots',
     'nearest_neighbors',
     'next_step',
@@ -158,6 +175,7 @@ __all__ = [
     'probe_with_views',
     'project_features',
     'protocols',
+    'random_steps',
     'raw_pixel_features',
     'read_results',
     'retrieval_of_other_view',

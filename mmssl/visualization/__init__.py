@@ -12,6 +12,7 @@ from mmssl.visualization.image_sections import (
 )
 from mmssl.visualization.images import to_image
 from mmssl.visualization.records import describe_command, environment, read_scalars
+from mmssl.visualization.reward_sections import reward_section
 from mmssl.visualization.run_report import report_run
 from mmssl.visualization.sections import (
     clusters_section,
@@ -48,6 +49,7 @@ __all__ = [
     'report_run',
     'reproduction_section',
     'results_section',
+    'reward_section',
     'save_figure',
     'segments_section',
     'stages_section',
