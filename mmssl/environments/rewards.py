@@ -34,8 +34,8 @@ def with_reward(environment: Any, reward: FrameReward) -> Any:
 
         value = 0.0
 
-        def reset(self, **options: Any) -> tuple[Any, dict]:
-            observation, info = self.env.reset(**options)
+        def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
+            observation, info = self.env.reset(seed=seed, options=options)
             self.value = self._shown()
             return observation, {**info, 'perceptual_reward': self.value}
 

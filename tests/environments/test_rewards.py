@@ -28,14 +28,15 @@ def test_the_phases_of_a_demonstration_begin_when_the_target_moves():
 
 def test_a_move_is_rewarded_by_the_gain_and_an_episode_by_its_last_image():
     pytest.importorskip('gymnasium')
-    environment = with_reward(gym_environment(SpriteWorld('interaction')), brightness)
+    world = SpriteWorld('interaction')
+    environment = with_reward(gym_environment(world), brightness)
     _, info = environment.reset(seed=3)
     first, total, ended = info['perceptual_reward'], 0.0, False
-    assert first == pytest.approx(environment.render().mean() / 255, abs=1e-5)
+    assert first == pytest.approx(world.image().mean() / 255, abs=1e-5)
     while not ended:
-        before = environment.unwrapped.render().mean() / 255
-        _, gain, ended, late, info = environment.step(environment.get_wrapper_attr('world').expert())
-        after = environment.unwrapped.render().mean() / 255
+        before = world.image().mean() / 255
+        _, gain, ended, late, info = environment.step(world.expert())
+        after = world.image().mean() / 255
         assert gain == pytest.approx(after - before, abs=1e-5) and info['perceptual_reward'] == pytest.approx(
             after, abs=1e-5
         )

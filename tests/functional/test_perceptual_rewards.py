@@ -41,7 +41,7 @@ def test_steps_equal_the_vectors(case):
     close(found.cost, case['cost'])
     each = torch.stack([average_deviation(part) for part in parts_of(frames, found.cuts)])
     close(each, case['segment_average_std'])
-    if case['cost'] > 0:
+    if 'must_not_match_cost_with_sample_std' in case:
         assert abs(float(found.cost - case['must_not_match_cost_with_sample_std'])) > 1e-3
     rounded = find_steps(frames.float(), steps, int(case['min_size']))
     assert torch.equal(rounded.cuts, case['cuts'])
@@ -141,14 +141,15 @@ def test_rewards_equal_the_vectors(case):
     rewards = squash(costs, reference)
     close(rewards, case['squashed'])
     close(combine_steps(rewards), case['combined'])
-    assert (combine_steps(rewards) - case['must_not_match_combined_with_first_step']).abs().min() > 1e-6
+    if case['combined'].any():  # in the other case, all frames are far from all steps
+        assert (combine_steps(rewards) - case['must_not_match_combined_with_first_step']).abs().min() > 1e-6
     assert torch.equal(rewards.argmax(dim=1), case['step_by_argmax'])
 
 
 @pytest.mark.parametrize('case', golden('perceptual_rewards/jaccard.json'))
 def test_the_overlap_of_steps_equals_the_vectors(case):
     overlap = step_overlap(torch.tensor(case['predicted']), torch.tensor(case['truth']), case['steps'])
-    close(overlap, case['jaccard'])
+    close(overlap, torch.tensor(case['jaccard'], dtype=torch.float64))
     close(overlap.mean(), case['mean'])
 
 

@@ -26,7 +26,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def network(checkpoint):
-    return compared_networks([checkpoint], None, 16, True, grid=2)[0].network
+    return compared_networks([checkpoint], None, 16, True, grid=2)[0].network.eval()
 
 
 def frames_of(seed, lengths=(4, 5, 6)):

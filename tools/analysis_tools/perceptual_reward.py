@@ -48,8 +48,9 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def source_of(args: argparse.Namespace, minimum_frames: int) -> 'VideoSource':
     """All videos of the command line."""
-    from mmssl.datasets import VideoSource, find_videos
+    from mmssl.datasets import VideoSource
     from mmssl.datasets.images import EXTENSIONS
+    from mmssl.datasets.video_sources import find_videos
 
     paths: list[str] = []
     for path in args.videos:
