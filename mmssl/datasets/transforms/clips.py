@@ -244,8 +244,8 @@ def alpha_map(shape: int, height: int, width: int, turning: float | None = None)
             a hard edge.
 
     Returns:
-        0 to 1, float32 (float64 with a soft edge), shape ``(height, width)``. The centre is the pixel at or before the middle, so masks with even
-        sides are not symmetric, as in the reference code.
+        0 to 1, float32 (float64 with a soft edge), shape ``(height, width)``. The centre is the pixel at or before the
+        middle, so masks with even sides are not symmetric, as in the reference code.
 
     Source: microsoft/CtP, ``PatchMask``.
     """
