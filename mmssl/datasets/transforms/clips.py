@@ -87,7 +87,7 @@ class ClipCrop:
             Same dtype, shape ``(C, T, size, size)``.
         """
         side, down, right, flipped = torch.rand(4, dtype=torch.float64).tolist()
-        height, width = scaled_size(*clip.shape[-2:], self.sides[int(side * len(self.sides))])
+        height, width = scaled_size(clip.shape[-2], clip.shape[-1], self.sides[int(side * len(self.sides))])
         top, left = int(down * (height - self.size + 1)), int(right * (width - self.size + 1))
         view = _resized_crop(clip, (height, width), (top, left), self.size)
         return (mirrored(view) if flipped < self.flip else view).contiguous()
@@ -115,7 +115,7 @@ class ClipCentre:
 
     def __call__(self, clip: Tensor) -> Tensor:
         """Make the view of a ``(C, T, H, W)`` clip: same dtype, shape ``(C, T, crop, crop)``."""
-        height, width = scaled_size(*clip.shape[-2:], self.resize)
+        height, width = scaled_size(clip.shape[-2], clip.shape[-1], self.resize)
         place = ((height - self.crop) // 2, (width - self.crop) // 2)
         return _resized_crop(clip, (height, width), place, self.crop).contiguous()
 
