@@ -9,11 +9,13 @@ from torch import nn
 from mmssl.datasets import Batch
 from mmssl.functional import gumbel_softmax, image_error
 from mmssl.models import SLATE, DataPreprocessor, DiscreteVAE, SLATEDecoder, SlotCNN, SlotEncoder
+from mmssl.testing import check_algorithm
 from tests.conftest import golden
 from tests.functional.test_slots import cases, close
 from tests.helpers.mutation import Mutation
 from tests.models.test_slot_attention import ENCODER, WHOLE, check_gradients, fill
 from tests.parity import check
+from tests.training import short_config
 
 ANY = Batch(sample_idx=torch.arange(4), draw=torch.arange(4) + 5)
 UNIT = {'mean': [0, 0, 0], 'std': [255, 255, 255]}
@@ -306,6 +308,13 @@ def _calm():
 
 def _calm_original():
     return _small(original=True, kind=Calm)
+
+
+@pytest.mark.slow
+def test_its_cpu_config_passes_the_checks_of_every_algorithm(tmp_path):
+    config = 'slate/slate_cnn_1xb16_cpu_4e_sprites.py'
+    passed = check_algorithm(short_config(tmp_path / 'config.py', config, tmp_path / 'no_images'))
+    assert len(passed) == 9
 
 
 RESUME = {

@@ -17,10 +17,12 @@ from mmssl.models import (
     TransformerPool,
 )
 from mmssl.models.necks import PositionMap
+from mmssl.testing import check_algorithm
 from tests.conftest import golden
 from tests.functional.test_slots import cases, close
 from tests.helpers.mutation import Mutation
 from tests.parity import UNEQUAL, check
+from tests.training import short_config
 
 ANY = Batch(sample_idx=torch.arange(4), draw=torch.arange(4) + 5)
 CASES = cases('slot_attention/slot_attention.npz')
@@ -223,6 +225,13 @@ class Calm(SlotAttentionAE):
 
 def _calm():
     return _small(kind=Calm)
+
+
+@pytest.mark.slow
+def test_its_cpu_config_passes_the_checks_of_every_algorithm(tmp_path):
+    config = 'slot_attention/slot_attention_cnn_1xb16_cpu_4e_sprites.py'
+    passed = check_algorithm(short_config(tmp_path / 'config.py', config, tmp_path / 'no_images'))
+    assert len(passed) == 9
 
 
 RESUME = {
