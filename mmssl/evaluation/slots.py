@@ -23,7 +23,8 @@ from mmssl.models import TransformerPool
 from mmssl.models.modes import eval_mode
 
 _CATEGORIES = (len(COLOURS), len(SHAPES))
-_STEPS, _BATCH, _RATE = 400, 256, 2e-3
+_STEPS, _BATCH = 400, 256
+_LINEAR_RATE, _POOL_RATE = 1e-2, 2e-3
 _FG_ARI = 'Adjusted Rand index of the pixels that show an object, mean over the images; 1 is perfect, 0 is random.'
 _PROPERTIES = (
     'A linear layer on each slot, trained on the gallery; each object has a slot of its own (Hungarian matching). R2 '
@@ -113,7 +114,7 @@ def _standardised(gallery: Slots, query: Slots) -> tuple[Slots, Slots]:
 
 def _properties(gallery: Slots, query: Slots) -> list[Measure]:
     layer, true = nn.Linear(gallery.slots.shape[2], sum(_CATEGORIES) + 2), gallery.objects[..., :4]
-    layer = _trained(layer, gallery.slots, lambda found, rows: _matched_cost(found, true[rows.cpu()]))
+    layer = _trained(layer, gallery.slots, _LINEAR_RATE, lambda found, rows: _matched_cost(found, true[rows.cpu()]))
     with torch.no_grad():
         predicted, true = layer(query.slots), query.objects[..., :4]
         slots = match_slots(property_costs(predicted, true, _CATEGORIES)).slots
@@ -149,20 +150,21 @@ def odd_one_accuracy(gallery: Slots, query: Slots) -> float:
         torch.manual_seed(0)
         pool = TransformerPool(gallery.slots.shape[2], 64, depth=2, num_heads=4)
         network = nn.Sequential(pool, nn.Linear(pool.out_channels, int(gallery.labels.max()) + 1))
-        labels = gallery.labels
-        network = _trained(
-            network, gallery.slots, lambda found, rows: cross_entropy(found, labels.to(found.device)[rows])
-        )
+
+        def loss(scores: Tensor, rows: Tensor) -> Tensor:
+            return cross_entropy(scores, gallery.labels.to(scores.device)[rows])
+
+        network = _trained(network, gallery.slots, _POOL_RATE, loss)
     with torch.no_grad():
         scores = torch.cat([network(part) for part in query.slots.split(_BATCH)])
     return 100 * float((scores.argmax(dim=1) == query.labels).float().mean())
 
 
-def _trained(network: nn.Module, slots: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> nn.Module:
+def _trained(network: nn.Module, slots: Tensor, rate: float, loss: Callable[[Tensor, Tensor], Tensor]) -> nn.Module:
     """Train a network on slots for a fixed number of steps; ``loss`` gets its output and the rows of the batch."""
     device = get_device()
     network, slots = network.to(device), slots.to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=_RATE)
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
     generator = torch.Generator().manual_seed(0)
     for _ in range(_STEPS):
