@@ -19,7 +19,7 @@ COLOURS = {
     'red': (230, 60, 50), 'green': (60, 190, 75), 'blue': (60, 110, 240), 'yellow': (245, 200, 45),
     'white': (245, 245, 245),
 }  # fmt: skip
-SIZES = (0.24, 0.32)  # of the side of the image
+SIZES = (0.2, 0.28)  # of the side of the image
 QUADRANTS = ('upper left', 'upper right', 'lower left', 'lower right')
 _FINE = 4  # how many times finer a sprite is drawn than shown
 _TRIES = 1000

@@ -167,7 +167,7 @@ def train_ppo(
     environments = library.common.vec_env.DummyVecEnv(
         [lambda place=place: gym_environment(make_world(), observe, hash_seed(seed, place)) for place in range(_WORLDS)]
     )
-    settings = {**_PPO, 'n_steps': min(_PPO['n_steps'], max(2, steps // _WORLDS))}
+    settings = {**_PPO, 'n_steps': min(_PPO['n_steps'], max(8, steps // 32 * 8))}  # whole mini-batches
     network = {'features_extractor_class': Pooled, 'normalize_images': False}
     agent = library.PPO('MlpPolicy', environments, policy_kwargs=network, seed=seed, device='cpu', **settings)
     return agent.learn(steps)

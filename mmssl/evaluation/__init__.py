@@ -58,7 +58,7 @@ from mmssl.evaluation.measures import (
 )
 from mmssl.evaluation.nonlinear_classifier import NonLinearClassifier
 from mmssl.evaluation.results import Measure, Result, read_results, write_results
-from mmssl.evaluation.slots import Slots, extract_slots, measure_slots, odd_one_accuracy
+from mmssl.evaluation.slots import Slots, extract_slots, measure_slots
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
     NextStep,
@@ -149,7 +149,6 @@ __all__ = [
     'measure_slots',
     'nearest_neighbors',
     'next_step',
-    'odd_one_accuracy',
     'on_device',
     'per_class',
     'probe_with_views',
