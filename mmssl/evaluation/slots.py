@@ -19,7 +19,7 @@ from mmssl.functional import (
     property_costs,
     random_state_kept,
 )
-from mmssl.models import TransformerPool
+from mmssl.models import ObjectCentric, TransformerPool
 from mmssl.models.modes import eval_mode
 
 _CATEGORIES = (len(COLOURS), len(SHAPES))
@@ -71,7 +71,7 @@ def extract_slots(model: nn.Module, dataset: Dataset, batch_size: int = 100, num
     Raises:
         ValueError: The model has no slots, or the data set has no truth.
     """
-    if not hasattr(model, 'slots'):
+    if not isinstance(model, ObjectCentric):
         raise ValueError(f'{type(model).__name__} has no slots: give a checkpoint of SlotAttentionAE or SLATE.')
     parts = []
     with eval_mode(model), random_state_kept():
