@@ -343,6 +343,10 @@ for part in ('gallery', 'query'):
     evaluation[part]['source'].update(num=112)
 train_dataloader['dataset']['source'] = {**evaluation['gallery']['source'], 'truth': False}
 del part
+model['backbone'].update(channels=8)
+model['slot_encoder'].update(in_channels=8, slot_channels=8, hidden_channels=8)
+model['decoder'].update(slot_channels=8, channels=16, vocabulary=16)
+model['vae'].update(channels=8, vocabulary=16)
 """
 }
 
