@@ -103,9 +103,10 @@ def gym_environment(world: SpriteWorld, observe: Observe = states, seed: int = 0
         ImportError: gymnasium is missing; the message names the extra.
     """
     gymnasium = require('gymnasium')
+    base: Any = gymnasium.Env
     shape, run = observe([world])[0].shape, seed
 
-    class SpriteEnvironment(gymnasium.Env):
+    class SpriteEnvironment(base):
         """A world of sprites."""
 
         metadata = {'render_modes': ['rgb_array']}
@@ -151,7 +152,7 @@ def train_ppo(
         ImportError: stable-baselines3 is missing; the message names the extra.
     """
     library = require('stable_baselines3')
-    base = library.common.torch_layers.BaseFeaturesExtractor
+    base: Any = library.common.torch_layers.BaseFeaturesExtractor
 
     class Pooled(base):
         """The pooling as stable-baselines3 wants it."""

@@ -83,10 +83,11 @@ class SpriteWorld:
             generator = np.random.default_rng(hash_seed(seed, Stream.SCENES, self.num_objects, attempt))
             centres = place_apart(generator, [SIZE] * (self.num_objects + 1))
             kinds = self._kinds(generator)
-            self.objects = [Sprite(*map(int, kind), *map(float, c), SIZE) for kind, c in zip(kinds, centres)]
+            self.objects = [Sprite(*kind, float(x), float(y), SIZE) for kind, (x, y) in zip(kinds.tolist(), centres)]
             self.agent, self.solved, self.failed, self.steps = centres[-1], False, False, 0
-            self._length = self._remaining()
-            if self._length is not None and self._length > 1 and not self._is_solved(self.agent):
+            plan = self._plan()
+            if plan is not None and len(plan) > 1 and not self._is_solved(self.agent):
+                self._length = len(plan)
                 return
         raise ValueError(f'No way around {self.num_objects} sprites in {_TRIES} arrangements: ask for fewer.')
 
@@ -159,8 +160,8 @@ class SpriteWorld:
         """Share of the shortest way that is done: 0 at the start, 1 if solved, 0 if it cannot be solved any more."""
         if self.solved:
             return 1.0
-        left = None if self.failed else self._remaining()
-        return 0.0 if left is None else max(0.0, 1 - left / self._length)
+        plan = None if self.failed else self._plan()
+        return 0.0 if plan is None else max(0.0, 1 - len(plan) / self._length)
 
     def expert(self) -> int:
         """Next action of the scripted policy, which takes a shortest way around the other sprites.
@@ -173,22 +174,19 @@ class SpriteWorld:
             raise ValueError('The task cannot be solved from here: call reset(seed).')
         return plan[0]
 
-    def _remaining(self) -> int | None:
-        """Number of moves of the scripted policy until the task is solved; None if it cannot be."""
-        plan = self._plan()
-        return None if plan is None else len(plan)
-
     def _plan(self) -> list[int] | None:
         """Actions of a shortest way, breadth first over the places that the agent can reach."""
-        seen, waiting = {(0, 0)}, deque([((0, 0), self._pushes((0, 0)), [])])
+        ways: dict[tuple[int, int], list[int]] = {(0, 0): []}
+        waiting = deque(ways)
         while waiting:
-            place, pushes, actions = waiting.popleft()
+            place = waiting.popleft()
+            pushes = self._pushes(place)
             if pushes is not None:
-                return actions + pushes
+                return ways[place] + pushes
             for action, after in self._next(place):
-                if after not in seen:
-                    seen.add(after)
-                    waiting.append((after, self._pushes(after), [*actions, action]))
+                if after not in ways:
+                    ways[after] = [*ways[place], action]
+                    waiting.append(after)
         return None
 
     def _next(self, place: tuple[int, int]) -> Iterator[tuple[int, tuple[int, int]]]:
