@@ -82,8 +82,8 @@ class SpriteWorld:
         for attempt in range(_TRIES):
             generator = np.random.default_rng(hash_seed(seed, Stream.SCENES, self.num_objects, attempt))
             centres = place_apart(generator, [SIZE] * (self.num_objects + 1))
-            kinds = self._kinds(generator)
-            self.objects = [Sprite(*kind, float(x), float(y), SIZE) for kind, (x, y) in zip(kinds.tolist(), centres)]
+            pairs = zip(self._kinds(generator).tolist(), centres.tolist())
+            self.objects = [Sprite(colour, shape, x, y, SIZE) for (colour, shape), (x, y) in pairs]
             self.agent, self.solved, self.failed, self.steps = centres[-1], False, False, 0
             plan = self._plan()
             if plan is not None and len(plan) > 1 and not self._is_solved(self.agent):
