@@ -63,7 +63,7 @@ ENCODER = [
 WHOLE = [
     (r'^_enc\._encoder\.3\.', 'backbone.layers.6.'),
     (r'^_enc\._encoder\.(\d)\.m\.', lambda found: f'backbone.layers.{2 * int(found[1])}.'),
-    (r'^_enc_pos\.channels_map\.', 'positions.project.'),
+    (r'^_enc_pos\.channels_map\.', 'pixel_positions.project.'),
     (r'^_slotattn\.slot_mu$', 'slot_encoder.mean'),
     (r'^_slotattn\.slot_log_sigma$', 'slot_encoder.log_deviation'),
     (r'^_slotattn\.layer_norm\.', 'slot_encoder.norm.'),
