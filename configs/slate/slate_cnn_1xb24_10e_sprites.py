@@ -24,6 +24,6 @@ model = dict(
 )
 _slow = dict(lr_mult=1 / 3)
 optim_wrapper['paramwise_cfg'] = dict(
-    custom_keys=dict(vae=dict(fix_lr=True), backbone=_slow, positions=_slow, slot_encoder=_slow)
+    custom_keys=dict(vae=dict(fix_lr=True), backbone=_slow, pixel_positions=_slow, slot_encoder=_slow)
 )
 custom_hooks = [dict(type=ScheduleHook, attribute='temperature', start=1.0, end=0.1, until=30_000)]

@@ -19,4 +19,4 @@ model = dict(
     decoder=dict(type=SpatialBroadcastDecoder, slot_channels=64, channels=64),
 )
 _slow = dict(lr_mult=1 / 3)
-optim_wrapper['paramwise_cfg'] = dict(custom_keys=dict(backbone=_slow, positions=_slow, slot_encoder=_slow))
+optim_wrapper['paramwise_cfg'] = dict(custom_keys=dict(backbone=_slow, pixel_positions=_slow, slot_encoder=_slow))

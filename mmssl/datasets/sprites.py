@@ -19,7 +19,7 @@ COLOURS = {
     'red': (230, 60, 50), 'green': (60, 190, 75), 'blue': (60, 110, 240), 'yellow': (245, 200, 45),
     'white': (245, 245, 245),
 }  # fmt: skip
-SIZES = (0.24, 0.32)  # of the side of the image
+SIZES = (0.2, 0.28)  # of the side of the image
 QUADRANTS = ('upper left', 'upper right', 'lower left', 'lower right')
 _FINE = 4  # how many times finer a sprite is drawn than shown
 _TRIES = 1000
@@ -128,6 +128,8 @@ class SpriteScenes(ImageSource):
         ValueError: ``num`` or ``objects`` is too small, or there is no room for so many sprites.
     """
 
+    classes: list[str] | None
+
     def __init__(
         self, num: int, objects: int = 3, side: int = 32, odd: bool = False, truth: bool = False, seed: int = 0
     ) -> None:
@@ -154,7 +156,9 @@ class SpriteScenes(ImageSource):
         else:
             kinds = generator.integers((len(COLOURS), len(SHAPES)), size=(self.objects, 2))
         centres = place_apart(generator, sizes, first)
-        return [Sprite(*map(int, kind), *map(float, (*c, s))) for kind, c, s in zip(kinds, centres, sizes)]
+        return [
+            Sprite(int(k[0]), int(k[1]), float(x), float(y), float(s)) for k, (x, y), s in zip(kinds, centres, sizes)
+        ]
 
     def load(self, index: int) -> Tensor:
         """Draw a scene, uint8, shape ``(3, side, side)``."""

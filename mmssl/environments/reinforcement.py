@@ -104,9 +104,10 @@ def gym_environment(world: SpriteWorld, observe: Observe = states, seed: int = 0
         ImportError: gymnasium is missing; the message names the extra.
     """
     gymnasium = require('gymnasium')
+    base: Any = gymnasium.Env
     shape, run = observe([world])[0].shape, seed
 
-    class SpriteEnvironment(gymnasium.Env):
+    class SpriteEnvironment(base):
         """A world of sprites."""
 
         metadata = {'render_modes': ['rgb_array']}
@@ -159,7 +160,7 @@ def train_ppo(
         ImportError: stable-baselines3 is missing; the message names the extra.
     """
     library = require('stable_baselines3')
-    base = library.common.torch_layers.BaseFeaturesExtractor
+    base: Any = library.common.torch_layers.BaseFeaturesExtractor
 
     class Pooled(base):
         """The pooling as stable-baselines3 wants it."""
@@ -176,7 +177,7 @@ def train_ppo(
         return wrap(gym_environment(make_world(), observe, hash_seed(seed, place)))
 
     environments = library.common.vec_env.DummyVecEnv([partial(environment, place) for place in range(_WORLDS)])
-    settings = {**_PPO, 'n_steps': min(_PPO['n_steps'], max(2, steps // _WORLDS))}
+    settings = {**_PPO, 'n_steps': min(_PPO['n_steps'], max(8, steps // 32 * 8))}  # whole mini-batches
     network = {'features_extractor_class': Pooled, 'normalize_images': False}
     agent = library.PPO('MlpPolicy', environments, policy_kwargs=network, seed=seed, device='cpu', **settings)
     return agent.learn(steps)

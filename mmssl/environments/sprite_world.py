@@ -12,12 +12,11 @@ from mmssl.functional import Stream, hash_seed
 TASKS = ('goal', 'interaction', 'object_comparison', 'property_comparison')
 ACTIONS = ('left', 'right', 'up', 'down')
 STEP = 0.1  # length of a move; the side of the world is 1
-AGENT, OBJECT = 0.16, 0.2  # their sides
+SIZE = 0.2  # side of every sprite
 STATE = 2 + len(COLOURS) + len(SHAPES)  # numbers per sprite of the true state
 _MOVES = np.array([[-STEP, 0], [STEP, 0], [0, -STEP], [0, STEP]])
-_TOUCH = (AGENT + OBJECT) / 2  # nearer than this along both axes, two sprites touch
 _SQUARE, _BLUE, _WHITE = SHAPES.index('square'), list(COLOURS).index('blue'), list(COLOURS).index('white')
-_EDGE = 1 - OBJECT  # where a pushed object has arrived
+_EDGE = 1 - SIZE  # where a pushed object has arrived
 _TRIES = 200
 
 
@@ -84,12 +83,13 @@ class SpriteWorld:
         """
         for attempt in range(_TRIES):
             generator = np.random.default_rng(hash_seed(seed, Stream.SCENES, self.num_objects, attempt))
-            centres = place_apart(generator, [OBJECT] * self.num_objects + [AGENT])
-            kinds = self._kinds(generator)
-            self.objects = [Sprite(*map(int, kind), *map(float, c), OBJECT) for kind, c in zip(kinds, centres)]
+            centres = place_apart(generator, [SIZE] * (self.num_objects + 1))
+            pairs = zip(self._kinds(generator).tolist(), centres.tolist())
+            self.objects = [Sprite(colour, shape, x, y, SIZE) for (colour, shape), (x, y) in pairs]
             self.agent, self.solved, self.failed, self.steps = centres[-1], False, False, 0
-            self._length = self._remaining()
-            if self._length is not None and self._length > 1 and not self._is_solved(self.agent):
+            plan = self._plan()
+            if plan is not None and len(plan) > 1 and not self._is_solved(self.agent):
+                self._length = len(plan)
                 return
         raise ValueError(f'No way around {self.num_objects} sprites in {_TRIES} arrangements: ask for fewer.')
 
@@ -121,7 +121,7 @@ class SpriteWorld:
             raise ValueError('The episode has ended: call reset(seed).')
         moved = self.agent + _MOVES[action]
         self.steps += 1
-        if _inside(moved, AGENT):
+        if _inside(moved):
             self._move(moved, _MOVES[action])
         return float(self.solved), self.solved or self.failed, self.steps >= self.max_steps
 
@@ -129,7 +129,7 @@ class SpriteWorld:
         target, pushed = self.objects[0], self.task == 'interaction' and _touches(agent, self.objects[0])
         if pushed:
             centre = np.array([target.x, target.y]) + by
-            if not _inside(centre, OBJECT):
+            if not _inside(centre):
                 return
             self.objects[0] = target._replace(x=float(centre[0]), y=float(centre[1]))
         self.agent = agent
@@ -156,14 +156,14 @@ class SpriteWorld:
         return np.stack(rows).astype(np.float32)
 
     def _agent_sprite(self) -> Sprite:
-        return Sprite(_WHITE, SHAPES.index('circle'), float(self.agent[0]), float(self.agent[1]), AGENT)
+        return Sprite(_WHITE, SHAPES.index('circle'), float(self.agent[0]), float(self.agent[1]), SIZE)
 
     def progress(self) -> float:
         """Share of the shortest way that is done: 0 at the start, 1 if solved, 0 if it cannot be solved any more."""
         if self.solved:
             return 1.0
-        left = None if self.failed else self._remaining()
-        return 0.0 if left is None else max(0.0, 1 - left / self._length)
+        plan = None if self.failed else self._plan()
+        return 0.0 if plan is None else max(0.0, 1 - len(plan) / self._length)
 
     def expert(self) -> int:
         """Next action of the scripted policy, which takes a shortest way around the other sprites.
@@ -176,22 +176,19 @@ class SpriteWorld:
             raise ValueError('The task cannot be solved from here: call reset(seed).')
         return plan[0]
 
-    def _remaining(self) -> int | None:
-        """Number of moves of the scripted policy until the task is solved; None if it cannot be."""
-        plan = self._plan()
-        return None if plan is None else len(plan)
-
     def _plan(self) -> list[int] | None:
         """Actions of a shortest way, breadth first over the places that the agent can reach."""
-        seen, waiting = {(0, 0)}, deque([((0, 0), self._pushes((0, 0)), [])])
+        ways: dict[tuple[int, int], list[int]] = {(0, 0): []}
+        waiting = deque(ways)
         while waiting:
-            place, pushes, actions = waiting.popleft()
+            place = waiting.popleft()
+            pushes = self._pushes(place)
             if pushes is not None:
-                return actions + pushes
+                return ways[place] + pushes
             for action, after in self._next(place):
-                if after not in seen:
-                    seen.add(after)
-                    waiting.append((after, self._pushes(after), [*actions, action]))
+                if after not in ways:
+                    ways[after] = [*ways[place], action]
+                    waiting.append(after)
         return None
 
     def _next(self, place: tuple[int, int]) -> Iterator[tuple[int, tuple[int, int]]]:
@@ -200,7 +197,7 @@ class SpriteWorld:
             after = (place[0] + x, place[1] + y)
             agent = self._at(after)
             forbidden = self.objects if self.task == 'interaction' else self.objects[1:]
-            if _inside(agent, AGENT) and not any(_touches(agent, other) for other in forbidden):
+            if _inside(agent) and not any(_touches(agent, other) for other in forbidden):
                 yield action, after
 
     def _at(self, place: tuple[int, int]) -> np.ndarray:
@@ -211,14 +208,14 @@ class SpriteWorld:
         agent, target = self._at(place), self.objects[0]
         if self.task != 'interaction':
             return [] if _touches(agent, target) else None
-        if abs(agent[1] - target.y) >= _TOUCH - STEP / 2 or agent[0] > target.x:
+        if abs(agent[1] - target.y) >= SIZE - STEP / 2 or agent[0] > target.x:
             return None
         moves = 0
         while target.x < _EDGE:
             agent, moves = agent + _MOVES[1], moves + 1
             if _touches(agent, target):
                 target = target._replace(x=target.x + STEP)
-            if any(_touches(agent, other) for other in self.objects[1:]) or not _inside(agent, AGENT):
+            if any(_touches(agent, other) for other in self.objects[1:]) or not _inside(agent):
                 return None
         return [1] * moves
 
@@ -246,12 +243,13 @@ def record_demonstration(world: SpriteWorld, seed: int) -> Demonstration:
     return Demonstration(np.stack(frames), *numbers)
 
 
-def _inside(centre: np.ndarray, size: float) -> bool:
-    return bool((centre >= size / 2).all() and (centre <= 1 - size / 2).all())
+def _inside(centre: np.ndarray) -> bool:
+    return bool((centre >= SIZE / 2).all() and (centre <= 1 - SIZE / 2).all())
 
 
 def _touches(agent: np.ndarray, sprite: Sprite) -> bool:
-    return abs(agent[0] - sprite.x) < _TOUCH and abs(agent[1] - sprite.y) < _TOUCH
+    """Whether two sprites are nearer than their size along both axes."""
+    return abs(agent[0] - sprite.x) < SIZE and abs(agent[1] - sprite.y) < SIZE
 
 
 def _odd_property(generator: np.random.Generator, count: int) -> np.ndarray:

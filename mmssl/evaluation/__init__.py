@@ -71,7 +71,7 @@ from mmssl.evaluation.rewards import (
     measure_reward,
     random_steps,
 )
-from mmssl.evaluation.slots import Slots, extract_slots, measure_slots, odd_one_accuracy
+from mmssl.evaluation.slots import Slots, extract_slots, measure_slots
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
     NextStep,
@@ -168,7 +168,6 @@ __all__ = [
     'measure_slots',
     'nearest_neighbors',
     'next_step',
-    'odd_one_accuracy',
     'on_device',
     'per_class',
     'pretext_measures',

@@ -19,11 +19,12 @@ from mmssl.functional import (
     property_costs,
     random_state_kept,
 )
-from mmssl.models import TransformerPool
+from mmssl.models import ObjectCentric, TransformerPool
 from mmssl.models.modes import eval_mode
 
 _CATEGORIES = (len(COLOURS), len(SHAPES))
-_STEPS, _BATCH, _RATE = 400, 256, 2e-3
+_STEPS, _BATCH = 400, 256
+_LINEAR_RATE, _POOL_RATE = 1e-2, 2e-3
 _FG_ARI = 'Adjusted Rand index of the pixels that show an object, mean over the images; 1 is perfect, 0 is random.'
 _PROPERTIES = (
     'A linear layer on each slot, trained on the gallery; each object has a slot of its own (Hungarian matching). R2 '
@@ -70,7 +71,7 @@ def extract_slots(model: nn.Module, dataset: Dataset, batch_size: int = 100, num
     Raises:
         ValueError: The model has no slots, or the data set has no truth.
     """
-    if not hasattr(model, 'slots'):
+    if not isinstance(model, ObjectCentric):
         raise ValueError(f'{type(model).__name__} has no slots: give a checkpoint of SlotAttentionAE or SLATE.')
     parts = []
     with eval_mode(model), random_state_kept():
@@ -98,9 +99,11 @@ def measure_slots(name: str, gallery: Slots, query: Slots) -> Result:
     gallery, query = _standardised(gallery, query)
     index = foreground_rand_index(query.segments, query.found).mean()
     measures = [Measure('FG-ARI', float(index), unit='', protocol=_FG_ARI, digits=3, short='FG-ARI')]
-    if query.slots.shape[1] >= query.objects.shape[1]:
-        measures += _properties(gallery, query)
-    odd = odd_one_accuracy(gallery, query)
+    with random_state_kept():
+        torch.manual_seed(0)  # the read-outs start from the same weights for every network
+        if query.slots.shape[1] >= query.objects.shape[1]:
+            measures += _properties(gallery, query)
+        odd = _odd_one(gallery, query)
     measures.append(Measure('odd one', odd, protocol=_RELATION, short='odd one'))
     sizes = {'gallery': len(gallery.labels), 'query': len(query.labels), 'dim': query.slots.shape[2]}
     return Result(name, tuple(measures), **sizes)
@@ -108,12 +111,18 @@ def measure_slots(name: str, gallery: Slots, query: Slots) -> Result:
 
 def _standardised(gallery: Slots, query: Slots) -> tuple[Slots, Slots]:
     mean, deviation = gallery.slots.mean(dim=(0, 1)), gallery.slots.std(dim=(0, 1)).clamp_min(1e-6)
-    return tuple(replace(part, slots=(part.slots - mean) / deviation) for part in (gallery, query))
+    one, other = (replace(part, slots=(part.slots - mean) / deviation) for part in (gallery, query))
+    return one, other
 
 
 def _properties(gallery: Slots, query: Slots) -> list[Measure]:
-    layer, true = nn.Linear(gallery.slots.shape[2], sum(_CATEGORIES) + 2), gallery.objects[..., :4]
-    layer = _trained(layer, gallery.slots, lambda found, rows: _matched_cost(found, true[rows.cpu()]))
+    layer, known = nn.Linear(gallery.slots.shape[2], sum(_CATEGORIES) + 2), gallery.objects[..., :4]
+
+    def loss(predicted: Tensor, rows: Tensor) -> Tensor:
+        objects = known[rows.cpu()].to(predicted)
+        return match_slots(property_costs(predicted, objects, _CATEGORIES)).costs.mean()
+
+    layer = _trained(layer, gallery.slots, _LINEAR_RATE, loss)
     with torch.no_grad():
         predicted, true = layer(query.slots), query.objects[..., :4]
         slots = match_slots(property_costs(predicted, true, _CATEGORIES)).slots
@@ -131,38 +140,25 @@ def _properties(gallery: Slots, query: Slots) -> list[Measure]:
     ]
 
 
-def _matched_cost(predictions: Tensor, objects: Tensor) -> Tensor:
-    return match_slots(property_costs(predictions, objects.to(predictions), _CATEGORIES)).costs.mean()
+def _odd_one(gallery: Slots, query: Slots) -> float:
+    """Accuracy of the relational read-out, in percent."""
+    pool = TransformerPool(gallery.slots.shape[2], 64, depth=2, num_heads=4)
+    network = nn.Sequential(pool, nn.Linear(pool.out_channels, int(gallery.labels.max()) + 1))
 
+    def loss(scores: Tensor, rows: Tensor) -> Tensor:
+        return cross_entropy(scores, gallery.labels.to(scores.device)[rows])
 
-def odd_one_accuracy(gallery: Slots, query: Slots) -> float:
-    """Accuracy of the relational read-out, in percent.
-
-    Args:
-        gallery: What the read-out is trained on; slots of mean 0 and deviation 1.
-        query: What is measured, normalised in the same way.
-
-    Returns:
-        From 0 to 100; chance is 25.
-    """
-    with random_state_kept():
-        torch.manual_seed(0)
-        pool = TransformerPool(gallery.slots.shape[2], 64, depth=2, num_heads=4)
-        network = nn.Sequential(pool, nn.Linear(pool.out_channels, int(gallery.labels.max()) + 1))
-        labels = gallery.labels
-        network = _trained(
-            network, gallery.slots, lambda found, rows: cross_entropy(found, labels.to(found.device)[rows])
-        )
+    network = _trained(network, gallery.slots, _POOL_RATE, loss)
     with torch.no_grad():
         scores = torch.cat([network(part) for part in query.slots.split(_BATCH)])
     return 100 * float((scores.argmax(dim=1) == query.labels).float().mean())
 
 
-def _trained(network: nn.Module, slots: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> nn.Module:
+def _trained(network: nn.Module, slots: Tensor, rate: float, loss: Callable[[Tensor, Tensor], Tensor]) -> nn.Module:
     """Train a network on slots for a fixed number of steps; ``loss`` gets its output and the rows of the batch."""
     device = get_device()
     network, slots = network.to(device), slots.to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=_RATE)
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
     generator = torch.Generator().manual_seed(0)
     for _ in range(_STEPS):

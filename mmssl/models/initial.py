@@ -2,8 +2,6 @@
 
 from torch import nn
 
-__all__ = ['start_weights']
-
 
 def start_weights(network: nn.Module) -> None:
     """Set the weights of all layers: Kaiming for convolutions, Xavier for linear layers, orthogonal within GRU cells.

@@ -45,13 +45,13 @@ def test_no_shorter_way_exists():
 def _moves(world, place):
     for x, y in ((-0.1, 0), (0.1, 0), (0, -0.1), (0, 0.1)):
         after = (place[0] + x, place[1] + y)
-        inside = all(0.08 <= value <= 0.92 for value in after)
+        inside = all(0.1 <= value <= 0.9 for value in after)
         if inside and not any(_touches(after, other) for other in world.objects[1:]):
             yield after
 
 
 def _touches(place, sprite):
-    return abs(place[0] - sprite.x) < 0.18 and abs(place[1] - sprite.y) < 0.18
+    return abs(place[0] - sprite.x) < 0.2 and abs(place[1] - sprite.y) < 0.2
 
 
 def _arranged(task, agent, *objects):

@@ -12,6 +12,12 @@ from mmssl.models import MLPNeck, ResNet, SimCLR, SlotAttentionAE, SlotCNN, Slot
 from tests.helpers.mutation import Mutation
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr('mmssl.evaluation.slots._STEPS', 150)
+    monkeypatch.setattr('mmssl.evaluation.slots._BATCH', 128)
+
+
 def _scenes(num, **settings):
     view = dict(type=View, size=32, scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0)
     source = SpriteScenes(num, **{'odd': True, 'truth': True, **settings})
@@ -42,7 +48,7 @@ def test_slots_that_know_the_truth_are_measured_as_such():
     result = measure_slots('true', _knowing(600, 1), _knowing(150, 2))
     values = {measure.name: measure.value for measure in result.measures}
     assert values['FG-ARI'] == 1 and values['colour of objects'] > 99 and values['shape of objects'] > 99
-    assert values['place of objects'] > 0.98 and values['odd one'] > 60
+    assert values['place of objects'] > 0.98 and values['odd one'] > 45
     assert (result.gallery, result.query, result.dim) == (600, 150, 12)
 
 
@@ -86,9 +92,9 @@ MUTATIONS = [
         'tests/evaluation/test_slots.py',
     ),
     Mutation(
-        'the truth about other scenes is read',
+        'the read-out learns the classes of other scenes',
         'mmssl/evaluation/slots.py',
-        'labels.to(found.device)[rows]',
-        'labels.to(found.device)[rows - 1]',
+        'gallery.labels.to(scores.device)[rows]',
+        'gallery.labels.to(scores.device)[rows - 1]',
     ),
 ]

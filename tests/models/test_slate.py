@@ -4,16 +4,21 @@ import re
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 from mmssl.datasets import Batch
 from mmssl.functional import gumbel_softmax, image_error
 from mmssl.models import SLATE, DataPreprocessor, DiscreteVAE, SLATEDecoder, SlotCNN, SlotEncoder
+from mmssl.registry import MODELS, PARAM_SCHEDULERS
+from mmssl.testing import check_algorithm
 from tests.conftest import golden
 from tests.functional.test_slots import cases, close
 from tests.helpers.mutation import Mutation
 from tests.models.test_slot_attention import ENCODER, WHOLE, check_gradients, fill
 from tests.parity import check
+from tests.training import ROOT, short_config
 
 ANY = Batch(sample_idx=torch.arange(4), draw=torch.arange(4) + 5)
 UNIT = {'mean': [0, 0, 0], 'std': [255, 255, 255]}
@@ -308,6 +313,29 @@ def _calm_original():
     return _small(original=True, kind=Calm)
 
 
+def test_the_rates_of_ocrls_config_follow_the_reference():
+    config = Config.fromfile(ROOT / 'configs/slate/slate_cnn_1xb24_10e_sprites.py')
+    with torch.device('meta'):
+        model = MODELS.build(config.model)
+    wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    scheduler = PARAM_SCHEDULERS.build({**config.param_scheduler, 'optimizer': wrapper, 'end': 400_000})
+    names = [name for name, _ in model.named_parameters()]
+    for row in golden('slot_attention/schedules.json')['ocrl_lr']:
+        scheduler.follow(row['step'] / 400_000)
+        for name, group in zip(names, wrapper.optimizer.param_groups, strict=True):
+            part = name.partition('.')[0]
+            wanted = row['lr_dvae' if part == 'vae' else 'lr_dec' if part == 'decoder' else 'lr_enc']
+            assert group['lr'] == pytest.approx(wanted, rel=1e-6), name
+    assert wrapper.clip_grad_kwargs == {'max_norm': 0.05, 'norm_type': 'inf'}
+
+
+@pytest.mark.slow
+def test_its_cpu_config_passes_the_checks_of_every_algorithm(tmp_path):
+    config = 'slate/slate_cnn_1xb16_cpu_4e_sprites.py'
+    passed = check_algorithm(short_config(tmp_path / 'config.py', config, tmp_path / 'no_images'))
+    assert len(passed) == 9
+
+
 RESUME = {
     'slate': """
 for part in ('gallery', 'query'):
@@ -315,10 +343,26 @@ for part in ('gallery', 'query'):
     evaluation[part]['source'].update(num=112)
 train_dataloader['dataset']['source'] = {**evaluation['gallery']['source'], 'truth': False}
 del part
+model['backbone'].update(channels=8)
+model['slot_encoder'].update(in_channels=8, slot_channels=8, hidden_channels=8)
+model['decoder'].update(slot_channels=8, channels=16, vocabulary=16)
+model['vae'].update(channels=8, vocabulary=16)
 """
 }
 
 MUTATIONS = [
+    Mutation(
+        'the rates do not halve',
+        'mmssl/functional/schedules.py',
+        '0.5 ** (step / half_life)',
+        '0.5 ** (0 * step / half_life)',
+    ),
+    Mutation(
+        'the rate of the autoencoder warms up, too',
+        'mmssl/engine/schedules.py',
+        "return [base if group.get('fix_lr') else base * factor for base, group in groups]",
+        'return [base * factor for base, group in groups]',
+    ),
     Mutation(
         'codes that are predicted are those of the soft sample',
         'mmssl/models/algorithms/slate.py',

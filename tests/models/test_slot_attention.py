@@ -17,10 +17,12 @@ from mmssl.models import (
     TransformerPool,
 )
 from mmssl.models.necks import PositionMap
+from mmssl.testing import check_algorithm
 from tests.conftest import golden
 from tests.functional.test_slots import cases, close
 from tests.helpers.mutation import Mutation
 from tests.parity import UNEQUAL, check
+from tests.training import short_config
 
 ANY = Batch(sample_idx=torch.arange(4), draw=torch.arange(4) + 5)
 CASES = cases('slot_attention/slot_attention.npz')
@@ -61,7 +63,7 @@ ENCODER = [
 WHOLE = [
     (r'^_enc\._encoder\.3\.', 'backbone.layers.6.'),
     (r'^_enc\._encoder\.(\d)\.m\.', lambda found: f'backbone.layers.{2 * int(found[1])}.'),
-    (r'^_enc_pos\.channels_map\.', 'positions.project.'),
+    (r'^_enc_pos\.channels_map\.', 'pixel_positions.project.'),
     (r'^_slotattn\.slot_mu$', 'slot_encoder.mean'),
     (r'^_slotattn\.slot_log_sigma$', 'slot_encoder.log_deviation'),
     (r'^_slotattn\.layer_norm\.', 'slot_encoder.norm.'),
@@ -225,6 +227,13 @@ def _calm():
     return _small(kind=Calm)
 
 
+@pytest.mark.slow
+def test_its_cpu_config_passes_the_checks_of_every_algorithm(tmp_path):
+    config = 'slot_attention/slot_attention_cnn_1xb16_cpu_4e_sprites.py'
+    passed = check_algorithm(short_config(tmp_path / 'config.py', config, tmp_path / 'no_images'))
+    assert len(passed) == 9
+
+
 RESUME = {
     'slot_attention': """
 for part in ('gallery', 'query'):
@@ -232,6 +241,9 @@ for part in ('gallery', 'query'):
     evaluation[part]['source'].update(num=112)
 train_dataloader['dataset']['source'] = {**evaluation['gallery']['source'], 'truth': False}
 del part
+model['backbone'].update(channels=8)
+model['slot_encoder'].update(in_channels=8, slot_channels=8, hidden_channels=8)
+model['decoder'].update(slot_channels=8, channels=8)
 """
 }
 

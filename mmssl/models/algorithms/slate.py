@@ -64,7 +64,7 @@ class SLATE(ObjectCentric):
                 'beside another backbone, or a DiscreteVAE as the backbone alone.'
             )
         if self.vae is not None:
-            self.positions = PositionMap(self.backbone.out_channels)
+            self.pixel_positions = PositionMap(self.backbone.out_channels)
         read, encoder = self.backbone.out_channels if self.vae else self.decoder.channels, self.slot_encoder
         refuse_unlike('slot_encoder.in_channels', encoder.in_channels, read, 'what the slots read has')
         refuse_unlike('decoder.slot_channels', self.decoder.slot_channels, encoder.slot_channels, 'the slots have')

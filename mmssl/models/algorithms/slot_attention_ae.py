@@ -49,7 +49,7 @@ class ObjectCentric(BaseAlgorithm):
         Returns:
             Shape ``(B, N, D)``, and the rows and columns of the places, whose product is ``N``.
         """
-        maps = self.positions(self.backbone(images)[-1])
+        maps = self.pixel_positions(self.backbone(images)[-1])
         return maps.flatten(2).transpose(1, 2), tuple(maps.shape[2:])
 
     def noise(self, draws: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class SlotAttentionAE(ObjectCentric):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(backbone, slot_encoder, data_preprocessor, init_cfg)
-        self.positions, self.decoder = PositionMap(self.backbone.out_channels), build(decoder)
+        self.pixel_positions, self.decoder = PositionMap(self.backbone.out_channels), build(decoder)
         encoder = self.slot_encoder
         refuse_unlike('slot_encoder.in_channels', encoder.in_channels, self.backbone.out_channels, 'the maps have')
         refuse_unlike('decoder.slot_channels', self.decoder.slot_channels, encoder.slot_channels, 'the slots have')

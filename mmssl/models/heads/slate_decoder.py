@@ -23,7 +23,7 @@ class _Attention(nn.Module):
     def forward(self, queries: Tensor, others: Tensor, causal: bool = False) -> Tensor:
         projected = self.project_q(queries), self.project_k(others), self.project_v(others)
         heads = [rows.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for rows in projected]
-        dropped = self.dropout.p if self.training else 0.0
+        dropped = self.dropout.p if self.dropout.training else 0.0
         mixed = scaled_dot_product_attention(*heads, dropout_p=dropped, is_causal=causal)
         return self.dropout(self.project_out(mixed.transpose(1, 2).flatten(2)))
 

@@ -26,7 +26,7 @@ class PositionMap(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps with positions, of the same shape ``(B, channels, H, W)``."""
-        return maps + self.project(cardinal_ramps(*maps.shape[2:], like=self.project.weight)[None])
+        return maps + self.project(cardinal_ramps(maps.shape[2], maps.shape[3], self.project.weight)[None])
 
 
 class SlotAttention(nn.Module):
