@@ -73,7 +73,12 @@ OWN_VALUES = {
         'train_dataloader.persistent_workers=False val_dataloader.persistent_workers=False '
         'test_dataloader.num_workers=0 test_dataloader.persistent_workers=False',
     },
-    'perceptual_reward.py': {'videos': '{folder}/videos', 'reward': '{folder}/reward.pth', 'steps': '2'},
+    'perceptual_reward.py': {
+        'videos': '{folder}/videos',
+        'reward': '{folder}/reward.pth',
+        'steps': '2',
+        'min_size': '2',
+    },
     'perceptual_rewards.py': {
         'demonstrations': '2',
         'others': '2',
@@ -211,7 +216,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / 'videos/0.npy', frames)
     network = ProbedNetwork('small', ResNet(10, stem='small', base_channels=4), DataPreprocessor(), 16)
     rows = frame_features(network, torch.from_numpy(frames).permute(0, 3, 1, 2))
-    FrameReward(network, fit_reward([rows], 2)).save(folder / 'reward.pth')
+    FrameReward(network, fit_reward([rows], 2, 2)).save(folder / 'reward.pth')
     return folder
 
 

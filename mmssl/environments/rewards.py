@@ -29,7 +29,9 @@ def with_reward(environment: Any, reward: FrameReward) -> Any:
     """
     gymnasium = require('gymnasium')
 
-    class RewardedByImages(gymnasium.Wrapper):
+    base: Any = gymnasium.Wrapper
+
+    class RewardedByImages(base):
         """An environment with a perceptual reward."""
 
         value = 0.0

@@ -91,14 +91,13 @@ class PerceptualReward:
         Raises:
             ValueError: There are too few frames.
         """
-        found = find_steps(standardise(rows, self.mean, self.deviation), len(self.chosen), int(self.min_size))
-        return found.numbers(len(rows))
+        return find_steps(rows, len(self.chosen), int(self.min_size)).numbers(len(rows))
 
 
 def fit_reward(
     videos: Sequence[Tensor],
     steps: int,
-    min_size: int = 2,
+    min_size: int = 5,
     features: int = 32,
     alpha: float = 5.0,
     variance: bool = False,
@@ -108,7 +107,7 @@ def fit_reward(
     Args:
         videos: Features of the frames of each demonstration, shape ``(T, F)``. The steps come in the same order in all.
         steps: Number of steps, at least 2.
-        min_size: Minimum number of frames of a step.
+        min_size: Minimum number of frames of a step. A step of a few frames costs little, so this should be near the length of the shortest step.
         features: Number of features per step, at most ``F``.
         alpha: Weight of the distance between means in the choice of features, against deviations.
         variance: Whether squared distances are divided by variances, as in a likelihood, instead of deviations.
@@ -126,9 +125,9 @@ def fit_reward(
     rows = torch.cat(list(videos))
     mean, deviation = rows.mean(dim=0), rows.std(dim=0, correction=0)
     deviation = deviation.masked_fill(deviation <= _ROUNDING * rows.abs().amax(dim=0), torch.inf)
-    parts = standardise(rows, mean, deviation).split([len(video) for video in videos])
-    numbers = torch.cat([find_steps(part, steps, min_size).numbers(len(part)) for part in parts])
-    rows = torch.cat(parts)
+    # not standardised: noise would count as much as what happens
+    numbers = torch.cat([find_steps(video, steps, min_size).numbers(len(video)) for video in videos])
+    rows = standardise(rows, mean, deviation)
     found = step_statistics(rows, numbers, steps)
     chosen = best_features(score_features(found, alpha), features)
     means, scales = found.mean.gather(1, chosen), found.deviation.gather(1, chosen).clamp_min(_FLOOR)
@@ -186,7 +185,7 @@ def measure_reward(
 
 
 def measure_random_cuts(
-    demonstrations: Sequence[JudgedVideo], others: Sequence[JudgedVideo], steps: int, min_size: int = 2
+    demonstrations: Sequence[JudgedVideo], others: Sequence[JudgedVideo], steps: int, min_size: int
 ) -> Result:
     """Measure what random steps in the right order reach, against which :func:`measure_reward` is to be read.
 

@@ -58,7 +58,7 @@ def average_deviation(frames: Tensor) -> Tensor:
 
 
 @in_float32
-def find_steps(frames: Tensor, steps: int, min_size: int = 2) -> FoundSteps:
+def find_steps(frames: Tensor, steps: int, min_size: int) -> FoundSteps:
     """Cut a video into steps within which the features change least: the exact minimum, by dynamic programming.
 
     Steps are not weighted by their lengths. Of equally good cuts, the earliest are taken.
@@ -66,7 +66,8 @@ def find_steps(frames: Tensor, steps: int, min_size: int = 2) -> FoundSteps:
     Args:
         frames: Features, shape ``(T, F)``.
         steps: Number of steps, at least 1.
-        min_size: Minimum number of frames of a step. A step of a single frame costs nothing, so 1 invites them.
+        min_size: Minimum number of frames of a step. A step of a single frame costs nothing, and one of a few frames
+            little, so a small number invites short steps.
 
     Returns:
         The cuts and their cost.

@@ -114,7 +114,7 @@ def test_agreement_is_1_for_planted_steps_and_random_cuts_are_below():
     assert (result.gallery, result.query, result.dim) == (3, 2, _FEATURES)
     fallen = [video._replace(progress=-video.progress) for video in risen]
     assert measure_reward('fallen', reward, VIDEOS, fallen).measures[2].value == pytest.approx(-1)
-    random = measure_random_cuts(VIDEOS, others, 3)
+    random = measure_random_cuts(VIDEOS, others, 3, 2)
     assert [measure.name for measure in random.measures] == [measure.name for measure in result.measures[:2]]
     assert all(0.3 < measure.value < 0.7 for measure in random.measures)
     moved = [video._replace(steps=(video.steps + 1).clamp_max(2)) for video in VIDEOS]
@@ -136,7 +136,7 @@ def test_equal_parts_of_the_progress_end_in_the_last_step():
 def test_a_video_that_is_too_short_to_be_cut_is_refused_and_its_frames_are_rewarded():
     reward = fitted()
     assert reward(VIDEOS[0].rows[:1]).reward.shape == (1,)
-    with pytest.raises(ValueError, match='5 frames for 3 steps of at least 2'):
+    with pytest.raises(ValueError, match='5 frames for 3 steps of at least 5'):
         reward.cut(VIDEOS[0].rows[:5])
     assert replace(reward, min_size=torch.tensor(1)).cut(VIDEOS[0].rows[:5]).unique().tolist() == [0, 1, 2]
 

@@ -84,7 +84,7 @@ def test_planted_changes_are_found(offset):
     generator = torch.Generator().manual_seed(0)
     numbers = torch.tensor([0] * 7 + [1] * 20 + [2] * 4 + [3] * 11)
     frames = torch.randn(4, 6, generator=generator)[numbers] + 0.1 * torch.randn(42, 6, generator=generator)
-    found = find_steps((frames + offset).double(), 4)
+    found = find_steps((frames + offset).double(), 4, 2)
     assert found.cuts.tolist() == [7, 27, 31] and torch.equal(found.numbers(42), numbers)
 
 
@@ -96,7 +96,7 @@ def test_of_equally_good_cuts_the_earliest_are_taken_and_single_frames_can_be_fo
 
 def test_too_few_frames_are_refused_with_the_number_that_is_needed():
     with pytest.raises(ValueError, match='5 frames for 3 steps of at least 2: give a video of 6 frames or more'):
-        find_steps(torch.zeros(5, 2), 3)
+        find_steps(torch.zeros(5, 2), 3, 2)
 
 
 def statistics_of(case):

@@ -39,7 +39,7 @@ def frames_of(seed, lengths=(4, 5, 6)):
 
 @pytest.fixture(scope='module')
 def reward(network):
-    return FrameReward(network, fit_reward([frame_features(network, frames_of(seed)) for seed in range(3)], 3))
+    return FrameReward(network, fit_reward([frame_features(network, frames_of(seed)) for seed in range(3)], 3, 3))
 
 
 def test_features_are_those_of_the_middle_square_whatever_the_batch_size(network):

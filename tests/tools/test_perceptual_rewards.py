@@ -38,7 +38,23 @@ def test_a_reward_is_fitted_to_demonstrations_and_draws_the_curves_of_videos(che
     assert len(progress) == 4 and min(map(len, progress.values())) >= 6
     np.save(shown / 'one_frame.npy', np.zeros((1, 32, 32, 3), np.uint8))
     main = tool('analysis_tools/perceptual_reward').main
-    main(['fit', checkpoint, str(shown), '--steps', '2', '--size', '32', '--grid', '2', '--out', reward])
+    main(
+        [
+            'fit',
+            checkpoint,
+            str(shown),
+            '--steps',
+            '2',
+            '--min-size',
+            '2',
+            '--size',
+            '32',
+            '--grid',
+            '2',
+            '--out',
+            reward,
+        ]
+    )
     said = capsys.readouterr().out
     assert len(re.findall(r'interaction_\d+\.npy: \d+ frames, steps begin at 0, \d+', said)) == 4
     assert '1 of 5 videos left out:' in said and 'one_frame.npy is too short: 1 frame, but 4 are needed' in said
@@ -55,8 +71,8 @@ def test_a_reward_is_fitted_to_demonstrations_and_draws_the_curves_of_videos(che
 @pytest.mark.parametrize(
     'words, sentence',
     [
-        (['--steps', '1'], '--steps 1 --min-size 2 --grid 4: give at least 2 steps'),
-        (['--steps', '2'], 'None of 1 videos can be used, the first because: .*one.npy is too short: 1 frame, but 4'),
+        (['--steps', '1'], '--steps 1 --min-size 5 --grid 4: give at least 2 steps'),
+        (['--steps', '2'], 'None of 1 videos can be used, the first because: .*one.npy is too short: 1 frame, but 10'),
         (['--config', 'none.py'], 'No config none.py'),
     ],
 )
@@ -89,4 +105,4 @@ def test_networks_are_compared_on_sprites_and_drawn(checkpoint, tmp_path, capsys
     assert all(-1 <= one['value'] <= 1 for row in results for one in row['measures'])
     assert 'reward and progress' in capsys.readouterr().out
     page = Page(report.read_text())
-    assert page.headings[0] == 'backbone.pth, video 0' and 'untrained, video 2' in page.headings
+    assert page.headings[0] == 'backbone.pth, video 0' and 'untrained, video 1' in page.headings

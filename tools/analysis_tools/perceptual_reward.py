@@ -35,7 +35,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         part.add_argument('--rate', type=float, help='frames per second (default: all frames)')
         part.add_argument('--config', type=Path, help="config of the training, instead of the checkpoint's own")
     fit.add_argument('--steps', type=int, default=3, help='number of steps of the task')
-    fit.add_argument('--min-size', type=int, default=2, help='minimum number of frames of a step')
+    fit.add_argument('--min-size', type=int, default=5, help='minimum number of frames of a step')
     fit.add_argument('--features', type=int, default=32, help='features per step')
     fit.add_argument('--alpha', type=float, default=5.0, help='weight of the distance between means, for the choice')
     fit.add_argument('--variance', action='store_true', help='divide squared distances by variances, not by deviations')

@@ -35,9 +35,9 @@ from mmssl.environments import (
 )
 from mmssl.evaluation import (
     JudgedVideo,
-    PerceptualReward,
     Result,
     equal_parts,
+    evenly_spaced,
     fit_reward,
     format_results,
     measure_random_cuts,
@@ -51,6 +51,7 @@ from mmssl.probe import FrameReward, ProbedNetwork, Recipe, compared_networks, f
 from mmssl.visualization import describe_command, reproduction_section, reward_section, write_report
 
 _OTHERS = 1 << 20  # seeds of videos that are no demonstrations
+_DRAWN = 2  # videos per network in the report
 _WORLDS = 20  # played side by side when measuring
 SEEN = {'state': states, 'cnn': pictures}
 REWARDS = ('true', 'perceptual', 'untrained')
@@ -69,15 +70,18 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         part.add_argument('--objects', type=int, default=3, help='sprites besides the agent')
         part.add_argument('--size', type=int, help='side of the images (default: as for mmssl probe)')
         part.add_argument('--task-steps', type=int, help='number of steps (default: 2 of interaction, else 3)')
-    for part, demonstrations in ((planted, 11), (sprites, 12), (ppo, 12)):
+    for part, demonstrations, min_size in ((planted, 11, 5), (sprites, 12, 2), (ppo, 12, 2)):
         part.add_argument('--demonstrations', type=int, default=demonstrations)
+        part.add_argument('--min-size', type=int, default=min_size, help='minimum number of frames of a step')
         part.add_argument('--grid', type=int, default=4, help='cells per side that each feature map is averaged in')
         part.add_argument('--features', type=int, default=32, help='features per step')
         part.add_argument('--out', type=Path, help='file for the results (.json)')
     for part in (planted, sprites):
         part.add_argument('--others', type=int, default=20, help='videos to measure on')
         part.add_argument('--seeds', type=int, nargs='+', default=[0], help='of videos and untrained networks')
-    sprites.add_argument('--report', type=Path, help='file for the curves of the last seed (.html)')
+        part.add_argument('--report', type=Path, help='file for the curves of the last seed (.html)')
+    planted.set_defaults(task_steps=3)
+    planted.add_argument('--moving', type=float, default=0.2, help='share of each step in which something moves')
     ppo.add_argument('--steps', type=int, default=100_000, help='moves of PPO, all worlds together')
     ppo.add_argument('--rewards', nargs='+', choices=REWARDS, default=list(REWARDS))
     ppo.add_argument('--see', choices=SEEN, default='state', help='what the policy sees')
@@ -98,11 +102,18 @@ class Shown(NamedTuple):
         return JudgedVideo(frame_features(network, self.frames), self.steps, self.progress)
 
 
-def planted_video(seed: int, side: int = 48) -> Shown:
-    """A hand moves to a disc, carries it to the right, and leaves: three steps of 5 to 20 frames, by one camera."""
+def planted_video(seed: int, moving: float = 0.2, side: int = 48) -> Shown:
+    """A hand goes to a disc, carries it to the right, and leaves: three steps of 6 to 16 frames, by one camera.
+
+    Args:
+        seed: Of the video.
+        moving: Share of each step in which the hand moves; then it rests.
+        side: Side of the images in pixels.
+    """
     generator = np.random.default_rng(seed)
-    lengths = generator.integers(5, 21, 3)
-    numbers, shares = np.repeat(np.arange(3), lengths), np.concatenate([(np.arange(n) + 1) / n for n in lengths])
+    lengths = generator.integers(6, 17, 3)
+    numbers = np.repeat(np.arange(3), lengths)
+    shares = np.concatenate([(np.arange(n) + 1) / max(1, round(moving * n)) for n in lengths]).clip(max=1)
     backdrop = np.random.default_rng(0).uniform(40, 110, (side, side, 3))  # the same in all videos
     start, disc = generator.uniform((4, 4), (16, 12)), generator.uniform((10, 24), (18, 32))
     goal, away = np.array([36.0, disc[1]]), generator.uniform((28, 4), (44, 8))
@@ -110,7 +121,7 @@ def planted_video(seed: int, side: int = 48) -> Shown:
     rows, columns = np.mgrid[:side, :side]
     frames = []
     for number, share in zip(numbers, shares):
-        hand = stops[number][0] * (1 - share) + stops[number][1] * share
+        hand = stops[number][0] * (1 - share) + stops[number][1] * share + generator.normal(0, 0.7, 2)
         carried = (disc, hand, goal)[number]
         frame = backdrop + generator.normal(0, 6, backdrop.shape)
         frame[(columns - carried[0]) ** 2 + (rows - carried[1]) ** 2 < 36] = (220, 80, 60)
@@ -120,12 +131,17 @@ def planted_video(seed: int, side: int = 48) -> Shown:
     return Shown(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2), torch.from_numpy(numbers), progress)
 
 
+def planted_videos(args: argparse.Namespace, first: int, count: int) -> list[Shown]:
+    """Videos with planted steps, from a seed on."""
+    return [planted_video(first + number, args.moving) for number in range(count)]
+
+
 def sprite_videos(args: argparse.Namespace, first: int, count: int) -> list[Shown]:
     """Demonstrations that are long enough, of episodes from a seed on."""
     world, found, seed = SpriteWorld(args.task, args.objects), [], first
     while len(found) < count:
         shown, seed = record_demonstration(world, seed), seed + 1
-        if len(shown.frames) >= 2 * args.task_steps:
+        if len(shown.frames) >= args.min_size * args.task_steps:
             progress = torch.from_numpy(shown.progress)
             phases = args.task == 'interaction' and args.task_steps == 2
             steps = torch.from_numpy(shown.phases) if phases else equal_parts(progress, args.task_steps)
@@ -146,59 +162,49 @@ def networks_of(args: argparse.Namespace, seed: int) -> list[ProbedNetwork]:
     return [found.untrained, found.network]
 
 
-def fitted(network: ProbedNetwork, videos: Sequence[Shown], steps: int, features: int) -> PerceptualReward:
-    """The reward of demonstrations."""
-    return fit_reward([frame_features(network, video.frames) for video in videos], steps, features=features)
+def fitted(args: argparse.Namespace, network: ProbedNetwork, videos: Sequence[Shown]) -> FrameReward:
+    """The reward of demonstrations, with the settings of the command line."""
+    rows = [frame_features(network, video.frames) for video in videos]
+    return FrameReward(network, fit_reward(rows, args.task_steps, args.min_size, args.features))
 
 
 def compare(
-    networks: Sequence[ProbedNetwork], shown: Sequence[Shown], others: Sequence[Shown], steps: int, features: int
+    rewards: Sequence[FrameReward], shown: Sequence[Shown], others: Sequence[Shown], min_size: int
 ) -> list[Result]:
-    """Measure random cuts, then each network."""
+    """Measure random cuts, then the reward of each network."""
     found = []
-    for network in networks:
-        parts = [[video.judged(network) for video in videos] for videos in (shown, others)]
-        reward = fit_reward([video.rows for video in parts[0]], steps, features=features)
-        found.append(measure_reward(network.name, reward, *parts))
-    return [measure_random_cuts(*parts, steps), *found]
+    for reward in rewards:
+        parts = [[video.judged(reward.network) for video in videos] for videos in (shown, others)]
+        found.append(measure_reward(reward.network.name, reward.reward, *parts))
+    return [measure_random_cuts(*parts, len(rewards[0].reward.chosen), min_size), *found]
 
 
 def agreement(args: argparse.Namespace) -> None:
     """Print and write a table per seed; draw other videos of the last one."""
     rows: list[Result] = []
     for seed in args.seeds:
-        start = hash_seed(seed) % _OTHERS
-        if args.part == 'planted':
-            steps, networks = 3, [random_network(48, args.grid, seed)]
-            shown, others = (
-                [planted_video(first + number) for number in range(count)]
-                for first, count in ((start, args.demonstrations), (start + _OTHERS, args.others))
-            )
-        else:
-            steps, networks = args.task_steps, networks_of(args, seed)
-            shown = sprite_videos(args, start, args.demonstrations)
-            others = sprite_videos(args, start + _OTHERS, args.others)
-        results = compare(networks, shown, others, steps, args.features)
+        planted, first = args.part == 'planted', hash_seed(seed) % _OTHERS
+        networks = [random_network(48, args.grid, seed)] if planted else networks_of(args, seed)
+        make = planted_videos if planted else sprite_videos
+        shown, others = make(args, first, args.demonstrations), make(args, first + _OTHERS, args.others)
+        rewards = [fitted(args, network, shown) for network in networks]
+        results = compare(rewards, shown, others, args.min_size)
         print(f'seed {seed}', format_results(results), sep='\n', flush=True)
         rows += results
     if args.out:
         write_results(args.out, rows, command=describe_command(sys.argv), seeds=args.seeds)
-    if args.part == 'sprites' and args.report:
-        draw(args.report, networks, shown, others[:4], steps, args.features)
+    if args.report:
+        draw(args.report, rewards, others[:_DRAWN])
 
 
-def draw(
-    path: Path, networks: Sequence[ProbedNetwork], shown: Sequence[Shown], others: Sequence[Shown], *how: int
-) -> None:
-    """Write the curves of some videos, with the true progress."""
+def draw(path: Path, rewards: Sequence[FrameReward], videos: Sequence[Shown]) -> None:
+    """Write the curves of videos, with the true progress; those of the last network come first."""
     sections = []
-    for network in reversed(networks):
-        reward = FrameReward(network, fitted(network, shown, *how))
-        for number, video in enumerate(others):
-            frames = dict(enumerate(video.frames))
-            sections.append(
-                reward_section(f'{network.name}, video {number}', reward(video.frames), frames, video.progress)
-            )
+    for reward in reversed(rewards):
+        for number, video in enumerate(videos):
+            frames = {place: video.frames[place] for place in evenly_spaced(len(video.frames), 8)}
+            name = f'{reward.network.name}, video {number}'
+            sections.append(reward_section(name, reward(video.frames), frames, video.progress))
     write_report(path, 'Perceptual rewards', [*sections, reproduction_section(describe_command(sys.argv))])
 
 
@@ -211,8 +217,7 @@ def learn(args: argparse.Namespace) -> None:
         for kind in args.rewards:
             options = {}
             if kind != 'true':
-                reward = fitted(networks[kind], shown, args.task_steps, args.features)
-                options['wrap'] = partial(with_reward, reward=FrameReward(networks[kind], reward))
+                options['wrap'] = partial(with_reward, reward=fitted(args, networks[kind], shown))
             agent = train_ppo(make, observe, 'transformer', args.steps, seed, **options)
             solved = success_rate(agent.policy, [make() for _ in range(_WORLDS)], observe, args.episodes)
             rows.append({'reward': kind, 'seed': seed, 'solved': solved})
@@ -224,8 +229,7 @@ def learn(args: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Measure or learn."""
     args = parse_args(arguments)
-    if args.part != 'planted':
-        args.task_steps = args.task_steps or (2 if args.task == 'interaction' else 3)
+    args.task_steps = args.task_steps or (2 if args.task == 'interaction' else 3)
     with one_sentence():
         (learn if args.part == 'ppo' else agreement)(args)
 
