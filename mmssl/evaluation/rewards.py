@@ -107,7 +107,8 @@ def fit_reward(
     Args:
         videos: Features of the frames of each demonstration, shape ``(T, F)``. The steps come in the same order in all.
         steps: Number of steps, at least 2.
-        min_size: Minimum number of frames of a step. A step of a few frames costs little, so this should be near the length of the shortest step.
+        min_size: Minimum number of frames of a step. A step of a few frames costs little, so this should be near the
+            length of the shortest step.
         features: Number of features per step, at most ``F``.
         alpha: Weight of the distance between means in the choice of features, against deviations.
         variance: Whether squared distances are divided by variances, as in a likelihood, instead of deviations.
