@@ -41,7 +41,7 @@ def test_steps_equal_the_vectors(case):
     close(found.cost, case['cost'])
     each = torch.stack([average_deviation(part) for part in parts_of(frames, found.cuts)])
     close(each, case['segment_average_std'])
-    if 'must_not_match_cost_with_sample_std' in case:
+    if case['cost'] > 0 and 'must_not_match_cost_with_sample_std' in case:
         assert abs(float(found.cost - case['must_not_match_cost_with_sample_std'])) > 1e-3
     rounded = find_steps(frames.float(), steps, int(case['min_size']))
     assert torch.equal(rounded.cuts, case['cuts'])
@@ -150,7 +150,7 @@ def test_rewards_equal_the_vectors(case):
 def test_the_overlap_of_steps_equals_the_vectors(case):
     overlap = step_overlap(torch.tensor(case['predicted']), torch.tensor(case['truth']), case['steps'])
     close(overlap, torch.tensor(case['jaccard'], dtype=torch.float64))
-    close(overlap.mean(), case['mean'])
+    close(overlap.mean(), torch.tensor(case['mean'], dtype=torch.float64))
 
 
 def test_the_reward_of_a_step_is_largest_at_its_mean_and_ignores_other_features():
