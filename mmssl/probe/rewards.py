@@ -143,15 +143,16 @@ def load_frame_reward(path: str | Path, checkpoint: str | Path, config: Config |
     content = read_checkpoint(path)
     reward = _reward_in(content, path)
     network = compared_networks([checkpoint], config, content['size'], True, grid=content['grid'])[0].network
-    if content['network'] != weights_fingerprint(network):
+    if content.get('network') != weights_fingerprint(network):
         raise CheckpointError(f'{path} was fitted on another network than that of {checkpoint}: give its checkpoint.')
     return FrameReward(network, reward)
 
 
 def _reward_in(content: Any, path: str | Path) -> PerceptualReward:
-    stated = content.get(_KEY) if isinstance(content, dict) else None
-    numbers = [content.get(name) for name in ('grid', 'size')] if isinstance(stated, dict) else []
-    if not numbers or not all(type(number) is int and 0 < number <= _LARGEST for number in numbers):
+    known = content if isinstance(content, dict) else {}
+    stated, numbers = known.get(_KEY), [known.get(name) for name in ('grid', 'size')]
+    whole = all(type(number) is int and 0 < number <= _LARGEST for number in numbers)
+    if not isinstance(stated, dict) or not whole:
         raise CheckpointError(f'{path} holds no perceptual reward: give the file that the fit has written.')
     parts = {entry.name: stated.get(entry.name) for entry in _FIELDS}
     if not all(isinstance(part, Tensor) for part in parts.values()) or not _fits(**parts):

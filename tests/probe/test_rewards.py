@@ -155,8 +155,8 @@ MUTATIONS = [
     Mutation(
         'a reward takes any network',
         'mmssl/probe/rewards.py',
-        "if content['network'] != weights_fingerprint(network):",
-        "if not content['network']:",
+        "if content.get('network') != weights_fingerprint(network):",
+        "if not content.get('network'):",
     ),
     Mutation(
         'batch norm of rewards moves',
