@@ -55,6 +55,8 @@ class SpriteWorld:
         num_objects: Number of sprites besides the agent, at least 3.
         side: Side of the images in pixels.
         max_steps: Maximum number of moves.
+        arrangement: Seed of the episode whose arrangement all episodes have, in which only the agent starts elsewhere;
+            by default, each has its own.
 
     Attributes:
         agent: Centre of the agent, shape ``(2,)``.
@@ -67,13 +69,18 @@ class SpriteWorld:
         ValueError: There is no such task, or there are too few sprites, or too many for the room.
     """
 
-    def __init__(self, task: str, num_objects: int = 3, side: int = 32, max_steps: int = 50) -> None:
+    def __init__(
+        self, task: str, num_objects: int = 3, side: int = 32, max_steps: int = 50, arrangement: int | None = None
+    ) -> None:
         if task not in TASKS:
             raise ValueError(f'There is no task {task!r}: choose one of {", ".join(TASKS)}.')
         if num_objects < 3:
             raise ValueError(f'{num_objects} sprites, of which none can be the odd one: give at least 3.')
         self.task, self.num_objects, self.side, self.max_steps = task, num_objects, side, max_steps
-        self.reset(0)
+        self._fixed: list[Sprite] | None = None
+        self.reset(arrangement or 0)
+        if arrangement is not None:
+            self._fixed = list(self.objects)
 
     def reset(self, seed: int) -> None:
         """Start an episode, which follows from the seed.
@@ -82,16 +89,22 @@ class SpriteWorld:
             ValueError: No arrangement of so many sprites was found that can be solved.
         """
         for attempt in range(_TRIES):
-            generator = np.random.default_rng(hash_seed(seed, Stream.SCENES, self.num_objects, attempt))
-            centres = place_apart(generator, [SIZE] * (self.num_objects + 1))
-            pairs = zip(self._kinds(generator).tolist(), centres.tolist())
-            self.objects = [Sprite(colour, shape, x, y, SIZE) for (colour, shape), (x, y) in pairs]
-            self.agent, self.solved, self.failed, self.steps = centres[-1], False, False, 0
-            plan = self._plan()
+            self._arrange(np.random.default_rng(hash_seed(seed, Stream.SCENES, self.num_objects, attempt)))
+            self.solved, self.failed, self.steps = False, False, 0
+            plan = None if any(_touches(self.agent, sprite) for sprite in self.objects) else self._plan()
             if plan is not None and len(plan) > 1 and not self._is_solved(self.agent):
                 self._length = len(plan)
                 return
         raise ValueError(f'No way around {self.num_objects} sprites in {_TRIES} arrangements: ask for fewer.')
+
+    def _arrange(self, generator: np.random.Generator) -> None:
+        if self._fixed is not None:
+            self.objects, self.agent = list(self._fixed), generator.uniform(SIZE / 2, 1 - SIZE / 2, 2)
+            return
+        centres = place_apart(generator, [SIZE] * (self.num_objects + 1))
+        pairs = zip(self._kinds(generator).tolist(), centres.tolist())
+        self.objects = [Sprite(colour, shape, x, y, SIZE) for (colour, shape), (x, y) in pairs]
+        self.agent = centres[-1]
 
     def _kinds(self, generator: np.random.Generator) -> np.ndarray:
         """Colour and shape of each sprite, ``(num_objects, 2)``; the target's come first."""

@@ -28,6 +28,20 @@ def test_an_episode_follows_from_its_seed(task):
     assert np.array_equal(one.image(), other.image()) and np.array_equal(one.state(), other.state())
 
 
+@pytest.mark.parametrize('task', TASKS)
+def test_in_one_arrangement_only_the_agent_starts_elsewhere(task):
+    world, other = SpriteWorld(task, arrangement=4), SpriteWorld(task, arrangement=5)
+    assert world.objects != other.objects
+    objects, starts = world.objects, set()
+    for seed in range(6):
+        shown = record_demonstration(world, seed)
+        assert world.solved and len(shown.actions) > 1
+        world.reset(seed)
+        assert world.objects == objects and not any(_touches(world.agent, sprite) for sprite in objects)
+        starts.add(tuple(world.agent))
+    assert len(starts) == 6
+
+
 def test_no_shorter_way_exists():
     """The scripted policy against a search over all sequences of actions, for ways of up to five moves."""
     world = SpriteWorld('object_comparison')
@@ -139,6 +153,12 @@ def test_what_cannot_be_is_refused():
 
 
 MUTATIONS = [
+    Mutation(
+        'a pushed sprite stays where it is in the next episode of its arrangement',
+        'mmssl/environments/sprite_world.py',
+        'list(self._fixed), generator',
+        'self._fixed, generator',
+    ),
     Mutation(
         'touching a wrong sprite does not end an episode',
         'mmssl/environments/sprite_world.py',

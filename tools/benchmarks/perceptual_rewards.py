@@ -1,14 +1,16 @@
 """Do perceptual rewards agree with the truth, and can an agent learn from them?
 
     python tools/benchmarks/perceptual_rewards.py planted
-    python tools/benchmarks/perceptual_rewards.py sprites CHECKPOINT --task interaction
-    python tools/benchmarks/perceptual_rewards.py ppo CHECKPOINT --task goal --steps 100000
+    python tools/benchmarks/perceptual_rewards.py sprites CHECKPOINT --one-scene
+    python tools/benchmarks/perceptual_rewards.py ppo CHECKPOINT --one-scene --steps 100000
 
 ``planted`` needs no checkpoint: 48 x 48 videos of three steps, and the features of convolutions at random. ``sprites``
 fits the reward to demonstrations of the world of sprites, and compares the network of a checkpoint with the same
 network untrained, on other episodes. The true steps of ``interaction`` are those before and after the target moves; of
-the other tasks, equal parts of the true progress. ``ppo`` (extra ``rl``) lets PPO learn from the true reward, from the
-perceptual one, and from that of the untrained network, and measures how often its policy solves the task.
+the other tasks, equal parts of the true progress. With ``--one-scene``, all episodes of a seed have one arrangement, as
+before the camera of the paper; only the agent starts elsewhere. ``ppo`` (extra ``rl``) lets PPO learn from the true
+reward, from the perceptual one, and from that of the untrained network, and measures how often its policy solves the
+task.
 """
 
 import argparse
@@ -68,6 +70,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         part.add_argument('checkpoint', help='checkpoint of a network on images')
         part.add_argument('--task', choices=TASKS, default='interaction')
         part.add_argument('--objects', type=int, default=3, help='sprites besides the agent')
+        part.add_argument('--one-scene', action='store_true', help='the same arrangement in all episodes of a seed')
         part.add_argument('--size', type=int, help='side of the images (default: as for mmssl probe)')
         part.add_argument('--task-steps', type=int, help='number of steps (default: 2 of interaction, else 3)')
     for part, demonstrations, min_size in ((planted, 11, 5), (sprites, 12, 2), (ppo, 12, 2)):
@@ -136,9 +139,14 @@ def planted_videos(args: argparse.Namespace, first: int, count: int) -> list[Sho
     return [planted_video(first + number, args.moving) for number in range(count)]
 
 
-def sprite_videos(args: argparse.Namespace, first: int, count: int) -> list[Shown]:
+def world_of(args: argparse.Namespace, seed: int) -> SpriteWorld:
+    """A world of the command line."""
+    return SpriteWorld(args.task, args.objects, arrangement=seed if args.one_scene else None)
+
+
+def sprite_videos(args: argparse.Namespace, world: SpriteWorld, first: int, count: int) -> list[Shown]:
     """Demonstrations that are long enough, of episodes from a seed on."""
-    world, found, seed = SpriteWorld(args.task, args.objects), [], first
+    found, seed = [], first
     while len(found) < count:
         shown, seed = record_demonstration(world, seed), seed + 1
         if len(shown.frames) >= args.min_size * args.task_steps:
@@ -185,8 +193,8 @@ def agreement(args: argparse.Namespace) -> None:
     for seed in args.seeds:
         planted, first = args.part == 'planted', hash_seed(seed) % _OTHERS
         networks = [random_network(48, args.grid, seed)] if planted else networks_of(args, seed)
-        make = planted_videos if planted else sprite_videos
-        shown, others = make(args, first, args.demonstrations), make(args, first + _OTHERS, args.others)
+        make = partial(planted_videos, args) if planted else partial(sprite_videos, args, world_of(args, seed))
+        shown, others = make(first, args.demonstrations), make(first + _OTHERS, args.others)
         rewards = [fitted(args, network, shown) for network in networks]
         results = compare(rewards, shown, others, args.min_size)
         print(f'seed {seed}', format_results(results), sep='\n', flush=True)
@@ -210,10 +218,11 @@ def draw(path: Path, rewards: Sequence[FrameReward], videos: Sequence[Shown]) ->
 
 def learn(args: argparse.Namespace) -> None:
     """Train policies on each reward, print one line for each, and write them."""
-    rows, make, observe = [], partial(SpriteWorld, args.task, args.objects), SEEN[args.see]
+    rows, observe = [], SEEN[args.see]
     for seed in args.seeds:
+        make = partial(world_of, args, seed)
         networks = dict(zip(('untrained', 'perceptual'), networks_of(args, seed)))
-        shown = sprite_videos(args, hash_seed(seed) % _OTHERS, args.demonstrations)
+        shown = sprite_videos(args, make(), hash_seed(seed) % _OTHERS, args.demonstrations)
         for kind in args.rewards:
             options = {}
             if kind != 'true':

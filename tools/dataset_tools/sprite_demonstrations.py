@@ -1,7 +1,7 @@
 """Write demonstrations of a task in the world of sprites: tools/dataset_tools/sprite_demonstrations.py FOLDER.
 
 Each demonstration is a ``.npy`` video, and ``progress.json`` has the true progress of every frame. A scripted policy
-solves the task; each episode has another arrangement.
+solves the task; each episode has another arrangement, unless ``--arrangement`` fixes one.
 """
 
 import argparse
@@ -22,6 +22,9 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--count', type=int, default=12, help='number of demonstrations')
     parser.add_argument('--first', type=int, default=0, help='seed of the first episode; the others follow')
     parser.add_argument('--objects', type=int, default=3, help='sprites besides the agent')
+    parser.add_argument(
+        '--arrangement', type=int, help='seed of one arrangement, in which only the agent moves elsewhere'
+    )
     parser.add_argument('--side', type=int, default=32, help='side of the images in pixels')
     parser.add_argument(
         '--min-frames', type=int, default=6, help='frames that an episode needs; shorter ones are skipped'
@@ -33,7 +36,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Play and write."""
     args = parse_args(arguments)
     with one_sentence():
-        world, progress, seed = SpriteWorld(args.task, args.objects, args.side), {}, args.first
+        world = SpriteWorld(args.task, args.objects, args.side, arrangement=args.arrangement)
+        progress: dict[str, list[float]] = {}
+        seed = args.first
         args.folder.mkdir(parents=True, exist_ok=True)
         while len(progress) < args.count:
             shown, name, seed = record_demonstration(world, seed), f'{args.task}_{seed:05}.npy', seed + 1
