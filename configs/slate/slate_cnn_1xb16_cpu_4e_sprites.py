@@ -17,9 +17,7 @@ model = dict(
     slot_encoder=dict(
         type=SlotEncoder, in_channels=32, num_slots=4, slot_channels=32, hidden_channels=64, num_iterations=3
     ),
-    decoder=dict(
-        type=SLATEDecoder, vocabulary=64, slot_channels=32, num_places=64, channels=64, depth=2, num_heads=4
-    ),
+    decoder=dict(type=SLATEDecoder, vocabulary=64, slot_channels=32, num_places=64, channels=64, depth=2, num_heads=4),
     vae=dict(type=DiscreteVAE, vocabulary=64, channels=32),
 )
 optim_wrapper['optimizer'].update(lr=1e-3)

@@ -22,7 +22,5 @@ model = dict(
     ),
 )
 optim_wrapper['clip_grad'].update(max_norm=1.0)
-optim_wrapper['paramwise_cfg'] = dict(
-    custom_keys=dict(backbone=dict(fix_lr=True), slot_encoder=dict(lr_mult=1 / 3))
-)
+optim_wrapper['paramwise_cfg'] = dict(custom_keys=dict(backbone=dict(fix_lr=True), slot_encoder=dict(lr_mult=1 / 3)))
 custom_hooks = [dict(type=ScheduleHook, attribute='temperature', start=1.0, end=0.1, until=30_000)]
