@@ -58,6 +58,9 @@ REQUIRED = (
 )
 OPTIONAL = (
     Dependency('timm', ('timm',), '1.0', extra='timm'),
+    Dependency('av', ('av',), '15', extra='video'),
+    Dependency('gymnasium', ('gymnasium',), '1.0', extra='rl'),
+    Dependency('stable_baselines3', ('stable-baselines3',), '2.3', extra='rl'),
     Dependency('umap', ('umap-learn',)),
     Dependency('faiss', ('faiss-cpu', 'faiss-gpu', 'faiss-gpu-cu12')),
     Dependency('mmcv', ('onedl-mmcv', 'mmcv', 'mmcv-lite'), extra='transfer'),

@@ -15,12 +15,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from mmengine.config import Config
 
-from mmssl.models import ResNet
+from mmssl.evaluation import fit_reward
+from mmssl.models import DataPreprocessor, ResNet
+from mmssl.probe import FrameReward, ProbedNetwork, frame_features
 from mmssl.registry import MODELS
 from mmssl.weights import CONFIG_KEY
 from tests.helpers.mutation import Mutation
@@ -69,6 +72,20 @@ OWN_VALUES = {
         'cfg_options': 'train_dataloader.num_workers=0 val_dataloader.num_workers=0 '
         'train_dataloader.persistent_workers=False val_dataloader.persistent_workers=False '
         'test_dataloader.num_workers=0 test_dataloader.persistent_workers=False',
+    },
+    'perceptual_reward.py': {
+        'videos': '{folder}/videos',
+        'reward': '{folder}/reward.pth',
+        'steps': '2',
+        'min_size': '2',
+    },
+    'perceptual_rewards.py': {
+        'demonstrations': '2',
+        'others': '2',
+        'steps': '8',
+        'episodes': '1',
+        'seeds': '0',
+        'rewards': 'true',
     },
 }
 
@@ -194,6 +211,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = {number: [(('cat', 'dog')[int(number) % 2], 0)] for number in numbers}
     make_voc(folder / 'voc', shown, {'trainval': numbers[:4], 'test': numbers[4:]})
     layouts.bccd(folder / 'bccd')
+    (folder / 'videos').mkdir()
+    frames = np.random.default_rng(0).integers(0, 255, (6, 16, 16, 3), dtype=np.uint8)
+    np.save(folder / 'videos/0.npy', frames)
+    network = ProbedNetwork('small', ResNet(10, stem='small', base_channels=4), DataPreprocessor(), 16)
+    rows = frame_features(network, torch.from_numpy(frames).permute(0, 3, 1, 2))
+    FrameReward(network, fit_reward([rows], 2, 2)).save(folder / 'reward.pth')
     return folder
 
 

@@ -17,8 +17,11 @@ from mmssl.models.memories import EMATeacher
 from tests.helpers.overrides import overrides
 
 ROOT = Path(__file__).parent.parent
+DATA = ('cifar10', 'sprites')  # one data set per kind of method; configs for others are variants
 CPU_CONFIGS = sorted(
-    str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').glob('*/*_cpu_*_cifar10*.py')
+    str(path.relative_to(ROOT / 'configs'))
+    for data in DATA
+    for path in (ROOT / 'configs').glob(f'*/*_cpu_*_{data}*.py')
 )
 NUM_IMAGES, BATCH = 112, 16  # seven iterations an epoch
 

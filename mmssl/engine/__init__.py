@@ -3,6 +3,6 @@
 from mmssl.engine import hooks, optimizers
 from mmssl.engine.loops import EpochLoop
 from mmssl.engine.runner import Runner
-from mmssl.engine.schedules import CosineWeightDecay, WarmupCosineLR
+from mmssl.engine.schedules import CosineWeightDecay, WarmupCosineLR, WarmupHalvingLR
 
-__all__ = ['CosineWeightDecay', 'EpochLoop', 'Runner', 'WarmupCosineLR', 'hooks', 'optimizers']
+__all__ = ['CosineWeightDecay', 'EpochLoop', 'Runner', 'WarmupCosineLR', 'WarmupHalvingLR', 'hooks', 'optimizers']

@@ -4,7 +4,7 @@ from typing import Any
 
 from mmengine.optim import _ParamScheduler
 
-from mmssl.functional.schedules import warmup_cosine
+from mmssl.functional.schedules import warmup_cosine, warmup_halving
 from mmssl.registry import PARAM_SCHEDULERS
 
 
@@ -104,3 +104,26 @@ class CosineWeightDecay(WarmupCosineLR):
     """
 
     name = 'weight_decay'
+
+
+@PARAM_SCHEDULERS.register_module()
+class WarmupHalvingLR(WarmupCosineLR):
+    """Linear warm-up that starts above 0, times a rate that halves again and again from the first step on.
+
+    Args:
+        optimizer: Wrapper whose learning rates are set; a group with ``fix_lr=True`` keeps its rate.
+        warmup: Length of the warm-up; its last step has the full rate.
+        half_life: Steps until the rate has halved; None for never.
+        scheduler: ``end``, set by the Runner, and ``by_epoch``.
+
+    Source: OCRL, ``utils/tools.py`` (Yoon et al., ICML 2023).
+    """
+
+    def __init__(self, optimizer: Any, warmup: int = 0, half_life: int | None = None, **scheduler: Any) -> None:
+        self.half_life = half_life
+        super().__init__(optimizer, warmup=warmup, **scheduler)
+
+    def _values(self, step: float) -> list[float]:
+        factor = warmup_halving(step, self.warmup, self.half_life)
+        groups = zip(self.base_values, self.optimizer.param_groups)
+        return [base if group.get('fix_lr') else base * factor for base, group in groups]

@@ -1,11 +1,13 @@
 """Measures of representations, with and without labels."""
 
 from mmssl.evaluation.classes import Matched, has_labels, in_classes_of, match_classes
+from mmssl.evaluation.clip_retrieval import retrieval_recall
 from mmssl.evaluation.clustering import ClusterAgreement, cluster_agreement, cluster_classes
 from mmssl.evaluation.collapse import collapse_measures, collapse_warning, project_features
 from mmssl.evaluation.features import (
     Features,
     RawPixels,
+    evaluate_batches,
     extract_features,
     extract_views,
     feature_batches,
@@ -46,6 +48,7 @@ from mmssl.evaluation.measurement import (
     left_out_notes,
     measure_baselines,
     on_device,
+    pretext_measures,
     untrained,
 )
 from mmssl.evaluation.measures import (
@@ -58,6 +61,17 @@ from mmssl.evaluation.measures import (
 )
 from mmssl.evaluation.nonlinear_classifier import NonLinearClassifier
 from mmssl.evaluation.results import Measure, Result, read_results, write_results
+from mmssl.evaluation.rewards import (
+    JudgedVideo,
+    PerceptualReward,
+    StepRewards,
+    equal_parts,
+    fit_reward,
+    measure_random_cuts,
+    measure_reward,
+    random_steps,
+)
+from mmssl.evaluation.slots import Slots, extract_slots, measure_slots
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
     NextStep,
@@ -84,6 +98,7 @@ __all__ = [
     'Features',
     'FineTuning',
     'FixedPart',
+    'JudgedVideo',
     'LabelledSets',
     'LinearAccuracyHook',
     'LinearClassifier',
@@ -95,10 +110,13 @@ __all__ = [
     'Neighbors',
     'NextStep',
     'NonLinearClassifier',
+    'PerceptualReward',
     'Purpose',
     'RawPixels',
     'Result',
     'RunFacts',
+    'Slots',
+    'StepRewards',
     'accuracies',
     'alignment',
     'average_precision',
@@ -112,15 +130,19 @@ __all__ = [
     'deviation',
     'draw_per_class',
     'effective_rank',
+    'equal_parts',
     'evaluate',
+    'evaluate_batches',
     'evaluate_timed',
     'evenly_spaced',
     'extract_features',
+    'extract_slots',
     'extract_views',
     'feature_batches',
     'few_labels_probe',
     'fine_tune',
     'fit_logistic',
+    'fit_reward',
     'fit_sgd',
     'format_results',
     'format_table',
@@ -141,16 +163,22 @@ __all__ = [
     'meanings',
     'measure_baselines',
     'measure_of_draws',
+    'measure_random_cuts',
+    'measure_reward',
+    'measure_slots',
     'nearest_neighbors',
     'next_step',
     'on_device',
     'per_class',
+    'pretext_measures',
     'probe_with_views',
     'project_features',
     'protocols',
+    'random_steps',
     'raw_pixel_features',
     'read_results',
     'retrieval_of_other_view',
+    'retrieval_recall',
     'sgd_probe',
     'standings',
     'table_lines',

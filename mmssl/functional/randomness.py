@@ -42,6 +42,11 @@ class Stream(IntEnum):
     WORDS = 0x30BD  # places of images that become visual words
     RATIO = 0x8A71  # how far queries are extrapolated in a step
     PIXEL_NOISE = 0x2015E  # noise that an autoencoder must remove
+    SLOTS = 0x51075  # where slots start
+    SOFT_CODES = 0xC0DE5  # soft samples of a discrete autoencoder
+    CODES = 0xC0DE7  # codes that SLATE's decoder must predict
+    SCENES = 0x5CE4E  # generated scenes of sprites
+    FRAMES = 0xF4A3E  # frames of a video that make a clip
 
 
 def hash_seed(*keys: int) -> int:
@@ -110,6 +115,21 @@ def hash_normals(seed: int, draws: Tensor, count: int) -> Tensor:
     radius = (((bits >> 31) + 1).float() * 2.0**-32).log().mul(-2).sqrt()  # of a number in (0, 1]
     angle = (bits & ((1 << 31) - 1)).float() * (2 * math.pi * 2.0**-31)
     return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :count]
+
+
+def hash_exponentials(seed: int, draws: Tensor, count: int) -> Tensor:
+    """Random numbers of the exponential distribution for each draw, on its device; minus their log is Gumbel noise.
+
+    Args:
+        seed: Seed for the run and the purpose.
+        draws: Draw numbers, int64, shape ``(B,)``.
+        count: Numbers per draw.
+
+    Returns:
+        Mean 1, above 0, float32, shape ``(B, count)``.
+    """
+    uniform = ((hash_draws(seed, draws, count) >> 40).float() + 0.5) * 2.0**-23  # in (0, 1), both excluded
+    return -uniform.log()
 
 
 def _mix(state: Tensor, key: Tensor | int) -> Tensor:

@@ -62,3 +62,17 @@ def warmup_cosine(
     if step < warmup_steps:
         return linear(step, warmup_steps - int(warmup_reaches_base), warmup_start, base)
     return cosine(step - warmup_steps, steps - warmup_steps, base, end)
+
+
+def warmup_halving(step: float, warmup_steps: int, half_life: float | None = None) -> float:
+    """Factor of a rate: a straight line to 1 over the warm-up, halved every ``half_life`` steps from the start on.
+
+    Args:
+        step: The step about to be taken, from 0.
+        warmup_steps: Length of the warm-up, whose last step has the full rate; 0 for none.
+        half_life: Steps until the rate has halved; None for never.
+
+    Source: OCRL, ``utils/tools.py`` (Yoon et al., ICML 2023).
+    """
+    rise = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    return rise * (0.5 ** (step / half_life) if half_life else 1.0)

@@ -11,22 +11,28 @@ from mmssl.probe.networks import (
     untrained_network,
 )
 from mmssl.probe.probe import ProbeData, probe_data, probe_features, split_one_fifth
+from mmssl.probe.rewards import FrameReward, ReadVideos, frame_features, load_frame_reward, read_videos
 from mmssl.probe.trained import Recipe, Trained, load_trained
 
 __all__ = [
     'ComparedNetwork',
     'FeatureCache',
+    'FrameReward',
     'ProbeData',
     'ProbedNetwork',
     'ProbedPixels',
+    'ReadVideos',
     'Recipe',
     'Trained',
     'compared_networks',
+    'frame_features',
     'images_fingerprint',
     'in_order',
+    'load_frame_reward',
     'load_trained',
     'probe_data',
     'probe_features',
+    'read_videos',
     'split_one_fifth',
     'titles',
     'untrained_network',

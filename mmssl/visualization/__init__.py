@@ -6,10 +6,13 @@ from mmssl.visualization.image_sections import (
     activation_section,
     gallery_section,
     neighbors_section,
+    picture_sections,
+    segments_section,
     views_section,
 )
 from mmssl.visualization.images import to_image
 from mmssl.visualization.records import describe_command, environment, read_scalars
+from mmssl.visualization.reward_sections import reward_section
 from mmssl.visualization.run_report import report_run
 from mmssl.visualization.sections import (
     clusters_section,
@@ -38,6 +41,7 @@ __all__ = [
     'map_section',
     'monitors_section',
     'neighbors_section',
+    'picture_sections',
     'probe_section',
     'project',
     'prototypes_section',
@@ -45,7 +49,9 @@ __all__ = [
     'report_run',
     'reproduction_section',
     'results_section',
+    'reward_section',
     'save_figure',
+    'segments_section',
     'stages_section',
     'to_image',
     'training_section',

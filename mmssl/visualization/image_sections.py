@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from mmssl.datasets import collate
 from mmssl.evaluation import Features, evenly_spaced, has_labels, nearest_neighbors
 from mmssl.functional import kmeans, random_state_kept, unit
+from mmssl.models.modes import eval_mode
 from mmssl.visualization.activations import activation_maps, attention_block, attention_maps, heated
 from mmssl.visualization.html import LegendEntry, Section, Tile, legend, paragraph, sheet
 from mmssl.visualization.images import to_image
@@ -39,6 +41,27 @@ def views_section(dataset: Dataset, count: int = 6) -> Section:
             rows.append([original, *views])
     text = 'Each row: an image, and its views as the network gets them, all drawn at one size.'
     return Section('What the network saw', [paragraph(text), sheet(rows)])
+
+
+def picture_sections(model: nn.Module, dataset: Dataset, count: int = 4) -> list[Section]:
+    """What a method draws of itself on some images; empty for most methods.
+
+    Args:
+        model: The algorithm; runs in eval mode.
+        dataset: Gives what the training gives.
+        count: Number of images, evenly spaced in the data set.
+
+    Returns:
+        One section per sheet of :meth:`~mmssl.models.BaseAlgorithm.picture_sheets`.
+    """
+    with random_state_kept(), eval_mode(model), torch.no_grad():
+        samples = [dataset[place] for place in evenly_spaced(len(dataset), count)]
+        sheets = model.picture_sheets(**model.data_preprocessor(collate(samples), training=False))
+    sections = []
+    for made in sheets:
+        rows = [[Tile(to_image(picture), name, name) for picture, name in row] for row in made.rows]
+        sections.append(Section(made.title, [paragraph(made.text), sheet(rows)]))
+    return sections
 
 
 def neighbors_section(
@@ -144,6 +167,34 @@ def activation_section(model: nn.Module, dataset: Dataset, count: int = 12) -> S
         over = [Tile(heated(image, strengths[place]), f'{kind} over {name}') for kind, strengths in maps.items()]
         tiles += [Tile(image, name), *over]
     return Section('Activation maps', [paragraph(text), sheet([tiles], columns=6)])
+
+
+@torch.no_grad()
+def segments_section(model: nn.Module, dataset: Dataset, count: int = 6) -> Section | None:
+    """Images, and what each part that the method finds in them shows, such as the slots of Slot Attention.
+
+    Args:
+        model: An algorithm.
+        dataset: The images, all of one size.
+        count: Number of images, evenly spaced in the data set.
+
+    Returns:
+        The section; None if the method finds no parts.
+    """
+    with random_state_kept(), eval_mode(model):
+        samples = [dataset[place] for place in evenly_spaced(len(dataset), count)]
+        shares = model.segments(model.data_preprocessor(collate(samples))['inputs'][0])
+    if shares is None:
+        return None
+    rows = []
+    for sample, own in zip(samples, shares.float().cpu()):
+        image, name = sample['inputs'][0], dataset.name(sample['sample_idx'])
+        gray = (255 * (1 - own)[:, None]).expand(-1, len(image), -1, -1)
+        parts = (own[:, None] * image + 0.5 * gray).round().byte()  # what a part does not show is gray
+        shown = [Tile(to_image(part), f'part {number} of {name}') for number, part in enumerate(parts, start=1)]
+        rows.append([Tile(to_image(image), f'original, {name}', 'original', 'first'), *shown])
+    text = 'Each row: an image, then the pixels that each part claims; the others are gray. The order has no meaning.'
+    return Section('Parts of the images', [paragraph(text), sheet(rows)])
 
 
 def _neighbor(gallery: Features, data: Dataset, number: int, cosine: float, label: int | None) -> Tile:

@@ -52,7 +52,7 @@ def _fill_queues(model, views, batch):
 
 
 @pytest.mark.parametrize('network', NETWORKS)
-@pytest.mark.parametrize('config', CPU_CONFIGS)
+@pytest.mark.parametrize('config', [path for path in CPU_CONFIGS if 'cifar10' in path])
 def test_a_method_gives_a_loss_and_every_weight_a_gradient(config, network):
     torch.manual_seed(0)
     cfg = Config.fromfile(ROOT / 'configs' / config)

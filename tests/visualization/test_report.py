@@ -31,6 +31,7 @@ from mmssl.visualization import (
     report_run,
     reproduction_section,
     results_section,
+    segments_section,
     stages_section,
     to_image,
     training_section,
@@ -42,6 +43,7 @@ from mmssl.visualization.html import Figure, Tile, charts, code, details, elemen
 from mmssl.visualization.run_report import thinned
 from tests.evaluation.stand_ins import encoder, fixed, pairs
 from tests.evaluation.test_measurement import FACTS, result, unlabelled
+from tests.evaluation.test_slots import _scenes, _small
 from tests.helpers.mutation import Mutation
 
 ROWS = [result(80, 83), result(70, 72), result(81.5, 84)]
@@ -478,6 +480,13 @@ def test_names_with_dollar_signs_are_drawn_as_they_are():
 def test_a_text_that_a_template_needs_and_does_not_get_is_an_error():
     with pytest.raises(UndefinedError):
         element('paragraph', text='a')
+
+
+def test_parts_that_a_method_finds_are_drawn_and_others_have_no_section():
+    section = segments_section(_small(), _scenes(5), count=3)
+    tiles = re.findall(r'alt="([^"]*)"', ''.join(map(str, section.parts)))
+    assert tiles[:2] == ['original, scene 0', 'part 1 of scene 0'] and len(tiles) == 3 * 5
+    assert segments_section(encoder(), _scenes(5), count=3) is None
 
 
 MUTATIONS = [
