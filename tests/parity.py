@@ -31,7 +31,7 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
     for step in range(STEPS):
         draws = torch.arange(BATCH) + BATCH * step
         parts = [part.split(sizes)[rank] for part in (samples[step], draws, *(view[step] for view in views))]
-        extras = {'boxes': make_boxes(step).split(sizes)[rank], 'domain': parts[0] % 3}
+        extras = {'boxes': make_boxes(step).split(sizes)[rank], 'domain': parts[0] % 3, **make_texts(parts[0])}
         for memory in model.memories().values():
             memory.begin_epoch(step // 2)
             memory.begin_step(0.5, 1.0)
@@ -56,6 +56,12 @@ def make_boxes(step: int) -> Tensor:
     corners = torch.rand(2, BATCH, 4, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
     boxes = torch.cat([corners[..., :2], corners[..., :2] + 0.2 + corners[..., 2:]], dim=-1)
     return boxes[..., [2, 1, 0, 3]].transpose(0, 1)
+
+
+def make_texts(samples: Tensor) -> dict[str, Tensor]:
+    """Tokens, ``(B, 6)``, of texts of one word or more, with their mask."""
+    places = torch.arange(6)
+    return {'tokens': (samples[:, None] * 7 + places) % 20, 'mask': places <= samples[:, None] % 6}
 
 
 def prepare(model: BaseAlgorithm) -> None:

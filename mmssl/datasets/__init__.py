@@ -5,6 +5,7 @@ from mmssl.datasets.domains import DomainFolder, DomainList, DomainSplit, class_
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
+from mmssl.datasets.pairs import PairDataset, PairFolder, PairList
 from mmssl.datasets.pseudo_classes import PseudoClassSampler, write_pseudo_classes
 from mmssl.datasets.samplers import (
     ClusterSampler,
@@ -28,10 +29,20 @@ from mmssl.datasets.sources import (
 from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, sixteen_bit_statistics
 from mmssl.datasets.stl10 import STL10
 from mmssl.datasets.structures import Batch, DataSample, collate
+from mmssl.datasets.text import TextReader, WordReader, frequent_words, split_sentences
 from mmssl.datasets.tiles import Tiles
 from mmssl.datasets.tiny_imagenet import TinyImageNet
 from mmssl.datasets.torchvision_source import TorchvisionSource
-from mmssl.datasets.transforms import CentreView, EvalView, MultiView, PatchGrid, RandomCrop, View, ViewsByEpoch
+from mmssl.datasets.transforms import (
+    CentreView,
+    EvalView,
+    MultiView,
+    PaddedView,
+    PatchGrid,
+    RandomCrop,
+    View,
+    ViewsByEpoch,
+)
 
 __all__ = [
     'STL10',
@@ -55,6 +66,10 @@ __all__ = [
     'LabelledImages',
     'ListedImages',
     'MultiView',
+    'PaddedView',
+    'PairDataset',
+    'PairFolder',
+    'PairList',
     'Parts',
     'PatchGrid',
     'PseudoClassSampler',
@@ -63,21 +78,25 @@ __all__ = [
     'ShrunkImages',
     'SlidingWindowSampler',
     'Subset',
+    'TextReader',
     'Tiles',
     'TinyImageNet',
     'TorchvisionSource',
     'UnreadableImageError',
     'View',
     'ViewsByEpoch',
+    'WordReader',
     'channel_statistics',
     'class_list',
     'collate',
     'domain_splits',
     'fetch_fashion_mnist',
     'find_parts',
+    'frequent_words',
     'leave_one_out',
     'part_sources',
     'read_image',
     'sixteen_bit_statistics',
+    'split_sentences',
     'write_pseudo_classes',
 ]

@@ -56,8 +56,10 @@ from mmssl.evaluation.measures import (
     retrieval_of_other_view,
     uniformity,
 )
+from mmssl.evaluation.multi_label import AreaUnderCurve, auroc, fit_findings, mean_per_group
 from mmssl.evaluation.nonlinear_classifier import NonLinearClassifier
 from mmssl.evaluation.results import Measure, Result, read_results, write_results
+from mmssl.evaluation.retrieval import chance_precision, precision_at_k, retrieval_measures, zero_shot
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
     NextStep,
@@ -79,6 +81,7 @@ __all__ = [
     'FAST_PROBE',
     'NO_LABELS',
     'NO_QUERY',
+    'AreaUnderCurve',
     'AveragePrecision',
     'Classifier',
     'ClusterAgreement',
@@ -102,8 +105,10 @@ __all__ = [
     'RunFacts',
     'accuracies',
     'alignment',
+    'auroc',
     'average_precision',
     'build_dataset',
+    'chance_precision',
     'cluster_agreement',
     'cluster_classes',
     'collapse_measures',
@@ -122,6 +127,7 @@ __all__ = [
     'feature_batches',
     'few_labels_probe',
     'fine_tune',
+    'fit_findings',
     'fit_logistic',
     'fit_sgd',
     'format_results',
@@ -140,6 +146,7 @@ __all__ = [
     'match_classes',
     'mean_class_accuracy',
     'mean_cosine',
+    'mean_per_group',
     'meanings',
     'measure_baselines',
     'measure_of_draws',
@@ -147,11 +154,13 @@ __all__ = [
     'next_step',
     'on_device',
     'per_class',
+    'precision_at_k',
     'probe_with_views',
     'project_features',
     'protocols',
     'raw_pixel_features',
     'read_results',
+    'retrieval_measures',
     'retrieval_of_other_view',
     'sgd_probe',
     'standings',
@@ -165,4 +174,5 @@ __all__ = [
     'voc07_low_shot',
     'voc07_svm',
     'write_results',
+    'zero_shot',
 ]

@@ -35,6 +35,7 @@ from mmssl.functional.constrained import (
 from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
 from mmssl.functional.domains import domain_log_posteriors, domain_mixture
 from mmssl.functional.hallucination import extrapolate
+from mmssl.functional.image_text import bidirectional_contrast, cross_modal_losses, masked_max
 from mmssl.functional.inter_image import (
     arc_margin,
     cosine_margin,
@@ -121,6 +122,7 @@ __all__ = [
     'bank_scores',
     'barlow_twins',
     'batch_contrast',
+    'bidirectional_contrast',
     'broadcast',
     'choose_patches',
     'chosen_scores',
@@ -133,6 +135,7 @@ __all__ = [
     'contrast',
     'cosine_margin',
     'count_clean_batches',
+    'cross_modal_losses',
     'dense_contrast',
     'domain_log_posteriors',
     'domain_mixture',
@@ -163,6 +166,7 @@ __all__ = [
     'lengths_on_ranks',
     'local_averages',
     'look_up',
+    'masked_max',
     'masked_pixel_loss',
     'match_pixels',
     'max_over_ranks',

@@ -4,6 +4,7 @@ from mmssl.datasets.transforms.views import (
     CentreView,
     EvalView,
     MultiView,
+    PaddedView,
     PatchGrid,
     RandomCrop,
     View,
@@ -11,4 +12,4 @@ from mmssl.datasets.transforms.views import (
     resize,
 )
 
-__all__ = ['CentreView', 'EvalView', 'MultiView', 'PatchGrid', 'RandomCrop', 'View', 'ViewsByEpoch', 'resize']
+__all__ = ['CentreView', 'EvalView', 'MultiView', 'PaddedView', 'PatchGrid', 'RandomCrop', 'View', 'ViewsByEpoch', 'resize']
