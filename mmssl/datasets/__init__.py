@@ -7,6 +7,7 @@ from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
 from mmssl.datasets.pairs import PairDataset, PairFolder, PairList
 from mmssl.datasets.pseudo_classes import PseudoClassSampler, write_pseudo_classes
+from mmssl.datasets.radiographs import MURA, CheXpert, COVIDx, Radiographs, RSNAPneumonia
 from mmssl.datasets.samplers import (
     ClusterSampler,
     DomainBalancedSampler,
@@ -45,11 +46,14 @@ from mmssl.datasets.transforms import (
 )
 
 __all__ = [
+    'MURA',
     'STL10',
     'ArraySource',
     'Batch',
+    'COVIDx',
     'CentreView',
     'ChannelStatistics',
+    'CheXpert',
     'ClusterSampler',
     'Concat',
     'DataSample',
@@ -73,6 +77,8 @@ __all__ = [
     'Parts',
     'PatchGrid',
     'PseudoClassSampler',
+    'RSNAPneumonia',
+    'Radiographs',
     'RandomCrop',
     'RankBatchSampler',
     'ShrunkImages',

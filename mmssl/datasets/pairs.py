@@ -28,9 +28,9 @@ class PairList(ImageList):
     """Images and their texts, listed in a table.
 
     The table is a ``.csv`` file with the columns ``path`` and ``text``, and optionally ``label``; a ``.json`` file with
-    a list of such objects; or a ``.jsonl`` file with one object per line. In JSON, ``path`` may be a list: each image is
-    then a pair of its own with the same text, as ConVIRT treats the images of a study. Labels are the numbers or the
-    names of the classes.
+    a list of such objects; or a ``.jsonl`` file with one object per line. In JSON, ``path`` may be a list: each image
+    is then a pair of its own with the same text, as ConVIRT treats the images of a study. Labels are the numbers or
+    the names of the classes.
 
     Pairs without a path, or with a text of fewer than three words, are left out; a line in the log counts and names
     them. An image that cannot be read is replaced by another, as everywhere.

@@ -333,7 +333,9 @@ class ArraySource(ImageSource):
         some = np.linspace(0, len(self) - 1, 64).astype(np.int64)
         order = np.array([True]) if self.bgr else None
         texts = None if self.texts is None else np.frombuffer(json.dumps(self.texts).encode(), np.uint8)
-        return hash_arrays(np.array(self.images.shape), self.images[some], self.labels, order, self.domain_labels, texts)
+        return hash_arrays(
+            np.array(self.images.shape), self.images[some], self.labels, order, self.domain_labels, texts
+        )
 
 
 @DATASETS.register_module()

@@ -59,7 +59,13 @@ from mmssl.evaluation.measures import (
 from mmssl.evaluation.multi_label import AreaUnderCurve, auroc, fit_findings, mean_per_group
 from mmssl.evaluation.nonlinear_classifier import NonLinearClassifier
 from mmssl.evaluation.results import Measure, Result, read_results, write_results
-from mmssl.evaluation.retrieval import chance_precision, precision_at_k, retrieval_measures, zero_shot
+from mmssl.evaluation.retrieval import (
+    chance_precision,
+    image_text_measures,
+    precision_at_k,
+    retrieval_measures,
+    zero_shot,
+)
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
     NextStep,
@@ -133,6 +139,7 @@ __all__ = [
     'format_results',
     'format_table',
     'has_labels',
+    'image_text_measures',
     'in_classes_of',
     'joined',
     'knn_accuracy',

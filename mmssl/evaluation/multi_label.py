@@ -1,4 +1,4 @@
-"""Findings of which an image may have several, or of which some are not known: a linear probe, and the area under the ROC curve."""
+"""Findings in images, several of one or unknown ones: a linear probe, and the area under the ROC curve."""
 
 from typing import NamedTuple
 
@@ -49,7 +49,9 @@ def auroc(scores: Tensor, targets: Tensor) -> AreaUnderCurve:
     return AreaUnderCurve(sum(finite) / len(finite), each)
 
 
-def fit_findings(features: Tensor, targets: Tensor, l2: float = 1e-4, max_iterations: int = 200) -> tuple[Tensor, Tensor]:
+def fit_findings(
+    features: Tensor, targets: Tensor, l2: float = 1e-4, max_iterations: int = 200
+) -> tuple[Tensor, Tensor]:
     """Fit a logistic regression per finding by full-batch L-BFGS; unknown targets do not count.
 
     Minimises the mean of the cross-entropy over the known targets, plus ``l2 / 2 * |W|^2``.
@@ -68,7 +70,9 @@ def fit_findings(features: Tensor, targets: Tensor, l2: float = 1e-4, max_iterat
     """
     known = (targets != UNKNOWN).to(features)
     if not known.any():
-        raise ValueError('None of the targets is known: give images with findings that are stated as present or absent.')
+        raise ValueError(
+            'None of the targets is known: give images with findings that are stated as present or absent.'
+        )
     weight = features.new_zeros(targets.shape[1], features.shape[1]).requires_grad_()
     bias = features.new_zeros(targets.shape[1]).requires_grad_()
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=max_iterations, line_search_fn='strong_wolfe')

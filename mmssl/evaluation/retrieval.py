@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torch.utils.data import Dataset
 
+from mmssl.evaluation.classes import match_classes
+from mmssl.evaluation.features import extract_features
 from mmssl.evaluation.results import Measure
 from mmssl.evaluation.similarity import grid_cosines, grid_rows, nearest
+from mmssl.models.modes import eval_mode
 
 _CHUNK = 4096  # rows compared at once; never changes a result
 
@@ -56,8 +61,64 @@ def zero_shot(images: Tensor, prompts: Sequence[Tensor]) -> Tensor:
     Returns:
         Class of each image, int64, shape ``(N,)``.
     """
-    classes = torch.stack([torch.nn.functional.normalize(rows.double(), dim=1).mean(dim=0) for rows in prompts])
+    classes = torch.stack([normalize(rows.double(), dim=1).mean(dim=0) for rows in prompts])
     return grid_cosines(grid_rows(images), grid_rows(classes)).argmax(dim=1)
+
+
+@torch.no_grad()
+def image_text_measures(
+    model: nn.Module,
+    gallery: Dataset,
+    query: Dataset,
+    prompts: Mapping[str, Sequence[str]],
+    ks: Sequence[int] = (5, 10, 50),
+    **loading: int,
+) -> list[Measure]:
+    """Measure what images and sentences have in common: retrieval by image and by text, and zero-shot classification.
+
+    Images find images by the features of the backbone; sentences find images in the space where the two towers meet.
+
+    Args:
+        model: Has ``extract_feat``, ``embed`` and ``embed_sentences``, as :class:`~mmssl.models.ConVIRT`.
+        gallery: Labelled images to find.
+        query: Labelled images that find others, and that are classified.
+        prompts: Sentences about each class of the gallery, by its name.
+        ks: Numbers of neighbours.
+        loading: ``batch_size`` and ``num_workers``.
+
+    Returns:
+        Precision for each number of neighbours, of images and of sentences, and the zero-shot accuracy.
+
+    Raises:
+        ValueError: The sets have no labels or no classes with names, or a class has no sentence.
+    """
+    matched = match_classes(extract_features(model, gallery, **loading), extract_features(model, query, **loading))
+    if matched is None or matched.gallery.classes is None:
+        raise ValueError('Retrieval needs named classes: give a table with a column label, or class folders.')
+    features, labels, query_features, query_labels = matched.tensors
+    classes = matched.gallery.classes
+    if missing := [name for name in classes if not prompts.get(name)]:
+        raise ValueError(f'There is no sentence about the class {missing[0]!r}: write one into the file of prompts.')
+    with eval_mode(model):
+        sentences = [model.embed_sentences(prompts[name]).cpu() for name in classes]
+    text_labels = torch.cat([torch.full((len(rows),), place) for place, rows in enumerate(sentences)])
+    embedded = extract_features(model, gallery, forward=model.embed, **loading)
+    kept = torch.isin(embedded.indices, matched.gallery.indices)
+    classified = extract_features(model, query, forward=model.embed, **loading)
+    known = torch.isin(classified.indices, matched.query.indices)
+    right = zero_shot(classified.features[known], sentences) == query_labels
+    images = precision_at_k(query_features, features, query_labels, labels, ks)
+    texts = precision_at_k(torch.cat(sentences), embedded.features[kept], text_labels, labels, ks)
+    return [
+        *retrieval_measures('image to image', images, chance_precision(query_labels, labels)),
+        *retrieval_measures('text to image', texts, chance_precision(text_labels, labels)),
+        Measure(
+            'zero-shot',
+            100 * float(right.double().mean()),
+            protocol=f'zero-shot: the nearest of {len(classes)} classes, each the mean of its sentences',
+            short='zero-shot',
+        ),
+    ]
 
 
 def retrieval_measures(name: str, found: Mapping[int, float], chance: float) -> list[Measure]:

@@ -19,8 +19,11 @@ from tests.helpers.mutation import Mutation
 from tests.models.test_swav import Passing, Smooth
 from tests.parity import UNEQUAL, check
 from tests.small import small_runner
+from tests.training import ROOT
 
 NECK = dict(type=MLPNeck, in_channels=8, hidden_channels=8, out_channels=6, batch_norm=False)
+
+TOKENS = {'num_tokens': 12, 'max_length': 4}
 
 
 class _Residual(nn.Module):
@@ -178,7 +181,9 @@ def test_frozen_layers_and_their_embeddings_get_no_gradient():
 @pytest.mark.parametrize(('name', 'settings'), [('num_tokens', (30, 6)), ('max_length', (20, 7))])
 def test_a_text_tower_that_is_too_small_for_the_tokenizer_is_refused(name, settings):
     tower = WordTransformer(num_tokens=20, max_length=6, dim=8, depth=1, num_heads=2)
-    with pytest.raises(ValueError, match=f'set model.text_tower.{name} to {max(settings) if name == "num_tokens" else 7}'):
+    with pytest.raises(
+        ValueError, match=f'set model.text_tower.{name} to {max(settings) if name == "num_tokens" else 7}'
+    ):
         ConVIRT(Passing(8), _neck(8, 6), tower, _neck(8, 6), WordTokenizer(*settings))
 
 
@@ -199,8 +204,8 @@ def _runner(folder: Path, texts: list[str], **overrides: object):
     backbone = {'type': 'ResNet', 'depth': 10, 'stem': 'small', 'base_channels': 8}
     model = {
         '_delete_': True, 'type': ConVIRT, 'backbone': backbone, 'neck': {**NECK, 'in_channels': 64},
-        'text_tower': {'type': WordTransformer, 'num_tokens': 12, 'max_length': 4, 'dim': 8, 'depth': 1, 'num_heads': 2},
-        'text_neck': NECK, 'tokenizer': {'type': WordTokenizer, 'num_tokens': 12, 'max_length': 4},
+        'text_tower': {**TOKENS, 'type': WordTransformer, 'dim': 8, 'depth': 1, 'num_heads': 2},
+        'text_neck': NECK, 'tokenizer': {**TOKENS, 'type': WordTokenizer},
     }  # fmt: skip
     return small_runner(
         folder,
@@ -225,7 +230,9 @@ def test_the_words_of_the_texts_are_in_the_checkpoint_and_read_prompts(tmp_path)
     runner.train()
     model, words = runner.algorithm, _words(tmp_path / 'epoch_2.pth')
     known = [bytes(row.tolist()).rstrip(b'\0').decode() for row in words]
-    assert known == ['a', 'blue', 'circle', 'is', 'it', 'left', 'quite', 'red', 'right', 'small'], 'by number, then name'
+    assert known == ['a', 'blue', 'circle', 'is', 'it', 'left', 'quite', 'red', 'right', 'small'], (
+        'by number, then name'
+    )
     tokens, mask = model.tokenizer(['a RED, unseen circle', 'blue'])
     assert tokens.tolist() == [[2, 9, 1, 4], [3, 0, 0, 0]] and mask.sum(dim=1).tolist() == [4, 1]
     assert model.embed_sentences(['blue circle']).shape == (1, 6)
@@ -244,17 +251,24 @@ def test_a_training_that_starts_from_a_checkpoint_keeps_its_words(tmp_path):
 def test_a_sentence_that_is_cut_is_counted_with_the_name_of_its_image(tmp_path, capsys):
     _runner(tmp_path, ['One two three four five six.', *['Four words stay whole.'] * 39]).train()
     said = capsys.readouterr().out
-    assert said.count('1 of 40 texts have a sentence of more than 4 tokens, which is cut there: images.npy[0] (6).') == 1
+    assert (
+        said.count('1 of 40 texts have a sentence of more than 4 tokens, which is cut there: images.npy[0] (6).') == 1
+    )
 
 
 @pytest.mark.slow
 def test_it_passes_the_checks_of_every_algorithm():
-    neck = {**NECK, 'in_channels': 64}
-    tower = dict(type=WordTransformer, num_tokens=30, max_length=12, dim=8, depth=2, num_heads=2)
-    tokenizer = dict(type=WordTokenizer, num_tokens=30, max_length=12)
-    passed = check_algorithm(ConVIRT, neck=neck, text_tower=tower, text_neck=NECK, tokenizer=tokenizer)
+    passed = check_algorithm(ROOT / 'configs/convirt/convirt_resnet10_1xb32_cpu_12e_scenes.py')
     assert len(passed) == 9
 
+
+RESUME = {
+    'convirt': """
+for part in (evaluation['gallery'], evaluation['query'], train_dataloader['dataset']):
+    part['source'].update(file=part['source']['root'] + '/pairs.csv')
+del part
+"""
+}
 
 MUTATIONS = [
     Mutation(

@@ -12,4 +12,14 @@ from mmssl.datasets.transforms.views import (
     resize,
 )
 
-__all__ = ['CentreView', 'EvalView', 'MultiView', 'PaddedView', 'PatchGrid', 'RandomCrop', 'View', 'ViewsByEpoch', 'resize']
+__all__ = [
+    'CentreView',
+    'EvalView',
+    'MultiView',
+    'PaddedView',
+    'PatchGrid',
+    'RandomCrop',
+    'View',
+    'ViewsByEpoch',
+    'resize',
+]

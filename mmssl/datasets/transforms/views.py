@@ -464,7 +464,10 @@ class MultiView:
         self.views: list[Any] = [view for view, count in zip(kinds, counts) for _ in range(count)]
         self.boxes = boxes
         if boxes and not all(isinstance(view, View) and _stays(view) for view in kinds):
-            raise ValueError('A view that is rotated, shifted or zoomed, or not of type View, has no box: set boxes=False in MultiView.')
+            raise ValueError(
+                'A view that is rotated, shifted or zoomed, or not of type View, has no box: set boxes=False '
+                'in MultiView.'
+            )
 
     def __call__(self, image: Tensor) -> list[Tensor] | dict:
         """Draw all views of a ``(C, H, W)`` image.

@@ -99,7 +99,8 @@ class ConVIRT(BaseAlgorithm):
         """
         if 'tokens' not in batch.extras:
             raise ValueError(
-                "ConVIRT needs the tokens of a text for every image: set train_dataloader.dataset.type to 'PairDataset'."
+                'ConVIRT needs the tokens of a text for every image: set train_dataloader.dataset.type to '
+                "'PairDataset'."
             )
         images = unit(self.embed(inputs[0]))
         texts = unit(self.embed_texts(batch.extras['tokens'], batch.extras['mask']))

@@ -24,7 +24,9 @@ def freeze_first(embeddings: nn.Module, layers: Sequence[nn.Module], count: int)
         ValueError: There are fewer layers.
     """
     if not 0 <= count <= len(layers):
-        raise ValueError(f'frozen_layers={count}, but the text tower has {len(layers)} layers: set {len(layers)} or less.')
+        raise ValueError(
+            f'frozen_layers={count}, but the text tower has {len(layers)} layers: set {len(layers)} or less.'
+        )
     for module in [embeddings, *layers[:count]] if count else []:
         module.requires_grad_(False)
 
@@ -124,9 +126,7 @@ class TransformersTower(nn.Module):
         if self.init is None:
             return
         try:
-            model = require('transformers').AutoModel.from_pretrained(
-                self.init, **_without_pooler(self.model.config)
-            )
+            model = require('transformers').AutoModel.from_pretrained(self.init, **_without_pooler(self.model.config))
         except (OSError, ValueError) as error:
             raise ValueError(
                 f'The text weights {self.init!r} cannot be loaded ({type(error).__name__}): set init of the '
