@@ -269,4 +269,6 @@ def _say_what_is_left_out(where: str | Path, rows: Sequence[Mapping[str, str]]) 
 
 def _named(names: Sequence[str], most: int = 5) -> str:
     more = len(names) - most
-    return ', '.join(printable(name[:80]) for name in names[:most]) + (f' and {more} more' if more > 0 else '')
+    return ', '.join(printable(name[:80].rstrip('.')) for name in names[:most]) + (
+        f' and {more} more' if more > 0 else ''
+    )
