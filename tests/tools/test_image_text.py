@@ -19,7 +19,7 @@ Call = Callable[..., str]
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Call:
-    """Calls a script of tools/ as its command line does, in this process; gives what it says, also of what it refuses."""
+    """Calls a script of tools/ as its command line does; gives what it says, also of what it refuses."""
 
     def run(tool: str, *arguments: object) -> str:
         monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
@@ -40,9 +40,8 @@ def test_scenes_are_pairs_of_twelve_classes_the_same_for_the_same_seed(call, tmp
     one, two, other = (PairList(tmp_path / name / 'train.csv', tmp_path / name) for name in ('one', 'two', 'other'))
     assert one.fingerprint == two.fingerprint != other.fingerprint
     assert (one.load(5) == two.load(5)).all() and one.load(5).shape == (3, 32, 32)
-    assert not set(one.name(index) for index in range(60)) & set(
-        PairList(tmp_path / 'one/test.csv', tmp_path / 'one').name(index) for index in range(20)
-    )
+    test = PairList(tmp_path / 'one/test.csv', tmp_path / 'one')
+    assert not {one.name(index) for index in range(60)} & {test.name(index) for index in range(20)}
     for index in range(60):
         text = one.extras(index)['text']
         assert len(split_sentences(text)) == 4 and text.lower().startswith(('a ', 'there is a ', 'the scene shows a '))
