@@ -522,7 +522,7 @@ MUTATIONS = [
     Mutation(
         'an angle for every view',
         'mmssl/datasets/transforms/views.py',
-        'self.rotate * (2 * numbers[-1] - 1)',
+        'self.rotate * (2 * own[0] - 1)',
         'self.rotate',
     ),
     Mutation(
