@@ -32,6 +32,8 @@ def test_chance_is_the_precision_of_all_candidates():
 def test_an_image_belongs_to_the_class_whose_mean_sentence_is_nearest():
     prompts = [torch.tensor([[1.0, 0.1], [100.0, -10.0]]), torch.tensor([[0.0, 2.0]])]
     assert zero_shot(torch.tensor([[9.0, 1.0], [0.1, 0.2]]), prompts).tolist() == [0, 1]
+    prompts = [torch.tensor([[1.0, 0.0], [0.0, 100.0]]), torch.tensor([[0.6, -0.8]])]
+    assert zero_shot(torch.tensor([[1.0, 0.2]]), prompts).tolist() == [0], 'every sentence counts alike'
 
 
 class _TwoTowers(nn.Module):
