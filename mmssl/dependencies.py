@@ -61,6 +61,7 @@ OPTIONAL = (
     Dependency('av', ('av',), '15', extra='video'),
     Dependency('gymnasium', ('gymnasium',), '1.0', extra='rl'),
     Dependency('stable_baselines3', ('stable-baselines3',), '2.3', extra='rl'),
+    Dependency('transformers', ('transformers',), '4.40', extra='text'),
     Dependency('umap', ('umap-learn',)),
     Dependency('faiss', ('faiss-cpu', 'faiss-gpu', 'faiss-gpu-cu12')),
     Dependency('mmcv', ('onedl-mmcv', 'mmcv', 'mmcv-lite'), extra='transfer'),

@@ -1,6 +1,7 @@
 """Checks for your own algorithm: the same that mmssl's tests run on every algorithm."""
 
 import copy
+import json
 import multiprocessing
 import os
 import warnings
@@ -88,8 +89,8 @@ def check_algorithm(
 
     Args:
         algorithm: The class; its config, or that of a whole training; or the path of a config. The config's images are
-            replaced by 112 generated ones of two domains in batches of 16, so queues, clusters and prototypes must fit
-            these sizes.
+            replaced by 112 generated ones of two domains, with texts, in batches of 16, so queues, clusters and
+            prototypes must fit these sizes.
         own_images: Use 112 images of the config's source instead, which must have that many; for data that noise cannot
             replace, such as clips. A data set without a source is used as it is.
         parts: Further entries of the model's config. One with a ``type``, such as ``neck=dict(type=...)``, replaces
@@ -437,7 +438,10 @@ def _short(config: Config, folder: Path, own_images: bool) -> Config:
         'type': ArraySource,
         'images': str(folder / 'images.npy'),
         'domain_labels': str(folder / 'domains.npy'),
+        'texts': str(folder / 'texts.json'),
     }
+    texts = [f'Image {place} was drawn. It is nothing but noise.' for place in range(_BATCH * _STEPS)]
+    Path(noise['texts']).write_text(json.dumps(texts), encoding='utf-8')
     np.save(noise['domain_labels'], np.arange(_BATCH * _STEPS) % 2)
     shape = (_BATCH * _STEPS, _SIDE, _SIDE, dataset.get('channels', 3))
     np.save(noise['images'], np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))

@@ -8,7 +8,9 @@ from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
 from mmssl.datasets.moving_digits import MovingDigits
+from mmssl.datasets.pairs import PairDataset, PairFolder, PairList
 from mmssl.datasets.pseudo_classes import PseudoClassSampler, write_pseudo_classes
+from mmssl.datasets.radiographs import MURA, CheXpert, COVIDx, Radiographs, RSNAPneumonia
 from mmssl.datasets.samplers import (
     ClusterSampler,
     DomainBalancedSampler,
@@ -32,6 +34,7 @@ from mmssl.datasets.sprites import SpriteScenes
 from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, sixteen_bit_statistics
 from mmssl.datasets.stl10 import STL10
 from mmssl.datasets.structures import Batch, DataSample, collate
+from mmssl.datasets.text import TextReader, WordReader, frequent_words, split_sentences
 from mmssl.datasets.tiles import Tiles
 from mmssl.datasets.tiny_imagenet import TinyImageNet
 from mmssl.datasets.torchvision_source import TorchvisionSource
@@ -42,6 +45,7 @@ from mmssl.datasets.transforms import (
     ClipCrop,
     EvalView,
     MultiView,
+    PaddedView,
     PastePatches,
     PatchGrid,
     RandomCrop,
@@ -53,12 +57,15 @@ from mmssl.datasets.videos import Video, open_video
 
 __all__ = [
     'HMDB51',
+    'MURA',
     'STL10',
     'UCF101',
     'ArraySource',
     'Batch',
+    'COVIDx',
     'CentreView',
     'ChannelStatistics',
+    'CheXpert',
     'ClipCentre',
     'ClipColour',
     'ClipCrop',
@@ -81,10 +88,16 @@ __all__ = [
     'ListedImages',
     'MovingDigits',
     'MultiView',
+    'PaddedView',
+    'PairDataset',
+    'PairFolder',
+    'PairList',
     'Parts',
     'PastePatches',
     'PatchGrid',
     'PseudoClassSampler',
+    'RSNAPneumonia',
+    'Radiographs',
     'RandomCrop',
     'RandomFrames',
     'RankBatchSampler',
@@ -93,6 +106,7 @@ __all__ = [
     'SomethingSomething',
     'SpriteScenes',
     'Subset',
+    'TextReader',
     'Tiles',
     'TinyImageNet',
     'TorchvisionSource',
@@ -105,17 +119,20 @@ __all__ = [
     'VideoSource',
     'View',
     'ViewsByEpoch',
+    'WordReader',
     'channel_statistics',
     'class_list',
     'collate',
     'domain_splits',
     'fetch_fashion_mnist',
     'find_parts',
+    'frequent_words',
     'leave_one_out',
     'open_video',
     'part_sources',
     'read_image',
     'sixteen_bit_statistics',
+    'split_sentences',
     'video_part_sources',
     'write_pseudo_classes',
 ]

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 import math
 import zlib
 from abc import ABC, abstractmethod
@@ -265,10 +266,11 @@ class ArraySource(ImageSource):
             green, blue.
         domain_labels: Domain of each image, integers from 0, shape ``(N,)``: an array or a file. The numbers are their
             names.
+        texts: Text of each image, which becomes its field ``text``: a list, or a ``.json`` file that holds one.
 
     Raises:
-        ValueError: The arrays have other dtypes or shapes, there are not as many labels as images, a label has no
-            name, or ``bgr`` is set for images without three channels.
+        ValueError: The arrays have other dtypes or shapes, there are not as many labels or texts as images, a label has
+            no name, or ``bgr`` is set for images without three channels.
     """
 
     labels: Tensor | None = None
@@ -283,6 +285,7 @@ class ArraySource(ImageSource):
         classes: Sequence[str] | None = None,
         bgr: bool = False,
         domain_labels: Array | None = None,
+        texts: str | Path | Sequence[str] | None = None,
     ) -> None:
         self._title = Path(images).name if isinstance(images, str | Path) else 'array'
         self.images = _read_array(images, 'images')
@@ -299,6 +302,13 @@ class ArraySource(ImageSource):
             self.domain_labels = self._read_numbers(domain_labels, 'domain_labels')
             self.domains = [str(number) for number in range(int(self.domain_labels.max()) + 1)]
         self._name_classes(classes)
+        self.texts = None if texts is None else self._read_texts(texts)
+
+    def _read_texts(self, texts: str | Path | Sequence[str]) -> list[str]:
+        found = json.loads(Path(texts).read_text('utf-8')) if isinstance(texts, str | Path) else list(texts)
+        if len(found) != len(self) or not all(isinstance(text, str) for text in found):
+            raise ValueError(f'{len(self)} images, but texts holds {len(found)} entries: give one text per image.')
+        return found
 
     def _read_numbers(self, array: Array, key: str) -> Tensor:
         numbers = torch.from_numpy(_read_array(array, key).astype(np.int64))
@@ -325,12 +335,19 @@ class ArraySource(ImageSource):
         """File name and index."""
         return f'{self._title}[{index}]'
 
+    def extras(self, index: int) -> dict[str, Any]:
+        """Domain and text of an image, if there are any."""
+        return super().extras(index) | ({} if self.texts is None else {'text': self.texts[index]})
+
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the shape, the labels, the order of colours, and 64 images spread over the array."""
+        """Hash of the shape, labels, order of colours and texts, and of 64 images spread over the array."""
         some = np.linspace(0, len(self) - 1, 64).astype(np.int64)
         order = np.array([True]) if self.bgr else None
-        return hash_arrays(np.array(self.images.shape), self.images[some], self.labels, order, self.domain_labels)
+        texts = None if self.texts is None else np.frombuffer(json.dumps(self.texts).encode(), np.uint8)
+        return hash_arrays(
+            np.array(self.images.shape), self.images[some], self.labels, order, self.domain_labels, texts
+        )
 
 
 @DATASETS.register_module()

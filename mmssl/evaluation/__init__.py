@@ -59,8 +59,16 @@ from mmssl.evaluation.measures import (
     retrieval_of_other_view,
     uniformity,
 )
+from mmssl.evaluation.multi_label import AreaUnderCurve, auroc, fit_findings, mean_per_group
 from mmssl.evaluation.nonlinear_classifier import NonLinearClassifier
 from mmssl.evaluation.results import Measure, Result, read_results, write_results
+from mmssl.evaluation.retrieval import (
+    chance_precision,
+    image_text_measures,
+    precision_at_k,
+    retrieval_measures,
+    zero_shot,
+)
 from mmssl.evaluation.rewards import (
     JudgedVideo,
     PerceptualReward,
@@ -92,6 +100,7 @@ __all__ = [
     'FAST_PROBE',
     'NO_LABELS',
     'NO_QUERY',
+    'AreaUnderCurve',
     'AveragePrecision',
     'Classifier',
     'ClusterAgreement',
@@ -119,8 +128,10 @@ __all__ = [
     'StepRewards',
     'accuracies',
     'alignment',
+    'auroc',
     'average_precision',
     'build_dataset',
+    'chance_precision',
     'cluster_agreement',
     'cluster_classes',
     'collapse_measures',
@@ -141,12 +152,14 @@ __all__ = [
     'feature_batches',
     'few_labels_probe',
     'fine_tune',
+    'fit_findings',
     'fit_logistic',
     'fit_reward',
     'fit_sgd',
     'format_results',
     'format_table',
     'has_labels',
+    'image_text_measures',
     'in_classes_of',
     'joined',
     'knn_accuracy',
@@ -160,6 +173,7 @@ __all__ = [
     'match_classes',
     'mean_class_accuracy',
     'mean_cosine',
+    'mean_per_group',
     'meanings',
     'measure_baselines',
     'measure_of_draws',
@@ -170,6 +184,7 @@ __all__ = [
     'next_step',
     'on_device',
     'per_class',
+    'precision_at_k',
     'pretext_measures',
     'probe_with_views',
     'project_features',
@@ -177,6 +192,7 @@ __all__ = [
     'random_steps',
     'raw_pixel_features',
     'read_results',
+    'retrieval_measures',
     'retrieval_of_other_view',
     'retrieval_recall',
     'sgd_probe',
@@ -191,4 +207,5 @@ __all__ = [
     'voc07_low_shot',
     'voc07_svm',
     'write_results',
+    'zero_shot',
 ]

@@ -37,6 +37,7 @@ from mmssl.functional.domains import domain_log_posteriors, domain_mixture
 from mmssl.functional.frames import jittered_frames, uniform_starts
 from mmssl.functional.gumbel import gumbel_softmax, sample_codes
 from mmssl.functional.hallucination import extrapolate
+from mmssl.functional.image_text import bidirectional_contrast, cross_modal_losses, masked_max
 from mmssl.functional.inter_image import (
     arc_margin,
     cosine_margin,
@@ -164,6 +165,7 @@ __all__ = [
     'barlow_twins',
     'batch_contrast',
     'best_features',
+    'bidirectional_contrast',
     'box_overlap',
     'broadcast',
     'cardinal_ramps',
@@ -181,6 +183,7 @@ __all__ = [
     'contrast',
     'cosine_margin',
     'count_clean_batches',
+    'cross_modal_losses',
     'decode_boxes',
     'dense_contrast',
     'domain_log_posteriors',
@@ -223,6 +226,7 @@ __all__ = [
     'lengths_on_ranks',
     'local_averages',
     'look_up',
+    'masked_max',
     'masked_pixel_loss',
     'match_pixels',
     'match_slots',

@@ -47,6 +47,7 @@ class Stream(IntEnum):
     CODES = 0xC0DE7  # codes that SLATE's decoder must predict
     SCENES = 0x5CE4E  # generated scenes of sprites
     FRAMES = 0xF4A3E  # frames of a video that make a clip
+    SENTENCES = 0x5E27  # which sentence of a text is read
 
 
 def hash_seed(*keys: int) -> int:

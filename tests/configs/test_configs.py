@@ -27,8 +27,13 @@ def test_a_config_loads_survives_a_dump_and_builds(path, tmp_path):
     config.dump(tmp_path / 'dumped.py')
     again = Config.fromfile(tmp_path / 'dumped.py')
     assert again.pretty_text == config.pretty_text
-    with torch.device('meta'):
-        model = MODELS.build(again.model)
+    try:
+        with torch.device('meta'):
+            model = MODELS.build(again.model)
+    except ImportError as error:
+        if 'mmssl[text]' not in str(error):
+            raise
+        pytest.skip(str(error))  # an extra, which CI installs
     assert sum(parameter.numel() for parameter in model.parameters()) > 1000
     TRANSFORMS.build(again.train_dataloader.dataset.views)
 

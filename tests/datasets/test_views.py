@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as tv
+from mmengine.config import Config
 from PIL import Image, ImageFilter, ImageOps
 from scipy.special import betainc
 from torch import Tensor
@@ -29,7 +30,9 @@ from mmssl.datasets.transforms.views import Box, ViewDraw, corners, rotate
 from mmssl.registry import TRANSFORMS
 from tests.conftest import golden
 from tests.helpers.mutation import Mutation
+from tests.training import ROOT
 
+RADIOGRAPHS = ROOT / 'configs/_base_/datasets/radiographs_pairs.py'
 NOTHING = ViewDraw(box=Box(0, 0, 45, 60), flip=False, jitter=[], gray=False, sigma=0, solarize=False)
 SWAV = {'jitter': (0.8, 0.8, 0.8, 0.2), 'jitter_prob': 0.8, 'gray_prob': 0.2, 'blur_prob': 0.5}
 
@@ -270,6 +273,46 @@ def test_without_a_rotation_the_random_numbers_are_those_of_before() -> None:
     torch.manual_seed(3)
     assert View(16, rotate=2.0).draw(30, 30)._replace(angle=0.0) == plain
 
+    torch.manual_seed(3)
+    moved = View(16, rotate=2.0, translate=0.3, zoom=(0.9, 1.1)).draw(30, 30)
+    assert moved._replace(angle=0.0, shift=(0, 0), zoom=1.0) == plain
+
+
+def test_a_shift_and_a_zoom_move_every_plane_as_torchvision_does() -> None:
+    plane = torch.zeros(41, 41, dtype=torch.float32)
+    plane[8:20, 10:30] = 200
+    moved = rotate(plane.to(torch.uint8)[None], 20, (4, -3), 1.2)
+    expected = tv.affine(plane[None], -20, [4, -3], 1.2, [0.0, 0.0])  # torchvision turns clockwise here
+    assert (moved.float() != expected).float().mean() < 0.03
+    assert torch.equal(rotate(plane.to(torch.uint8)[None], 0, (4, -3))[0, 5:17, 14:34], plane[8:20, 10:30].byte())
+
+
+def test_the_views_of_the_radiographs_have_the_numbers_of_the_paper() -> None:
+    cfg, paper = Config.fromfile(RADIOGRAPHS), golden('convirt/parameters.json')['transforms']
+    view = TRANSFORMS.build(cfg.train_dataloader.dataset.views).views[0]
+    assert (list(view.scale), view.flip, view.size) == (
+        paper['crop_ratio'],
+        paper['flip_probability'],
+        paper['output_size'],
+    )
+    assert [-view.rotate, view.rotate] == paper['affine']['degrees'] and view.zoom == tuple(paper['affine']['scale'])
+    assert [view.translate] * 2 == paper['affine']['translate_fraction']
+    assert [name for name, _ in view.jitter] == ['brightness', 'contrast'] and view.jitter_prob == 1
+    assert all(list(span) == pytest.approx(paper['brightness_factor']) for _, span in view.jitter)
+    assert (list(view.blur_sigma), view.blur_prob) == (paper['blur_sigma'], 1)
+    torch.manual_seed(0)
+    draws = [view.draw(256, 256) for _ in range(500)]
+    shifts, zooms = torch.tensor([draw.shift for draw in draws]), torch.tensor([draw.zoom for draw in draws])
+    assert shifts.abs().max() <= 22.4
+    assert bool((shifts.amax(dim=0) > 20).all()) and bool((shifts.amin(dim=0) < -20).all())
+    assert 0.95 <= zooms.min() < 0.96 and 1.04 < zooms.max() <= 1.05
+
+
+@pytest.mark.parametrize('moved', [{'rotate': 2.0}, {'translate': 0.1}, {'zoom': (0.9, 1.1)}])
+def test_a_view_that_moves_its_crop_has_no_box(moved: dict) -> None:
+    with pytest.raises(ValueError, match='rotated, shifted or zoomed'):
+        MultiView([1], [View(8, **moved)], boxes=True)
+
 
 @pytest.mark.parametrize('case', golden('pixpro/crop_coord.json'), ids=lambda case: str(case['py_random_seed']))
 def test_corners_of_a_crop_equal_the_reference(case: dict) -> None:
@@ -442,6 +485,18 @@ def test_what_does_not_fit_a_crop_is_refused_with_what_to_set() -> None:
 
 MUTATIONS = [
     Mutation(
+        'a view is shifted in one direction only',
+        'mmssl/datasets/transforms/views.py',
+        'round(side * (own[1] - 0.5))',
+        'round(side * own[1] / 2)',
+    ),
+    Mutation(
+        'a view is not zoomed',
+        'mmssl/datasets/transforms/views.py',
+        'angle, zoom)',
+        'angle, 1.0)',
+    ),
+    Mutation(
         'a patch gets the shift of another cell',
         'mmssl/datasets/transforms/views.py',
         'return [(y + shifts[cell][0], x + shifts[cell][1]) for (y, x), cell in zip(starts, cells)]',
@@ -468,7 +523,7 @@ MUTATIONS = [
     Mutation(
         'an angle for every view',
         'mmssl/datasets/transforms/views.py',
-        'self.rotate * (2 * numbers[-1] - 1)',
+        'self.rotate * (2 * own[0] - 1)',
         'self.rotate',
     ),
     Mutation(

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmssl.datasets import Batch
 from mmssl.models import MAE, DomainQueue, OBoW
 from mmssl.registry import MODELS, TRANSFORMS
+from tests.parity import make_texts
 from tests.training import CPU_CONFIGS, ROOT
 
 BATCH, SAMPLES = 8, 10000
@@ -69,7 +70,7 @@ def test_a_method_gives_a_loss_and_every_weight_a_gradient(config, network):
     model.allocate(SAMPLES)
     views = _views(cfg)
     _prepare(model, views[0])
-    extras = {'boxes': _boxes(), 'domain': torch.arange(BATCH) % 3}
+    extras = {'boxes': _boxes(), 'domain': torch.arange(BATCH) % 3, **make_texts(torch.arange(BATCH))}
     batch = Batch(torch.arange(BATCH), torch.arange(BATCH), extras=extras)
     _fill_queues(model, views, batch)
     losses = model(views, batch, mode='loss')

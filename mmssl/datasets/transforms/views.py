@@ -24,6 +24,7 @@ from mmssl.registry import TRANSFORMS
 Span = tuple[float, float]
 _TRIES = 10  # boxes drawn before the middle of the image is taken, to match the distribution of torchvision
 _RANDOM_NUMBERS = 2 * _TRIES + 16
+_AFFINE_NUMBERS = 4
 
 
 class Box(NamedTuple):
@@ -47,6 +48,8 @@ class ViewDraw(NamedTuple):
         sigma: Standard deviation of the blur, in pixels of the view; 0 for none.
         solarize: Whether to invert the upper half of the range.
         angle: Angle of the rotation, in degrees; 0 for none.
+        shift: Shift to the right and down, in pixels of the view.
+        zoom: Factor of the size of what is seen; 1 for none.
     """
 
     box: Box
@@ -57,11 +60,13 @@ class ViewDraw(NamedTuple):
     solarize: bool
     gray_first: bool = False
     angle: float = 0.0
+    shift: Span = (0.0, 0.0)
+    zoom: float = 1.0
 
 
 @TRANSFORMS.register_module()
 class View:
-    """One random view: crop and resize, flip, rotation, colour jitter, gray, blur, solarization, in this order.
+    """One random view: crop and resize, flip, affine map, colour jitter, gray, blur, solarization, in this order.
 
     It is the augmentation of SimCLR, MoCo v2, BYOL and SwAV. All numbers mean the same as in torchvision: the four
     jitter operations are applied in random order, and ``blur_sigma`` is Pillow's radius. By default, a view is only
@@ -86,6 +91,8 @@ class View:
         gray_first: Whether to remove the colours before the jitter, as in MoCo v1 and NPID.
         rotate: Maximum angle of a rotation in either direction, in degrees; the corners become black, as in
             torchvision.
+        translate: Maximum shift in each direction with the rotation, as a share of the side.
+        zoom: Minimum and maximum factor of the size, with the rotation.
         interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
 
     Source: SimCLR, appendix A; SwAV's and BYOL's parameters are given in the configs.
@@ -105,6 +112,8 @@ class View:
         solarize_prob: float = 0.0,
         gray_first: bool = False,
         rotate: float = 0.0,
+        translate: float = 0.0,
+        zoom: Span = (1.0, 1.0),
         interpolation: str = 'bilinear',
     ) -> None:
         self.size, self.scale = size, scale
@@ -113,7 +122,8 @@ class View:
         self.jitter = _jitter_spans(jitter) if jitter else []
         self.blur_prob, self.blur_sigma = blur_prob, blur_sigma
         self.solarize_prob, self.gray_first = solarize_prob, gray_first
-        self.rotate, self.interpolation = rotate, interpolation
+        self.rotate, self.translate, self.zoom = rotate, translate, (zoom[0], zoom[1])
+        self.interpolation = interpolation
 
     def __call__(self, image: Tensor) -> Tensor:
         """Draw a view.
@@ -148,8 +158,10 @@ class View:
         Returns:
             Parameters for :meth:`apply`. Every call takes the same number of random numbers.
         """
-        numbers = torch.rand(_RANDOM_NUMBERS + bool(self.rotate), dtype=torch.float32).tolist()
-        uniform = iter(numbers)
+        more = _AFFINE_NUMBERS if self.translate or self.zoom != (1, 1) else bool(self.rotate)
+        numbers = torch.rand(_RANDOM_NUMBERS + more, dtype=torch.float32).tolist()
+        uniform, own = iter(numbers), numbers[_RANDOM_NUMBERS:] + [0.5] * _AFFINE_NUMBERS
+        side = 2 * round(self.translate * self.size)
         return ViewDraw(
             flip=next(uniform) < self.flip,
             gray=next(uniform) < self.gray_prob,
@@ -158,7 +170,9 @@ class View:
             jitter=self._draw_jitter(uniform) if next(uniform) < self.jitter_prob else [],
             box=self._draw_box(height, width, uniform),
             gray_first=self.gray_first,
-            angle=self.rotate * (2 * numbers[-1] - 1),
+            angle=self.rotate * (2 * own[0] - 1),
+            shift=(round(side * (own[1] - 0.5)), round(side * (own[2] - 0.5))),
+            zoom=_between(self.zoom, own[3]),
         )
 
     def _draw_jitter(self, uniform: Iterator[float]) -> list[tuple[str, float]]:
@@ -199,8 +213,8 @@ class View:
         view = resize(image[:, top : top + height, left : left + width], self.size, self.size, self.interpolation)
         if draw.flip:
             view = mirrored(view)
-        if draw.angle:
-            view = rotate(view, draw.angle)
+        if draw.angle or draw.shift != (0, 0) or draw.zoom != 1:
+            view = rotate(view, draw.angle, draw.shift, draw.zoom)
         if draw.jitter or draw.gray or draw.sigma or draw.solarize:
             view = _change(view, draw)
         return view.contiguous()
@@ -374,6 +388,34 @@ class PatchGrid(View):
 
 
 @TRANSFORMS.register_module()
+class PaddedView:
+    """Fixed view of a whole image for evaluation: black borders make it square, then it is resized.
+
+    Args:
+        size: Side of the view in pixels.
+
+    Source: ConVIRT, appendix (Zhang et al., MLHC 2022).
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self, image: Tensor) -> list[Tensor]:
+        """Make the view.
+
+        Args:
+            image: uint8 or uint16, shape ``(C, H, W)``.
+
+        Returns:
+            One tensor of the same dtype, shape ``(C, size, size)``.
+        """
+        height, width = image.shape[1:]
+        down, right = max(width - height, 0), max(height - width, 0)
+        margins = ((0, 0), (down // 2, down - down // 2), (right // 2, right - right // 2))
+        return [resize(torch.from_numpy(np.pad(image.numpy(), margins)), self.size, self.size).contiguous()]
+
+
+@TRANSFORMS.register_module()
 class ViewsByEpoch:
     """Views that change after some epochs, such as a plain crop that is followed by a :class:`CentreView`.
 
@@ -409,7 +451,7 @@ class MultiView:
             often it is drawn.
         views: The kinds of views, or their configs.
         boxes: Whether to return the box that each view shows, for methods that compare positions (PixPro); the kinds
-            must be :class:`View` without rotation.
+            must be :class:`View` without rotation, shift and zoom.
 
     Raises:
         ValueError: ``counts`` and ``views`` differ in length, or ``boxes`` is set for a kind that has none.
@@ -427,8 +469,11 @@ class MultiView:
         kinds = [TRANSFORMS.build(view) if isinstance(view, dict) else view for view in views]
         self.views: list[Any] = [view for view, count in zip(kinds, counts) for _ in range(count)]
         self.boxes = boxes
-        if boxes and not all(isinstance(view, View) and not view.rotate for view in kinds):
-            raise ValueError('A view that is rotated, or not of type View, has no box: set boxes=False in MultiView.')
+        if boxes and not all(isinstance(view, View) and _stays(view) for view in kinds):
+            raise ValueError(
+                'A view that is rotated, shifted or zoomed, or not of type View, has no box: set boxes=False '
+                'in MultiView.'
+            )
 
     def __call__(self, image: Tensor) -> list[Tensor] | dict:
         """Draw all views of a ``(C, H, W)`` image.
@@ -448,6 +493,10 @@ class MultiView:
         for view in self.views:
             if hasattr(view, 'check_channels'):
                 view.check_channels(channels)
+
+
+def _stays(view: View) -> bool:
+    return not (view.rotate or view.translate) and view.zoom == (1, 1)
 
 
 @TRANSFORMS.register_module()
@@ -564,18 +613,21 @@ def mirrored(view: Tensor) -> Tensor:
     return view.view(bits).flip(-1).view(view.dtype)
 
 
-def rotate(image: Tensor, angle: float) -> Tensor:
-    """Rotate an image around its middle without interpolation; pixels from outside the image are 0.
+def rotate(image: Tensor, angle: float, shift: Span = (0.0, 0.0), zoom: float = 1.0) -> Tensor:
+    """Rotate and enlarge an image around its middle, then shift it, without interpolation; the outside is 0.
 
     Args:
         image: uint8 or uint16, shape ``(C, H, W)``.
         angle: In degrees, counter-clockwise.
+        shift: To the right and down, in pixels.
+        zoom: Factor of the size.
 
     Returns:
         Same dtype and shape.
     """
     height, width = image.shape[1:]
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, zoom)
+    matrix[:, 2] += shift
     planes = [cv2.warpAffine(plane, matrix, (width, height), flags=cv2.INTER_NEAREST) for plane in image.numpy()]
     return torch.from_numpy(np.stack(planes))
 

@@ -43,6 +43,10 @@ class MemoryHook(Hook):
         if hasattr(sampler, 'read'):
             sampler.read(runner.algorithm.memories())
 
+    def before_train(self, runner: Any) -> None:
+        """Let the algorithm look at the training set, after a checkpoint was loaded."""
+        runner.algorithm.meet(runner.train_dataloader.dataset)
+
     def before_train_epoch(self, runner: Any) -> None:
         """Tell memories the epoch, and prepare those that need it."""
         memories = runner.algorithm.memories().values()

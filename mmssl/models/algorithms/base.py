@@ -228,6 +228,15 @@ class BaseAlgorithm(BaseModel):
         """
         return []
 
+    def meet(self, dataset: Any) -> None:
+        """Learn from the training set what the network must know, such as its words; called on every rank.
+
+        That is once per training, after a checkpoint was loaded and before the first image is.
+
+        Args:
+            dataset: The training set.
+        """
+
     def after_preparation(self, epoch: int) -> None:
         """Called on every rank after memories were prepared; a method can reinitialise its classifier here.
 
