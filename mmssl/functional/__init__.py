@@ -98,6 +98,15 @@ from mmssl.functional.siamese import negative_cosine
 from mmssl.functional.sinkhorn import sinkhorn
 from mmssl.functional.swapped_prediction import swapped_prediction
 from mmssl.functional.table import hardest_classes, look_up, shard_of, table_cross_entropy
+from mmssl.functional.text_pixels import (
+    attended_patches,
+    draw_spans,
+    masked_mean,
+    span_noise,
+    symmetric_contrast,
+    text_noise,
+    text_positions,
+)
 from mmssl.functional.unit import unit
 from mmssl.functional.vicreg import VICRegTerms, vicreg
 from mmssl.functional.whiten import whiten
@@ -115,6 +124,7 @@ __all__ = [
     'Stream',
     'VICRegTerms',
     'arc_margin',
+    'attended_patches',
     'averaged_slots',
     'bag_divergence',
     'bag_of_words',
@@ -140,6 +150,7 @@ __all__ = [
     'draw_members',
     'draw_mixture',
     'draw_others',
+    'draw_spans',
     'dual_ascent',
     'extrapolate',
     'fill_empty',
@@ -163,6 +174,7 @@ __all__ = [
     'lengths_on_ranks',
     'local_averages',
     'look_up',
+    'masked_mean',
     'masked_pixel_loss',
     'match_pixels',
     'max_over_ranks',
@@ -198,10 +210,14 @@ __all__ = [
     'sincos_positions',
     'sinkhorn',
     'slot_weights',
+    'span_noise',
     'split_in_two',
     'sum_over_ranks',
     'swapped_prediction',
+    'symmetric_contrast',
     'table_cross_entropy',
+    'text_noise',
+    'text_positions',
     'unit',
     'updated_centroids',
     'vicreg',
