@@ -6,6 +6,7 @@ from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
 from mmssl.datasets.pseudo_classes import PseudoClassSampler, write_pseudo_classes
+from mmssl.datasets.rendering import RenderedText, render_pair, render_text, render_words
 from mmssl.datasets.samplers import (
     ClusterSampler,
     DomainBalancedSampler,
@@ -28,10 +29,23 @@ from mmssl.datasets.sources import (
 from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, sixteen_bit_statistics
 from mmssl.datasets.stl10 import STL10
 from mmssl.datasets.structures import Batch, DataSample, collate
+from mmssl.datasets.texts import SyllablePairs, SyllableSentences, TextDataset, TextFile, TextSource
 from mmssl.datasets.tiles import Tiles
 from mmssl.datasets.tiny_imagenet import TinyImageNet
 from mmssl.datasets.torchvision_source import TorchvisionSource
-from mmssl.datasets.transforms import CentreView, EvalView, MultiView, PatchGrid, RandomCrop, View, ViewsByEpoch
+from mmssl.datasets.transforms import (
+    CentreView,
+    EvalView,
+    MultiView,
+    PatchGrid,
+    RandomCrop,
+    RandomSpan,
+    ShuffleWords,
+    TextViews,
+    Typos,
+    View,
+    ViewsByEpoch,
+)
 
 __all__ = [
     'STL10',
@@ -59,13 +73,23 @@ __all__ = [
     'PatchGrid',
     'PseudoClassSampler',
     'RandomCrop',
+    'RandomSpan',
     'RankBatchSampler',
+    'RenderedText',
     'ShrunkImages',
+    'ShuffleWords',
     'SlidingWindowSampler',
     'Subset',
+    'SyllablePairs',
+    'SyllableSentences',
+    'TextDataset',
+    'TextFile',
+    'TextSource',
+    'TextViews',
     'Tiles',
     'TinyImageNet',
     'TorchvisionSource',
+    'Typos',
     'UnreadableImageError',
     'View',
     'ViewsByEpoch',
@@ -78,6 +102,9 @@ __all__ = [
     'leave_one_out',
     'part_sources',
     'read_image',
+    'render_pair',
+    'render_text',
+    'render_words',
     'sixteen_bit_statistics',
     'write_pseudo_classes',
 ]

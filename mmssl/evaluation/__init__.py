@@ -58,6 +58,13 @@ from mmssl.evaluation.measures import (
 )
 from mmssl.evaluation.nonlinear_classifier import NonLinearClassifier
 from mmssl.evaluation.results import Measure, Result, read_results, write_results
+from mmssl.evaluation.sentences import (
+    RawInk,
+    build_pairs,
+    compare_similarity,
+    sentence_similarity,
+    spearman,
+)
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
     NextStep,
@@ -97,6 +104,7 @@ __all__ = [
     'NextStep',
     'NonLinearClassifier',
     'Purpose',
+    'RawInk',
     'RawPixels',
     'Result',
     'RunFacts',
@@ -104,11 +112,13 @@ __all__ = [
     'alignment',
     'average_precision',
     'build_dataset',
+    'build_pairs',
     'cluster_agreement',
     'cluster_classes',
     'collapse_measures',
     'collapse_warning',
     'compare_baselines',
+    'compare_similarity',
     'count_classes',
     'counted',
     'deviation',
@@ -153,7 +163,9 @@ __all__ = [
     'raw_pixel_features',
     'read_results',
     'retrieval_of_other_view',
+    'sentence_similarity',
     'sgd_probe',
+    'spearman',
     'standings',
     'table_lines',
     'top_k_accuracy',

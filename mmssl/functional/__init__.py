@@ -59,7 +59,14 @@ from mmssl.functional.kmeans import (
     nearest_centroids,
     split_in_two,
 )
-from mmssl.functional.masked_image import ChosenPatches, choose_patches, masked_pixel_loss, patchify, sincos_positions
+from mmssl.functional.masked_image import (
+    ChosenPatches,
+    choose_patches,
+    masked_pixel_loss,
+    patchify,
+    sincos_positions,
+    unpatchify,
+)
 from mmssl.functional.mixture import Mixture, draw_mixture, mix, region_mixture
 from mmssl.functional.neighbors import (
     BankScores,
@@ -219,6 +226,7 @@ __all__ = [
     'text_noise',
     'text_positions',
     'unit',
+    'unpatchify',
     'updated_centroids',
     'vicreg',
     'weighted_cross_entropy',

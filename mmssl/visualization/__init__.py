@@ -6,6 +6,7 @@ from mmssl.visualization.image_sections import (
     activation_section,
     gallery_section,
     neighbors_section,
+    pictures_section,
     views_section,
 )
 from mmssl.visualization.images import to_image
@@ -24,6 +25,7 @@ from mmssl.visualization.sections import (
     stages_section,
     training_section,
 )
+from mmssl.visualization.text_sections import similarity_section
 
 __all__ = [
     'Section',
@@ -38,6 +40,7 @@ __all__ = [
     'map_section',
     'monitors_section',
     'neighbors_section',
+    'pictures_section',
     'probe_section',
     'project',
     'prototypes_section',
@@ -46,6 +49,7 @@ __all__ = [
     'reproduction_section',
     'results_section',
     'save_figure',
+    'similarity_section',
     'stages_section',
     'to_image',
     'training_section',

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from mmssl.datasets import collate
 from mmssl.evaluation import Features, evenly_spaced, has_labels, nearest_neighbors
 from mmssl.functional import kmeans, random_state_kept, unit
+from mmssl.models.modes import eval_mode
 from mmssl.visualization.activations import activation_maps, attention_block, attention_maps, heated
 from mmssl.visualization.html import LegendEntry, Section, Tile, legend, paragraph, sheet
 from mmssl.visualization.images import to_image
@@ -39,6 +41,31 @@ def views_section(dataset: Dataset, count: int = 6) -> Section:
             rows.append([original, *views])
     text = 'Each row: an image, and its views as the network gets them, all drawn at one size.'
     return Section('What the network saw', [paragraph(text), sheet(rows)])
+
+
+@torch.no_grad()
+def pictures_section(model: nn.Module, dataset: Dataset, count: int = 6) -> Section | None:
+    """What a method computes from images, as :meth:`~mmssl.models.BaseAlgorithm.pictures` shows it.
+
+    Args:
+        model: An algorithm.
+        dataset: The training's data set.
+        count: Number of samples, evenly spaced in the data set.
+
+    Returns:
+        The section; None if the method shows nothing.
+    """
+    with random_state_kept(), eval_mode(model):
+        samples = collate([dataset[index] for index in evenly_spaced(len(dataset), count)])
+        shown = {name: images.cpu() for name, images in model.pictures(**model.data_preprocessor(samples)).items()}
+    if not shown:
+        return None
+    rows = [
+        [Tile(to_image(image), f'{name} of sample {place}', name) for name, image in zip(shown, row)]
+        for place, row in enumerate(zip(*shown.values()))
+    ]
+    text = 'Each row: a sample, not hand-picked.'
+    return Section('What the method computes', [paragraph(text), sheet(rows, side=160)])
 
 
 def neighbors_section(

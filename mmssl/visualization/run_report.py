@@ -62,12 +62,13 @@ def report_run(
     if query_data is not gallery_data:
         query = extract_features(model, query_data, *loading)
         query = in_classes_of(query, gallery.classes)[0] if has_labels(query.labels) else query
-    scalars = read_scalars(config.work_dir)
+    scalars, trained_on = read_scalars(config.work_dir), build_dataset(config.train_dataloader.dataset)
     parts = [
         part.results_section(results, facts),
         part.training_section(scalars),
         *([monitors] if (monitors := part.monitors_section(scalars)) else []),
-        images.views_section(build_dataset(config.train_dataloader.dataset)),
+        images.views_section(trained_on),
+        *([pictures] if (pictures := images.pictures_section(model, trained_on)) else []),
         images.neighbors_section(gallery, gallery_data, query, query_data),
         part.map_section(gallery, gallery_data.source.classes),
     ]

@@ -163,6 +163,18 @@ class BaseAlgorithm(BaseModel):
             if memory.num_clusters and bool((memory.labels >= 0).any())
         }
 
+    def pictures(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Images of what the method computes from some samples, for the report; none by default.
+
+        Args:
+            inputs: Normalised views, one ``(B, C, H, W)`` tensor each.
+            batch: Sample indices and further fields.
+
+        Returns:
+            uint8 images by what they show, ``(B, C', H', W')`` each.
+        """
+        return {}
+
     def after_preparation(self, epoch: int) -> None:
         """Called on every rank after memories were prepared; a method can reinitialise its classifier here.
 
