@@ -32,7 +32,7 @@ def to_image(tensor: Tensor) -> Image.Image:
 
 
 def _in_lines(strip: Tensor) -> Tensor:
-    """Break a strip into lines of 160 pixels, without white ones at its end: ``(C, H, W)`` to ``(C, lines * H, 160)``."""
+    """Break a strip into lines of 160 pixels, no white ones at the end: ``(C, H, W)`` to ``(C, lines * H, 160)``."""
     lines = nn.functional.pad(strip, (0, -strip.shape[2] % _LONGEST), value=255).split(_LONGEST, dim=2)
     written = [place for place, line in enumerate(lines) if bool((line < 255).any())]
     return torch.cat(lines[: max(written, default=0) + 1], dim=1)

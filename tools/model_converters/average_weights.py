@@ -1,7 +1,7 @@
 """Average checkpoints of one network: average_weights.py CHECKPOINT CHECKPOINT ... --out FILE.
 
-FILE holds the mean of every tensor, and the config of the first checkpoint, so that mmssl's commands read it. Optimizers
-and progress are left out: as load_from, FILE starts a new training.
+FILE holds the mean of every tensor, and the config of the first checkpoint, so that mmssl's commands read it.
+Optimizers and progress are left out: as load_from, FILE starts a new training.
 """
 
 import argparse

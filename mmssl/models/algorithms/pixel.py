@@ -87,7 +87,7 @@ class PIXEL(MAE):
         predicted, patches, masked, attended = self.reconstruct(inputs[0], batch)
         counted = masked & attended
         loss = masked_pixel_loss(predicted, patches, counted, self.normalise)
-        # Texts have different numbers of such patches: weigh the processes so that all patches of the batch count alike.
+        # Texts have different numbers of such patches: weigh the processes so that all patches count alike.
         own = torch.stack([counted.sum(), torch.tensor(len(counted), device=loss.device)]).to(loss)
         patches_of_all, texts_of_all = sum_over_ranks(own)
         share = (own[0] / patches_of_all) / (own[1] / texts_of_all)
