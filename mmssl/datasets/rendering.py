@@ -122,6 +122,7 @@ def _font(path: str | None) -> ImageFont.FreeTypeFont:
         assert matplotlib is not None and matplotlib.origin is not None
         path = str(Path(matplotlib.origin).parent / 'mpl-data/fonts/ttf/DejaVuSans.ttf')
     try:
-        return ImageFont.truetype(path, _SIZE)
+        # Pillow's own layout puts glyphs where the reference does, and is on every machine, as Raqm's is not.
+        return ImageFont.truetype(path, _SIZE, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
         raise ValueError(f'{path} cannot be read as a font ({error}): give the path of a .ttf or .otf file.') from error

@@ -5,7 +5,7 @@ import json
 import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -199,6 +199,7 @@ class SyllablePairs(TextSource):
         return f'pair[{index}]'
 
 
+@cache
 def _lexicon(size: int = 400) -> list[str]:
     """Different words of two or three random syllables, always the same."""
     generator, words = Random('lexicon'), dict.fromkeys(())

@@ -23,7 +23,10 @@ def test_patches_of_the_same_font_equal_the_reference(case):
     black = (strip == 0).unflatten(1, (-1, 16)).all(dim=2).all(dim=0)
     assert black.nonzero()[:, 0].tolist() == case['sep_patches']
     assert bool((strip[:, 16 * (found.patches + 1) :] == 255).all())
-    assert int((strip < 255).any(dim=0).nonzero()[0]) == case['first_ink_column']
+    ink = (strip[:, : 16 * case['sep_patches'][0]] < 255).any(dim=0).nonzero()
+    assert int(ink[0]) == case['first_ink_column']
+    if case['text_width'] and not found.cut:
+        assert int(ink[-1]) + 1 == case['first_ink_column'] + case['text_width']
     assert found.cut == (case['text_width'] is not None and case['text_width'] > 16 * (case['max_patches'] - 1))
 
 

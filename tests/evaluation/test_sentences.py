@@ -52,7 +52,7 @@ def test_what_cannot_be_measured_is_refused_with_what_to_give():
         pairs = SyllablePairs(5)
         pairs.pairs = [(first,) for first, _ in pairs.pairs]
         sentence_similarity(RawInk(), TextDataset(pairs, TextViews([[]])))
-    with pytest.raises(ValueError, match='no evaluation.pairs.* for images, type  mmssl probe'):
+    with pytest.raises(ValueError, match='no evaluation.pairs.*for images, type  mmssl probe'):
         build_pairs(Config({'evaluation': {}}))
     flat = SyllablePairs(5)
     flat.scores = torch.ones(5)
