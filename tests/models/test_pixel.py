@@ -184,7 +184,7 @@ def test_other_networks_images_and_normalisations_are_refused_with_what_to_set()
     with pytest.raises(ValueError, match="PIXEL reads rendered text.* set model.backbone to dict.type='TextViT'"):
         PIXEL(TimmBackbone('vit_tiny_patch16_224', **vit), decoder, data_preprocessor=PLAIN)
     with pytest.raises(ValueError, match=r'must be 0 after .*mean to \[0, 0, 0\] and std to \[255, 255, 255\]'):
-        PIXEL(TextViT('vit_tiny_patch16_224', 12, **vit), decoder)
+        PIXEL(TextViT('vit_tiny_patch16_224', 12, **vit), decoder).allocate(9)
     with pytest.raises(ValueError, match='strips of rendered text of 16 x 192 pixels, .* have 32 x 32: give texts'):
         _small().extract_feat(torch.rand(2, 1, 32, 32))
     with pytest.raises(ValueError, match='plain ViT of timm, which vit_small_patch16_dinov3 is not'):

@@ -56,8 +56,8 @@ class PIXEL(MAE):
         init_cfg: MMEngine's initialisation config.
 
     Raises:
-        ValueError: The backbone is no :class:`~mmssl.models.TextViT`, the decoder does not fit it, ``mask_ratio`` is
-            not between 0 and 1, or the mean of the preprocessor is not 0.
+        ValueError: The backbone is no :class:`~mmssl.models.TextViT`, the decoder does not fit it, or ``mask_ratio`` is
+            not between 0 and 1.
 
     Source: the paper, section 2; xplip/pixel, ``modeling_pixel.py``.
     """
@@ -73,6 +73,15 @@ class PIXEL(MAE):
     ) -> None:
         super().__init__(backbone, decoder, mask_ratio, normalise, data_preprocessor, init_cfg)
         check_reads_text(self)
+
+    def allocate(self, num_samples: int) -> None:
+        """Check that black stays 0, then fit the method to its training set.
+
+        Raises:
+            ValueError: The mean of the preprocessor is not 0.
+        """
+        check_black(self)
+        super().allocate(num_samples)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of the pixels of masked patches of the text (PIXEL, section 2.3).
@@ -135,24 +144,35 @@ class PIXEL(MAE):
 
 
 def check_reads_text(model: nn.Module) -> None:
-    """Refuse a backbone that does not read text, and a normalisation after which black is not 0.
+    """Refuse a backbone that does not read text.
 
     Args:
         model: A :class:`~mmssl.models.BaseAlgorithm`.
 
     Raises:
-        ValueError: One of the two.
+        ValueError: It is no :class:`~mmssl.models.TextViT`.
     """
     name, backbone = type(model).__name__, type(model.backbone).__name__
     if not isinstance(model.backbone, TextViT):
         raise ValueError(
             f"{name} reads rendered text, which {backbone} cannot: set model.backbone to dict(type='TextViT')."
         )
+
+
+def check_black(model: nn.Module) -> None:
+    """Refuse a normalisation after which black is not 0.
+
+    Args:
+        model: A method with a :class:`~mmssl.models.TextViT`.
+
+    Raises:
+        ValueError: The mean of its preprocessor is not 0 for every channel of the network.
+    """
     channels = model.backbone.model.patch_embed.proj.in_channels
     mean = model.data_preprocessor.mean.flatten().tolist()
     if any(mean) or len(mean) != channels:
         raise ValueError(
-            f'{name} finds the end of a text by its black patch, which must be 0 after normalisation, but '
+            f'{type(model).__name__} finds the end of a text by its black patch, which must be 0 after normalisation, but '
             f'data_preprocessor has the mean {mean}: set model.data_preprocessor.mean to {[0] * channels} and std to '
             f'{[255] * channels}.'
         )

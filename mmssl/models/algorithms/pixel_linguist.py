@@ -10,7 +10,7 @@ from mmssl.datasets.structures import Batch
 from mmssl.functional import symmetric_contrast, unit
 from mmssl.models.additions import Addition
 from mmssl.models.algorithms.contrastive import Contrastive
-from mmssl.models.algorithms.pixel import check_reads_text, cut_share
+from mmssl.models.algorithms.pixel import check_black, check_reads_text, cut_share
 from mmssl.models.backbones import TextViT
 from mmssl.models.necks import TextNeck
 from mmssl.registry import MODELS
@@ -32,7 +32,7 @@ class PixelLinguist(Contrastive):
         init_cfg: MMEngine's initialisation config.
 
     Raises:
-        ValueError: The backbone is no :class:`~mmssl.models.TextViT`, or the mean of the preprocessor is not 0.
+        ValueError: The backbone is no :class:`~mmssl.models.TextViT`.
 
     Source: the paper; gowitheflow-1998/Pixel-Linguist, whose negatives are those of one process.
     """
@@ -51,6 +51,15 @@ class PixelLinguist(Contrastive):
         super().__init__(backbone, neck, additions, data_preprocessor, init_cfg)
         self.temperature = temperature
         check_reads_text(self)
+
+    def allocate(self, num_samples: int) -> None:
+        """Check that black stays 0, then fit the method to its training set.
+
+        Raises:
+            ValueError: The mean of the preprocessor is not 0, or an addition or a memory does not fit.
+        """
+        check_black(self)
+        super().allocate(num_samples)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Contrast both directions of the pairs.
