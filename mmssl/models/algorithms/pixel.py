@@ -172,8 +172,8 @@ def check_black(model: nn.Module) -> None:
     mean = model.data_preprocessor.mean.flatten().tolist()
     if any(mean) or len(mean) != channels:
         raise ValueError(
-            f'{type(model).__name__} finds the end of a text by its black patch, which must be 0 after normalisation, '
-            f'but data_preprocessor has the mean {mean}: set model.data_preprocessor.mean to {[0] * channels} and std to '
+            f'{type(model).__name__} finds the end of a text by its black patch, which must be 0 after '
+            f'normalisation, but data_preprocessor has the mean {mean}: set model.data_preprocessor.mean to {[0] * channels} and std to '
             f'{[255] * channels}.'
         )
 
