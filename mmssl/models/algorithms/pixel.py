@@ -173,8 +173,8 @@ def check_black(model: nn.Module) -> None:
     if any(mean) or len(mean) != channels:
         raise ValueError(
             f'{type(model).__name__} finds the end of a text by its black patch, which must be 0 after '
-            f'normalisation, but data_preprocessor has the mean {mean}: set model.data_preprocessor.mean to {[0] * channels} and std to '
-            f'{[255] * channels}.'
+            f'normalisation, but data_preprocessor has the mean {mean}: set model.data_preprocessor.mean to '
+            f'{[0] * channels} and std to {[255] * channels}.'
         )
 
 
