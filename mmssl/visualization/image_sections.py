@@ -43,29 +43,25 @@ def views_section(dataset: Dataset, count: int = 6) -> Section:
     return Section('What the network saw', [paragraph(text), sheet(rows)])
 
 
-@torch.no_grad()
-def pictures_section(model: nn.Module, dataset: Dataset, count: int = 6) -> Section | None:
-    """What a method computes from images, as :meth:`~mmssl.models.BaseAlgorithm.pictures` shows it.
+def picture_sections(model: nn.Module, dataset: Dataset, count: int = 4) -> list[Section]:
+    """What a method draws of itself on some images; empty for most methods.
 
     Args:
-        model: An algorithm.
-        dataset: The training's data set.
-        count: Number of samples, evenly spaced in the data set.
+        model: The algorithm; runs in eval mode.
+        dataset: Gives what the training gives.
+        count: Number of images, evenly spaced in the data set.
 
     Returns:
-        The section; None if the method shows nothing.
+        One section per sheet of :meth:`~mmssl.models.BaseAlgorithm.picture_sheets`.
     """
-    with random_state_kept(), eval_mode(model):
-        samples = collate([dataset[index] for index in evenly_spaced(len(dataset), count)])
-        shown = {name: images.cpu() for name, images in model.pictures(**model.data_preprocessor(samples)).items()}
-    if not shown:
-        return None
-    rows = [
-        [Tile(to_image(image), f'{name} of sample {place}', name) for name, image in zip(shown, row)]
-        for place, row in enumerate(zip(*shown.values()))
-    ]
-    text = 'Each row: a sample, not hand-picked.'
-    return Section('What the method computes', [paragraph(text), sheet(rows, side=160)])
+    with random_state_kept(), eval_mode(model), torch.no_grad():
+        samples = [dataset[place] for place in evenly_spaced(len(dataset), count)]
+        sheets = model.picture_sheets(**model.data_preprocessor(collate(samples), training=False))
+    sections = []
+    for made in sheets:
+        rows = [[Tile(to_image(picture), name, name) for picture, name in row] for row in made.rows]
+        sections.append(Section(made.title, [paragraph(made.text), sheet(rows)]))
+    return sections
 
 
 def neighbors_section(

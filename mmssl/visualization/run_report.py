@@ -68,7 +68,7 @@ def report_run(
         part.training_section(scalars),
         *([monitors] if (monitors := part.monitors_section(scalars)) else []),
         images.views_section(trained_on),
-        *([pictures] if (pictures := images.pictures_section(model, trained_on)) else []),
+        *images.picture_sections(model, trained_on),
         images.neighbors_section(gallery, gallery_data, query, query_data),
         part.map_section(gallery, gallery_data.source.classes),
     ]

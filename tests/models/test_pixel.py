@@ -169,10 +169,11 @@ def test_pictures_show_the_text_what_was_seen_of_it_and_the_prediction():
     model, images = _small(), _strips('abc', 'two words', 'longer by some letters')
     spans = torch.zeros(3, 12, dtype=torch.bool)
     spans[:, 1] = True
-    shown = model.pictures([images], Batch(ANY.sample_idx, ANY.draw, extras={'spans': spans}))
-    assert list(shown) == ['text', 'masked', 'reconstructed']
-    assert torch.equal(shown['text'], (images * 255).byte())
-    assert bool((shown['masked'][..., 16:32] == 127).all())
+    (sheet,) = model.picture_sheets([images], Batch(ANY.sample_idx, ANY.draw, extras={'spans': spans}))
+    assert [[name for _, name in row] for row in sheet.rows] == [['text', 'masked', 'reconstructed']] * 3
+    shown = {name: torch.stack([row[place][0] for row in sheet.rows]) for place, (_, name) in enumerate(sheet.rows[0])}
+    assert torch.equal(shown['text'], (images * 255).round().byte())
+    assert bool((shown['masked'][..., 16:32] == 128).all())
     hidden = model.reconstruct(images, Batch(ANY.sample_idx, ANY.draw, extras={'spans': spans}))
     visible = ~(hidden.masked & hidden.attended).repeat_interleave(16, dim=1)[:, None, None].expand_as(images)
     assert torch.equal(shown['reconstructed'][visible], shown['text'][visible])

@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from mmssl.datasets import render_text
 from mmssl.registry import DATASETS, MODELS
-from mmssl.visualization import pictures_section, to_image
+from mmssl.visualization import picture_sections, to_image
 from tests.helpers.mutation import Mutation
 from tests.training import ROOT
 
@@ -26,7 +26,7 @@ def test_a_report_shows_text_what_was_masked_and_the_reconstruction():
     config = Config.fromfile(CONFIGS / 'pixel/pixel_vit_1xb64_cpu_8e_syllables.py')
     config.train_dataloader.dataset.source.num = 10
     model, data = MODELS.build(config.model), DATASETS.build(config.train_dataloader.dataset)
-    section = pictures_section(model, data, count=2)
+    (section,) = picture_sections(model, data, count=2)
     page = ''.join(section.parts)
     assert [page.count(f'>{name}<') for name in ('text', 'masked', 'reconstructed')] == [2, 2, 2]
     assert model.training
@@ -37,7 +37,7 @@ def test_a_method_without_pictures_has_no_section():
     config = Config.fromfile(CONFIGS / 'pixel_linguist/pixel_linguist_vit_1xb64_cpu_8e_syllables.py')
     config.train_dataloader.dataset.source.num = 10
     data = DATASETS.build(config.train_dataloader.dataset)
-    assert pictures_section(MODELS.build(config.model), data) is None
+    assert picture_sections(MODELS.build(config.model), data) == []
 
 
 MUTATIONS = [

@@ -16,7 +16,7 @@ from mmssl.models.memories import BaseMemory
 from mmssl.models.start import build_backbone
 from mmssl.registry import MODELS
 
-__all__ = ['Assignment', 'BaseAlgorithm', 'pooled', 'pooled_stages']
+__all__ = ['Assignment', 'BaseAlgorithm', 'PictureSheet', 'pooled', 'pooled_stages']
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,21 @@ class Assignment:
     labels: Tensor
     count: int
     kind: str = 'clusters'
+
+
+@dataclass(frozen=True)
+class PictureSheet:
+    """Pictures of what a method does with some images, for the report.
+
+    Attributes:
+        title: Title.
+        text: What is to be seen, and what the colours mean.
+        rows: Pictures with their names, uint8, ``(3, H, W)``.
+    """
+
+    title: str
+    text: str
+    rows: list[list[tuple[Tensor, str]]]
 
 
 class BaseAlgorithm(BaseModel):
@@ -163,17 +178,17 @@ class BaseAlgorithm(BaseModel):
             if memory.num_clusters and bool((memory.labels >= 0).any())
         }
 
-    def pictures(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Images of what the method computes from some samples, for the report; none by default.
+    def picture_sheets(self, inputs: list[Tensor], batch: Batch) -> list[PictureSheet]:
+        """Draw what the method does, for the report; by default nothing.
 
         Args:
-            inputs: Normalised views, one ``(B, C, H, W)`` tensor each.
-            batch: Sample indices and further fields.
+            inputs: Normalised views of a few images of ``evaluation.pretext``, or else of the training set.
+            batch: The rest of the batch.
 
         Returns:
-            uint8 images by what they show, ``(B, C', H', W')`` each.
+            Sheets, each of which becomes a section.
         """
-        return {}
+        return []
 
     def after_preparation(self, epoch: int) -> None:
         """Called on every rank after memories were prepared; a method can reinitialise its classifier here.

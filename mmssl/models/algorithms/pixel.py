@@ -18,6 +18,7 @@ from mmssl.functional import (
     text_noise,
     unpatchify,
 )
+from mmssl.models.algorithms.base import PictureSheet
 from mmssl.models.algorithms.mae import MAE
 from mmssl.models.backbones import TextViT
 from mmssl.models.heads import TextDecoder
@@ -116,10 +117,14 @@ class PIXEL(MAE):
         predicted = self.decoder(prefix, seen, chosen.restore, attended)
         return Reconstruction(predicted, patches, chosen.masked, attended)
 
-    def pictures(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """The text, what the encoder saw of it (masked patches grey), and the masked patches of the text as predicted.
+    def picture_sheets(self, inputs: list[Tensor], batch: Batch) -> list[PictureSheet]:
+        """Draw texts, what the encoder saw of them, and their masked patches as predicted.
 
         Standardised predictions get the mean and deviation of the true patch, which no network can know.
+
+        Args:
+            inputs: One strip per text, ``(B, C, 16, 16 * L)``, black 0.
+            batch: As in :meth:`loss`.
         """
         found = self.reconstruct(inputs[0], batch)
         patches, predicted = found.patches, found.predicted
@@ -133,7 +138,10 @@ class PIXEL(MAE):
             'reconstructed': torch.where(hidden, predicted, patches),
         }
         size, scale = self.backbone.model.patch_embed.patch_size[0], self.data_preprocessor.std
-        return {name: (unpatchify(rows, size) * scale).clamp(0, 255).byte() for name, rows in versions.items()}
+        drawn = [(unpatchify(rows, size) * scale).round().clamp(0, 255).byte().cpu() for rows in versions.values()]
+        rows = [list(zip(row, versions, strict=True)) for row in zip(*drawn, strict=True)]
+        text = 'In each row: a text, its masked patches in grey, and these patches as the network predicts them.'
+        return [PictureSheet('Masked text', text, rows)]
 
     def _order(self, batch: Batch, attended: Tensor) -> Tensor:
         """Order in which patches are masked, the last ones first: ``(B, L)``."""
