@@ -182,7 +182,7 @@ class BaseAlgorithm(BaseModel):
         """Draw what the method does, for the report; by default nothing.
 
         Args:
-            inputs: Normalised views of a few images of ``evaluation.pretext``, or else of the training set.
+            inputs: Normalised views of a few images of the training set.
             batch: The rest of the batch.
 
         Returns:
