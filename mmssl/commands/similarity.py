@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     """Measure, print and write the results."""
     from mmengine.device import get_device
 
-    from mmssl.evaluation import build_pairs, compare_similarity, format_table, protocols, write_results
+    from mmssl.evaluation import build_pairs, compare_similarity, format_table, meanings, write_results
     from mmssl.probe import load_trained
     from mmssl.visualization import describe_command, reproduction_section, similarity_section, write_report
 
@@ -58,5 +58,5 @@ def run(args: argparse.Namespace) -> None:
     paths = [args.work_dir / f'similarity.{kind}' for kind in ('json', 'html')]
     write_results(paths[0], results, command=command, data=args.data, checkpoint=str(args.checkpoint))
     write_report(paths[1], 'Similarity', [similarity_section(results, pairs), reproduction_section(command)])
-    print(format_table(results), '', *protocols(results[-1]), *results[-1].notes, sep='\n')
+    print(format_table(results), '', *meanings(results[-1]), *results[-1].notes, sep='\n')
     print('\nWritten to ' + ', '.join(map(str, paths)))

@@ -80,7 +80,7 @@ def sentence_similarity(
     if texts != 2:
         raise ValueError(f'Similarity is that of two texts, but an entry has {texts}: set columns to two names.')
     first, second = extract_views(model, pairs, 2, batch_size, num_workers)
-    protocol = f'Spearman: rank correlation of the cosine of two embeddings with the score, {len(scores)} pairs'
+    protocol = f'Spearman: rank correlation of the cosine of two embeddings with the score, {len(scores)} pairs.'
     value = spearman(cosine_similarity(first.double(), second.double()), scores)
     measure = Measure('spearman', value, unit='', protocol=protocol, digits=3, short='Spearman', labels=False)
     seconds = {'all': time.perf_counter() - start}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch.utils.data import Dataset
 
-from mmssl.evaluation import Result, evenly_spaced, protocols, table_lines
+from mmssl.evaluation import Result, evenly_spaced, meanings, table_lines
 from mmssl.visualization.html import Section, Tile, paragraph, sheet, table
 from mmssl.visualization.images import to_image
 
@@ -30,7 +30,7 @@ def similarity_section(results: Sequence[Result], pairs: Dataset, count: int = 6
     names = [result.name for result in results]
     parts = [
         table(['', *names], table_lines(results), strong=True),
-        *(paragraph(sentence, muted=True) for sentence in (*protocols(results[-1]), *results[-1].notes)),
+        *(paragraph(sentence, muted=True) for sentence in (*meanings(results[-1]), *results[-1].notes)),
         paragraph('Pairs as the network reads them, in lines of ten patches:'),
         sheet(rows, side=160),
     ]

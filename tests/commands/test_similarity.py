@@ -33,7 +33,7 @@ def _call(folder, *options):
 
 def test_pairs_of_a_file_are_measured_and_shown(files, capsys):
     _call(files, '--columns', 'one', 'other', '--score', 'gold')
-    assert 'spearman' in capsys.readouterr().out
+    assert 'cosine of two embeddings with the score, 20 pairs.' in capsys.readouterr().out
     results = read_results(files / 'out/similarity.json')
     assert [result.name for result in results] == ['pixels', 'untrained', 'pre-trained']
     page = (files / 'out/similarity.html').read_text()
