@@ -22,6 +22,7 @@ __all__ = [
     'LAYOUTS',
     'Match',
     'WeightsFile',
+    'average_weights',
     'backbone_weights',
     'load_backbone',
     'match_keys',
@@ -237,6 +238,44 @@ def backbone_weights(source: Source | nn.Module) -> dict[str, Tensor]:
         known = (prefix for prefix in LAYOUTS if prefix and any(key.startswith(prefix) for key in tensors))
         return strip_prefix(tensors, next(known, ''))
     return {key: tensor for key, tensor in strip_prefix(tensors, prefix).items() if _RESNET.match(key)}
+
+
+def average_weights(paths: Sequence[str | Path]) -> dict[str, Tensor]:
+    """Average the tensors of several files, as a uniform soup does: one network from several trainings.
+
+    Args:
+        paths: Files with the same keys and shapes; see :func:`read_file`.
+
+    Returns:
+        Means, computed in float64, in the dtypes of the first file; whole numbers, such as counters, are the last
+        file's.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: There are fewer than two files, they differ in their keys or shapes, or one cannot be read.
+
+    Source: Pixel-Linguist's four variants of its first stage; the uniform soup of Wortsman et al., ICML 2022.
+    """
+    if len(paths) < 2:
+        raise CheckpointError(f'{len(paths)} files to average: give two or more.')
+    first, *others = (read_weights(path) for path in paths)
+    sums = {key: tensor.double() if tensor.is_floating_point() else tensor for key, tensor in first.items()}
+    for path, tensors in zip(paths[1:], others, strict=True):
+        odd = [key for key in {**first, **tensors} if _shape(first, key) != _shape(tensors, key)]
+        if odd:
+            raise CheckpointError(
+                f'{path} and {paths[0]} differ in {shown_keys(odd)}: give files of the same network and method.'
+            )
+        for key, tensor in tensors.items():
+            sums[key] = sums[key] + tensor.double() if tensor.is_floating_point() else tensor
+    return {
+        key: (total / len(paths)).to(first[key].dtype) if total.is_floating_point() else total
+        for key, total in sums.items()
+    }
+
+
+def _shape(tensors: Mapping[str, Tensor], key: str) -> tuple[int, ...] | None:
+    return tuple(tensors[key].shape) if key in tensors else None
 
 
 def write_weights(state_dict: Mapping[str, Tensor], path: str | Path) -> None:

@@ -11,6 +11,7 @@ from mmssl.datasets.moving_digits import MovingDigits
 from mmssl.datasets.pairs import PairDataset, PairFolder, PairList
 from mmssl.datasets.pseudo_classes import PseudoClassSampler, write_pseudo_classes
 from mmssl.datasets.radiographs import MURA, CheXpert, COVIDx, Radiographs, RSNAPneumonia
+from mmssl.datasets.rendering import RenderedText, render_pair, render_text, render_words
 from mmssl.datasets.samplers import (
     ClusterSampler,
     DomainBalancedSampler,
@@ -35,6 +36,7 @@ from mmssl.datasets.statistics import ChannelStatistics, channel_statistics, six
 from mmssl.datasets.stl10 import STL10
 from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.text import TextReader, WordReader, frequent_words, split_sentences
+from mmssl.datasets.texts import SyllablePairs, SyllableSentences, TextDataset, TextFile, TextSource
 from mmssl.datasets.tiles import Tiles
 from mmssl.datasets.tiny_imagenet import TinyImageNet
 from mmssl.datasets.torchvision_source import TorchvisionSource
@@ -49,6 +51,10 @@ from mmssl.datasets.transforms import (
     PastePatches,
     PatchGrid,
     RandomCrop,
+    RandomSpan,
+    ShuffleWords,
+    TextViews,
+    Typos,
     View,
     ViewsByEpoch,
 )
@@ -100,16 +106,26 @@ __all__ = [
     'Radiographs',
     'RandomCrop',
     'RandomFrames',
+    'RandomSpan',
     'RankBatchSampler',
+    'RenderedText',
     'ShrunkImages',
+    'ShuffleWords',
     'SlidingWindowSampler',
     'SomethingSomething',
     'SpriteScenes',
     'Subset',
+    'SyllablePairs',
+    'SyllableSentences',
+    'TextDataset',
+    'TextFile',
     'TextReader',
+    'TextSource',
+    'TextViews',
     'Tiles',
     'TinyImageNet',
     'TorchvisionSource',
+    'Typos',
     'UniformFrames',
     'UnreadableImageError',
     'Video',
@@ -131,6 +147,9 @@ __all__ = [
     'open_video',
     'part_sources',
     'read_image',
+    'render_pair',
+    'render_text',
+    'render_words',
     'sixteen_bit_statistics',
     'split_sentences',
     'video_part_sources',

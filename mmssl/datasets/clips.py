@@ -144,7 +144,7 @@ class ClipDataset(ImageDataset):
                 index = hash_seed(self.seed, draw, attempt) % len(self)
         raise UnreadableImageError(f'{TRIES} videos in a row cannot be read; the last: {last}')
 
-    def _make_views(self, image: Tensor) -> Tensor | list[Tensor] | dict:
+    def _view(self, image: Tensor) -> Tensor | list[Tensor] | dict:
         clips = image.split(self.frames.length, dim=1)
         if len(clips) == 1:
             return self.views(clips[0])

@@ -78,7 +78,7 @@ class ImageDataset(Dataset):
         seed_cpu(hash_seed(self.seed, draw))
         if hasattr(self.views, 'epoch'):
             self.views.epoch = draw // len(self)
-        views = self._make_views(as_channels(image, self.channels))
+        views = self._view(image)
         made = dict(views) if isinstance(views, dict) else {'inputs': views}
         inputs, label = made.pop('inputs'), self.source.label(shown)
         _check_names(extras, made)
@@ -114,10 +114,11 @@ class ImageDataset(Dataset):
         plain.seed = 0  # an unreadable image has the same replacement in every run
         return plain
 
-    def _make_views(self, image: Tensor) -> Tensor | list[Tensor] | dict:
-        return self.views(image)
+    def _view(self, image: Any) -> Tensor | list[Tensor] | dict:
+        """Make the views of what :meth:`_load` gave."""
+        return self.views(as_channels(image, self.channels))
 
-    def _load(self, index: int, draw: int) -> tuple[Tensor, dict[str, Any], int]:
+    def _load(self, index: int, draw: int) -> tuple[Any, dict[str, Any], int]:
         """Load an image, its extras and its index; replace an unreadable image by one that a hash chooses."""
         for attempt in range(TRIES):
             try:

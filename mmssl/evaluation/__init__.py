@@ -79,6 +79,12 @@ from mmssl.evaluation.rewards import (
     measure_reward,
     random_steps,
 )
+from mmssl.evaluation.sentences import (
+    RawInk,
+    build_pairs,
+    compare_similarity,
+    sentence_similarity,
+)
 from mmssl.evaluation.slots import Slots, extract_slots, measure_slots
 from mmssl.evaluation.svm import AveragePrecision, average_precision, low_shot_svm, voc07_low_shot, voc07_svm
 from mmssl.evaluation.table import (
@@ -121,6 +127,7 @@ __all__ = [
     'NonLinearClassifier',
     'PerceptualReward',
     'Purpose',
+    'RawInk',
     'RawPixels',
     'Result',
     'RunFacts',
@@ -131,12 +138,14 @@ __all__ = [
     'auroc',
     'average_precision',
     'build_dataset',
+    'build_pairs',
     'chance_precision',
     'cluster_agreement',
     'cluster_classes',
     'collapse_measures',
     'collapse_warning',
     'compare_baselines',
+    'compare_similarity',
     'count_classes',
     'deviation',
     'draw_per_class',
@@ -195,6 +204,7 @@ __all__ = [
     'retrieval_measures',
     'retrieval_of_other_view',
     'retrieval_recall',
+    'sentence_similarity',
     'sgd_probe',
     'standings',
     'table_lines',

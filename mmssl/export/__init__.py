@@ -13,6 +13,7 @@ from mmssl.export.backbone import (
     verify_export,
 )
 from mmssl.export.convert import Conversion, convert_checkpoint
+from mmssl.export.pixel import convert_pixel, pixel_encoder
 from mmssl.export.plain import OPENMMLAB, TARGETS, Architecture, architecture_of, loading_code, plain_network
 from mmssl.export.rotnet import RotNetConversion, convert_rotnet
 from mmssl.weights import (
@@ -39,6 +40,7 @@ __all__ = [
     'backbone_config',
     'backbone_weights',
     'convert_checkpoint',
+    'convert_pixel',
     'convert_rotnet',
     'empty_backbone',
     'export_backbone',
@@ -47,6 +49,7 @@ __all__ = [
     'map_keys',
     'map_pyramid_keys',
     'match_keys',
+    'pixel_encoder',
     'plain_network',
     'pyramid_weights',
     'read_weights',

@@ -62,7 +62,14 @@ from mmssl.functional.kmeans import (
     nearest_centroids,
     split_in_two,
 )
-from mmssl.functional.masked_image import ChosenPatches, choose_patches, masked_pixel_loss, patchify, sincos_positions
+from mmssl.functional.masked_image import (
+    ChosenPatches,
+    choose_patches,
+    masked_pixel_loss,
+    patchify,
+    sincos_positions,
+    unpatchify,
+)
 from mmssl.functional.mixture import Mixture, draw_mixture, mix, region_mixture
 from mmssl.functional.neighbors import (
     BankScores,
@@ -121,6 +128,15 @@ from mmssl.functional.sinkhorn import sinkhorn
 from mmssl.functional.slots import cardinal_ramps, code_loss, compete, image_error, mix_slots
 from mmssl.functional.swapped_prediction import swapped_prediction
 from mmssl.functional.table import hardest_classes, look_up, shard_of, table_cross_entropy
+from mmssl.functional.text_pixels import (
+    attended_patches,
+    draw_spans,
+    masked_mean,
+    span_noise,
+    symmetric_contrast,
+    text_noise,
+    text_positions,
+)
 from mmssl.functional.trajectories import (
     Curve,
     Motion,
@@ -157,6 +173,7 @@ __all__ = [
     'Stream',
     'VICRegTerms',
     'arc_margin',
+    'attended_patches',
     'average_deviation',
     'averaged_slots',
     'bag_divergence',
@@ -192,6 +209,7 @@ __all__ = [
     'draw_members',
     'draw_mixture',
     'draw_others',
+    'draw_spans',
     'dual_ascent',
     'encode_boxes',
     'explained_variance',
@@ -227,6 +245,7 @@ __all__ = [
     'local_averages',
     'look_up',
     'masked_max',
+    'masked_mean',
     'masked_pixel_loss',
     'match_pixels',
     'match_slots',
@@ -271,6 +290,7 @@ __all__ = [
     'sincos_positions',
     'sinkhorn',
     'slot_weights',
+    'span_noise',
     'spearman',
     'split_in_two',
     'squash',
@@ -280,10 +300,14 @@ __all__ = [
     'step_statistics',
     'sum_over_ranks',
     'swapped_prediction',
+    'symmetric_contrast',
     'table_cross_entropy',
+    'text_noise',
+    'text_positions',
     'trajectory_loss',
     'uniform_starts',
     'unit',
+    'unpatchify',
     'updated_centroids',
     'vicreg',
     'weighted_cross_entropy',

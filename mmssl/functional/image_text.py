@@ -11,7 +11,11 @@ from mmssl.functional.precision import in_float32
 
 @in_float32
 def cross_modal_losses(
-    images: Tensor, texts: Tensor, temperature: float, group: ProcessGroup | None = None
+    images: Tensor,
+    texts: Tensor,
+    temperature: float,
+    group: ProcessGroup | None = None,
+    hard_negatives: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Identify the text of each image among all texts of the global batch, and the image of each text.
 
@@ -23,6 +27,7 @@ def cross_modal_losses(
         texts: Unit rows, the text of each image, shape ``(B, D)``.
         temperature: Divides the cosines; positive.
         group: The processes that take part; ``None`` means all; no process group is needed.
+        hard_negatives: Unit rows, further texts that belong to no image, shape ``(N, D)``.
 
     Returns:
         Loss of each image, from image to text, and of each text, from text to image; shape ``(B,)`` each.
@@ -32,6 +37,8 @@ def cross_modal_losses(
     all_images, before = gather_with_gradient(images, group)
     all_texts, _ = gather_with_gradient(texts, group)
     own = before + torch.arange(len(images), device=images.device)
+    if hard_negatives is not None:
+        all_texts = torch.cat([all_texts, gather_with_gradient(hard_negatives, group)[0]])
     image_to_text = cross_entropy(images @ all_texts.T / temperature, own, reduction='none')
     text_to_image = cross_entropy(texts @ all_images.T / temperature, own, reduction='none')
     return image_to_text, text_to_image

@@ -47,6 +47,16 @@ def patchify(images: Tensor, size: int) -> Tensor:
     return patches.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
 
 
+def unpatchify(patches: Tensor, size: int) -> Tensor:
+    """Join one row of patches to strips: ``(B, N, size * size * C)`` to ``(B, C, size, N * size)``.
+
+    Args:
+        patches: From :func:`patchify`, of images that are one patch high.
+        size: Side of a patch in pixels.
+    """
+    return patches.unflatten(2, (size, size, -1)).permute(0, 4, 2, 1, 3).flatten(3)
+
+
 @in_float32
 def masked_pixel_loss(predictions: Tensor, patches: Tensor, masked: Tensor, normalise: bool = True) -> Tensor:
     """Mean squared error of the pixels of masked patches.

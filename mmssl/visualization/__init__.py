@@ -27,6 +27,7 @@ from mmssl.visualization.sections import (
     stages_section,
     training_section,
 )
+from mmssl.visualization.text_sections import similarity_section
 
 __all__ = [
     'Section',
@@ -52,6 +53,7 @@ __all__ = [
     'reward_section',
     'save_figure',
     'segments_section',
+    'similarity_section',
     'stages_section',
     'to_image',
     'training_section',

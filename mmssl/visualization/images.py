@@ -3,13 +3,14 @@
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 _LONGEST = 160  # pixels: a report stays a few MB
+_STRIP = 8  # an image so many times wider than high is shown in lines
 
 
 def to_image(tensor: Tensor) -> Image.Image:
-    """Convert a tensor to a plain image of at most 160 x 160 pixels.
+    """Convert a tensor to a plain image of at most 160 x 160 pixels; a strip of text is broken into lines.
 
     Args:
         tensor: uint8 or uint16, shape ``(C, H, W)``. Of a clip ``(C, T, H, W)``, four evenly spaced frames are shown in
@@ -24,6 +25,7 @@ def to_image(tensor: Tensor) -> Image.Image:
         values = tensor.float()
         low, high = values.min(), values.max()
         tensor = ((values - low) / (high - low).clamp_min(1) * 255).round().byte()
+    tensor = _in_lines(tensor) if tensor.shape[2] >= _STRIP * tensor.shape[1] else tensor
     planes = tensor[:3] if len(tensor) >= 3 else tensor[:1]
     pixels = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
     image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
@@ -38,3 +40,10 @@ def _sheet(clip: Tensor) -> Tensor:
         return clip[:, length // 2]
     one, two, three, four = (clip[:, place * (length - 1) // 3] for place in range(4))
     return torch.cat([torch.cat([one, two], dim=2), torch.cat([three, four], dim=2)], dim=1)
+
+
+def _in_lines(strip: Tensor) -> Tensor:
+    """Break a strip into lines of 160 pixels, no white ones at the end: ``(C, H, W)`` to ``(C, lines * H, 160)``."""
+    lines = nn.functional.pad(strip, (0, -strip.shape[2] % _LONGEST), value=255).split(_LONGEST, dim=2)
+    written = [place for place, line in enumerate(lines) if bool((line < 255).any())]
+    return torch.cat(lines[: max(written, default=0) + 1], dim=1)

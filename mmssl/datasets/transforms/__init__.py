@@ -1,6 +1,7 @@
-"""Views of a decoded image."""
+"""Views of a decoded image, and edits of texts."""
 
 from mmssl.datasets.transforms.clips import ClipCentre, ClipColour, ClipCrop, PastePatches
+from mmssl.datasets.transforms.texts import RandomSpan, ShuffleWords, TextViews, Typos
 from mmssl.datasets.transforms.views import (
     CentreView,
     EvalView,
@@ -24,6 +25,10 @@ __all__ = [
     'PastePatches',
     'PatchGrid',
     'RandomCrop',
+    'RandomSpan',
+    'ShuffleWords',
+    'TextViews',
+    'Typos',
     'View',
     'ViewsByEpoch',
     'resize',

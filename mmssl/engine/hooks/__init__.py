@@ -14,6 +14,7 @@ from mmssl.engine.hooks.progress_hook import ProgressHook
 from mmssl.engine.hooks.pull_to_start_hook import PullToStartHook
 from mmssl.engine.hooks.schedule_hook import ScheduleHook
 from mmssl.engine.hooks.scheduler_hook import ParamSchedulerHook
+from mmssl.engine.hooks.similarity_hook import SimilarityHook
 from mmssl.engine.hooks.warmup_heads_hook import WarmupHeadsHook
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     'ProgressHook',
     'PullToStartHook',
     'ScheduleHook',
+    'SimilarityHook',
     'WarmupHeadsHook',
 ]

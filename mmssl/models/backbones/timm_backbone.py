@@ -105,7 +105,7 @@ class TimmBackbone(nn.Module):
             Shape ``(B, C)``.
         """
         with self._sizes_explained(images):
-            return self._pool(self._last_of(self.model(images)))
+            return self._pool(self._last_of(self.model(images, **self._attention(images))))
 
     def pooled_stages(self, images: Tensor) -> list[Tensor]:
         """Features of whole images of all stages; the last ones are those of :meth:`pooled`.
@@ -138,17 +138,21 @@ class TimmBackbone(nn.Module):
         handle = self.model.patch_drop.register_forward_hook(choose)  # it stands where the positions are known
         try:
             with self._sizes_explained(images):
-                tokens = self.model.forward_features(images)
+                tokens = self.model.forward_features(images, **self._attention(images, seen))
         finally:
             handle.remove()
         return tokens[:, :prefix], tokens[:, prefix:]
+
+    def _attention(self, images: Tensor, seen: Tensor | None = None) -> dict[str, Tensor]:
+        """Further arguments of the model for some images; ``seen`` are the patches that are not left out."""
+        return {}
 
     def _run(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Maps of all stages, and the last features: a map ``(B, C, H', W')``, or tokens ``(B, N, C)``."""
         with self._sizes_explained(images):
             if not hasattr(self.model, 'forward_intermediates'):
                 return [], self._last_of(self.model(images))
-            last, maps = self.model.forward_intermediates(images, indices=self._stages)
+            last, maps = self.model.forward_intermediates(images, indices=self._stages, **self._attention(images))
             return maps, self._last_of(self.model.forward_head(last))
 
     @contextmanager

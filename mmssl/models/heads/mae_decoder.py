@@ -68,12 +68,15 @@ class MAEDecoder(nn.Module):
         Returns:
             Shape ``(B, N, patch_size * patch_size * image_channels)``.
         """
+        positions = sincos_positions(*grid, self.mask_token.shape[2], seen.device)
+        tokens = self.norm(self.blocks(self._tokens(prefix, seen, restore, positions)))
+        return self.pixels(tokens[:, prefix.shape[1] :])
+
+    def _tokens(self, prefix: Tensor, seen: Tensor, restore: Tensor, positions: Tensor) -> Tensor:
+        """Put the seen patches and the tokens of masked ones in their places, ``(B, P + N, channels)``."""
         precise = self.mask_token.dtype  # autocast must not round the sums of all blocks
         seen, prefix = self.embed(seen).to(precise), self.embed(prefix).to(precise)
         hidden = self.mask_token.expand(len(seen), restore.shape[1] - seen.shape[1], -1)
         patches = torch.cat([seen, hidden], dim=1)
         patches = patches.gather(1, restore[..., None].expand(-1, -1, patches.shape[2]))
-        positions = sincos_positions(*grid, patches.shape[2], patches.device).to(precise)
-        tokens = torch.cat([prefix, patches + positions], dim=1)
-        tokens = self.norm(self.blocks(tokens))
-        return self.pixels(tokens[:, prefix.shape[1] :])
+        return torch.cat([prefix, patches + positions.to(precise)], dim=1)
