@@ -244,7 +244,7 @@ def add_trained_options(parser: argparse.ArgumentParser, images: str = "the conf
     """
     parser.add_argument('checkpoint', help='checkpoint, or the work directory of a run (its newest checkpoint)')
     parser.add_argument('--config', help='config of the training (default: the one in the checkpoint)')
-    parser.add_argument('--data', help=f'folder of images to use (default: {images})')
+    parser.add_argument('--data', help=f'folder of images, or videos, to use (default: {images})')
     parser.add_argument(
         '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config entries'
     )
@@ -277,7 +277,8 @@ def load_trained_options(args: argparse.Namespace) -> tuple[Any, 'Config']:
     if args.cfg_options:
         use_options(cfg, args.cfg_options)
     if args.data:
-        source = {'type': 'mmssl.ImageFolder', 'root': args.data}
+        kind = 'VideoFolder' if 'frames' in cfg.evaluation.gallery else 'ImageFolder'
+        source = {'type': f'mmssl.{kind}', 'root': args.data}
         cfg.evaluation = {**cfg.evaluation, 'gallery': {**cfg.evaluation.gallery, 'source': source}}
         cfg.evaluation.pop('query', None)
     return model.to(get_device()), cfg

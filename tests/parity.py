@@ -32,6 +32,7 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
         draws = torch.arange(BATCH) + BATCH * step
         parts = [part.split(sizes)[rank] for part in (samples[step], draws, *(view[step] for view in views))]
         extras = {'boxes': make_boxes(step).split(sizes)[rank], 'domain': parts[0] % 3}
+        extras |= {'gt_trajs': make_trajectories(parts[0])}
         for memory in model.memories().values():
             memory.begin_epoch(step // 2)
             memory.begin_step(0.5, 1.0)
@@ -58,6 +59,13 @@ def make_boxes(step: int) -> Tensor:
     return boxes[..., [2, 1, 0, 3]].transpose(0, 1)
 
 
+def make_trajectories(samples: Tensor) -> Tensor:
+    """Where two patches of each clip are in four frames, ``(B, 2, 4, 4)``."""
+    moves = torch.arange(2)[:, None] + torch.arange(4) * (samples % 2)[:, None, None]
+    first = torch.stack([moves, samples[:, None, None] % 3 + 0 * moves], dim=3).double()
+    return torch.cat([first, first + 3], dim=3)
+
+
 def prepare(model: BaseAlgorithm) -> None:
     """What MemoryHook does before the first epoch, with features made here."""
     for memory in model.memories().values():
@@ -68,10 +76,16 @@ def prepare(model: BaseAlgorithm) -> None:
     model.after_preparation(0)
 
 
-def check(ranks: Any, make: Callable[[], BaseAlgorithm], sizes: list[int], num_views: int = 2) -> dict[str, Tensor]:
+def check(
+    ranks: Any,
+    make: Callable[[], BaseAlgorithm],
+    sizes: list[int],
+    num_views: int = 2,
+    shape: tuple[int, ...] = (3, 8, 8),
+) -> dict[str, Tensor]:
     """Compare processes with the given shares of the batch with one process; samples occur twice in a batch."""
     torch.manual_seed(1)
-    views = [torch.randn(STEPS, BATCH, 3, 8, 8, dtype=torch.float64) for _ in range(num_views)]
+    views = [torch.randn(STEPS, BATCH, *shape, dtype=torch.float64) for _ in range(num_views)]
     samples = torch.randint(SAMPLES, (STEPS, BATCH))
     samples[:, 9] = samples[:, 2]
     losses, state, _ = ranks(1, train, make, views, samples, [BATCH])[0]

@@ -46,7 +46,7 @@ class Measured(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT', help='.pth or .safetensors')
-    parser.add_argument('--data', required=True, help='folder of images')
+    parser.add_argument('--data', required=True, help='folder of images, or of videos for networks on clips')
     parser.add_argument('--stages', action='store_true', help='measure every stage of the backbone, not only the last')
     parser.add_argument(
         '--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224'
@@ -83,14 +83,17 @@ def measure(args: argparse.Namespace) -> Measured:
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config of the training.')
     config = Config.fromfile(args.config) if args.config else None
-    data = probe_data(args.data, args.images)
     found = compared_networks(args.checkpoints, config, args.size, args.stages, args.seed)
+    on_clips = {one.network.frames is not None for one in found}
+    if len(on_clips) > 1:
+        raise ValueError('Some of the networks take images and some take clips: measure them one kind at a time.')
+    data = probe_data(args.data, args.images, videos=on_clips.pop())
     cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))
     loading = {'batch_size': args.batch_size, 'num_workers': args.num_workers}
     results = []
     for network in in_order(found):
         start = time.perf_counter()
-        datasets = data.datasets(network.size, network.channels, args.seed)
+        datasets = data.datasets(network.size, network.channels, args.seed, network.frames)
         parts = {
             name: cache.features(network, dataset, 1 + (name == 'views'), **loading)
             for name, dataset in datasets.items()
@@ -111,8 +114,9 @@ def remarks_on(data: Any, found: Sequence[Any]) -> list[str]:
     names: dict[str, list[str]] = {}
     for one in found:
         mean, std = (', '.join(f'{value:g}' for value in part) for part in (one.recipe.mean, one.recipe.std))
+        network = one.network
         remark = (
-            f'images of {one.network.size} x {one.network.size} pixels, mean ({mean}) and deviation ({std}), '
+            f'{_inputs(network)} of {network.size} x {network.size} pixels, mean ({mean}) and deviation ({std}), '
             f'{one.recipe.source}.'
         )
         names.setdefault(remark, []).append(one.network.name)
@@ -120,6 +124,10 @@ def remarks_on(data: Any, found: Sequence[Any]) -> list[str]:
         subject = f'All {len(some)} networks' if len(some) == len(found) > 1 else ', '.join(some)
         remarks.append(f'{subject}: {remark}')
     return remarks
+
+
+def _inputs(network: Any) -> str:
+    return f'clips of {network.frames.length} frames' if network.frames else 'images'
 
 
 def by_layer(results: Sequence['Result']) -> dict[str, list['Result']]:

@@ -6,7 +6,7 @@ that need none. Prints a table and writes ``evaluation.json`` into the work dire
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmssl.command_line import add_common_options, add_verbose_option, build_runner, read_config
 
@@ -41,12 +41,25 @@ def measure(cfg: 'Config', args: argparse.Namespace) -> list['Result']:
 
     checkpoint = args.checkpoint
     runner = build_runner(cfg, args)  # joins the other processes, chooses the device
-    match = load_trained(checkpoint, cfg).fill(runner.algorithm.backbone)
+    trained = load_trained(checkpoint, cfg)
+    match = trained.fill(runner.algorithm.backbone)
     runner.logger.info(f'{checkpoint}: {match.matched} of {match.total} keys of the backbone.')
+    if 'pretext' in cfg.evaluation:  # the method's own task takes more than its backbone
+        _fill_whole(runner.algorithm, trained, cfg)
     name = Path(checkpoint).name
     if args.baselines:
         return compare_baselines(runner.algorithm, cfg, name)
     return [evaluate(runner.algorithm, cfg.evaluation, cfg.train_dataloader.dataset, name)]
+
+
+def _fill_whole(model: Any, trained: Any, cfg: 'Config') -> None:
+    """Load everything that the method trained; without it, leave its own task out."""
+    if trained.file.progress:
+        model.allocate(trained.file.progress['num_samples'])
+        model.load_state_dict(trained.algorithm().state_dict())
+    else:
+        print(f'{trained.file.path} holds a backbone alone: the method does not measure its own task with it.')
+        cfg.evaluation.pop('pretext')
 
 
 def run(args: argparse.Namespace) -> None:

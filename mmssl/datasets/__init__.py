@@ -1,10 +1,13 @@
 """Data pipeline: image sources, views, samplers, and the batches made from them."""
 
+from mmssl.datasets.actions import HMDB51, UCF101, Kinetics400, SomethingSomething
+from mmssl.datasets.clips import ClipDataset, RandomFrames, UniformFrames
 from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.domains import DomainFolder, DomainList, DomainSplit, class_list, domain_splits, leave_one_out
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
+from mmssl.datasets.moving_digits import MovingDigits
 from mmssl.datasets.pseudo_classes import PseudoClassSampler, write_pseudo_classes
 from mmssl.datasets.samplers import (
     ClusterSampler,
@@ -31,14 +34,34 @@ from mmssl.datasets.structures import Batch, DataSample, collate
 from mmssl.datasets.tiles import Tiles
 from mmssl.datasets.tiny_imagenet import TinyImageNet
 from mmssl.datasets.torchvision_source import TorchvisionSource
-from mmssl.datasets.transforms import CentreView, EvalView, MultiView, PatchGrid, RandomCrop, View, ViewsByEpoch
+from mmssl.datasets.transforms import (
+    CentreView,
+    ClipCentre,
+    ClipColour,
+    ClipCrop,
+    EvalView,
+    MultiView,
+    PastePatches,
+    PatchGrid,
+    RandomCrop,
+    View,
+    ViewsByEpoch,
+)
+from mmssl.datasets.video_sources import VideoFolder, VideoFrames, VideoList, VideoSource, video_part_sources
+from mmssl.datasets.videos import Video, open_video
 
 __all__ = [
+    'HMDB51',
     'STL10',
+    'UCF101',
     'ArraySource',
     'Batch',
     'CentreView',
     'ChannelStatistics',
+    'ClipCentre',
+    'ClipColour',
+    'ClipCrop',
+    'ClipDataset',
     'ClusterSampler',
     'Concat',
     'DataSample',
@@ -52,21 +75,32 @@ __all__ = [
     'ImageFolder',
     'ImageList',
     'ImageSource',
+    'Kinetics400',
     'LabelledImages',
     'ListedImages',
+    'MovingDigits',
     'MultiView',
     'Parts',
+    'PastePatches',
     'PatchGrid',
     'PseudoClassSampler',
     'RandomCrop',
+    'RandomFrames',
     'RankBatchSampler',
     'ShrunkImages',
     'SlidingWindowSampler',
+    'SomethingSomething',
     'Subset',
     'Tiles',
     'TinyImageNet',
     'TorchvisionSource',
+    'UniformFrames',
     'UnreadableImageError',
+    'Video',
+    'VideoFolder',
+    'VideoFrames',
+    'VideoList',
+    'VideoSource',
     'View',
     'ViewsByEpoch',
     'channel_statistics',
@@ -76,8 +110,10 @@ __all__ = [
     'fetch_fashion_mnist',
     'find_parts',
     'leave_one_out',
+    'open_video',
     'part_sources',
     'read_image',
     'sixteen_bit_statistics',
+    'video_part_sources',
     'write_pseudo_classes',
 ]

@@ -13,7 +13,7 @@ from mmssl.datasets.structures import RESERVED
 from mmssl.functional import hash_seed, seed_cpu
 from mmssl.registry import DATASETS, TRANSFORMS
 
-_TRIES = 10
+TRIES = 10  # images, one after the other, that may be unreadable
 
 
 @DATASETS.register_module()
@@ -78,7 +78,7 @@ class ImageDataset(Dataset):
         seed_cpu(hash_seed(self.seed, draw))
         if hasattr(self.views, 'epoch'):
             self.views.epoch = draw // len(self)
-        views = self.views(as_channels(image, self.channels))
+        views = self._make_views(as_channels(image, self.channels))
         made = dict(views) if isinstance(views, dict) else {'inputs': views}
         inputs, label = made.pop('inputs'), self.source.label(shown)
         _check_names(extras, made)
@@ -114,15 +114,18 @@ class ImageDataset(Dataset):
         plain.seed = 0  # an unreadable image has the same replacement in every run
         return plain
 
+    def _make_views(self, image: Tensor) -> Tensor | list[Tensor] | dict:
+        return self.views(image)
+
     def _load(self, index: int, draw: int) -> tuple[Tensor, dict[str, Any], int]:
         """Load an image, its extras and its index; replace an unreadable image by one that a hash chooses."""
-        for attempt in range(_TRIES):
+        for attempt in range(TRIES):
             try:
                 return self.source.load(index), self.source.extras(index), index
             except UnreadableImageError as error:
                 last = error
                 index = hash_seed(self.seed, draw, attempt) % len(self)
-        raise UnreadableImageError(f'{_TRIES} images in a row cannot be read; the last: {last}')
+        raise UnreadableImageError(f'{TRIES} images in a row cannot be read; the last: {last}')
 
 
 def _check_names(given: dict[str, Any], made: dict[str, Any]) -> None:

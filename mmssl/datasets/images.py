@@ -15,7 +15,7 @@ EXTENSIONS = (
     '.bmp', '.gif', '.jfif', '.jpe', '.jpeg', '.jpg', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp',
 )  # fmt: skip
 # Errors that Pillow is known to raise for broken files.
-_BROKEN = (
+BROKEN = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 _GRAY = {'1', 'L', 'LA', 'La'}
@@ -49,7 +49,7 @@ def read_image(path: str | Path, at_least: int | None = None) -> Tensor:
             if at_least:
                 image.draft(None, (at_least, at_least))  # does nothing for other formats
             return image_to_tensor(image)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise UnreadableImageError(f'{path} cannot be read: {error}') from error
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mmssl.datasets.images import EXTENSIONS, UnreadableImageError, read_image
 from mmssl.datasets.listing import Listing, Paths, find_parts, list_folder
+from mmssl.datasets.videos import Video
 from mmssl.functional import hash_seed
 from mmssl.registry import DATASETS
 
@@ -82,6 +83,17 @@ class ImageSource(ABC):
     @abstractmethod
     def name(self, index: int) -> str:
         """Name of an image for messages."""
+
+    def video(self, index: int) -> Video:
+        """Open a video, for a source of videos; see :meth:`mmssl.datasets.VideoSource.video`.
+
+        Raises:
+            ValueError: The source holds images.
+        """
+        raise ValueError(
+            f'Clips of {self.name(index)}, but {type(self).__name__} holds images: give ClipDataset a source of '
+            'videos, such as VideoFolder, or take ImageDataset.'
+        )
 
     def label(self, index: int) -> int | None:
         """Class of an image, or None."""
@@ -365,6 +377,10 @@ class Subset(ImageSource):
         """Load an image of the source, uint8 or uint16, shape ``(C, H, W)``."""
         return self.source.load(int(self.indices[index]))
 
+    def video(self, index: int) -> Video:
+        """Open a video of the source."""
+        return self.source.video(int(self.indices[index]))
+
     def name(self, index: int) -> str:
         """Name of the image in the source."""
         return self.source.name(int(self.indices[index]))
@@ -510,6 +526,11 @@ class Concat(ImageSource):
         if self.size:
             self._check_size(part, place, image, UnreadableImageError)
         return image
+
+    def video(self, index: int) -> Video:
+        """Open a video of one of the parts."""
+        part, place = self._find(index)
+        return part.video(place)
 
     def _check_size(self, part: ImageSource, place: int, image: Tensor, error: type[Exception]) -> None:
         height, width = image.shape[-2:]

@@ -1,11 +1,13 @@
 """Measures of representations, with and without labels."""
 
 from mmssl.evaluation.classes import Matched, has_labels, in_classes_of, match_classes
+from mmssl.evaluation.clip_retrieval import retrieval_recall
 from mmssl.evaluation.clustering import ClusterAgreement, cluster_agreement, cluster_classes
 from mmssl.evaluation.collapse import collapse_measures, collapse_warning, project_features
 from mmssl.evaluation.features import (
     Features,
     RawPixels,
+    evaluate_batches,
     extract_features,
     extract_views,
     feature_batches,
@@ -46,6 +48,7 @@ from mmssl.evaluation.measurement import (
     left_out_notes,
     measure_baselines,
     on_device,
+    pretext_measures,
     untrained,
 )
 from mmssl.evaluation.measures import (
@@ -113,6 +116,7 @@ __all__ = [
     'draw_per_class',
     'effective_rank',
     'evaluate',
+    'evaluate_batches',
     'evaluate_timed',
     'evenly_spaced',
     'extract_features',
@@ -145,12 +149,14 @@ __all__ = [
     'next_step',
     'on_device',
     'per_class',
+    'pretext_measures',
     'probe_with_views',
     'project_features',
     'protocols',
     'raw_pixel_features',
     'read_results',
     'retrieval_of_other_view',
+    'retrieval_recall',
     'sgd_probe',
     'standings',
     'table_lines',

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from mmssl.datasets import collate
+from mmssl.datasets import Batch, collate
 from mmssl.datasets.listing import printable
 from mmssl.datasets.workers import start_worker
 from mmssl.functional import gather, random_state_kept, rank, sum_over_ranks, world_size
@@ -83,8 +83,9 @@ def extract_features(
     batch_size: int = 256,
     num_workers: int = 0,
     forward: Callable[[Tensor], Tensor] | None = None,
+    views: int = 1,
 ) -> Features:
-    """Extract features of the first view of every image.
+    """Extract features of the first view of every image, or the mean over several views.
 
     Runs in eval mode and restores the mode of every module; leaves the random generators of a running training
     untouched. Several ranks share the work, and each gets all rows. Images that cannot be read have no row; a warning
@@ -96,6 +97,7 @@ def extract_features(
         batch_size: Images per step and rank.
         num_workers: Loading processes per rank; 0 loads in this process.
         forward: Function from normalised images to features, instead of ``extract_feat``.
+        views: Number of views, such as the clips of a video, whose features are averaged.
 
     Returns:
         ``N`` rows in the order of the data set.
@@ -103,8 +105,10 @@ def extract_features(
     Raises:
         ValueError: The data set is empty, or none of its images can be read.
     """
-    views, indices, unreadable, *labels = _rows(model, dataset, batch_size, num_workers, 1, forward)
-    found = Features(views[:, 0], labels[0] if labels else None, indices, class_names(dataset))
+    rows, indices, unreadable, *labels = _rows(model, dataset, batch_size, num_workers, views, forward)
+    found = Features(
+        rows[:, 0] if views == 1 else rows.mean(dim=1), labels[0] if labels else None, indices, class_names(dataset)
+    )
     return readable(found, unreadable, dataset)
 
 
@@ -266,12 +270,56 @@ def feature_batches(
     Raises:
         ValueError: The data set is empty.
     """
+    batches = _loaded(dataset, batch_size, num_workers)
+    yield from forward_batches(model, batches, len(dataset), views, forward, move_statistics)
+
+
+def _loaded(dataset: Dataset, batch_size: int, num_workers: int) -> DataLoader:
+    """This rank's share of every step."""
     if len(dataset) == 0:
         raise ValueError('The data set has no images to extract features from: give one with at least one image.')
     shares = [own_share(len(dataset), batch_size, place) for place in range(count_steps(len(dataset), batch_size))]
     workers = {'num_workers': num_workers, 'worker_init_fn': start_worker}
-    batches = DataLoader(dataset, batch_sampler=shares, collate_fn=collate, **workers)
-    yield from forward_batches(model, batches, len(dataset), views, forward, move_statistics)
+    return DataLoader(dataset, batch_sampler=shares, collate_fn=collate, **workers)
+
+
+def evaluate_batches(
+    model: nn.Module,
+    dataset: Dataset,
+    compute: Callable[[list[Tensor], Batch], Tensor],
+    batch_size: int = 256,
+    num_workers: int = 0,
+) -> Tensor:
+    """Compute rows from all views and fields of every image, in eval mode; otherwise like :func:`extract_features`.
+
+    Args:
+        model: A :class:`~mmssl.models.BaseAlgorithm`, whose preprocessor is used.
+        dataset: The images.
+        compute: Function from normalised views and their batch to rows, ``(B, ...)``.
+        batch_size: Images per step and rank.
+        num_workers: Loading processes per rank.
+
+    Returns:
+        Rows of all images that can be read, in the order of the data set, on the CPU and equal on every rank.
+
+    Raises:
+        ValueError: The data set is empty, or none of its images can be read.
+    """
+    batches, length = _loaded(dataset, batch_size, num_workers), len(dataset)
+    rows, replaced = [], []
+    share_statistics(model)
+    with random_state_kept(), eval_mode(model), torch.no_grad():
+        for batch in batches:
+            unreadable = batch.get('unreadable', torch.full_like(batch['sample_idx'], -1))
+            found = compute(**model.data_preprocessor(batch, training=False))
+            kept = min(length, len(unreadable) * world_size())
+            rows.append(gather(found)[:kept].cpu())
+            replaced.append(gather(unreadable.to(found.device))[:kept].cpu())
+            length -= kept
+    readable = torch.cat(replaced) < 0
+    if not readable.any():
+        raise ValueError('No image of the data set can be read: give readable images.')
+    return torch.cat(rows)[readable]
 
 
 def forward_batches(

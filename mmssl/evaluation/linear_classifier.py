@@ -27,6 +27,7 @@ class LinearClassifier(BaseAlgorithm):
         num_classes: Number of classes; ``tools/benchmarks/classification/linear.py`` sets it from the data.
         frozen: Whether only the layer learns.
         batch_norm: Whether the features pass through batch norm without weight and bias before the layer (MAE).
+        dropout: Probability of dropping a feature before the layer.
         checkpoint: File with the backbone's weights, read during the initialisation; see
             :func:`~mmssl.export.load_backbone`.
         data_preprocessor: Module or its config.
@@ -49,6 +50,7 @@ class LinearClassifier(BaseAlgorithm):
         num_classes: int,
         frozen: bool = True,
         batch_norm: bool = False,
+        dropout: float = 0.0,
         checkpoint: str | None = None,
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
@@ -57,6 +59,7 @@ class LinearClassifier(BaseAlgorithm):
         if frozen:
             self.backbone.requires_grad_(False)
         self.num_classes, self.frozen, self.checkpoint = num_classes, frozen, checkpoint
+        self.dropout = nn.Dropout(dropout)
         self._make_heads(batch_norm)
 
     def _make_heads(self, batch_norm: bool) -> None:
@@ -87,7 +90,7 @@ class LinearClassifier(BaseAlgorithm):
 
     def scores(self, features: list[Tensor]) -> Tensor:
         """Class scores of every head: from :meth:`features` to ``(heads, B, num_classes)`` in float32."""
-        return _scores(features[0], self.norm, self.classifier)[None]
+        return _scores(self.dropout(features[0]), self.norm, self.classifier)[None]
 
     def top_classes(self, features: list[Tensor], k: int = 5) -> Tensor:
         """The ``k`` likeliest classes for every head, likeliest first.
@@ -128,8 +131,11 @@ class LinearClassifier(BaseAlgorithm):
         return self.scores(self.features(images))[-1]
 
     def predict(self, inputs: list[Tensor], batch: Batch) -> list[DataSample]:
-        """One DataSample per image, with ``scores`` ``(num_classes,)``, ``label`` and ``sample_idx``."""
-        scores = self.classify(inputs[0])
+        """One DataSample per image, with ``scores`` ``(num_classes,)``, ``label`` and ``sample_idx``.
+
+        The scores of several views, such as the clips of a video, are averaged.
+        """
+        scores = torch.stack([self.classify(view) for view in inputs]).mean(dim=0)
         return [
             DataSample(scores=row, label=int(row.argmax()), sample_idx=int(idx))
             for row, idx in zip(scores, batch.sample_idx)

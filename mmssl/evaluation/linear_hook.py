@@ -21,6 +21,8 @@ class LinearAccuracyHook(Hook):
 
     Classes are matched by name; images of the query set whose class the training images lack are left out.
 
+    Of a video with several clips (:class:`~mmssl.datasets.UniformFrames`), the scores of the clips are averaged.
+
     If the backbone is frozen and the features of an image are one row, those of the query set are computed once, before
     training. The accuracies go into the message hub, one entry per epoch: ``val/linear_top1``, ``val/linear_top5`` and
     ``val/linear_mean_class`` (averaged over the classes); with a classifier on each stage, ``val/stem_top1`` and so on.
@@ -41,7 +43,8 @@ class LinearAccuracyHook(Hook):
         if classes > model.num_classes:
             raise ValueError(f'The data has {classes} classes, but model.num_classes is {model.num_classes}.')
         self.loading = {'batch_size': evaluation.batch_size, 'num_workers': evaluation.num_workers}
-        constant = model.frozen and model.keeps_features
+        self.clips = getattr(self.query, 'clips', 1)
+        constant = model.frozen and model.keeps_features and self.clips == 1
         self.features = self._known(extract_features(model, self.query, **self.loading)) if constant else None
 
     def after_train_epoch(self, runner: Any) -> None:
@@ -64,11 +67,20 @@ class LinearAccuracyHook(Hook):
         """The five likeliest classes ``(N, heads, 5)``, and the labels."""
         if self.features:
             return _top_classes(model, self.features), self.features.labels
+        if self.clips > 1:
+            return self._classify_clips(model)
         whole = extract_features(
             model, self.query, **self.loading, forward=lambda images: model.top_classes(model.features(images))
         )
         known = self._known(whole)
         return known.features.long(), known.labels
+
+    def _classify_clips(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        def scores(clips: Tensor) -> Tensor:
+            return model.scores(model.features(clips)).transpose(0, 1)
+
+        known = self._known(extract_features(model, self.query, **self.loading, forward=scores, views=self.clips))
+        return known.features.topk(min(5, model.num_classes), dim=2).indices, known.labels
 
     def _known(self, found: Features) -> Features:
         """Number the classes as in training, by name, and leave out images of any other class."""

@@ -5,13 +5,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
+from mmssl.datasets import Batch
 from mmssl.evaluation.classes import has_labels, match_classes
-from mmssl.evaluation.features import Features, RawPixels, extract_features, extract_views, listed
+from mmssl.evaluation.features import (
+    Features,
+    RawPixels,
+    evaluate_batches,
+    extract_features,
+    extract_views,
+    listed,
+)
 from mmssl.evaluation.knn import knn_accuracy
 from mmssl.evaluation.linear import linear_probe
 from mmssl.evaluation.measures import alignment, deviation, effective_rank, retrieval_of_other_view, uniformity
@@ -56,7 +65,8 @@ def evaluate(
         evaluation: ``gallery`` and ``query`` (data sets or their configs; without labels the query set may be absent),
             ``batch_size``, ``num_workers``, and optionally ``knn`` and ``linear``, the arguments of
             :func:`~mmssl.evaluation.knn_accuracy` and :func:`~mmssl.evaluation.linear_probe`. By default, ``k`` is 10,
-            20, 100 and 200, as far as the gallery is large enough.
+            20, 100 and 200, as far as the gallery is large enough. ``pretext``, a data set or its config, has images
+            on which a method measures how well it solves its own task.
         pairs: Data set of random views, usually the training's. If it gives one view per image, each image is drawn
             twice, which takes an :class:`~mmssl.datasets.ImageDataset`. Without it, retrieval of the other view and
             alignment are left out.
@@ -73,6 +83,8 @@ def evaluate(
     notes = left_out_notes(gallery)
     views = () if pairs is None else _two_views(model, build_dataset(pairs), loading)
     label_free = label_free_measures(gallery.features, *views)
+    if 'pretext' in evaluation and hasattr(model, 'pretext_scores'):
+        label_free += pretext_measures(model, build_dataset(evaluation['pretext']), **loading)
     result = Result(name, tuple(label_free), gallery=len(gallery), dim=gallery.features.shape[1])
     if not has_labels(gallery.labels):
         return replace(result, notes=(NO_LABELS, *notes))
@@ -134,7 +146,7 @@ def evaluate_timed(model: nn.Module, evaluation: Mapping[str, Any], pairs: Datas
 
 def _built(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """The section with its data sets built, so that folders are scanned once for all results."""
-    data = {key: build_dataset(evaluation[key]) for key in ('gallery', 'query') if key in evaluation}
+    data = {key: build_dataset(evaluation[key]) for key in ('gallery', 'query', 'pretext') if key in evaluation}
     return {**evaluation, **data}
 
 
@@ -257,6 +269,29 @@ def label_free_measures(features: Tensor, *views: Tensor) -> list[Measure]:
         _label_free('deviation', deviation(some), 2, '1 (evenly spread) to 0 (collapsed)'),
     ]
     return [*_of_two_views(*views), *measures] if views else measures
+
+
+def pretext_measures(model: nn.Module, dataset: Dataset, batch_size: int = 256, num_workers: int = 0) -> list[Measure]:
+    """Measure how well a method solves its own task; several ranks share the work.
+
+    Args:
+        model: A :class:`~mmssl.models.BaseAlgorithm`; runs in eval mode.
+        dataset: Gives what the training gives.
+        batch_size: Images per step and rank.
+        num_workers: Loading processes per rank.
+
+    Returns:
+        The mean of each of the method's scores over all images; empty if it has none.
+    """
+    meanings: dict[str, str] = {}
+
+    def score(inputs: list[Tensor], batch: Batch) -> Tensor:
+        scores = model.pretext_scores(inputs, batch)
+        meanings.update({found.name: found.meaning for found in scores})
+        return torch.stack([found.values for found in scores], dim=1) if scores else inputs[0].new_zeros(len(batch), 0)
+
+    values = evaluate_batches(model, dataset, score, batch_size, num_workers).double().mean(dim=0)
+    return [_label_free(name, float(value), 3, meaning) for (name, meaning), value in zip(meanings.items(), values)]
 
 
 def _of_two_views(first: Tensor, second: Tensor) -> list[Measure]:

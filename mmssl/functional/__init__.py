@@ -34,6 +34,7 @@ from mmssl.functional.constrained import (
 )
 from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
 from mmssl.functional.domains import domain_log_posteriors, domain_mixture
+from mmssl.functional.frames import jittered_frames, uniform_starts
 from mmssl.functional.hallucination import extrapolate
 from mmssl.functional.inter_image import (
     arc_margin,
@@ -98,6 +99,20 @@ from mmssl.functional.siamese import negative_cosine
 from mmssl.functional.sinkhorn import sinkhorn
 from mmssl.functional.swapped_prediction import swapped_prediction
 from mmssl.functional.table import hardest_classes, look_up, shard_of, table_cross_entropy
+from mmssl.functional.trajectories import (
+    Curve,
+    Motion,
+    box_overlap,
+    decode_boxes,
+    encode_boxes,
+    interpolate_keys,
+    key_frames,
+    key_jitter,
+    move_boxes,
+    patch_sizes,
+    trajectory_loss,
+    whole_boxes,
+)
 from mmssl.functional.unit import unit
 from mmssl.functional.vicreg import VICRegTerms, vicreg
 from mmssl.functional.whiten import whiten
@@ -108,8 +123,10 @@ __all__ = [
     'ChosenPatches',
     'ChosenScores',
     'Clustering',
+    'Curve',
     'Members',
     'Mixture',
+    'Motion',
     'Shuffle',
     'SoftLabels',
     'Stream',
@@ -121,6 +138,7 @@ __all__ = [
     'bank_scores',
     'barlow_twins',
     'batch_contrast',
+    'box_overlap',
     'broadcast',
     'choose_patches',
     'chosen_scores',
@@ -133,6 +151,7 @@ __all__ = [
     'contrast',
     'cosine_margin',
     'count_clean_batches',
+    'decode_boxes',
     'dense_contrast',
     'domain_log_posteriors',
     'domain_mixture',
@@ -141,6 +160,7 @@ __all__ = [
     'draw_mixture',
     'draw_others',
     'dual_ascent',
+    'encode_boxes',
     'extrapolate',
     'fill_empty',
     'four_rotations',
@@ -156,6 +176,10 @@ __all__ = [
     'info_nce',
     'instance_loss',
     'instance_loss_of_the_paper',
+    'interpolate_keys',
+    'jittered_frames',
+    'key_frames',
+    'key_jitter',
     'kmeans',
     'label_change',
     'largest',
@@ -170,10 +194,12 @@ __all__ = [
     'mix',
     'mixed_rows',
     'most_similar',
+    'move_boxes',
     'nearest_centroids',
     'negative_cosine',
     'noise_contrastive',
     'nt_xent',
+    'patch_sizes',
     'patchify',
     'perplexity',
     'pixel_contrast',
@@ -202,11 +228,14 @@ __all__ = [
     'sum_over_ranks',
     'swapped_prediction',
     'table_cross_entropy',
+    'trajectory_loss',
+    'uniform_starts',
     'unit',
     'updated_centroids',
     'vicreg',
     'weighted_cross_entropy',
     'whiten',
+    'whole_boxes',
     'without_self',
     'word_codes',
     'word_distances',

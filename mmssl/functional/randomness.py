@@ -42,6 +42,7 @@ class Stream(IntEnum):
     WORDS = 0x30BD  # places of images that become visual words
     RATIO = 0x8A71  # how far queries are extrapolated in a step
     PIXEL_NOISE = 0x2015E  # noise that an autoencoder must remove
+    FRAMES = 0xF4A3E  # frames of a video that make a clip
 
 
 def hash_seed(*keys: int) -> int:

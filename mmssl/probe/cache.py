@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmssl.datasets import ImageDataset, ImageSource, UnreadableImageError
+from mmssl.datasets import ClipDataset, ImageDataset, ImageSource, UnreadableImageError
 from mmssl.evaluation.features import Features, class_names, feature_batches, readable
 from mmssl.files import file_lock, write_json
 from mmssl.progress import Progress
@@ -95,7 +95,9 @@ def cache_key(network: nn.Module, dataset: ImageDataset, views: int) -> dict[str
     Returns:
         Fingerprints of the weights with the normalisation, and of the images; channels, views and seed.
     """
+    clips = {'frames': _described(dataset.frames)} if isinstance(dataset, ClipDataset) else {}
     return {
+        **clips,
         'format': _FORMAT,
         'network': weights_fingerprint(network),
         'images': images_fingerprint(dataset.source),

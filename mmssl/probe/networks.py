@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from mmssl.datasets import UniformFrames
 from mmssl.evaluation import RawPixels
 from mmssl.functional import random_state_kept, seed_cpu
 from mmssl.models import DataPreprocessor
@@ -31,6 +32,7 @@ class ProbedNetwork(nn.Module):
         size: Side of the images in pixels.
         stages: Whether to use the features of all stages.
         grid: Side of the grid that a map is averaged to; 1 averages over the whole image.
+        frames: Frames of a clip, for a network on clips.
 
     Attributes:
         layers: Width of the features of each stage, by name.
@@ -44,14 +46,18 @@ class ProbedNetwork(nn.Module):
         size: int,
         stages: bool = False,
         grid: int = 1,
+        frames: UniformFrames | None = None,
     ) -> None:
         super().__init__()
-        self.grid = grid
+        if frames and grid > 1:
+            raise ValueError(f'Features on a grid of {grid} x {grid} are for images, but this network takes clips.')
+        self.grid, self.frames = grid, frames
         self.name, self.backbone, self.data_preprocessor = name, backbone, data_preprocessor
         self.size, self.channels = size, data_preprocessor.mean.shape[1]
         self.first = 0
         with torch.no_grad(), eval_mode(self):
-            rows = self._rows(torch.zeros(1, self.channels, size, size))
+            time = (frames.length,) if frames else ()
+            rows = self._rows(torch.zeros(1, self.channels, *time, size, size))
         self.first = 0 if stages else len(rows) - 1
         cells = f'_{grid}x{grid}' if grid > 1 else ''
         self.layers = {f'stage{place}{cells}': row.shape[1] for place, row in enumerate(rows, 1) if place > self.first}
@@ -73,6 +79,7 @@ class ProbedPixels(RawPixels):
     Args:
         size: Side of the images in pixels.
         channels: Channels of the images.
+        frames: Frames of a clip, for clips.
 
     Attributes:
         layers: Number of values per image, under ``'pixels'``.
@@ -80,10 +87,10 @@ class ProbedPixels(RawPixels):
 
     name = 'raw pixels'
 
-    def __init__(self, size: int, channels: int) -> None:
+    def __init__(self, size: int, channels: int, frames: UniformFrames | None = None) -> None:
         super().__init__()
-        self.size, self.channels = size, channels
-        self.layers = {'pixels': channels * min(size, self.side) ** 2}
+        self.size, self.channels, self.frames = size, channels, frames
+        self.layers = {'pixels': channels * (frames.length if frames else 1) * min(size, self.side) ** 2}
 
 
 class ComparedNetwork(NamedTuple):
@@ -118,10 +125,12 @@ def untrained_network(
     with random_state_kept():
         seed_cpu(seed)
         backbone = recipe.build()
-    backbone.to(memory_format=torch.channels_last)  # convolutions on CPUs run 1.4 to 2 times as fast
+    if recipe.frames is None:
+        backbone.to(memory_format=torch.channels_last)  # convolutions on CPUs run 1.4 to 2 times as fast
     small = isinstance(getattr(backbone, 'maxpool', None), nn.Identity)
     size = size or recipe.size or (_SMALL if small else _LARGE)
-    return ProbedNetwork(name, backbone, DataPreprocessor(recipe.mean, recipe.std), size, stages, grid)
+    preprocessor = DataPreprocessor(recipe.mean, recipe.std)
+    return ProbedNetwork(name, backbone, preprocessor, size, stages, grid, recipe.frames)
 
 
 def compared_networks(
@@ -149,15 +158,15 @@ def compared_networks(
         FileNotFoundError: There is no such checkpoint.
         ValueError: A checkpoint does not fit, or its normalisation is unknown.
     """
-    pixels: dict[tuple[int, int], ProbedPixels] = {}
+    pixels: dict[tuple, ProbedPixels] = {}
     untrained: dict[tuple, ProbedNetwork] = {}
     found: list[ComparedNetwork] = []
     for path, name in zip(checkpoints, titles(checkpoints)):
         trained = load_trained(path, config)
         recipe = trained.recipe
         network = untrained_network(recipe, name, size, stages, seed, grid).to(get_device())
-        image = (network.size, network.channels)
-        kind = (repr(network.backbone), network.size, recipe.mean, recipe.std)
+        image = (network.size, network.channels, network.frames)
+        kind = (repr(network.backbone), network.size, network.frames, recipe.mean, recipe.std)
         if kind not in untrained:
             untrained[kind] = copy.deepcopy(network)
             untrained[kind].name = f'untrained (as {name})' if found else 'untrained'

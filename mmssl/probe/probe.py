@@ -9,14 +9,18 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from mmssl.datasets import (
+    ClipDataset,
     EvalView,
     ImageDataset,
     ImageFolder,
     ImageSource,
     MultiView,
     Subset,
+    UniformFrames,
+    VideoFolder,
     View,
     part_sources,
+    video_part_sources,
 )
 from mmssl.evaluation.classes import match_classes
 from mmssl.evaluation.clustering import cluster_classes
@@ -127,13 +131,16 @@ class ProbeData:
     query: ImageSource | None
     remarks: tuple[str, ...]
 
-    def datasets(self, size: int, channels: int, seed: int = 0) -> dict[str, ImageDataset]:
+    def datasets(
+        self, size: int, channels: int, seed: int = 0, frames: UniformFrames | None = None
+    ) -> dict[str, ImageDataset]:
         """Data sets of the views that a network gets.
 
         Args:
             size: Side of the views in pixels.
             channels: Channels of the network.
             seed: Seed of the random views.
+            frames: Frames of a clip, for videos.
 
         Returns:
             ``gallery`` and ``query`` in one view, and ``views``: up to 2,048 images of the gallery in two random views.
@@ -146,7 +153,9 @@ class ProbeData:
             'views': (several, two_views(size)),
         }
         return {
-            name: ImageDataset(source, view, channels, seed)
+            name: ClipDataset(source, frames, view, channels, seed)
+            if frames
+            else ImageDataset(source, view, channels, seed)
             for name, (source, view) in parts.items()
             if source is not None
         }
@@ -163,7 +172,7 @@ def two_views(size: int) -> MultiView:
     return MultiView([2], [view])
 
 
-def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> ProbeData:
+def probe_data(folder: str | Path, images: tuple[int, int] | None = None, videos: bool = False) -> ProbeData:
     """Find the images of a folder, and split them if needed.
 
     Args:
@@ -171,6 +180,7 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> Pro
             :func:`~mmssl.datasets.part_sources`); or class folders, of whose images a random fifth is the query set,
             except that each class keeps an image to learn from; or images without classes.
         images: Number of random images to use of the gallery and of the query set; by default all.
+        videos: Whether to look for videos instead.
 
     Returns:
         The images.
@@ -181,7 +191,7 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> Pro
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f'There is no folder {folder}: give the folder that holds the images as --data.')
-    training, measured = part_sources(folder)
+    training, measured = video_part_sources(folder) if videos else part_sources(folder)
     found = [one.describe() for one in (training, measured) if one is not None]
     gallery, query = (training, measured) if measured is not None else _split(training)
     if images:
@@ -189,7 +199,8 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None) -> Pro
         query = query and Subset(query, min(images[1], len(query)))
     if len(gallery) < MINIMUM_IMAGES:
         raise ValueError(
-            f'{folder} has {len(gallery)} images to learn from: give a folder with {MINIMUM_IMAGES} or more.'
+            f'{folder} has {len(gallery)} {"videos" if videos else "images"} to learn from: give a folder with '
+            f'{MINIMUM_IMAGES} or more.'
         )
     return ProbeData(gallery, query, (*found, *_remarks(gallery, query)))
 
@@ -209,7 +220,7 @@ def split_one_fifth(length: int, most: tuple[int, int] | None = None) -> dict[st
     return {'gallery': {'num': gallery, 'skip': 0}, 'query': {'num': query, 'skip': gallery}}
 
 
-def _split(source: ImageFolder) -> tuple[ImageSource, ImageSource | None]:
+def _split(source: ImageFolder | VideoFolder) -> tuple[ImageSource, ImageSource | None]:
     if source.labels is None:
         return source, None
     if len(source) < MINIMUM_IMAGES + 3:  # four fifths of 13 are 10

@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from mmssl.checkpoint import CheckpointError
+from mmssl.datasets import UniformFrames
 from mmssl.export import architecture_of, empty_backbone
 from mmssl.models import DataPreprocessor, build_backbone
 from mmssl.registry import MODELS, registered_config
@@ -31,6 +32,7 @@ class Recipe:
         source: Where mean and std come from, in words.
         size: Side in pixels of the images in its config's evaluation section, else of the largest training view; None
             if no config says so.
+        frames: Frames of a clip, for a network on clips whose config says so; None for one on images.
     """
 
     build: Callable[[], nn.Module]
@@ -38,6 +40,7 @@ class Recipe:
     std: tuple[float, ...]
     source: str = field(compare=False)
     size: int | None = field(default=None, compare=False)
+    frames: UniformFrames | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Trained:
                 f'{self.file.path} takes images of {channels} channels, and the normalisation has {len(mean)} '
                 f'({source}): give the config of its training as --config.'
             )
-        return Recipe(build, mean, std, source, _size_in(known))
+        return Recipe(build, mean, std, source, _size_in(known), _frames_in(known))
 
     @property
     def _holds_another_network(self) -> bool:
@@ -202,6 +205,15 @@ def _size_in(config: Mapping[str, Any]) -> int | None:
     sides = [side for side in trained if type(side) is int and side > 0]
     size = _entry(config, 'evaluation', 'gallery', 'views', 'crop')
     return size if type(size) is int and size > 0 else max(sides, default=None)
+
+
+def _frames_in(config: Mapping[str, Any]) -> UniformFrames | None:
+    """Frames of the clips that a network is evaluated on."""
+    frames = _entry(config, 'evaluation', 'gallery', 'frames')
+    numbers = [frames.get(name, 1) for name in ('length', 'stride')] if isinstance(frames, Mapping) else []
+    return (
+        UniformFrames(*numbers) if numbers and all(type(number) is int and number > 0 for number in numbers) else None
+    )
 
 
 def _is_normalisation(stated: Any) -> bool:

@@ -6,6 +6,7 @@ from mmssl.visualization.image_sections import (
     activation_section,
     gallery_section,
     neighbors_section,
+    picture_sections,
     views_section,
 )
 from mmssl.visualization.images import to_image
@@ -38,6 +39,7 @@ __all__ = [
     'map_section',
     'monitors_section',
     'neighbors_section',
+    'picture_sections',
     'probe_section',
     'project',
     'prototypes_section',

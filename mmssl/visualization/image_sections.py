@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from mmssl.datasets import collate
 from mmssl.evaluation import Features, evenly_spaced, has_labels, nearest_neighbors
 from mmssl.functional import kmeans, random_state_kept, unit
+from mmssl.models.modes import eval_mode
 from mmssl.visualization.activations import activation_maps, attention_block, attention_maps, heated
 from mmssl.visualization.html import LegendEntry, Section, Tile, legend, paragraph, sheet
 from mmssl.visualization.images import to_image
@@ -39,6 +41,27 @@ def views_section(dataset: Dataset, count: int = 6) -> Section:
             rows.append([original, *views])
     text = 'Each row: an image, and its views as the network gets them, all drawn at one size.'
     return Section('What the network saw', [paragraph(text), sheet(rows)])
+
+
+def picture_sections(model: nn.Module, dataset: Dataset, count: int = 4) -> list[Section]:
+    """What a method draws of itself on some images; empty for most methods.
+
+    Args:
+        model: The algorithm; runs in eval mode.
+        dataset: Gives what the training gives.
+        count: Number of images, evenly spaced in the data set.
+
+    Returns:
+        One section per sheet of :meth:`~mmssl.models.BaseAlgorithm.picture_sheets`.
+    """
+    with random_state_kept(), eval_mode(model), torch.no_grad():
+        samples = [dataset[place] for place in evenly_spaced(len(dataset), count)]
+        sheets = model.picture_sheets(**model.data_preprocessor(collate(samples), training=False))
+    sections = []
+    for made in sheets:
+        rows = [[Tile(to_image(picture), name, name) for picture, name in row] for row in made.rows]
+        sections.append(Section(made.title, [paragraph(made.text), sheet(rows)]))
+    return sections
 
 
 def neighbors_section(

@@ -12,12 +12,14 @@ def to_image(tensor: Tensor) -> Image.Image:
     """Convert a tensor to a plain image of at most 160 x 160 pixels.
 
     Args:
-        tensor: uint8 or uint16, shape ``(C, H, W)``. Of two channels, only the first is shown; of four and more, the
-            first three. 16-bit values are scaled to the range between the minimum and the maximum.
+        tensor: uint8 or uint16, shape ``(C, H, W)``. Of a clip ``(C, T, H, W)``, four evenly spaced frames are shown in
+            two rows, or the middle one if there are fewer. Of two channels, only the first is shown; of four and more,
+            the first three. 16-bit values are scaled to the range between the minimum and the maximum.
 
     Returns:
         Image of mode ``'L'`` or ``'RGB'``.
     """
+    tensor = _sheet(tensor) if tensor.dim() == 4 else tensor
     if tensor.dtype == torch.uint16:
         values = tensor.float()
         low, high = values.min(), values.max()
@@ -27,3 +29,12 @@ def to_image(tensor: Tensor) -> Image.Image:
     image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
     image.thumbnail((_LONGEST, _LONGEST))
     return image
+
+
+def _sheet(clip: Tensor) -> Tensor:
+    """Four frames of a clip as one image, ``(C, 2 H, 2 W)``."""
+    length = clip.shape[1]
+    if length < 4:
+        return clip[:, length // 2]
+    one, two, three, four = (clip[:, place * (length - 1) // 3] for place in range(4))
+    return torch.cat([torch.cat([one, two], dim=2), torch.cat([three, four], dim=2)], dim=1)

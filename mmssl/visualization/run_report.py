@@ -63,11 +63,14 @@ def report_run(
         query = extract_features(model, query_data, *loading)
         query = in_classes_of(query, gallery.classes)[0] if has_labels(query.labels) else query
     scalars = read_scalars(config.work_dir)
+    training_data = build_dataset(config.train_dataloader.dataset)
+    drawn_data = build_dataset(evaluation.pretext) if 'pretext' in evaluation else training_data
     parts = [
         part.results_section(results, facts),
         part.training_section(scalars),
         *([monitors] if (monitors := part.monitors_section(scalars)) else []),
-        images.views_section(build_dataset(config.train_dataloader.dataset)),
+        images.views_section(training_data),
+        *images.picture_sections(model, drawn_data),
         images.neighbors_section(gallery, gallery_data, query, query_data),
         part.map_section(gallery, gallery_data.source.classes),
     ]

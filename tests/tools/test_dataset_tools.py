@@ -633,3 +633,15 @@ def test_what_cannot_be_rendered_is_refused_in_one_sentence(classes: Path, tmp_p
     Image.fromarray(np.full((4, 4), 9000, np.uint16)).save(tmp_path / 'deep/1.png')
     code, text = tool('render_domains.py', tmp_path / 'deep', tmp_path / 'new')
     assert code == 1 and 'has 16 bits, but renderings are made of 8' in text
+
+
+def test_the_frames_of_videos_become_folders_of_images(tool, tmp_path):
+    for name, count in (('run/a', 3), ('jump/b', 2)):
+        (tmp_path / 'videos' / name).parent.mkdir(parents=True)
+        np.save(tmp_path / f'videos/{name}.npy', np.full((count, 8, 8, 3), 90, np.uint8))
+    (tmp_path / 'videos/run/broken.zip').write_bytes(b'')
+    code, said = tool('video_frames.py', tmp_path / 'videos', tmp_path / 'frames', '--quality', 90)
+    assert code == 0 and 'broken.zip cannot be read' in said and '5 frames of 3 videos written' in said
+    source = ImageFolder(tmp_path / 'frames')
+    assert len(source) == 5 and source.classes == ['jump', 'run'] and source.name(4) == 'run/a/000003.jpg'
+    assert abs(int(source.load(0).float().mean()) - 90) < 3

@@ -1,7 +1,8 @@
 """Views of one decoded image: random views for training, a fixed view for evaluation.
 
-An image is a ``(C, H, W)`` tensor of uint8 or uint16, and so is a view. Random numbers come from torch's default CPU
-generator, which the data set seeds for every draw.
+An image is a ``(C, H, W)`` tensor of uint8 or uint16, and so is a view. The views of a clip ``(C, T, H, W)`` are clips:
+all frames get the same random parameters. Random numbers come from torch's default CPU generator, which the data set
+seeds for every draw.
 """
 
 import logging
@@ -123,7 +124,7 @@ class View:
         Returns:
             Same dtype, shape ``(C, size, size)``.
         """
-        return self.apply(image, self.draw(*image.shape[1:]))
+        return self.apply(image, self.draw(*image.shape[-2:]))
 
     def with_box(self, image: Tensor) -> tuple[Tensor, list[float]]:
         """Draw a view, and return the box that it shows.
@@ -134,8 +135,8 @@ class View:
         Returns:
             The view, and the :func:`corners` of its crop.
         """
-        draw = self.draw(*image.shape[1:])
-        return self.apply(image, draw), corners(draw, *image.shape[1:])
+        draw = self.draw(*image.shape[-2:])
+        return self.apply(image, draw), corners(draw, *image.shape[-2:])
 
     def draw(self, height: int, width: int) -> ViewDraw:
         """Draw the random parameters of a view.
@@ -190,8 +191,10 @@ class View:
             draw: From :meth:`draw`, for an image of this height and width.
 
         Returns:
-            Same dtype, shape ``(C, size, size)``.
+            Same dtype, shape ``(C, size, size)``; ``(C, T, size, size)`` of a clip.
         """
+        if image.dim() == 4:
+            return each_frame(image, lambda frame: self.apply(frame, draw))
         top, left, height, width = draw.box
         view = resize(image[:, top : top + height, left : left + width], self.size, self.size, self.interpolation)
         if draw.flip:
@@ -253,7 +256,10 @@ class RandomCrop:
         Raises:
             ValueError: The image is smaller than the crop.
         """
-        down, right, flipped = torch.rand(3, dtype=torch.float32).tolist()
+        shares = torch.rand(3, dtype=torch.float32).tolist()
+        return each_frame(image, lambda frame: self._apply(frame, *shares))
+
+    def _apply(self, image: Tensor, down: float, right: float, flipped: float) -> Tensor:
         if self.resize:
             image = resize_shorter_side(image, self.resize, self.interpolation)
         margin = (self.padding, self.padding)
@@ -472,12 +478,28 @@ class EvalView:
         Returns:
             One tensor of the same dtype, shape ``(C, crop, crop)``.
         """
+        view = each_frame(image, self._crop)
+        flipped = self.flip and float(torch.rand(())) < self.flip
+        return [(mirrored(view) if flipped else view).contiguous()]
+
+    def _crop(self, image: Tensor) -> Tensor:
         view = resize_shorter_side(image, self.resize, self.interpolation)
         height, width = view.shape[1:]
         top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
-        view = view[:, top : top + self.crop, left : left + self.crop]
-        flipped = self.flip and float(torch.rand(())) < self.flip
-        return [(mirrored(view) if flipped else view).contiguous()]
+        return view[:, top : top + self.crop, left : left + self.crop]
+
+
+def each_frame(image: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply a function of images to an image, or to each frame of a clip.
+
+    Args:
+        image: Shape ``(C, H, W)``, or ``(C, T, H, W)`` for a clip.
+        change: Gives images of one size; it must draw nothing at random.
+
+    Returns:
+        Shape ``(C, H', W')`` or ``(C, T, H', W')``.
+    """
+    return change(image) if image.dim() == 3 else torch.stack([change(frame) for frame in image.unbind(1)], dim=1)
 
 
 def corners(draw: ViewDraw, height: int, width: int) -> list[float]:

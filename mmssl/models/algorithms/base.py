@@ -16,7 +16,7 @@ from mmssl.models.memories import BaseMemory
 from mmssl.models.start import build_backbone
 from mmssl.registry import MODELS
 
-__all__ = ['Assignment', 'BaseAlgorithm', 'pooled', 'pooled_stages']
+__all__ = ['Assignment', 'BaseAlgorithm', 'PictureSheet', 'PretextScore', 'pooled', 'pooled_stages']
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,36 @@ class Assignment:
     labels: Tensor
     count: int
     kind: str = 'clusters'
+
+
+@dataclass(frozen=True)
+class PretextScore:
+    """How well a method solves its own task, which needs no labels.
+
+    Attributes:
+        name: Name of the measure.
+        values: One number per image, shape ``(B,)``.
+        meaning: What the number says, and which is good.
+    """
+
+    name: str
+    values: Tensor
+    meaning: str
+
+
+@dataclass(frozen=True)
+class PictureSheet:
+    """Pictures of what a method does with some images, for the report.
+
+    Attributes:
+        title: Title.
+        text: What is to be seen, and what the colours mean.
+        rows: Pictures with their names, uint8, ``(3, H, W)``.
+    """
+
+    title: str
+    text: str
+    rows: list[list[tuple[Tensor, str]]]
 
 
 class BaseAlgorithm(BaseModel):
@@ -101,7 +131,7 @@ class BaseAlgorithm(BaseModel):
         """Extract features for evaluation and for the method's own neck: the last stage, averaged over the image.
 
         Args:
-            images: Normalised, shape ``(B, C, H, W)``.
+            images: Normalised, shape ``(B, C, H, W)``; of clips ``(B, C, T, H, W)``.
 
         Returns:
             Shape ``(B, D)``.
@@ -162,6 +192,30 @@ class BaseAlgorithm(BaseModel):
             for name, memory in self.memories().items()
             if memory.num_clusters and bool((memory.labels >= 0).any())
         }
+
+    def pretext_scores(self, inputs: list[Tensor], batch: Batch) -> list[PretextScore]:
+        """Measure how well the method solves its own task; by default nothing.
+
+        Args:
+            inputs: Normalised views of the data set ``evaluation.pretext``.
+            batch: The rest of the batch.
+
+        Returns:
+            Scores, the same ones for every batch.
+        """
+        return []
+
+    def picture_sheets(self, inputs: list[Tensor], batch: Batch) -> list[PictureSheet]:
+        """Draw what the method does, for the report; by default nothing.
+
+        Args:
+            inputs: Normalised views of a few images of ``evaluation.pretext``, or else of the training set.
+            batch: The rest of the batch.
+
+        Returns:
+            Sheets, each of which becomes a section.
+        """
+        return []
 
     def after_preparation(self, epoch: int) -> None:
         """Called on every rank after memories were prepared; a method can reinitialise its classifier here.
@@ -229,7 +283,7 @@ def share_of_batch(length: int, device: torch.device) -> float:
 
 
 def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Features of the last stage of a backbone, averaged over the image or pooled by the backbone's own ``pooled``.
+    """Features of the last stage of a backbone, averaged over the image or clip, or by the backbone's own ``pooled``.
 
     Args:
         backbone: Returns a tuple of feature maps.
@@ -257,12 +311,12 @@ def pooled_stages(backbone: nn.Module, images: Tensor) -> list[Tensor]:
 
 
 def _averaged(features: Tensor) -> Tensor:
-    if features.dim() != 4:
+    if features.dim() not in (4, 5):
         raise ValueError(
             f'The backbone gives features of shape {tuple(features.shape)}, which are no maps (B, C, H, W): give it '
             'methods pooled(images), which returns (B, D), and pooled_stages(images), one of them per stage.'
         )
-    return features.mean(dim=(2, 3))
+    return features.flatten(2).mean(dim=2) if features.dim() == 5 else features.mean(dim=(2, 3))
 
 
 def build(module: nn.Module | dict) -> nn.Module:

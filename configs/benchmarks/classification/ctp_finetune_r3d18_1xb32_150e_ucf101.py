@@ -1,0 +1,15 @@
+"""CtP's fine-tuning on UCF101, split 1: clips of 16 frames with stride 2, tested on 10 clips per video."""
+
+from mmengine.config import read_base
+
+from mmssl.datasets import UCF101
+
+with read_base():
+    from ._base_.finetune_clips import *
+
+protocol = 'fine-tuning (CtP): SGD, rate 0.01, a tenth at epochs 60 and 120, 150 epochs, batch 32, 10 clips per video'
+data_root = 'data/ucf101'
+_train, _test = dict(type=UCF101, root='data/ucf101', part='train'), dict(type=UCF101, root='data/ucf101', part='test')
+train_dataloader['dataset'].update(source=_train)
+evaluation['gallery'].update(source=_train)
+evaluation['query'].update(source=_test)
