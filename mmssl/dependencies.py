@@ -59,6 +59,7 @@ REQUIRED = (
 OPTIONAL = (
     Dependency('timm', ('timm',), '1.0', extra='timm'),
     Dependency('av', ('av',), '15', extra='video'),
+    Dependency('kaldi_native_fbank', ('kaldi-native-fbank',), '1.20', extra='video'),
     Dependency('umap', ('umap-learn',)),
     Dependency('faiss', ('faiss-cpu', 'faiss-gpu', 'faiss-gpu-cu12')),
     Dependency('mmcv', ('onedl-mmcv', 'mmcv', 'mmcv-lite'), extra='transfer'),

@@ -5,6 +5,8 @@ from mmssl.datasets.clips import ClipDataset, RandomFrames, UniformFrames
 from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.domains import DomainFolder, DomainList, DomainSplit, class_list, domain_splits, leave_one_out
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
+from mmssl.datasets.feature_sequences import FeatureSequence, read_sequence, write_sequence
+from mmssl.datasets.highlight_videos import HighlightVideos, Segments, TVSum, YouTubeHighlights
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
 from mmssl.datasets.moving_digits import MovingDigits
@@ -16,7 +18,10 @@ from mmssl.datasets.samplers import (
     RankBatchSampler,
     SlidingWindowSampler,
 )
+from mmssl.datasets.sequences import SequenceDataset, SequenceFolder, SequenceSource
 from mmssl.datasets.shrunk import ShrunkImages
+from mmssl.datasets.sounding_events import SoundingEvents
+from mmssl.datasets.sounds import log_mel, read_sound
 from mmssl.datasets.sources import (
     ArraySource,
     Concat,
@@ -71,6 +76,8 @@ __all__ = [
     'DomainSplit',
     'DrawSampler',
     'EvalView',
+    'FeatureSequence',
+    'HighlightVideos',
     'ImageDataset',
     'ImageFolder',
     'ImageList',
@@ -87,10 +94,16 @@ __all__ = [
     'RandomCrop',
     'RandomFrames',
     'RankBatchSampler',
+    'Segments',
+    'SequenceDataset',
+    'SequenceFolder',
+    'SequenceSource',
     'ShrunkImages',
     'SlidingWindowSampler',
     'SomethingSomething',
+    'SoundingEvents',
     'Subset',
+    'TVSum',
     'Tiles',
     'TinyImageNet',
     'TorchvisionSource',
@@ -103,6 +116,7 @@ __all__ = [
     'VideoSource',
     'View',
     'ViewsByEpoch',
+    'YouTubeHighlights',
     'channel_statistics',
     'class_list',
     'collate',
@@ -110,10 +124,14 @@ __all__ = [
     'fetch_fashion_mnist',
     'find_parts',
     'leave_one_out',
+    'log_mel',
     'open_video',
     'part_sources',
     'read_image',
+    'read_sequence',
+    'read_sound',
     'sixteen_bit_statistics',
     'video_part_sources',
     'write_pseudo_classes',
+    'write_sequence',
 ]

@@ -17,6 +17,7 @@ from mmssl.evaluation.features import (
 from mmssl.evaluation.few_labels import draw_per_class, few_labels_probe, measure_of_draws, per_class
 from mmssl.evaluation.fine_tuning import Classifier, FineTuning, fine_tune
 from mmssl.evaluation.fixed_part import FixedPart
+from mmssl.evaluation.highlights import Moment, highlight_curve, segment_precision, top_moments
 from mmssl.evaluation.knn import Neighbors, knn_accuracy, knn_predict, knn_warning, nearest_neighbors
 from mmssl.evaluation.linear import (
     FAST_PROBE,
@@ -94,6 +95,7 @@ __all__ = [
     'LinearLayer',
     'Matched',
     'Measure',
+    'Moment',
     'MultiStageClassifier',
     'Neighbors',
     'NextStep',
@@ -129,6 +131,7 @@ __all__ = [
     'format_results',
     'format_table',
     'has_labels',
+    'highlight_curve',
     'in_classes_of',
     'joined',
     'knn_accuracy',
@@ -157,10 +160,12 @@ __all__ = [
     'read_results',
     'retrieval_of_other_view',
     'retrieval_recall',
+    'segment_precision',
     'sgd_probe',
     'standings',
     'table_lines',
     'top_k_accuracy',
+    'top_moments',
     'uniformity',
     'untrained',
     'usage',

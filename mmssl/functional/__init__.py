@@ -36,6 +36,14 @@ from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_
 from mmssl.functional.domains import domain_log_posteriors, domain_mixture
 from mmssl.functional.frames import jittered_frames, uniform_starts
 from mmssl.functional.hallucination import extrapolate
+from mmssl.functional.highlights import (
+    activation,
+    average_precision,
+    k_point_loss,
+    masked_sequence_loss,
+    standardised,
+    symmetric_contrast,
+)
 from mmssl.functional.inter_image import (
     arc_margin,
     cosine_margin,
@@ -131,7 +139,9 @@ __all__ = [
     'SoftLabels',
     'Stream',
     'VICRegTerms',
+    'activation',
     'arc_margin',
+    'average_precision',
     'averaged_slots',
     'bag_divergence',
     'bag_of_words',
@@ -178,6 +188,7 @@ __all__ = [
     'instance_loss_of_the_paper',
     'interpolate_keys',
     'jittered_frames',
+    'k_point_loss',
     'key_frames',
     'key_jitter',
     'kmeans',
@@ -188,6 +199,7 @@ __all__ = [
     'local_averages',
     'look_up',
     'masked_pixel_loss',
+    'masked_sequence_loss',
     'match_pixels',
     'max_over_ranks',
     'mean_over_ranks',
@@ -225,8 +237,10 @@ __all__ = [
     'sinkhorn',
     'slot_weights',
     'split_in_two',
+    'standardised',
     'sum_over_ranks',
     'swapped_prediction',
+    'symmetric_contrast',
     'table_cross_entropy',
     'trajectory_loss',
     'uniform_starts',

@@ -1,6 +1,7 @@
 """Load a network from a checkpoint, and measure its features and those of its baselines."""
 
 from mmssl.probe.cache import FeatureCache, images_fingerprint, weights_fingerprint
+from mmssl.probe.frames import frame_features, frame_network, video_sequence
 from mmssl.probe.networks import (
     ComparedNetwork,
     ProbedNetwork,
@@ -22,6 +23,8 @@ __all__ = [
     'Recipe',
     'Trained',
     'compared_networks',
+    'frame_features',
+    'frame_network',
     'images_fingerprint',
     'in_order',
     'load_trained',
@@ -30,5 +33,6 @@ __all__ = [
     'split_one_fifth',
     'titles',
     'untrained_network',
+    'video_sequence',
     'weights_fingerprint',
 ]
