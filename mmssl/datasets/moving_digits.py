@@ -36,6 +36,8 @@ class MovingDigits(ImageSource):
     """
 
     labels: Tensor
+    classes: list[str]
+    fingerprint: str
 
     def __init__(self, count: int, frames: int = 16, side: int = 32, digits: int = 2, skip: int = 0) -> None:
         self.count, self.frames, self.side, self.digits, self.skip = count, frames, side, digits, skip

@@ -313,7 +313,8 @@ def evaluate_batches(
     with random_state_kept(), eval_mode(model), torch.no_grad():
         for batch in batches:
             unreadable = batch.get('unreadable', torch.full_like(batch['sample_idx'], -1))
-            found = compute(**model.data_preprocessor(batch, training=False))
+            data = model.data_preprocessor(batch, training=False)
+            found = compute(data['inputs'], data['batch'])
             kept = min(length, len(unreadable) * world_size())
             rows.append(gather(found)[:kept].cpu())
             replaced.append(gather(unreadable.to(found.device))[:kept].cpu())

@@ -87,7 +87,7 @@ class ClipCrop:
             Same dtype, shape ``(C, T, size, size)``.
         """
         side, down, right, flipped = torch.rand(4, dtype=torch.float64).tolist()
-        height, width = scaled_size(*clip.shape[-2:], self.sides[int(side * len(self.sides))])
+        height, width = scaled_size(clip.shape[-2], clip.shape[-1], self.sides[int(side * len(self.sides))])
         top, left = int(down * (height - self.size + 1)), int(right * (width - self.size + 1))
         view = _resized_crop(clip, (height, width), (top, left), self.size)
         return (mirrored(view) if flipped < self.flip else view).contiguous()
@@ -115,7 +115,7 @@ class ClipCentre:
 
     def __call__(self, clip: Tensor) -> Tensor:
         """Make the view of a ``(C, T, H, W)`` clip: same dtype, shape ``(C, T, crop, crop)``."""
-        height, width = scaled_size(*clip.shape[-2:], self.resize)
+        height, width = scaled_size(clip.shape[-2], clip.shape[-1], self.resize)
         place = ((height - self.crop) // 2, (width - self.crop) // 2)
         return _resized_crop(clip, (height, width), place, self.crop).contiguous()
 
@@ -244,8 +244,8 @@ def alpha_map(shape: int, height: int, width: int, turning: float | None = None)
             a hard edge.
 
     Returns:
-        0 to 1, float32 (float64 with a soft edge), shape ``(height, width)``. The centre is the pixel at or before the middle, so masks with even
-        sides are not symmetric, as in the reference code.
+        0 to 1, float32 (float64 with a soft edge), shape ``(height, width)``. The centre is the pixel at or before the
+        middle, so masks with even sides are not symmetric, as in the reference code.
 
     Source: microsoft/CtP, ``PatchMask``.
     """

@@ -118,9 +118,10 @@ class CtP(BaseAlgorithm):
 
     @staticmethod
     def _boxes(clips: Tensor, batch: Batch) -> Tensor:
-        if 'gt_trajs' not in batch.extras:
+        boxes = batch.extras.get('gt_trajs')
+        if not isinstance(boxes, Tensor):
             raise ValueError(_NO_BOXES)
-        return batch.extras['gt_trajs'].to(clips.dtype)
+        return boxes.to(clips.dtype)
 
 
 def _drawn(clip: Tensor, boxes: Tensor, found: Tensor) -> list[tuple[Tensor, str]]:
