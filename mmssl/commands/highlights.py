@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--network',
         required=True,
-        help='network of the features: a checkpoint, torchvision:NAME or timm:NAME',
+        help='network of the features: a checkpoint, or a name of the zoo, torchvision or timm',
     )
     parser.add_argument('--rate', type=float, default=2.0, help='steps per second, as in the training (default: 2)')
     parser.add_argument('--top', type=int, default=5, help='number of moments to print')
@@ -79,13 +79,16 @@ def write(args: argparse.Namespace, curve: 'Tensor', moments: list, frames: list
 
 def run(args: argparse.Namespace) -> None:
     """Compute, print and write."""
+    from mmssl.apis.start import fetch_start
     from mmssl.datasets import open_video
     from mmssl.evaluation import highlight_curve, top_moments
     from mmssl.probe import frame_network, video_sequence
 
     model, length = load_model(args.checkpoint)
     video = open_video(args.video)
-    visual = video_sequence(video, frame_network(args.network), args.rate, minimum=model.k + 1, sound=False).visual
+    visual = video_sequence(
+        video, frame_network(fetch_start(args.network)), args.rate, minimum=model.k + 1, sound=False
+    ).visual
     check_width(model, visual, args.network)
     curve = highlight_curve(model, visual, length)
     moments = top_moments(curve, args.rate, args.top)

@@ -1,6 +1,6 @@
 """Highlights of a video: activation over time, its k-point contrast, masked sequences, and how a curve is measured.
 
-The formulas are our reconstruction of RASL (Li, Sun and Xiao, IEEE TIP 2024), of which only the abstract was known.
+The formulas are our reconstruction of RASL (Li, Sun and Xiao, IEEE TIP 2024), written from the abstract alone.
 """
 
 import torch

@@ -11,7 +11,6 @@ from torch import Tensor
 from mmssl.datasets import FeatureSequence, UnreadableImageError, Video, log_mel, read_sound
 from mmssl.datasets.images import as_channels
 from mmssl.functional import unit
-from mmssl.models import find_weights
 from mmssl.models.modes import eval_mode
 from mmssl.probe.networks import ProbedNetwork, untrained_network
 from mmssl.probe.probe import plain_view
@@ -20,11 +19,11 @@ from mmssl.probe.trained import load_trained
 _AT_ONCE = 32  # frames per pass
 
 
-def frame_network(weights: str) -> ProbedNetwork:
+def frame_network(weights: str | Path) -> ProbedNetwork:
     """Load a network on images, to compute features of frames.
 
     Args:
-        weights: A checkpoint, the work directory of a run, or a name such as ``'torchvision:resnet50'``.
+        weights: A checkpoint or the work directory of a run; :func:`~mmssl.models.find_weights` finds those of a name.
 
     Returns:
         The network, on the device of the run.
@@ -33,7 +32,7 @@ def frame_network(weights: str) -> ProbedNetwork:
         FileNotFoundError: There is no such file.
         ValueError: The weights cannot be read, or take clips.
     """
-    trained = load_trained(find_weights(weights))
+    trained = load_trained(weights)
     if trained.recipe.frames is not None:
         raise ValueError(f'{weights} takes clips, but features of single frames are needed: give a network on images.')
     network = untrained_network(trained.recipe, Path(weights).name)

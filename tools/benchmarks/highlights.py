@@ -11,6 +11,7 @@ from collections import defaultdict
 
 import torch
 
+from mmssl.apis.start import fetch_start
 from mmssl.command_line import one_sentence
 from mmssl.commands.highlights import check_width, load_model
 from mmssl.datasets import HighlightVideos, TVSum, UnreadableImageError, YouTubeHighlights
@@ -33,7 +34,7 @@ def parse_args() -> argparse.Namespace:
 
 def measure(source: HighlightVideos, args: argparse.Namespace) -> dict[str, list[list[float]]]:
     """Precision over all segments and over the top five of each video, by class."""
-    (model, length), network = load_model(args.checkpoint), frame_network(args.network)
+    (model, length), network = load_model(args.checkpoint), frame_network(fetch_start(args.network))
     found: dict[str, list[list[float]]] = defaultdict(list)
     for index in range(len(source)):
         try:

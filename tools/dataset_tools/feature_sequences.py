@@ -1,14 +1,15 @@
 """Write features of videos and their sound: tools/dataset_tools/feature_sequences.py VIDEOS FOLDER --network NAME.
 
 Each video becomes an .npz file, below the folders that it lies in, which a SequenceFolder reads. The features of frames
-are those of any network on images: a checkpoint, torchvision:NAME or timm:NAME. With --layout, VIDEOS is YouTube
-Highlights or TVSum, and the known highlights are written, too. Videos that cannot be read or are too short are named
+are those of any network on images: a checkpoint, or a name of the zoo, torchvision or timm. With --layout,
+VIDEOS is YouTube Highlights or TVSum, and the known highlights are written, too. Videos that cannot be read or are too short are named
 and left out; those without a sound track are named, too, since RASL cannot be trained with them.
 """
 
 import argparse
 from pathlib import Path
 
+from mmssl.apis.start import fetch_start
 from mmssl.command_line import one_sentence
 from mmssl.datasets import (
     FeatureSequence,
@@ -30,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Write features of videos and their sound.')
     parser.add_argument('videos', help='a video, or a folder of videos')
     parser.add_argument('folder', type=Path, help='folder to write')
-    parser.add_argument('--network', required=True, help='a checkpoint, torchvision:NAME or timm:NAME')
+    parser.add_argument('--network', required=True, help='a checkpoint, or a name of the zoo, torchvision or timm')
     parser.add_argument('--rate', type=float, default=2.0, help='steps per second (default: 2)')
     parser.add_argument('--minimum', type=int, default=32, help='steps that a video needs (default: 32)')
     parser.add_argument('--layout', choices=list(LAYOUTS), default='folder', help='layout of VIDEOS (default: folder)')
@@ -48,7 +49,7 @@ def features(source: VideoSource, index: int, network: ProbedNetwork, args: argp
 def main() -> None:
     """Decode, compute and write."""
     args = parse_args()
-    source, network = LAYOUTS[args.layout](args.videos), frame_network(args.network)
+    source, network = LAYOUTS[args.layout](args.videos), frame_network(fetch_start(args.network))
     written, silent = 0, []
     for index in range(len(source)):
         try:
