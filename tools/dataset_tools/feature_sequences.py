@@ -1,9 +1,9 @@
 """Write features of videos and their sound: tools/dataset_tools/feature_sequences.py VIDEOS FOLDER --network NAME.
 
 Each video becomes an .npz file, below the folders that it lies in, which a SequenceFolder reads. The features of frames
-are those of any network on images: a checkpoint, or a name of the zoo, torchvision or timm. With --layout,
-VIDEOS is YouTube Highlights or TVSum, and the known highlights are written, too. Videos that cannot be read or are too short are named
-and left out; those without a sound track are named, too, since RASL cannot be trained with them.
+are those of any network on images: a checkpoint, or a name of the zoo, torchvision or timm. With --layout, VIDEOS is
+YouTube Highlights or TVSum, and the known highlights are written, too. Videos that cannot be read or are too short are
+named and left out; those without a sound track are named, too, since RASL cannot be trained with them.
 """
 
 import argparse
