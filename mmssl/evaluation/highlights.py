@@ -1,22 +1,16 @@
 """Highlight curves of whole videos, their top moments, and how well they find known highlights."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmssl.functional import average_precision, standardised
+from mmssl.models import RASL
 from mmssl.models.modes import eval_mode
 
 _APART = 1.0  # seconds between two moments
-
-
-class HighlightModel(Protocol):
-    """A model that scores the steps of image sequences."""
-
-    def mean_latents(self, sequences: Tensor) -> Tensor:
-        """Score of every step, ``(B, D, T, 1, 1)`` to ``(B, T)``."""
 
 
 class Moment(NamedTuple):
@@ -27,14 +21,14 @@ class Moment(NamedTuple):
     score: float
 
 
-def highlight_curve(model: HighlightModel, visual: Tensor, length: int) -> Tensor:
+def highlight_curve(model: RASL, visual: Tensor, length: int) -> Tensor:
     """Score every step of a video of any length, from its images alone.
 
     A longer video is read in windows as long as those of the training, which overlap by half or more; a step has the
     mean over its windows.
 
     Args:
-        model: Such as :class:`~mmssl.models.RASL`; runs in eval mode.
+        model: Runs in eval mode.
         visual: Features of the images, shape ``(T, D)``.
         length: Steps of a window.
 
@@ -55,7 +49,7 @@ def highlight_curve(model: HighlightModel, visual: Tensor, length: int) -> Tenso
     return standardised(totals / counts)
 
 
-def _scored(model: HighlightModel, windows: Tensor) -> Tensor:
+def _scored(model: RASL, windows: Tensor) -> Tensor:
     batch = {'inputs': [windows], 'sample_idx': torch.arange(len(windows)), 'draw': torch.arange(len(windows))}
     return model.mean_latents(model.data_preprocessor(batch)['inputs'][0]).float().cpu()
 

@@ -138,6 +138,8 @@ def test_missing_sound_short_sequences_and_wrong_settings_are_refused():
         RASL(SequenceEncoder(6, 8, 1, 2), SequenceEncoder(3, 4, 1, 2))
     with pytest.raises(ValueError, match='mask_ratio=1.*between 0 and 1'):
         small(mask_ratio=1)
+    with pytest.raises(ValueError, match=r'takes feature sequences of shape \(B, C, T, 1, 1\), but got \(2, 6, 8, 8\)'):
+        model.extract_feat(torch.zeros(2, 6, 8, 8))
 
 
 def test_highlights_are_measured_per_video_and_drawn():

@@ -41,7 +41,15 @@ class SequenceEncoder(nn.Module):
 
         Returns:
             One map of latents, not negative, shape ``(B, D, T, 1, 1)``.
+
+        Raises:
+            ValueError: These are images or clips of more than one pixel.
         """
+        if sequences.dim() != 5 or sequences.shape[3:] != (1, 1):
+            raise ValueError(
+                f'SequenceEncoder takes feature sequences of shape (B, C, T, 1, 1), but got {tuple(sequences.shape)}: '
+                'give data from a SequenceDataset.'
+            )
         steps = self.embed(sequences.flatten(2).transpose(1, 2))  # (B, T, D)
         if masked is not None:
             steps = torch.where(masked[..., None], self.mask_token.to(steps.dtype), steps)
