@@ -13,7 +13,8 @@ with read_base():
 
 _source = dict(type=SequenceFolder, root='data/sequences')
 _sequences = dict(type=SequenceDataset, source=_source, channels=2048, length=32)
-train_dataloader.update(num_workers=4, dataset=dict(_sequences, random=True, audio=True))
+train_dataloader.update(num_workers=4)
+train_dataloader['dataset'] = dict(_sequences, random=True, audio=True)
 evaluation = dict(gallery=_sequences, batch_size=256, num_workers=4)
 model['data_preprocessor'].update(mean=[0.0] * 2048, std=[1.0] * 2048)
 model['backbone'].update(in_channels=2048)
