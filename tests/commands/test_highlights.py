@@ -96,15 +96,22 @@ def test_features_of_frames_have_a_mean_square_of_one(folder):
     assert alone.shape == (1, 64)
 
 
-def test_sequences_are_written_and_those_without_sound_are_named(folder, monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize('need_sound', [True, False])
+def test_sequences_are_written_and_those_left_out_are_named(need_sound, folder, monkeypatch, capsys, tmp_path):
     words = [str(folder / 'videos'), str(tmp_path), '--network', str(folder / 'network.pth')]
-    monkeypatch.setattr(sys, 'argv', ['feature_sequences.py', *words, '--rate', '4', '--minimum', '10'])
+    monkeypatch.setattr(
+        sys, 'argv', ['feature_sequences.py', *words, '--rate', '4', '--minimum', '10', *['--need-sound'] * need_sound]
+    )
     runpy.run_path(str(ROOT / 'tools/dataset_tools/feature_sequences.py'), run_name='__main__')
     said = capsys.readouterr().out
     assert 'Left out' in said and 'brief.mkv is too short: 4 steps' in said
-    assert '2 of 3 videos' in said and 'have no sound: mute.mkv' in said
-    loud, mute = (read_sequence(tmp_path / f'{name}.npz') for name in ('loud', 'mute'))
-    assert loud.visual.shape == (24, 64) == mute.visual.shape and mute.audio is None
+    assert f'{2 - need_sound} of 3 videos' in said and f'{1 - need_sound} of them without a sound track' in said
+    assert ('Left out: mute.mkv has no sound track' in said) == need_sound != (tmp_path / 'mute.npz').exists()
+    loud = read_sequence(tmp_path / 'loud.npz')
+    assert loud.visual.shape == (24, 64)
+    if not need_sound:
+        mute = read_sequence(tmp_path / 'mute.npz')
+        assert mute.visual.shape == (24, 64) and mute.audio is None
     assert loud.audio.mean(dim=1).argsort()[-4:].sort().values.tolist() == [12, 13, 14, 15]
 
 

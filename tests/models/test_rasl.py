@@ -94,7 +94,7 @@ def test_masks_follow_from_seed_and_draw_and_differ_between_image_and_sound():
     one, two = (model._masked(draws, 12, number) for number in range(2))
     assert one.sum(dim=1).unique().tolist() == [4] == two.sum(dim=1).unique().tolist()
     assert torch.equal(one[20:], model._masked(draws[20:], 12, 0)) and not torch.equal(one, two)
-    assert one.sum(dim=0).min() > 8 and one.sum(dim=0).max() < 27
+    assert one.sum(dim=0).min() > 5 and one.sum(dim=0).max() < 30
     model.seed = 1
     assert not torch.equal(one, model._masked(draws, 12, 0))
 
