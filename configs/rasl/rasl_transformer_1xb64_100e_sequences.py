@@ -1,6 +1,7 @@
 """RASL (reconstruction) on features of own videos: frames by a ResNet-50, sound as 64 log-mel bands, 2 per second.
 
-``tools/dataset_tools/feature_sequences.py VIDEOS data/sequences --network torchvision:resnet50 --need-sound`` writes the sequences.
+To write the sequences:
+``tools/dataset_tools/feature_sequences.py VIDEOS data/sequences --network torchvision:resnet50 --need-sound``.
 The paper's own schedule is not known; this one is ours.
 """
 

