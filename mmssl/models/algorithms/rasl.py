@@ -22,6 +22,7 @@ from mmssl.models.algorithms.base import BaseAlgorithm, PictureSheet, PretextSco
 from mmssl.registry import MODELS
 
 _PICTURE, _INK, _TRUTH = (96, 160), (31, 119, 180), (255, 217, 160)  # height and width in pixels; colours
+_UNUSUAL = 'the same if the steps farthest from the mean of their video were the highlights; untrained'
 _NO_SOUND = (
     "The sequences have no 'audio', which RASL learns with: set audio=True in train_dataloader.dataset, and give "
     'videos with a sound track.'
@@ -171,9 +172,6 @@ class RASL(BaseAlgorithm):
         text = 'Score of each step of a video, from its images alone. Shaded: true highlights, where they are known.'
         row = [(_drawn(*pair), f'video {int(index)}') for *pair, index in zip(scores, truth, batch.sample_idx)]
         return [PictureSheet('Highlight curves', text, [row])]
-
-
-_UNUSUAL = 'the same if the steps farthest from the mean of their video were the highlights; untrained'
 
 
 def unusual(sequences: Tensor) -> Tensor:
