@@ -9,7 +9,7 @@ from mmssl.datasets.sequences import SequenceSource
 from mmssl.functional import hash_seed
 from mmssl.registry import DATASETS
 
-_KINDS, _SLOT = 4, 6  # kinds of events, and of silent changes; steps between two that may start
+_KINDS, _SLOT = 8, 6  # kinds of events, and of silent changes; steps between two that may start
 _STRENGTH, _DRIFT, _JITTER = 1.2, 0.15, 0.3  # of a change; of a step of the background; of its noise
 
 
@@ -18,7 +18,7 @@ class SoundingEvents(SequenceSource):
     """Made-up sequences for short trials: events that can be heard, and others as striking to the eye that cannot.
 
     The image features of a video move slowly around a place of its own. In an event they turn for some steps to one of
-    four directions, and a sound of that kind bursts; in a silent change they turn to one of four others. Every step has
+    eight directions, and a sound of that kind bursts; in a silent change they turn to one of eight others. Every step has
     the same length, so that no norm tells an event. The events are the highlights, the first one's kind is the class.
     The same number always gives the same video.
 
@@ -67,7 +67,7 @@ class SoundingEvents(SequenceSource):
             if kind < _KINDS:
                 audio[span] += self._sounds[kind]
                 truth[span] = True
-        visual = _unit_rows(visual) * np.sqrt(self.channels)
+        visual, audio = _unit_rows(visual), audio / np.sqrt(self.bands)
         features = (torch.from_numpy(part.astype(np.float32)) for part in (visual, audio))
         return FeatureSequence(*features, torch.from_numpy(truth))
 

@@ -55,7 +55,8 @@ def _moved(sound: np.ndarray, late: int) -> np.ndarray:
 def log_mel(sound: np.ndarray, steps: int, rate: float, bands: int = 64) -> Tensor:
     """Log-mel features of sound, averaged over each step; needs kaldi-native-fbank (the extra ``video``).
 
-    Windows of 25 ms every 10 ms, Kaldi's filters. Silence gives about -2.2, the loudest sound about 2.4.
+    Windows of 25 ms every 10 ms, Kaldi's filters. The features of a step are scaled to a length of about 1: all bands
+    together, silence has -2.2 and the loudest sound 2.4.
 
     Args:
         sound: 16,000 samples per second, from -1 to 1, shape ``(N,)``. Missing sound at the end is silence.
@@ -79,7 +80,7 @@ def log_mel(sound: np.ndarray, steps: int, rate: float, bands: int = 64) -> Tens
     sums = np.zeros((steps, bands))
     np.add.at(sums, numbers, frames)
     means = sums / np.bincount(numbers, minlength=steps)[:, None]
-    return torch.from_numpy(((means - _MIDDLE) / _SPREAD).astype(np.float32))
+    return torch.from_numpy(((means - _MIDDLE) / _SPREAD / bands**0.5).astype(np.float32))
 
 
 def _filtered(sound: np.ndarray, bands: int) -> np.ndarray:

@@ -41,7 +41,7 @@ def frame_network(weights: str | Path) -> ProbedNetwork:
 
 
 def frame_features(network: ProbedNetwork, frames: Iterable[Tensor]) -> Tensor:
-    """Features of frames, each scaled to a mean square of 1, so that no network has larger ones than another.
+    """Features of frames, each of length 1, so that no network has larger ones than another.
 
     Args:
         network: From :func:`frame_network`.
@@ -59,8 +59,7 @@ def frame_features(network: ProbedNetwork, frames: Iterable[Tensor]) -> Tensor:
             batch = {'inputs': [torch.stack(some)], 'sample_idx': numbers, 'draw': numbers}
             inputs = network.data_preprocessor(batch)['inputs'][0].to(get_device())
             rows.append(network.extract_feat(inputs).float().cpu())
-    features = torch.cat(rows)
-    return unit(features) * features.shape[1] ** 0.5
+    return unit(torch.cat(rows))
 
 
 def video_sequence(

@@ -87,11 +87,11 @@ def test_other_checkpoints_and_networks_are_refused_in_a_sentence(folder, tmp_pa
         highlights(folder, 'loud.mkv', '--network', str(wide))
 
 
-def test_features_of_frames_have_a_mean_square_of_one(folder):
+def test_features_of_frames_have_a_length_of_one(folder):
     network = frame_network(str(folder / 'network.pth'))
     features = frame_features(network, torch.randint(0, 255, (40, 3, 40, 48), dtype=torch.uint8))
     assert features.shape == (40, 64)
-    torch.testing.assert_close(features.square().mean(dim=1), torch.ones(40))
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(40))
     alone = frame_features(network, [torch.full((1, 40, 48), 90, dtype=torch.uint8)])  # grey
     assert alone.shape == (1, 64)
 

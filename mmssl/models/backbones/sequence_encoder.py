@@ -11,8 +11,8 @@ from mmssl.registry import MODELS
 class SequenceEncoder(nn.Module):
     """Transformer over the steps of a sequence; its latents are not negative.
 
-    A sequence has the form of a clip of one pixel, ``(B, C, T, 1, 1)``: the features of a step are its channels. It may
-    have any number of steps.
+    A sequence has the form of a clip of one pixel, ``(B, C, T, 1, 1)``: the features of a step are its channels, of
+    length about 1 together. It may have any number of steps.
 
     Args:
         in_channels: Features of a step.
@@ -50,7 +50,8 @@ class SequenceEncoder(nn.Module):
                 f'SequenceEncoder takes feature sequences of shape (B, C, T, 1, 1), but got {tuple(sequences.shape)}: '
                 'give data from a SequenceDataset.'
             )
-        steps = self.embed(sequences.flatten(2).transpose(1, 2))  # (B, T, D)
+        steps = sequences.flatten(2).transpose(1, 2)
+        steps = self.embed(steps * self.in_channels**0.5)  # (B, T, D)
         if masked is not None:
             steps = torch.where(masked[..., None], self.mask_token.to(steps.dtype), steps)
         steps = steps + sincos_positions(1, steps.shape[1], steps.shape[2], steps.device).to(steps.dtype)
