@@ -10,16 +10,17 @@ from mmssl.functional import hash_seed
 from mmssl.registry import DATASETS
 
 _KINDS, _SLOT = 8, 6  # kinds of events, and of silent changes; steps between two that may start
-_STRENGTH, _DRIFT, _JITTER = 1.2, 0.15, 0.3  # of a change; of a step of the background; of its noise
+_STRENGTH, _LOUDNESS = 1.5, 3.0  # of a change, where a background has a length of about 1; of a burst in its bands
+_PLACE, _DRIFT, _JITTER, _HISS = 0.5, 0.05, 0.2, 0.2  # of a video; of a step; noise of images and of sound
 
 
 @DATASETS.register_module()
 class SoundingEvents(SequenceSource):
     """Made-up sequences for short trials: events that can be heard, and others as striking to the eye that cannot.
 
-    The image features of a video move slowly around a place of its own. In an event they turn for some steps to one of
-    eight directions, and a sound of that kind bursts; in a silent change they turn to one of eight others. Every step has
-    the same length, so that no norm tells an event. The events are the highlights, the first one's kind is the class.
+    The image features of a video move slowly around a place of its own. In an event, one or two per video, they turn for
+    some steps to one of eight directions, and a sound of that kind bursts. In a silent change, two or three per video,
+    they turn to one of eight others. Every step has the same length, so that no norm tells an event. The events are the highlights, the first one's kind is the class.
     The same number always gives the same video.
 
     Args:
@@ -41,7 +42,8 @@ class SoundingEvents(SequenceSource):
         self.count, self.steps, self.channels, self.bands, self.skip = count, steps, channels, bands, skip
         generator = np.random.default_rng(hash_seed(channels, bands))
         self._looks = _unit_rows(generator.normal(size=(2 * _KINDS, channels)))
-        self._sounds = generator.uniform(0, 2, (_KINDS, bands))
+        self._scene = generator.normal(size=channels)
+        self._sounds = _LOUDNESS * (generator.uniform(size=(_KINDS, bands)) < 0.25)
         self.classes = [f'event {kind}' for kind in range(_KINDS)]
         self.labels = torch.tensor([self._kinds(index)[0] for index in range(count)])
         self.fingerprint = f'sounding events {count} {steps} {channels} {bands} {skip}'
@@ -59,7 +61,7 @@ class SoundingEvents(SequenceSource):
         visual, audio = self._background(generator)
         truth = np.zeros(self.steps, bool)
         kinds = self._kinds(index)
-        changes = [*kinds, *(kind + _KINDS for kind in generator.integers(_KINDS, size=generator.integers(1, 3)))]
+        changes = [*kinds, *(kind + _KINDS for kind in generator.integers(_KINDS, size=generator.integers(2, 4)))]
         places = generator.permutation(self.steps // _SLOT)[: len(changes)] * _SLOT
         for kind, place in zip(changes, places):
             span = slice(place, place + int(generator.integers(3, _SLOT - 1)))
@@ -79,9 +81,9 @@ class SoundingEvents(SequenceSource):
         """Image features that move slowly, ``(T, D)`` of about unit length, and faint noise as sound, ``(T, A)``."""
         drift = generator.normal(size=(self.steps, self.channels)).cumsum(axis=0) * _DRIFT
         jitter = generator.normal(size=drift.shape) * _JITTER
-        place = generator.normal(size=self.channels)
+        place = self._scene + _PLACE * generator.normal(size=self.channels)
         visual = (place + drift + jitter) / np.sqrt(self.channels)
-        return visual, generator.normal(size=(self.steps, self.bands)) * 0.3
+        return visual, generator.normal(size=(self.steps, self.bands)) * _HISS
 
 
 def _unit_rows(rows: np.ndarray) -> np.ndarray:

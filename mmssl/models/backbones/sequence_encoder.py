@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from mmssl.functional import sincos_positions
 from mmssl.registry import MODELS
+
+_NEIGHBOURS = 5  # steps that a step sees before the transformer
 
 
 @MODELS.register_module()
@@ -12,11 +13,12 @@ class SequenceEncoder(nn.Module):
     """Transformer over the steps of a sequence; its latents are not negative.
 
     A sequence has the form of a clip of one pixel, ``(B, C, T, 1, 1)``: the features of a step are its channels, of
-    length about 1 together. It may have any number of steps.
+    length about 1 together. It may have any number of steps. The order of the steps comes from a convolution: with
+    numbered places, the activation could stand out at the same places of every video.
 
     Args:
         in_channels: Features of a step.
-        channels: Width of the transformer and of the latents, a multiple of 4 and of ``num_heads``.
+        channels: Width of the transformer and of the latents, a multiple of ``num_heads``.
         depth: Number of blocks.
         num_heads: Attention heads of each block.
 
@@ -28,6 +30,7 @@ class SequenceEncoder(nn.Module):
         self.in_channels, self.out_channels = in_channels, channels
         self.embed = nn.Linear(in_channels, channels)
         self.mask_token = nn.Parameter(torch.zeros(channels))
+        self.neighbours = nn.Conv1d(channels, channels, _NEIGHBOURS, padding=_NEIGHBOURS // 2, groups=channels)
         self.blocks = nn.Sequential(*(_block(channels, num_heads) for _ in range(depth)))
         self.latents = nn.Linear(channels, channels)
         nn.init.normal_(self.mask_token, std=0.02)
@@ -54,7 +57,7 @@ class SequenceEncoder(nn.Module):
         steps = self.embed(steps * self.in_channels**0.5)  # (B, T, D)
         if masked is not None:
             steps = torch.where(masked[..., None], self.mask_token.to(steps.dtype), steps)
-        steps = steps + sincos_positions(1, steps.shape[1], steps.shape[2], steps.device).to(steps.dtype)
+        steps = steps + self.neighbours(steps.transpose(1, 2)).transpose(1, 2)
         latents = self.latents(self.blocks(steps)).relu()
         return (latents.transpose(1, 2)[..., None, None],)
 
