@@ -18,10 +18,10 @@ _PLACE, _DRIFT, _JITTER, _HISS = 0.5, 0.05, 0.2, 0.2  # of a video; of a step; n
 class SoundingEvents(SequenceSource):
     """Made-up sequences for short trials: events that can be heard, and others as striking to the eye that cannot.
 
-    The image features of a video move slowly around a place of its own. In an event, one or two per video, they turn for
-    some steps to one of eight directions, and a sound of that kind bursts. In a silent change, two or three per video,
-    they turn to one of eight others. Every step has the same length, so that no norm tells an event. The events are the highlights, the first one's kind is the class.
-    The same number always gives the same video.
+    The image features of a video move slowly around a place of its own. In an event, one or two per video, they turn
+    for some steps to one of eight directions, and a sound of that kind bursts. In a silent change, two or three per
+    video, they turn to one of eight others. Every step has the same length, so that no norm tells an event. The events
+    are the highlights, the first one's kind is the class. The same number always gives the same video.
 
     Args:
         count: Number of videos.
