@@ -83,6 +83,11 @@ def test_a_draw_determines_the_clip_whatever_came_before(videos):
     assert not torch.equal(first['inputs'][0], data[0, 7]['inputs'][0])
 
 
+def test_every_draw_has_frames_of_its_own(videos):
+    data = ClipDataset(videos, RandomFrames(4, (1, 2)), same)
+    assert len({tuple(shown(data[0, draw]['inputs'][0])) for draw in range(20)}) > 10
+
+
 @pytest.mark.parametrize('view', [View(12, jitter=(0.4, 0, 0.4, 0.1), blur_prob=1, rotate=20), RandomCrop(12, 14, 2)])
 def test_all_frames_of_a_clip_get_the_same_view(view):
     frame = torch.randint(256, (3, 20, 24), dtype=torch.uint8)
