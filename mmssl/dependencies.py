@@ -62,6 +62,7 @@ OPTIONAL = (
     Dependency('gymnasium', ('gymnasium',), '1.0', extra='rl'),
     Dependency('stable_baselines3', ('stable-baselines3',), '2.3', extra='rl'),
     Dependency('transformers', ('transformers',), '4.40', extra='text'),
+    Dependency('kaldi_native_fbank', ('kaldi-native-fbank',), '1.20', extra='video'),
     Dependency('umap', ('umap-learn',)),
     Dependency('faiss', ('faiss-cpu', 'faiss-gpu', 'faiss-gpu-cu12')),
     Dependency('mmcv', ('onedl-mmcv', 'mmcv', 'mmcv-lite'), extra='transfer'),

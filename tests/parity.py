@@ -32,7 +32,7 @@ def train(make: Callable[[], BaseAlgorithm], views: list[Tensor], samples: Tenso
         draws = torch.arange(BATCH) + BATCH * step
         parts = [part.split(sizes)[rank] for part in (samples[step], draws, *(view[step] for view in views))]
         extras = {'boxes': make_boxes(step).split(sizes)[rank], 'domain': parts[0] % 3}
-        extras |= {'gt_trajs': make_trajectories(parts[0]), **make_texts(parts[0])}
+        extras |= {'gt_trajs': make_trajectories(parts[0]), 'audio': make_sounds(parts[0]), **make_texts(parts[0])}
         for memory in model.memories().values():
             memory.begin_epoch(step // 2)
             memory.begin_step(0.5, 1.0)
@@ -70,6 +70,11 @@ def make_texts(samples: Tensor) -> dict[str, Tensor]:
     """Tokens, ``(B, 6)``, of texts of one word or more, with their mask."""
     places = torch.arange(6)
     return {'tokens': (samples[:, None] * 7 + places) % 20, 'mask': places <= samples[:, None] % 6}
+
+
+def make_sounds(samples: Tensor) -> Tensor:
+    """Three features of the sound of each video at eight times, ``(B, 3, 8)``."""
+    return torch.sin(samples[:, None, None].double() + torch.arange(24).view(3, 8) ** 1.5)
 
 
 def prepare(model: BaseAlgorithm) -> None:

@@ -45,6 +45,7 @@ COMMANDS = {
     'export': Command('export', "export a checkpoint's backbone for another package", False),
     'cluster': Command('cluster', 'cluster the training images by the features of a checkpoint'),
     'similarity': Command('similarity', 'measure sentence embeddings on pairs with scores'),
+    'highlights': Command('highlights', 'draw the highlight curve of a video'),
     'report': Command('report', 'write the report of a finished run', False),
     'zoo': Command('zoo', 'list, download, verify, convert and publish weights', False),
     'benchmark labels': Command('label_efficiency', 'measure what pre-training gains with few labels'),

@@ -5,6 +5,8 @@ from mmssl.datasets.clips import ClipDataset, RandomFrames, UniformFrames
 from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.domains import DomainFolder, DomainList, DomainSplit, class_list, domain_splits, leave_one_out
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
+from mmssl.datasets.feature_sequences import FeatureSequence, read_sequence, write_sequence
+from mmssl.datasets.highlight_videos import HighlightVideos, Segments, TVSum, YouTubeHighlights
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
 from mmssl.datasets.moving_digits import MovingDigits
@@ -19,7 +21,10 @@ from mmssl.datasets.samplers import (
     RankBatchSampler,
     SlidingWindowSampler,
 )
+from mmssl.datasets.sequences import SequenceDataset, SequenceFolder, SequenceSource
 from mmssl.datasets.shrunk import ShrunkImages
+from mmssl.datasets.sounding_events import SoundingEvents
+from mmssl.datasets.sounds import log_mel, read_sound
 from mmssl.datasets.sources import (
     ArraySource,
     Concat,
@@ -85,6 +90,8 @@ __all__ = [
     'DomainSplit',
     'DrawSampler',
     'EvalView',
+    'FeatureSequence',
+    'HighlightVideos',
     'ImageDataset',
     'ImageFolder',
     'ImageList',
@@ -109,14 +116,20 @@ __all__ = [
     'RandomSpan',
     'RankBatchSampler',
     'RenderedText',
+    'Segments',
+    'SequenceDataset',
+    'SequenceFolder',
+    'SequenceSource',
     'ShrunkImages',
     'ShuffleWords',
     'SlidingWindowSampler',
     'SomethingSomething',
+    'SoundingEvents',
     'SpriteScenes',
     'Subset',
     'SyllablePairs',
     'SyllableSentences',
+    'TVSum',
     'TextDataset',
     'TextFile',
     'TextReader',
@@ -136,6 +149,7 @@ __all__ = [
     'View',
     'ViewsByEpoch',
     'WordReader',
+    'YouTubeHighlights',
     'channel_statistics',
     'class_list',
     'collate',
@@ -144,9 +158,12 @@ __all__ = [
     'find_parts',
     'frequent_words',
     'leave_one_out',
+    'log_mel',
     'open_video',
     'part_sources',
     'read_image',
+    'read_sequence',
+    'read_sound',
     'render_pair',
     'render_text',
     'render_words',
@@ -154,4 +171,5 @@ __all__ = [
     'split_sentences',
     'video_part_sources',
     'write_pseudo_classes',
+    'write_sequence',
 ]

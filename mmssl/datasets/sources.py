@@ -19,6 +19,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmssl.datasets.feature_sequences import FeatureSequence
 from mmssl.datasets.images import EXTENSIONS, UnreadableImageError, read_image
 from mmssl.datasets.listing import Listing, Paths, find_parts, list_folder
 from mmssl.datasets.videos import Video
@@ -94,6 +95,17 @@ class ImageSource(ABC):
         raise ValueError(
             f'Clips of {self.name(index)}, but {type(self).__name__} holds images: give ClipDataset a source of '
             'videos, such as VideoFolder, or take ImageDataset.'
+        )
+
+    def sequence(self, index: int) -> FeatureSequence:
+        """Load a sequence of features; see :meth:`mmssl.datasets.SequenceSource.sequence`.
+
+        Raises:
+            ValueError: The source holds no sequences.
+        """
+        raise ValueError(
+            f'A feature sequence of {self.name(index)}, but {type(self).__name__} holds none: give SequenceDataset a '
+            'source of sequences, such as SequenceFolder.'
         )
 
     def label(self, index: int) -> int | None:
@@ -397,6 +409,10 @@ class Subset(ImageSource):
     def video(self, index: int) -> Video:
         """Open a video of the source."""
         return self.source.video(int(self.indices[index]))
+
+    def sequence(self, index: int) -> FeatureSequence:
+        """Load a sequence of the source."""
+        return self.source.sequence(int(self.indices[index]))
 
     def name(self, index: int) -> str:
         """Name of the image in the source."""

@@ -228,7 +228,7 @@ class EncodedVideo(Video):
     def read(self, places: Sequence[int]) -> Tensor:
         """Decode frames; see :meth:`Video.read`."""
         wanted = sorted(set(places))
-        with _opened(self.path) as (container, stream):
+        with opened(self.path) as (container, stream):
             if self.index.stamps is None:
                 found = dict(_counted(container.decode(stream), wanted))
             else:
@@ -272,7 +272,7 @@ def open_video(path: str | Path) -> Video:
     return ArrayVideo(path) if path.suffix.lower() == '.npy' else EncodedVideo(path)
 
 
-class _opened:  # noqa: N801 - used like a function
+class opened:  # noqa: N801 - used like a function
     """Open a file for decoding: its container and its first video stream; errors of FFmpeg become ours."""
 
     def __init__(self, path: Path) -> None:
@@ -296,7 +296,7 @@ class _opened:  # noqa: N801 - used like a function
 
 @lru_cache(maxsize=4096)
 def _index_of(path: str) -> _Index:
-    with _opened(Path(path)) as (container, stream):
+    with opened(Path(path)) as (container, stream):
         packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
         stamps = sorted(packet.pts for packet in packets if packet.pts is not None)
         rate = float(stream.average_rate or stream.guessed_rate or 25)

@@ -17,6 +17,7 @@ from mmssl.evaluation.features import (
 from mmssl.evaluation.few_labels import draw_per_class, few_labels_probe, measure_of_draws, per_class
 from mmssl.evaluation.fine_tuning import Classifier, FineTuning, fine_tune
 from mmssl.evaluation.fixed_part import FixedPart
+from mmssl.evaluation.highlights import Moment, highlight_curve, segment_precision, top_moments
 from mmssl.evaluation.knn import Neighbors, knn_accuracy, knn_predict, knn_warning, nearest_neighbors
 from mmssl.evaluation.linear import (
     FAST_PROBE,
@@ -121,6 +122,7 @@ __all__ = [
     'LinearLayer',
     'Matched',
     'Measure',
+    'Moment',
     'MultiStageClassifier',
     'Neighbors',
     'NextStep',
@@ -168,6 +170,7 @@ __all__ = [
     'format_results',
     'format_table',
     'has_labels',
+    'highlight_curve',
     'image_text_measures',
     'in_classes_of',
     'joined',
@@ -204,11 +207,13 @@ __all__ = [
     'retrieval_measures',
     'retrieval_of_other_view',
     'retrieval_recall',
+    'segment_precision',
     'sentence_similarity',
     'sgd_probe',
     'standings',
     'table_lines',
     'top_k_accuracy',
+    'top_moments',
     'uniformity',
     'untrained',
     'usage',

@@ -66,11 +66,13 @@ class RawPixels(nn.Module):
 
     def data_preprocessor(self, data: dict, training: bool = False) -> dict:
         """Scale a collated batch to [0, 1], on the device of the run; ``training`` is part of the interface."""
-        views = [view.float() / self.white[view.dtype] for view in data['inputs']]
+        views = [
+            view.float() / self.white.get(view.dtype, 1.0) for view in data['inputs']
+        ]  # feature sequences are floats
         return {'inputs': [view.to(get_device()) for view in views]}
 
     def extract_feat(self, images: Tensor) -> Tensor:
-        """Flatten images of shape ``(B, C, H, W)`` to ``(B, C * H * W)``; frames of a clip count as channels."""
+        """Flatten images of shape ``(B, C, H, W)`` to ``(B, C * H * W)``; frames and steps count as channels."""
         images = images.flatten(1, -3)
         if max(images.shape[-2:]) > self.side:
             images = interpolate(images, size=(self.side, self.side), mode='bilinear', antialias=True)

@@ -37,6 +37,13 @@ from mmssl.functional.domains import domain_log_posteriors, domain_mixture
 from mmssl.functional.frames import jittered_frames, uniform_starts
 from mmssl.functional.gumbel import gumbel_softmax, sample_codes
 from mmssl.functional.hallucination import extrapolate
+from mmssl.functional.highlights import (
+    activation,
+    highlight_precision,
+    k_point_loss,
+    masked_sequence_loss,
+    standardised_over_time,
+)
 from mmssl.functional.image_text import bidirectional_contrast, cross_modal_losses, masked_max
 from mmssl.functional.inter_image import (
     arc_margin,
@@ -133,7 +140,6 @@ from mmssl.functional.text_pixels import (
     draw_spans,
     masked_mean,
     span_noise,
-    symmetric_contrast,
     text_noise,
     text_positions,
 )
@@ -172,6 +178,7 @@ __all__ = [
     'StepStatistics',
     'Stream',
     'VICRegTerms',
+    'activation',
     'arc_margin',
     'attended_patches',
     'average_deviation',
@@ -228,6 +235,7 @@ __all__ = [
     'hash_normals',
     'hash_places',
     'hash_seed',
+    'highlight_precision',
     'image_error',
     'in_float32',
     'info_nce',
@@ -235,6 +243,7 @@ __all__ = [
     'instance_loss_of_the_paper',
     'interpolate_keys',
     'jittered_frames',
+    'k_point_loss',
     'key_frames',
     'key_jitter',
     'kmeans',
@@ -247,6 +256,7 @@ __all__ = [
     'masked_max',
     'masked_mean',
     'masked_pixel_loss',
+    'masked_sequence_loss',
     'match_pixels',
     'match_slots',
     'max_over_ranks',
@@ -295,12 +305,12 @@ __all__ = [
     'split_in_two',
     'squash',
     'standardise',
+    'standardised_over_time',
     'step_costs',
     'step_overlap',
     'step_statistics',
     'sum_over_ranks',
     'swapped_prediction',
-    'symmetric_contrast',
     'table_cross_entropy',
     'text_noise',
     'text_positions',

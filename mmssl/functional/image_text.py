@@ -46,24 +46,31 @@ def cross_modal_losses(
 
 @in_float32
 def bidirectional_contrast(
-    images: Tensor, texts: Tensor, temperature: float, weight: float, group: ProcessGroup | None = None
+    first: Tensor,
+    second: Tensor,
+    temperature: float,
+    weight: float = 0.5,
+    hard_negatives: Tensor | None = None,
+    group: ProcessGroup | None = None,
 ) -> Tensor:
-    """Weighted sum of the losses in both directions, lambda in the paper.
+    """Weighted sum of the losses in both directions: images and texts, images and sounds, or two texts.
 
     Args:
-        images: Unit rows, shape ``(B, D)``.
-        texts: Unit rows, the text of each image, shape ``(B, D)``.
+        first: Unit rows, shape ``(B, D)``.
+        second: Unit rows, the partner of each, shape ``(B, D)``.
         temperature: Divides the cosines; positive.
-        weight: Weight of the direction from image to text, 0 to 1; the other one has ``1 - weight``.
+        weight: Weight of the direction from first to second, 0 to 1, lambda in ConVIRT; the other has ``1 - weight``.
+        hard_negatives: As in :func:`cross_modal_losses`.
         group: As in :func:`cross_modal_losses`.
 
     Returns:
         Scalar: mean over this rank's pairs.
 
-    Source: ConVIRT, eq. 4.
+    Source: ConVIRT, eq. 4. Pixel-Linguist's code takes negatives of the same process only, and stops with an error over
+    hard negatives; here all processes share them.
     """
-    image_to_text, text_to_image = cross_modal_losses(images, texts, temperature, group)
-    return (weight * image_to_text + (1 - weight) * text_to_image).mean()
+    there, back = cross_modal_losses(first, second, temperature, group, hard_negatives)
+    return (weight * there + (1 - weight) * back).mean()
 
 
 @in_float32

@@ -6,9 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.distributed import ProcessGroup
 
-from mmssl.functional.image_text import cross_modal_losses
 from mmssl.functional.masked_image import sincos_positions
 
 SPAN_WEIGHTS = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)  # cumulative, of spans of 1 to 6 patches
@@ -144,29 +142,3 @@ def text_noise(noise: Tensor, attended: Tensor) -> Tensor:
     """
     forced = (noise * attended).argmax(dim=1, keepdim=True)
     return noise.scatter(1, forced, 100.0)
-
-
-def symmetric_contrast(
-    first: Tensor,
-    second: Tensor,
-    temperature: float,
-    hard_negatives: Tensor | None = None,
-    group: ProcessGroup | None = None,
-) -> Tensor:
-    """InfoNCE in both directions: find each text's partner in the global batch.
-
-    Args:
-        first: Unit rows, shape ``(B, D)``; ``B`` may differ between ranks.
-        second: Unit rows, the partners in the same order, shape ``(B, D)``.
-        temperature: Divides the cosines; positive.
-        hard_negatives: Unit rows that are additional negatives of the first texts, shape ``(N, D)``.
-        group: The processes that take part; ``None`` means all; no process group is needed.
-
-    Returns:
-        Scalar: mean over this rank's ``B`` texts and both directions.
-
-    Source: Pixel-Linguist (Xiao et al., 2024). Its code takes negatives of the same process only, and stops with an
-    error over hard negatives; here all processes share them, and hard negatives count in the first direction.
-    """
-    forwards, backwards = cross_modal_losses(first, second, temperature, group, hard_negatives)
-    return (forwards + backwards).mean() / 2

@@ -1,6 +1,7 @@
 """Load a network from a checkpoint, and measure its features and those of its baselines."""
 
 from mmssl.probe.cache import FeatureCache, images_fingerprint, weights_fingerprint
+from mmssl.probe.frames import frame_features, frame_network, video_sequence
 from mmssl.probe.networks import (
     ComparedNetwork,
     ProbedNetwork,
@@ -11,7 +12,7 @@ from mmssl.probe.networks import (
     untrained_network,
 )
 from mmssl.probe.probe import ProbeData, probe_data, probe_features, split_one_fifth
-from mmssl.probe.rewards import FrameReward, ReadVideos, frame_features, load_frame_reward, read_videos
+from mmssl.probe.rewards import FrameReward, ReadVideos, load_frame_reward, read_videos
 from mmssl.probe.trained import Recipe, Trained, load_trained
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     'Trained',
     'compared_networks',
     'frame_features',
+    'frame_network',
     'images_fingerprint',
     'in_order',
     'load_frame_reward',
@@ -36,5 +38,6 @@ __all__ = [
     'split_one_fifth',
     'titles',
     'untrained_network',
+    'video_sequence',
     'weights_fingerprint',
 ]

@@ -1,8 +1,7 @@
 """Perceptual rewards on the frames of videos: a network from a checkpoint, and what was fitted to its features."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,47 +10,14 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmssl.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
-from mmssl.datasets import EvalView, UnreadableImageError, VideoSource
-from mmssl.datasets.images import as_channels
+from mmssl.datasets import UnreadableImageError, VideoSource
 from mmssl.evaluation import PerceptualReward, StepRewards
-from mmssl.models.modes import eval_mode
 from mmssl.probe.cache import weights_fingerprint
+from mmssl.probe.frames import frame_features
 from mmssl.probe.networks import ProbedNetwork, compared_networks
 
 _KEY, _FIELDS = 'perceptual_reward', fields(PerceptualReward)
 _LARGEST = 4096  # pixels, of the images that a network gets
-
-
-@torch.no_grad()
-def frame_features(network: ProbedNetwork, frames: Iterable[Tensor], batch_size: int = 64) -> Tensor:
-    """Features of the middle square of each frame.
-
-    Args:
-        network: A network on images, best with all its stages and a grid, which tells where something is.
-        frames: uint8 or uint16, ``(C, H, W)`` each, at least one; they are taken a few at a time.
-        batch_size: Frames per step.
-
-    Returns:
-        float32 on the CPU, shape ``(T, F)``.
-
-    Raises:
-        ValueError: The network takes clips.
-    """
-    if network.frames is not None:
-        raise ValueError(f'{network.name} takes clips, but rewards are of single frames: give a network on images.')
-    view, rows = EvalView(network.size, network.size), []
-    with eval_mode(network):
-        for batch in _batches(iter(frames), batch_size):
-            views = torch.stack([view(as_channels(frame, network.channels))[0] for frame in batch])
-            numbers = torch.zeros(len(views), dtype=torch.long)
-            data = network.data_preprocessor({'inputs': [views], 'sample_idx': numbers, 'draw': numbers})
-            rows.append(network.extract_feat(data['inputs'][0]).float().cpu())
-    return torch.cat(rows)
-
-
-def _batches(frames: Iterator[Tensor], size: int) -> Iterator[list[Tensor]]:
-    while batch := list(islice(frames, size)):
-        yield batch
 
 
 class ReadVideos(NamedTuple):

@@ -14,23 +14,30 @@ def to_image(tensor: Tensor) -> Image.Image:
 
     Args:
         tensor: uint8 or uint16, shape ``(C, H, W)``. Of a clip ``(C, T, H, W)``, four evenly spaced frames are shown in
-            two rows, or the middle one if there are fewer. Of two channels, only the first is shown; of four and more,
+            two rows, or the middle one if there are fewer. A feature sequence, floats ``(C, T, 1, 1)``, is a gray map:
+            channels from top to bottom, time to the right. Of two channels, only the first is shown; of four and more,
             the first three. 16-bit values are scaled to the range between the minimum and the maximum.
 
     Returns:
         Image of mode ``'L'`` or ``'RGB'``.
     """
+    if tensor.is_floating_point():
+        tensor = _scaled(tensor.flatten(1)[None])
     tensor = _sheet(tensor) if tensor.dim() == 4 else tensor
     if tensor.dtype == torch.uint16:
-        values = tensor.float()
-        low, high = values.min(), values.max()
-        tensor = ((values - low) / (high - low).clamp_min(1) * 255).round().byte()
+        tensor = _scaled(tensor.float())
     tensor = _in_lines(tensor) if tensor.shape[2] >= _STRIP * tensor.shape[1] else tensor
     planes = tensor[:3] if len(tensor) >= 3 else tensor[:1]
     pixels = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
     image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
     image.thumbnail((_LONGEST, _LONGEST))
     return image
+
+
+def _scaled(values: Tensor) -> Tensor:
+    """Bytes between the minimum and the maximum; values that hardly differ stay dark."""
+    low, high = values.min(), values.max()
+    return ((values - low) / (high - low).clamp_min(1) * 255).round().byte()
 
 
 def _sheet(clip: Tensor) -> Tensor:

@@ -7,11 +7,11 @@ import torch
 
 from mmssl.functional import (
     attended_patches,
+    bidirectional_contrast,
     choose_patches,
     draw_spans,
     masked_mean,
     span_noise,
-    symmetric_contrast,
     text_noise,
     text_positions,
 )
@@ -96,7 +96,7 @@ def test_a_text_longer_than_the_table_of_positions_is_refused():
 @pytest.mark.parametrize('case', range(int(NCE['n_cases'])))
 def test_the_contrast_equals_the_reference_with_its_gradient(case):
     first, second = (NCE[f'c{case}_{side}'].clone().requires_grad_() for side in 'ab')
-    loss = symmetric_contrast(first, second, 0.05)
+    loss = bidirectional_contrast(first, second, 0.05)
     loss.backward()
     torch.testing.assert_close(loss.detach(), NCE[f'c{case}_loss'], rtol=0, atol=1e-9)
     for side, rows in zip('ab', (first, second)):
@@ -105,7 +105,7 @@ def test_the_contrast_equals_the_reference_with_its_gradient(case):
 
 def test_hard_negatives_count_in_the_first_direction_only():
     first, second, hard = (NCE[f'c1_{name}'] for name in ('a', 'b', 'hard_negatives'))
-    loss = symmetric_contrast(first, second, 0.05, hard)
+    loss = bidirectional_contrast(first, second, 0.05, hard_negatives=hard)
     torch.testing.assert_close(loss, NCE['c1_loss_with_hard_negatives_ours'], rtol=0, atol=1e-9)
     assert NCE['c1_reference_raises_with_hard_negatives']
 

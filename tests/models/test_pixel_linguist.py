@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmssl.datasets import Batch
 from mmssl.export import pixel_encoder
-from mmssl.functional import symmetric_contrast, unit
+from mmssl.functional import bidirectional_contrast, unit
 from mmssl.models import DataPreprocessor, PixelLinguist, TextNeck, TextViT
 from mmssl.registry import MODELS
 from mmssl.testing import check_algorithm
@@ -91,7 +91,7 @@ def test_a_third_view_holds_hard_negatives_of_the_first():
     model, views = _small(), [torch.rand(4, 1, 16, 192) for _ in range(3)]
     first, second, hard = (unit(model.embed(view)) for view in views)
     loss = model.loss(views, ANY)['loss']
-    torch.testing.assert_close(loss, symmetric_contrast(first, second, 0.05, hard))
+    torch.testing.assert_close(loss, bidirectional_contrast(first, second, 0.05, hard_negatives=hard))
     assert loss > model.loss(views[:2], ANY)['loss']
     for wrong in (views[:1], views + views[:1]):
         with pytest.raises(ValueError, match='two texts, or three .*: set train_dataloader.dataset.views.edits'):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmssl.datasets.structures import Batch
-from mmssl.functional import symmetric_contrast, unit
+from mmssl.functional import bidirectional_contrast, unit
 from mmssl.models.additions import Addition
 from mmssl.models.algorithms.contrastive import Contrastive
 from mmssl.models.algorithms.pixel import check_black, check_reads_text, cut_share
@@ -88,7 +88,7 @@ class PixelLinguist(Contrastive):
         """Cross-entropy of both directions; keys beyond the queries are hard negatives: a scalar."""
         first, others = unit(queries), unit(keys)
         hard = others[len(first) :] if len(others) > len(first) else None
-        return symmetric_contrast(first, others[: len(first)], self.temperature, hard)
+        return bidirectional_contrast(first, others[: len(first)], self.temperature, hard_negatives=hard)
 
     def embed(self, images: Tensor) -> Tensor:
         """Embeddings for the loss: tokens, neck, and the mean over each text, ``(B, D)``, not normalised."""
