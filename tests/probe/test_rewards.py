@@ -66,8 +66,6 @@ def test_a_network_on_clips_is_refused():
     torch.nn.Module.__init__(clips)
     clips.name, clips.frames = 'r3d', UniformFrames(4)
     with pytest.raises(ValueError, match='r3d takes clips, but features of single frames are needed'):
-        ValueError, match='r3d takes clips, but features of single frames are needed: give one on images'
-    ):
         frame_features(clips, frames_of(0))
 
 
