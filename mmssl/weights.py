@@ -6,7 +6,7 @@ Every load of a file goes through :func:`read_file`. Nothing in a file is run or
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -240,15 +240,15 @@ def backbone_weights(source: Source | nn.Module) -> dict[str, Tensor]:
     return {key: tensor for key, tensor in strip_prefix(tensors, prefix).items() if _RESNET.match(key)}
 
 
-def average_weights(paths: Sequence[str | Path]) -> dict[str, Tensor]:
+def average_weights(paths: Sequence[str | Path]) -> WeightsFile:
     """Average the tensors of several files, as a uniform soup does: one network from several trainings.
 
     Args:
         paths: Files with the same keys and shapes; see :func:`read_file`.
 
     Returns:
-        Means, computed in float64, in the dtypes of the first file; whole numbers, such as counters, are the last
-        file's.
+        The first file with the means as its tensors, computed in float64, in its dtypes; whole numbers, such as
+        counters, are the last file's.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -258,9 +258,11 @@ def average_weights(paths: Sequence[str | Path]) -> dict[str, Tensor]:
     """
     if len(paths) < 2:
         raise CheckpointError(f'{len(paths)} files to average: give two or more.')
-    first, *others = (read_weights(path) for path in paths)
+    file = read_file(paths[0])
+    first = file.tensors
     sums = {key: tensor.double() if tensor.is_floating_point() else tensor for key, tensor in first.items()}
-    for path, tensors in zip(paths[1:], others, strict=True):
+    for path in paths[1:]:
+        tensors = read_weights(path)
         odd = [key for key in {**first, **tensors} if _shape(first, key) != _shape(tensors, key)]
         if odd:
             raise CheckpointError(
@@ -268,10 +270,11 @@ def average_weights(paths: Sequence[str | Path]) -> dict[str, Tensor]:
             )
         for key, tensor in tensors.items():
             sums[key] = sums[key] + tensor.double() if tensor.is_floating_point() else tensor
-    return {
+    means = {
         key: (total / len(paths)).to(first[key].dtype) if total.is_floating_point() else total
         for key, total in sums.items()
     }
+    return replace(file, tensors=means)
 
 
 def _shape(tensors: Mapping[str, Tensor], key: str) -> tuple[int, ...] | None:

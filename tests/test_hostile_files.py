@@ -73,6 +73,14 @@ OWN_VALUES = {
         'train_dataloader.persistent_workers=False val_dataloader.persistent_workers=False '
         'test_dataloader.num_workers=0 test_dataloader.persistent_workers=False',
     },
+    'slots_rl.py': {'representations': 'slots', 'steps': '1', 'seeds': '0', 'episodes': '1'},
+    'image_text.py': {'prompts': '{folder}/prompts.json'},
+    'highlights.py': {
+        'video': '{folder}/videos/0.npy',
+        'root': '{folder}/highlights',
+        'layout': 'youtube',
+        'network': '{folder}/network.pth',
+    },
     'perceptual_reward.py': {
         'videos': '{folder}/videos',
         'reward': '{folder}/reward.pth',
@@ -139,6 +147,8 @@ def commands_of(tool: Path, parser: argparse.ArgumentParser, before: tuple[str, 
             assert value or not needed, f'{tool.name} needs {action.dest}: say in VALUES what to give it'
             if value and (needed or action is taken or action.dest != 'config'):
                 words += [*action.option_strings[-1:], *value.split()]
+        if tool.name == 'average_weights.py':
+            words.insert(1, '{folder}/plain.pth')
         yield Command(tool, tuple(words), 'WORK_DIR' in (taken.metavar or ''))
         if tool.name == 'train.py':  # load_from is a key of its config
             yield Command(tool, (*words[: words.index('--resume')], '--cfg-options', 'load_from={file}'))
@@ -211,6 +221,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = {number: [(('cat', 'dog')[int(number) % 2], 0)] for number in numbers}
     make_voc(folder / 'voc', shown, {'trainval': numbers[:4], 'test': numbers[4:]})
     layouts.bccd(folder / 'bccd')
+    (folder / 'prompts.json').write_text('{}')
+    torch.save(backbone(), folder / 'plain.pth')
     (folder / 'videos').mkdir()
     frames = np.random.default_rng(0).integers(0, 255, (6, 16, 16, 3), dtype=np.uint8)
     np.save(folder / 'videos/0.npy', frames)

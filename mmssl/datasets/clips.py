@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmssl.datasets.datasets import TRIES, ImageDataset
-from mmssl.datasets.images import UnreadableImageError
+from mmssl.datasets.images import UnreadableImageError, as_channels
 from mmssl.datasets.sources import ImageSource
 from mmssl.functional import Stream, hash_seed, jittered_frames, seed_cpu, uniform_starts
 from mmssl.registry import DATASETS, TRANSFORMS
@@ -145,7 +145,7 @@ class ClipDataset(ImageDataset):
         raise UnreadableImageError(f'{TRIES} videos in a row cannot be read; the last: {last}')
 
     def _view(self, image: Tensor) -> Tensor | list[Tensor] | dict:
-        clips = image.split(self.frames.length, dim=1)
+        clips = as_channels(image, self.channels).split(self.frames.length, dim=1)
         if len(clips) == 1:
             return self.views(clips[0])
         made = [self.views(clip) for clip in clips]

@@ -14,7 +14,7 @@ from mmssl.datasets import (
     read_sequence,
     write_sequence,
 )
-from mmssl.functional import average_precision
+from mmssl.functional import highlight_precision
 from mmssl.visualization.images import to_image
 from tests.helpers.mutation import Mutation
 
@@ -132,9 +132,9 @@ def test_events_can_be_heard_but_neither_their_norm_nor_their_distance_tells_the
     found = [SoundingEvents(60).sequence(index) for index in range(60)]
     visual, audio, truth = (torch.stack(part) for part in zip(*found))
     torch.testing.assert_close(visual.norm(dim=2), torch.ones(truth.shape))
-    assert average_precision(audio.mean(dim=2), truth).mean() > 0.95
+    assert highlight_precision(audio.mean(dim=2), truth).mean() > 0.95
     distance = (visual - visual.mean(dim=1, keepdim=True)).norm(dim=2)
-    assert 0.3 < average_precision(distance, truth).mean() < 0.7
+    assert 0.3 < highlight_precision(distance, truth).mean() < 0.7
     assert (truth.sum(dim=1) >= 3).all() and truth.float().mean() < 0.35
 
 

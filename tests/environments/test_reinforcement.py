@@ -98,7 +98,7 @@ def test_ppo_learns_for_200_steps(seen, tmp_path, monkeypatch):
     tool.main(options)
     (row,) = json.loads(out.read_text())['runs']
     assert row['representation'] == seen and 0 <= row['seen'] <= 1 and 0 <= row['unseen'] <= 1
-    with pytest.raises(SystemExit, match='slots needs --checkpoint'):
+    with pytest.raises(SystemExit, match='slots: give --checkpoint'):
         tool.main(['--representations', 'slots'])
     del sys.modules['slots_rl']
 

@@ -21,7 +21,7 @@ def _members(tmp_path):
 
 
 def test_the_average_equals_the_reference(tmp_path):
-    found = average_weights(_members(tmp_path))
+    found = average_weights(_members(tmp_path)).tensors
     expected = {key[8:]: value for key, value in CASE.items() if key.startswith('average:')}
     assert found.keys() == expected.keys()
     for key, value in found.items():
@@ -33,7 +33,7 @@ def test_sums_are_taken_in_float64_and_counters_are_the_last(tmp_path):
     for number in range(3):
         tensors = {'weight': torch.tensor([1e8 if number else 1.0]), 'steps': torch.tensor(number)}
         write_weights(tensors, tmp_path / f'{number}.pth')
-    found = average_weights([tmp_path / f'{number}.pth' for number in range(3)])
+    found = average_weights([tmp_path / f'{number}.pth' for number in range(3)]).tensors
     assert found['weight'].item() == torch.tensor((2e8 + 1) / 3).item() and found['steps'].item() == 2
 
 

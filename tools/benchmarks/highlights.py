@@ -32,9 +32,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(source: HighlightVideos, args: argparse.Namespace) -> dict[str, list[list[float]]]:
+def measure(args: argparse.Namespace) -> dict[str, list[list[float]]]:
     """Precision over all segments and over the top five of each video, by class."""
     (model, length), network = load_model(args.checkpoint), frame_network(fetch_start(args.network))
+    source: HighlightVideos = LAYOUTS[args.layout](args.root)
     found: dict[str, list[list[float]]] = defaultdict(list)
     for index in range(len(source)):
         try:
@@ -56,7 +57,7 @@ def measure(source: HighlightVideos, args: argparse.Namespace) -> dict[str, list
 def main() -> None:
     """Measure and print."""
     args = parse_args()
-    found = measure(LAYOUTS[args.layout](args.root), args)
+    found = measure(args)
     if not found:
         raise ValueError(f'None of the videos in {args.root} can be measured: see the lines above.')
     every = [values for some in found.values() for values in some]

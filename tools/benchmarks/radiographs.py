@@ -122,8 +122,8 @@ def main() -> None:
     """Run the command."""
     args = parse_args()
     try:
-        parts = open_parts(args.data)
         (compared,) = compared_networks([args.checkpoint], size=args.size)
+        parts = open_parts(args.data)
         networks = {'untrained': compared.untrained, 'trained': compared.network}
         results = [measure(name, network.to(get_device()), parts, args) for name, network in networks.items()]
     except (ValueError, OSError) as error:

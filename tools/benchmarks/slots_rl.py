@@ -18,7 +18,7 @@ from mmssl.environments import TASKS, FrozenSlots, SpriteWorld, pictures, states
 from mmssl.environments.reinforcement import POOLS, Observe
 from mmssl.evaluation import untrained
 from mmssl.files import write_json
-from mmssl.probe.trained import load_trained
+from mmssl.probe.trained import Trained, load_trained
 
 SEEN = ('state', 'slots', 'untrained', 'cnn')
 _WORLDS = 20  # played side by side when measuring
@@ -41,19 +41,23 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def observer(args: argparse.Namespace, seen: str) -> tuple[Observe, int]:
-    """How the agent sees the world, and the side of the images.
+def observers(args: argparse.Namespace) -> dict[str, tuple[Observe, int]]:
+    """How the agent sees the world in each representation, and the side of the images; reads the checkpoint once.
 
     Raises:
         ValueError: Slots are asked for without a checkpoint.
     """
-    if seen == 'state':
-        return states, 32
-    if seen == 'cnn' and not args.checkpoint:
-        return pictures, 32
-    if not args.checkpoint:
-        raise ValueError(f'{seen} needs --checkpoint: give one of Slot Attention or SLATE, or leave {seen} out.')
-    trained = load_trained(args.checkpoint)
+    if not args.checkpoint and (needing := {'slots', 'untrained'} & set(args.representations)):
+        what = ' and '.join(sorted(needing))
+        raise ValueError(f'{what}: give --checkpoint of Slot Attention or SLATE, or leave this out.')
+    trained = load_trained(args.checkpoint) if args.checkpoint else None
+    return {seen: observer(args, seen, trained) for seen in args.representations}
+
+
+def observer(args: argparse.Namespace, seen: str, trained: Trained | None) -> tuple[Observe, int]:
+    """How the agent sees the world in one representation, and the side of the images."""
+    if seen == 'state' or trained is None:
+        return states if seen == 'state' else pictures, 32
     side = trained.recipe.size
     if seen == 'cnn':
         return pictures, side
@@ -61,9 +65,8 @@ def observer(args: argparse.Namespace, seen: str) -> tuple[Observe, int]:
     return FrozenSlots(model, args.slots or max(args.objects, args.unseen) + 2), side
 
 
-def run(args: argparse.Namespace, seen: str, pool: str, seed: int) -> dict[str, Any]:
+def run(args: argparse.Namespace, seen: str, pool: str, seed: int, observe: Observe, side: int) -> dict[str, Any]:
     """Train one policy, and measure it with both numbers of sprites."""
-    observe, side = observer(args, seen)
     make = partial(SpriteWorld, args.task, side=side)
     depth = 3 if seen == 'state' else 1
     agent = train_ppo(partial(make, args.objects), observe, pool, args.steps, seed, depth)
@@ -76,17 +79,17 @@ def run(args: argparse.Namespace, seen: str, pool: str, seed: int) -> dict[str, 
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run all, print one line for each, and write the results."""
+    """Run all, and print one line for each; the file of results grows with each."""
     args, rows = parse_args(arguments), []
+    settings = {key: value for key, value in vars(args).items() if key != 'out'}
     with one_sentence((ValueError, ImportError, FileNotFoundError)):
-        for seen in args.representations:
+        for seen, (observe, side) in observers(args).items():
             for pool in args.pools[:1] if seen == 'cnn' else args.pools:
                 for seed in args.seeds:
-                    rows.append(run(args, seen, pool, seed))
+                    rows.append(run(args, seen, pool, seed, observe, side))
                     print('  '.join(f'{key} {value}' for key, value in rows[-1].items()), flush=True)
-    if args.out:
-        settings = {key: value for key, value in vars(args).items() if key != 'out'}
-        write_json(Path(args.out), {'settings': settings, 'runs': rows})
+                    if args.out:
+                        write_json(Path(args.out), {'settings': settings, 'runs': rows})
 
 
 if __name__ == '__main__':

@@ -22,10 +22,10 @@ def main() -> None:
     """Average, and say what was written."""
     args = parse_args()
     from mmssl.checkpoint import write_checkpoint
-    from mmssl.weights import average_weights, read_file, write_weights
+    from mmssl.weights import average_weights, write_weights
 
-    tensors = average_weights(args.checkpoints)
-    config = read_file(args.checkpoints[0]).config
+    file = average_weights(args.checkpoints)
+    config, tensors = file.config, file.tensors
     if config and args.out.suffix == '.pth':
         args.out.parent.mkdir(parents=True, exist_ok=True)
         write_checkpoint({'meta': {'config': config}, 'state_dict': tensors}, args.out)
