@@ -3,8 +3,8 @@
 The tables of methods in README and docs and model-index.yml are made from ``configs/*/metafile.yml``. A method says
 there, under ``Listed`` of its collection, what stands in its rows; a model with results says in its metadata how many
 images it saw (``Images``), and how often (``Visits``). A method without such a result, or whose best one is not
-``GAIN`` points above the untrained network, stands in the second table of a page. The table of memories holds the first
-lines of their docstrings.
+``GAIN`` points above the untrained network, stands in the second table of a page; one that learns from other data than
+plain images (``Learns From``) in the third. The table of memories holds the first lines of their docstrings.
 ``mmssl/functional/__init__.py`` exports what its files define.
 """
 
@@ -39,11 +39,12 @@ def read(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding='utf-8'))
 
 
-def collections(learn: bool) -> list[dict[str, Any]]:
+def collections(kind: str) -> list[dict[str, Any]]:
     """What collections say about themselves, by the year of the paper, then by name.
 
     Args:
-        learn: Whether to give the methods that were shown here to learn, or the others.
+        kind: ``learn``: methods on images that were shown here to learn; ``further``: the other ones on images;
+            ``beyond``: methods that learn from other data.
 
     Raises:
         ValueError: A metafile lacks something.
@@ -58,7 +59,7 @@ def collections(learn: bool) -> list[dict[str, Any]]:
             if missing or not re.search(r'\d{4}', listed['Paper']):
                 wanted = ', '.join(missing) or 'a year in Paper'
                 raise ValueError(f'{path.relative_to(ROOT)} lacks {wanted} under Listed: see docs/add_a_method.md.')
-            if learns is learn:
+            if kind == ('beyond' if 'Learns From' in listed else 'learn' if learns else 'further'):
                 found.append({'As': collection['Name'], 'README': collection['README'], **listed})
     return sorted(found, key=lambda method: (re.search(r'\d{4}', method['Paper'])[0], method['As'].lower()))
 
@@ -69,19 +70,20 @@ def gains(model: dict[str, Any]) -> bool:
     return all(metrics[name] >= floor + GAIN for name, floor in UNTRAINED.items())
 
 
-def methods(learn: bool) -> list[str]:
-    """A table of README: methods that were shown here to learn, or the others."""
-    listed = collections(learn)
-    rows = [(m['As'], m['Paper'], m['Keeps'], link(m['README'].rpartition('/')[0], m['README'])) for m in listed]
-    return table(('method', 'paper', 'keeps between steps', 'page'), rows)
+def methods(kind: str) -> list[str]:
+    """A table of README, see :func:`collections`."""
+    field, head = ('Learns From', 'learns from') if kind == 'beyond' else ('Keeps', 'keeps between steps')
+    pages = [(m, link(m['README'].rpartition('/')[0], m['README'])) for m in collections(kind)]
+    return table(('method', 'paper', head, 'page'), [(m['As'], m['Paper'], m[field], page) for m, page in pages])
 
 
-def choices(learn: bool) -> list[str]:
-    """A table of docs/choose_a_method.md: methods that were shown here to learn, or the others."""
-    listed = collections(learn)
-    rows = [(link(m['As'], f'../{m["README"]}'), m['Keeps'], m['Floats'], m['Batch'], m['Note']) for m in listed]
-    heads = ('method', 'what it keeps between steps', 'floats it keeps, besides the network', 'batch size')
-    return table((*heads, 'strengths and limits'), rows)
+def choices(kind: str) -> list[str]:
+    """A table of docs/choose_a_method.md, see :func:`collections`."""
+    fields = {'Keeps': 'what it keeps between steps', 'Floats': 'floats it keeps, besides the network'}
+    fields = {'Learns From': 'learns from'} if kind == 'beyond' else fields
+    fields |= {'Batch': 'batch size', 'Note': 'strengths and limits'}
+    rows = [(link(m['As'], f'../{m["README"]}'), *(m[field] for field in fields)) for m in collections(kind)]
+    return table(('method', *fields.values()), rows)
 
 
 def measured() -> list[str]:
@@ -186,11 +188,11 @@ def put(text: str, name: str, lines: list[str], page: str) -> str:
     return '\n'.join([parts[0] + start, '', *lines, '', end + parts[1]])
 
 
+TABLES = {'methods': 'learn', 'further methods': 'further', 'methods beyond images': 'beyond'}
 PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
-    'README.md': {'methods': partial(methods, True), 'further methods': partial(methods, False)},
+    'README.md': {name: partial(methods, kind) for name, kind in TABLES.items()},
     'docs/choose_a_method.md': {
-        'methods': partial(choices, True),
-        'further methods': partial(choices, False),
+        **{name: partial(choices, kind) for name, kind in TABLES.items()},
         'measured': measured,
     },
     'docs/concepts.md': {'memories': memories},

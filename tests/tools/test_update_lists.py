@@ -87,6 +87,17 @@ def test_a_method_that_does_not_gain_five_points_is_not_listed_as_one_that_learn
     assert listed('| SimCLR |')
 
 
+def test_a_method_on_other_data_stands_in_a_table_of_its_own(tree: Path) -> None:
+    edit(tree / 'configs/coke/metafile.yml', '      Keeps: ', '      Learns From: sounds\n      Keeps: ')
+    update(tree)
+    readme, page = ((tree / name).read_text() for name in ('README.md', 'docs/choose_a_method.md'))
+    row = '| CoKe | Qian et al., CVPR 2022 | sounds | [configs/coke](configs/coke/README.md) |'
+    start = '<!-- methods beyond images: '
+    assert row in readme.partition(start)[2] and '| CoKe |' not in readme.partition(start)[0]
+    assert '[CoKe](../configs/coke/README.md) | sounds | 1,024 |' in page.partition(start)[2]
+    assert '| CtP | Wang et al., CVPR 2021 | clips of videos |' in readme.partition(start)[2]
+
+
 def test_every_memory_of_mmssl_stands_in_the_table_with_what_it_holds_and_does() -> None:
     import_module('mmssl.models')
     own = {name for name, memory in MEMORIES.module_dict.items() if memory.__module__.startswith('mmssl.')}
@@ -117,6 +128,12 @@ def test_what_is_missing_is_one_sentence(tree: Path, file: str, old: str, new: s
 
 
 MUTATIONS = [
+    Mutation(
+        'a method on other data stands among those on images',
+        'tools/update_lists.py',
+        "'beyond' if 'Learns From' in listed else ",
+        '',
+    ),
     Mutation(
         'stale lists are not noticed',
         'tools/update_lists.py',
