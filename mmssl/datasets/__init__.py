@@ -63,7 +63,8 @@ from mmssl.datasets.transforms import (
     View,
     ViewsByEpoch,
 )
-from mmssl.datasets.video_sources import VideoFolder, VideoFrames, VideoList, VideoSource, video_part_sources
+from mmssl.datasets.video_frames import LabelledFrames, TimeSplit, VideoFrames, frame_parts, holds_videos
+from mmssl.datasets.video_sources import VideoFolder, VideoList, VideoSource, video_part_sources
 from mmssl.datasets.videos import Video, open_video
 
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     'ImageList',
     'ImageSource',
     'Kinetics400',
+    'LabelledFrames',
     'LabelledImages',
     'ListedImages',
     'MovingDigits',
@@ -136,6 +138,7 @@ __all__ = [
     'TextSource',
     'TextViews',
     'Tiles',
+    'TimeSplit',
     'TinyImageNet',
     'TorchvisionSource',
     'Typos',
@@ -156,7 +159,9 @@ __all__ = [
     'domain_splits',
     'fetch_fashion_mnist',
     'find_parts',
+    'frame_parts',
     'frequent_words',
+    'holds_videos',
     'leave_one_out',
     'log_mel',
     'open_video',

@@ -34,7 +34,7 @@ from mmssl.functional.constrained import (
 )
 from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
 from mmssl.functional.domains import domain_log_posteriors, domain_mixture
-from mmssl.functional.frames import jittered_frames, uniform_starts
+from mmssl.functional.frames import jittered_frames, parts_of_time, uniform_starts
 from mmssl.functional.gumbel import gumbel_softmax, sample_codes
 from mmssl.functional.hallucination import extrapolate
 from mmssl.functional.highlights import (
@@ -270,6 +270,7 @@ __all__ = [
     'negative_cosine',
     'noise_contrastive',
     'nt_xent',
+    'parts_of_time',
     'patch_sizes',
     'patchify',
     'perplexity',
