@@ -229,7 +229,8 @@ def folder_config(
         sources = _of_folder(training), _of_folder(query) if query else None
     if len(training) < _MINIMUM:
         raise ValueError(
-            f'{len(training)} images in {folder}: pre-training needs {_MINIMUM} or more, give a larger folder or a longer video.'
+            f'{len(training)} images in {folder}: pre-training needs {_MINIMUM} or more, give a larger folder or a '
+            'longer video.'
         )
     cfg = source_config(*sources, method, purpose, init, minutes)
     statistics = sixteen_bit_statistics(training, cfg.train_dataloader.dataset.get('channels', 3))

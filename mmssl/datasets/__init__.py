@@ -6,6 +6,7 @@ from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.domains import DomainFolder, DomainList, DomainSplit, class_list, domain_splits, leave_one_out
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.feature_sequences import FeatureSequence, read_sequence, write_sequence
+from mmssl.datasets.head_camera import HeadCamera
 from mmssl.datasets.highlight_videos import HighlightVideos, Segments, TVSum, YouTubeHighlights
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
@@ -92,6 +93,7 @@ __all__ = [
     'DrawSampler',
     'EvalView',
     'FeatureSequence',
+    'HeadCamera',
     'HighlightVideos',
     'ImageDataset',
     'ImageFolder',

@@ -50,6 +50,9 @@ class VideoFrames(ImageSource):
         ImportError: PyAV is needed and not installed.
     """
 
+    labels: Tensor | None
+    classes: list[str] | None
+
     def __init__(self, source: VideoSource | dict, rate: float | None = None) -> None:
         if rate is not None and rate <= 0:
             raise ValueError(f'rate={rate} frames per second: give a number above 0.')
@@ -65,6 +68,8 @@ class VideoFrames(ImageSource):
             raise ValueError('None of the videos has frames that can be read: give other videos.')
         self.videos = torch.arange(len(lengths)).repeat_interleave(lengths)
         self.places, self.times = (torch.cat(parts) for parts in zip(*taken))
+        self.labels = None if self.source.labels is None else self.source.labels[self.videos]
+        self.classes = self.source.classes
 
     def _taken(self, index: int) -> tuple[Tensor, Tensor]:
         """Numbers and times of the frames of a video; none of one that cannot be read."""
@@ -95,16 +100,6 @@ class VideoFrames(ImageSource):
     def path(self, index: int) -> Path | None:
         """File or folder of the frame's video."""
         return self.source.path(int(self.videos[index]))
-
-    @property
-    def labels(self) -> Tensor | None:
-        """Class of each frame's video, int64, shape ``(N,)``, or None."""
-        return None if self.source.labels is None else self.source.labels[self.videos]
-
-    @property
-    def classes(self) -> list[str] | None:
-        """Names of the source's classes, or None."""
-        return self.source.classes
 
     @cached_property
     def fingerprint(self) -> str:
@@ -137,9 +132,6 @@ class LabelledFrames(VideoFrames):
         ValueError: There is no such table, a column or a video is missing, a time is no number or an end does not come
             after its start, segments of two classes overlap, or no frame lies in a segment.
     """
-
-    labels: Tensor | None
-    classes: list[str] | None
 
     def __init__(self, file: str | Path, root: str | Path | None = None, rate: float = 1.0) -> None:
         rows = _segments(Path(file))
