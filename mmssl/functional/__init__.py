@@ -11,6 +11,7 @@ from mmssl.functional.bag_of_words import (
 from mmssl.functional.bank import last_occurrences, mixed_rows, random_rows
 from mmssl.functional.barlow_twins import barlow_twins
 from mmssl.functional.clusters import Members, class_weights, cluster_members, label_change, weighted_cross_entropy
+from mmssl.functional.codes import next_code_loss, sample_top_k
 from mmssl.functional.collectives import (
     broadcast,
     gather,
@@ -268,6 +269,7 @@ __all__ = [
     'move_boxes',
     'nearest_centroids',
     'negative_cosine',
+    'next_code_loss',
     'noise_contrastive',
     'nt_xent',
     'parts_of_time',
@@ -294,6 +296,7 @@ __all__ = [
     'reversed_batch',
     'row_scores',
     'sample_codes',
+    'sample_top_k',
     'score_features',
     'seed_cpu',
     'self_distillation',
