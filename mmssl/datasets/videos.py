@@ -336,6 +336,8 @@ class _Cursor:
             if not start <= self.place <= place:
                 self._seek(start)
             for frame in self.frames:
+                if frame.pts is None and self.stamps is not None:
+                    break
                 number = self.place if self.stamps is None else int(np.searchsorted(self.stamps, frame.pts))
                 self.place = number + 1
                 if number == place:
