@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains a backbone on images without labels: makes the environment, pre-trains, evaluates, exports, and writes a report.
 #
-#   bash tools/quickstart.sh [--data FOLDER] [other options of mmssl pretrain]
+#   bash tools/quickstart.sh [--data FOLDER_OR_VIDEO] [other options of mmssl pretrain]
 #
 # The options are checked before anything is installed or downloaded.
 #

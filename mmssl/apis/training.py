@@ -24,9 +24,12 @@ from mmssl.datasets import (
     Subset,
     Tiles,
     UnreadableImageError,
+    frame_parts,
+    holds_videos,
     part_sources,
     sixteen_bit_statistics,
 )
+from mmssl.datasets.sources import say_once
 from mmssl.engine import Runner
 from mmssl.engine.hooks import KeepStatisticsHook
 from mmssl.evaluation import Purpose
@@ -150,7 +153,7 @@ def train_from_folder(
 
     Args:
         folder: Folder with at least 32 images, with or without sub-folders; of ``train`` and ``test`` only the first is
-            learned from.
+            learned from. Or a video, or a folder of videos.
         minutes: Time for everything, more than 0. The plan is shown before the training starts.
         work_dir: Folder for logs and checkpoints.
         seed: Seed of the run.
@@ -195,13 +198,14 @@ def folder_config(
     init: str | None = None,
     minutes: float = math.inf,
 ) -> Config:
-    """Config for a folder of images, which are shrunk once into a cache.
+    """Config for a folder of images, or for a video or a folder of videos; images are shrunk once into a cache.
 
     A folder with ``train`` and ``test`` (or ``val``) is measured on the second, any other one with classes on a fifth
-    of its images, which are trained on, too, without their classes.
+    of its images, which are trained on, too, without their classes. Of videos, five frames per second are taken, and a
+    fifth of the videos of each class is measured on, which are not trained on (:func:`~mmssl.datasets.frame_parts`).
 
     Args:
-        folder: Folder with or without sub-folders.
+        folder: Folder with or without sub-folders, or a video.
         method: Key of ``METHODS``.
         purpose: What the backbone is for. A detector or segmenter takes no ResNet-10 and no small stem, and its
             photographs show many things: they are cut into overlapping tiles.
@@ -213,14 +217,22 @@ def folder_config(
 
     Raises:
         ValueError: There are fewer than 32 images, or no network is known that the weights fit.
+        ImportError: A package that reads videos is missing.
         DownloadError: The weights cannot be downloaded.
     """
-    training, query = part_sources(folder)
+    if holds_videos(folder):
+        sources = frame_parts(folder)
+        training = DATASETS.build(sources[0])
+        say_once(f'{folder}: {training.describe()}')
+    else:
+        training, query = part_sources(folder)
+        sources = _of_folder(training), _of_folder(query) if query else None
     if len(training) < _MINIMUM:
         raise ValueError(
-            f'{len(training)} images in {folder}: pre-training needs {_MINIMUM} or more, give a larger folder.'
+            f'{len(training)} images in {folder}: pre-training needs {_MINIMUM} or more, give a larger folder or a '
+            'longer video.'
         )
-    cfg = source_config(_of_folder(training), _of_folder(query) if query else None, method, purpose, init, minutes)
+    cfg = source_config(*sources, method, purpose, init, minutes)
     statistics = sixteen_bit_statistics(training, cfg.train_dataloader.dataset.get('channels', 3))
     if statistics:
         cfg.model.data_preprocessor.update(mean=statistics.mean, std=statistics.std)

@@ -1,7 +1,8 @@
 """Pre-train a backbone on images without labels, evaluate it, export it, and write a report.
 
-FOLDER holds images, with or without one sub-folder per class, or train/ and test/ with such sub-folders. Classes serve
-only to measure. All of it takes about as long as --minutes says. After an interruption, type the same command and
+WHAT holds images, with or without one sub-folder per class, or train/ and test/ with such sub-folders; or it is a video
+or a folder of videos, of which five frames per second are taken. Classes serve only to measure. All of it takes about
+as long as --minutes says. After an interruption, type the same command and
 --resume.
 """
 
@@ -55,7 +56,10 @@ class Run(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument('--data', type=Path, metavar='FOLDER', help='images (default: Fashion-MNIST, downloaded)')
+    parser.add_argument(
+        '--data', type=Path, metavar='WHAT', help='folder of images, or a video or a folder of videos (default: '
+        'Fashion-MNIST, downloaded)',
+    )  # fmt: skip
     parser.add_argument(
         '--minutes', type=float, help=f'time for everything but downloads (default: {_MINUTES:g})', metavar='M'
     )
@@ -81,8 +85,8 @@ def check(args: argparse.Namespace) -> None:
     """Refuse values that cannot work, before anything is installed or downloaded."""
     if args.minutes is not None and not 0 < args.minutes < math.inf:
         raise ValueError(f'--minutes {args.minutes:g}: give a time above 0, such as 5.')
-    if args.data and not args.data.is_dir():
-        raise ValueError(f'--data {args.data} is no folder: give the folder that holds the images.')
+    if args.data and not args.data.exists():
+        raise ValueError(f'--data {args.data} is no folder and no video: give the folder that holds the images.')
     if args.data and args.data.resolve().is_relative_to(args.work_dir.resolve()):
         raise ValueError(f'--work-dir {args.work_dir} holds the images, but it is for results: give another one.')
     if args.resume and not (args.work_dir / _PLAN).is_file():

@@ -2,8 +2,11 @@
 
 Runs in one process, with one pass over the images per network; features are cached on disk, and a second run reads
 them. FOLDER has train/ and test/ (or val/, validation/) with class folders, or class folders alone (a fifth of the
-images is then the test set), or images without classes (measured without labels). Raw pixels and the untrained network
-are always measured, too. Prints a table and writes probe.json, probe.csv and probe.html into the work directory.
+images is then the test set), or images without classes (measured without labels). It may also be a video or a folder
+of videos, whose frames are then the images (a fifth of the videos of each class is the test set), or a table .csv with
+the columns video, start, end and label (seconds; train and test frames are 10 seconds apart or more). Raw pixels and
+the untrained network are always measured, too. Prints a table and writes probe.json, probe.csv and probe.html into the
+work directory.
 """
 
 import argparse
@@ -46,7 +49,7 @@ class Measured(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT', help='.pth or .safetensors')
-    parser.add_argument('--data', required=True, help='folder of images, or of videos for networks on clips')
+    parser.add_argument('--data', required=True, help='folder of images or videos, or a table of labelled segments')
     parser.add_argument('--stages', action='store_true', help='measure every stage of the backbone, not only the last')
     parser.add_argument(
         '--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224'

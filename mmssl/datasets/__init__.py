@@ -6,6 +6,7 @@ from mmssl.datasets.datasets import ImageDataset
 from mmssl.datasets.domains import DomainFolder, DomainList, DomainSplit, class_list, domain_splits, leave_one_out
 from mmssl.datasets.fashion_mnist import fetch_fashion_mnist
 from mmssl.datasets.feature_sequences import FeatureSequence, read_sequence, write_sequence
+from mmssl.datasets.head_camera import HeadCamera
 from mmssl.datasets.highlight_videos import HighlightVideos, Segments, TVSum, YouTubeHighlights
 from mmssl.datasets.images import UnreadableImageError, read_image
 from mmssl.datasets.listing import Parts, find_parts
@@ -63,7 +64,8 @@ from mmssl.datasets.transforms import (
     View,
     ViewsByEpoch,
 )
-from mmssl.datasets.video_sources import VideoFolder, VideoFrames, VideoList, VideoSource, video_part_sources
+from mmssl.datasets.video_frames import LabelledFrames, TimeSplit, VideoFrames, frame_parts, holds_videos
+from mmssl.datasets.video_sources import VideoFolder, VideoList, VideoSource, video_part_sources
 from mmssl.datasets.videos import Video, open_video
 
 __all__ = [
@@ -91,12 +93,14 @@ __all__ = [
     'DrawSampler',
     'EvalView',
     'FeatureSequence',
+    'HeadCamera',
     'HighlightVideos',
     'ImageDataset',
     'ImageFolder',
     'ImageList',
     'ImageSource',
     'Kinetics400',
+    'LabelledFrames',
     'LabelledImages',
     'ListedImages',
     'MovingDigits',
@@ -136,6 +140,7 @@ __all__ = [
     'TextSource',
     'TextViews',
     'Tiles',
+    'TimeSplit',
     'TinyImageNet',
     'TorchvisionSource',
     'Typos',
@@ -156,7 +161,9 @@ __all__ = [
     'domain_splits',
     'fetch_fashion_mnist',
     'find_parts',
+    'frame_parts',
     'frequent_words',
+    'holds_videos',
     'leave_one_out',
     'log_mel',
     'open_video',

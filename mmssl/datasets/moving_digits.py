@@ -42,7 +42,7 @@ class MovingDigits(ImageSource):
     def __init__(self, count: int, frames: int = 16, side: int = 32, digits: int = 2, skip: int = 0) -> None:
         self.count, self.frames, self.side, self.digits, self.skip = count, frames, side, digits, skip
         self.classes = [str(digit) for digit in range(10)]
-        _, numbers = _digits()
+        _, numbers = handwritten_digits()
         self.labels = torch.tensor([int(numbers[self._chosen(index)[0]]) for index in range(count)])
         self.fingerprint = f'moving digits {count} {frames} {side} {digits} {skip}'
 
@@ -57,7 +57,7 @@ class MovingDigits(ImageSource):
         """Draw a video."""
         generator = np.random.default_rng(hash_seed(index + self.skip))
         clip = self._background(generator)
-        images, _ = _digits()
+        images, _ = handwritten_digits()
         for chosen in self._chosen(index):
             self._move(clip, images[chosen], generator)
         return _Drawn(self.name(index), np.rint(clip).clip(0, 255).astype(np.uint8))
@@ -68,7 +68,7 @@ class MovingDigits(ImageSource):
 
     def _chosen(self, index: int) -> np.ndarray:
         generator = np.random.default_rng(hash_seed(index + self.skip, 1))
-        return generator.integers(len(_digits()[1]), size=self.digits)
+        return generator.integers(len(handwritten_digits()[1]), size=self.digits)
 
     def _background(self, generator: np.random.Generator) -> np.ndarray:
         """Sum of waves that move, 0 to 160, shape ``(T, side, side, 3)``."""
@@ -102,7 +102,7 @@ class _Drawn(ArrayVideo):
 
 
 @cache
-def _digits() -> tuple[np.ndarray, np.ndarray]:
+def handwritten_digits() -> tuple[np.ndarray, np.ndarray]:
     """Images of digits, 0 to 1, ``(N, 8, 8)``, and their numbers ``(N,)``."""
     from sklearn.datasets import load_digits
 

@@ -167,7 +167,7 @@ def _prepare(source: ImageSource, size: int) -> Path | None:
 
 
 def _stamp(source: ImageSource) -> str | None:
-    """Hash the path, size and time of change of every file; None if an image has no file."""
+    """Hash the path, name, size and time of change of every image; None if one has no file."""
     digest = hashlib.sha256()
     for index in range(len(source)):
         path = source.path(index)
@@ -178,7 +178,7 @@ def _stamp(source: ImageSource) -> str | None:
             state = (stat.st_size, stat.st_mtime_ns)
         except OSError:
             state = (-1, -1)
-        digest.update(f'{path.absolute()}\0{state}\0'.encode('utf-8', 'surrogateescape'))
+        digest.update(f'{path.absolute()}\0{source.name(index)}\0{state}\0'.encode('utf-8', 'surrogateescape'))
     return digest.hexdigest()[:16]
 
 

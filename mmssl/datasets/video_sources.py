@@ -1,10 +1,9 @@
-"""Sources of videos: a folder, a list file, and the frames of videos as images."""
+"""Sources of videos: a folder and a list file."""
 
 import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from mmssl.datasets.images import EXTENSIONS, UnreadableImageError
 from mmssl.datasets.listing import find_parts
-from mmssl.datasets.sources import ImageSource, build_source, hash_arrays, path_and_label, read_list
+from mmssl.datasets.sources import ImageSource, hash_arrays, path_and_label, read_list
 from mmssl.datasets.videos import ARCHIVES, VIDEO_FILES, Video, open_video
 from mmssl.registry import DATASETS
 
@@ -118,6 +117,9 @@ class VideoFolder(VideoSource):
         rate: Frames per second that all videos are read at; by default each has its own.
         minimum_frames: Frames that a video needs; a shorter one counts as unreadable.
 
+    Attributes:
+        given: What was given as ``root``.
+
     Raises:
         ValueError: There is no such folder, or it holds no videos.
     """
@@ -130,7 +132,7 @@ class VideoFolder(VideoSource):
         rate: float | None = None,
         minimum_frames: int = 2,
     ) -> None:
-        root = Path(str(root))  # --cfg-options turn a folder named 2024 into a number
+        self.given = root = Path(str(root))  # --cfg-options turn a folder named 2024 into a number
         if root.is_file():
             root, paths = root.parent, [root.name]
         elif root.is_dir():
@@ -174,73 +176,6 @@ class VideoList(VideoSource):
         paths = [path for path, _ in entries]
         labels = None if unlabelled else [int(label) for _, label in entries if label is not None]
         super().__init__(root, paths, labels, None, rate, minimum_frames)
-
-
-@DATASETS.register_module()
-class VideoFrames(ImageSource):
-    """Every frame of videos, at a fixed rate, as an image of its own.
-
-    For methods that learn from single images. A frame is decoded from the last place in its file where decoding can
-    start, so frames of long videos are faster from a folder (``tools/dataset_tools/video_frames.py`` writes one).
-
-    Args:
-        source: Source of videos or its config; its labels become those of the frames.
-        rate: Frames per second; by default all frames.
-
-    Attributes:
-        videos: Index of the video of each frame, int64, shape ``(N,)``.
-        places: Number of each frame in its video, int64, shape ``(N,)``.
-
-    Raises:
-        ValueError: The source holds no videos, or none of them can be read.
-    """
-
-    def __init__(self, source: VideoSource | dict, rate: float | None = None) -> None:
-        self.source: Any = build_source(source)
-        self.rate = rate
-        lengths = torch.tensor([self._length(index) for index in range(len(self.source))])
-        if not int(lengths.sum()):
-            raise ValueError('None of the videos has frames that can be read: give other videos.')
-        self.videos = torch.arange(len(lengths)).repeat_interleave(lengths)
-        starts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
-        self.places = torch.arange(len(self.videos)) - starts
-
-    def _length(self, index: int) -> int:
-        try:
-            return len(self._video(index))
-        except UnreadableImageError:
-            return 0
-
-    def _video(self, index: int) -> Video:
-        video = self.source.video(index)
-        return video.at_rate(self.rate) if self.rate else video
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def load(self, index: int) -> Tensor:
-        """Decode a frame, uint8 or uint16, shape ``(C, H, W)``."""
-        return self._video(int(self.videos[index])).read([int(self.places[index])])[:, 0]
-
-    def name(self, index: int) -> str:
-        """Name of the video, and number of the frame."""
-        return f'{self.source.name(int(self.videos[index]))}[{int(self.places[index])}]'
-
-    @property
-    def labels(self) -> Tensor | None:
-        """Class of each frame's video, int64, shape ``(N,)``, or None."""
-        return None if self.source.labels is None else self.source.labels[self.videos]
-
-    @property
-    def classes(self) -> list[str] | None:
-        """Names of the source's classes, or None."""
-        return self.source.classes
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the source's fingerprint and the frames."""
-        text = np.frombuffer(self.source.fingerprint.encode(), np.uint8)
-        return hash_arrays(text, self.videos, self.places)
 
 
 def video_part_sources(root: str | Path) -> tuple[VideoFolder, VideoFolder | None]:

@@ -1,7 +1,9 @@
 """Read frames of videos: files that FFmpeg decodes (PyAV), folders and zip archives of images, and ``.npy`` arrays."""
 
 import io
+import os
 import re
+import threading
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -31,7 +33,10 @@ class Video(ABC):
 
     Attributes:
         path: The file or folder.
+        timed: Whether the frames have times.
     """
+
+    timed = False
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -62,7 +67,7 @@ class Video(ABC):
         """
         raise ValueError(f'{self.path} holds images without times: leave out rate, they are read as they are.')
 
-    def at_rate(self, rate: float) -> 'Video':
+    def at_rate(self, rate: float) -> 'ChosenFrames':
         """Return the same video at a fixed number of frames per second: at each time, the frame that is then shown.
 
         Args:
@@ -214,6 +219,8 @@ class EncodedVideo(Video):
         ImportError: PyAV is not installed.
     """
 
+    timed = True
+
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
         self.index = _index_of(str(path))
@@ -270,6 +277,83 @@ def open_video(path: str | Path) -> Video:
     if path.is_dir() or path.suffix.lower() == '.zip':
         return ImageSequence(path)
     return ArrayVideo(path) if path.suffix.lower() == '.npy' else EncodedVideo(path)
+
+
+def read_frame(video: Video, place: int) -> Tensor:
+    """Decode one frame; the file of an encoded video stays open for the next one.
+
+    A later frame is decoded from where the last one was, unless decoding can start between the two. So frames in order
+    take one pass over the file, and frames at random need not open it anew.
+
+    Args:
+        video: The video.
+        place: Number of the frame from 0.
+
+    Returns:
+        uint8 or uint16, shape ``(C, H, W)``.
+
+    Raises:
+        UnreadableImageError: The frame cannot be decoded.
+    """
+    while isinstance(video, ChosenFrames):
+        video, place = video.video, video.places[place]
+    if not isinstance(video, EncodedVideo):
+        return video.read([place])[:, 0]
+    key = (os.getpid(), video.path)  # a forked process must not move the file of its parent
+    if getattr(_KEPT, 'key', None) != key:
+        _KEPT.cursor, _KEPT.key = _Cursor(video), key
+    return _KEPT.cursor.frame(place)
+
+
+_KEPT = threading.local()  # the file that this thread read last
+
+
+class _Cursor:
+    """An open file, and the place that decoding has come to.
+
+    Attributes:
+        place: Number of the frame that the decoder gives next, unless some are missing.
+    """
+
+    def __init__(self, video: EncodedVideo) -> None:
+        stamps = video.index.stamps
+        self.path, self.stamps = video.path, None if stamps is None else np.array(stamps)
+        self.starts = np.zeros(1, np.int64)
+        if self.stamps is not None and video.index.starts:
+            self.starts = np.searchsorted(self.stamps, video.index.starts)
+        self._open()
+
+    def _open(self) -> None:
+        self.file = opened(self.path)
+        self.container, self.stream = self.file.__enter__()
+        self.stream.codec_context.thread_count = 1  # threads do not survive a fork, and workers use all cores
+        self.frames, self.place = self.container.decode(self.stream), 0
+
+    def frame(self, place: int) -> Tensor:
+        """Decode a frame, ``(3, H, W)``."""
+        try:
+            start = int(self.starts[max(np.searchsorted(self.starts, place, side='right') - 1, 0)])
+            if not start <= self.place <= place:
+                self._seek(start)
+            for frame in self.frames:
+                if frame.pts is None and self.stamps is not None:
+                    break
+                number = self.place if self.stamps is None else int(np.searchsorted(self.stamps, frame.pts))
+                self.place = number + 1
+                if number == place:
+                    return _pixels(frame)
+                if number > place:
+                    break
+        except self.file.av.FFmpegError as error:
+            raise UnreadableImageError(f'{self.path} cannot be read: {error}') from error
+        raise UnreadableImageError(f'{self.path} has no frame {place} that can be decoded.')
+
+    def _seek(self, start: int) -> None:
+        if self.stamps is None:  # its time stamps do not tell where a frame is
+            self._open()
+        else:
+            self.container.seek(int(self.stamps[start]), stream=self.stream)
+            self.frames, self.place = self.container.decode(self.stream), start
 
 
 class opened:  # noqa: N801 - used like a function

@@ -11,6 +11,7 @@ from mmssl.functional.bag_of_words import (
 from mmssl.functional.bank import last_occurrences, mixed_rows, random_rows
 from mmssl.functional.barlow_twins import barlow_twins
 from mmssl.functional.clusters import Members, class_weights, cluster_members, label_change, weighted_cross_entropy
+from mmssl.functional.codes import next_code_loss, sample_top_k
 from mmssl.functional.collectives import (
     broadcast,
     gather,
@@ -34,7 +35,7 @@ from mmssl.functional.constrained import (
 )
 from mmssl.functional.contrast import batch_contrast, contrast, info_nce, noise_contrastive, nt_xent
 from mmssl.functional.domains import domain_log_posteriors, domain_mixture
-from mmssl.functional.frames import jittered_frames, uniform_starts
+from mmssl.functional.frames import jittered_frames, parts_of_time, uniform_starts
 from mmssl.functional.gumbel import gumbel_softmax, sample_codes
 from mmssl.functional.hallucination import extrapolate
 from mmssl.functional.highlights import (
@@ -268,8 +269,10 @@ __all__ = [
     'move_boxes',
     'nearest_centroids',
     'negative_cosine',
+    'next_code_loss',
     'noise_contrastive',
     'nt_xent',
+    'parts_of_time',
     'patch_sizes',
     'patchify',
     'perplexity',
@@ -293,6 +296,7 @@ __all__ = [
     'reversed_batch',
     'row_scores',
     'sample_codes',
+    'sample_top_k',
     'score_features',
     'seed_cpu',
     'self_distillation',

@@ -37,3 +37,23 @@ def uniform_starts(num_frames: int, length: int, stride: int, clips: int) -> lis
     """
     tick = max(num_frames - length * stride + 1, 0) / clips
     return [int(tick / 2 + tick * clip) for clip in range(clips)]
+
+
+def parts_of_time(times: Tensor, gap: float, period: float, share: float) -> Tensor:
+    """Cut time into periods of a train part, a gap, a test part, and a gap.
+
+    Args:
+        times: Seconds from the start, shape ``(N,)``.
+        gap: Seconds, 0 or more.
+        period: Seconds, more than two gaps.
+        share: Share of the test part in the time that is no gap, between 0 and 1.
+
+    Returns:
+        0 for train, 1 for test, -1 for a gap, int64, shape ``(N,)``; times of two parts differ by more than the gap.
+    """
+    place, usable = times % period, period - 2 * gap
+    learned = (1 - share) * usable
+    parts = torch.full_like(times, -1, dtype=torch.int64)
+    parts[place < learned] = 0
+    parts[(place >= learned + gap) & (place < period - gap)] = 1
+    return parts

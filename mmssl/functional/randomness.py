@@ -45,6 +45,7 @@ class Stream(IntEnum):
     SLOTS = 0x51075  # where slots start
     SOFT_CODES = 0xC0DE5  # soft samples of a discrete autoencoder
     CODES = 0xC0DE7  # codes that SLATE's decoder must predict
+    COMPLETIONS = 0xC0DE9  # codes that complete an image
     SCENES = 0x5CE4E  # generated scenes of sprites
     FRAMES = 0xF4A3E  # frames of a video that make a clip
     SENTENCES = 0x5E27  # which sentence of a text is read

@@ -14,11 +14,15 @@ from mmssl.datasets import (
     ImageDataset,
     ImageFolder,
     ImageSource,
+    LabelledFrames,
     MultiView,
     Subset,
+    TimeSplit,
     UniformFrames,
     VideoFolder,
     View,
+    frame_parts,
+    holds_videos,
     part_sources,
     video_part_sources,
 )
@@ -37,6 +41,7 @@ from mmssl.evaluation.measurement import (
 )
 from mmssl.evaluation.results import Result
 from mmssl.evaluation.svm import low_shot_svm
+from mmssl.registry import DATASETS
 
 T = TypeVar('T')
 
@@ -178,9 +183,11 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None, videos
     Args:
         folder: Contains ``train`` and ``test`` or ``val`` with class folders (see
             :func:`~mmssl.datasets.part_sources`); or class folders, of whose images a random fifth is the query set,
-            except that each class keeps an image to learn from; or images without classes.
+            except that each class keeps an image to learn from; or images without classes. Or a video or a folder of
+            videos, whose frames are the images (:func:`~mmssl.datasets.frame_parts`); or a table in CSV format of
+            labelled segments of videos, split by time (:class:`~mmssl.datasets.TimeSplit`).
         images: Number of random images to use of the gallery and of the query set; by default all.
-        videos: Whether to look for videos instead.
+        videos: Whether the images are videos themselves, for a network on clips.
 
     Returns:
         The images.
@@ -189,11 +196,9 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None, videos
         ValueError: There is no such folder, or it has too few images.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not folder.exists():
         raise ValueError(f'There is no folder {folder}: give the folder that holds the images as --data.')
-    training, measured = video_part_sources(folder) if videos else part_sources(folder)
-    found = [one.describe() for one in (training, measured) if one is not None]
-    gallery, query = (training, measured) if measured is not None else _split(training)
+    gallery, query, found = _frames_of(folder) if not videos and holds_videos(folder) else _found(folder, videos)
     if images:
         gallery = Subset(gallery, min(images[0], len(gallery)))
         query = query and Subset(query, min(images[1], len(query)))
@@ -203,6 +208,27 @@ def probe_data(folder: str | Path, images: tuple[int, int] | None = None, videos
             f'{MINIMUM_IMAGES} or more.'
         )
     return ProbeData(gallery, query, (*found, *_remarks(gallery, query)))
+
+
+def _found(folder: Path, videos: bool) -> tuple[ImageSource, ImageSource | None, list[str]]:
+    """Gallery, query set and what they are, of a folder of images, or of videos."""
+    if not folder.is_dir():
+        raise ValueError(f'{folder} is no folder: give the folder that holds the videos as --data.')
+    training, measured = video_part_sources(folder) if videos else part_sources(folder)
+    found = [one.describe() for one in (training, measured) if one is not None]
+    return *((training, measured) if measured is not None else _split(training)), found
+
+
+def _frames_of(path: Path) -> tuple[ImageSource, ImageSource | None, list[str]]:
+    """Gallery, query set and what they are, of frames of videos: no neighbours in time are in both."""
+    if path.suffix.lower() == '.csv':
+        frames = LabelledFrames(path)
+        parts = TimeSplit(frames, 'train'), TimeSplit(frames, 'test')
+        split = f'{len(parts[0]):,} to learn from and {len(parts[1]):,} to measure on, {parts[0].gap:g} seconds apart'
+        return *parts, [f'{path}: {frames.describe()} {split}.']
+    training, measured = (DATASETS.build(part) if part else None for part in frame_parts(path))
+    named = {'to learn from': training, 'to measure on': measured}
+    return training, measured, [f'{path}, {use}: {one.describe()}' for use, one in named.items() if one is not None]
 
 
 def split_one_fifth(length: int, most: tuple[int, int] | None = None) -> dict[str, dict[str, int]]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmssl.datasets.structures import Batch
 from mmssl.functional import Stream, code_loss, hash_exponentials, hash_seed, image_error
-from mmssl.models.algorithms.base import build
+from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.algorithms.slot_attention_ae import ObjectCentric, refuse_unlike
 from mmssl.models.backbones.discrete_vae import DiscreteVAE
 from mmssl.models.heads.slate_decoder import SLATEDecoder
@@ -82,13 +82,7 @@ class SLATE(ObjectCentric):
         Raises:
             ValueError: They are not normalised to values between 0 and 1.
         """
-        mean = self.data_preprocessor.mean
-        if bool(mean.any()):
-            raise ValueError(
-                'SLATE decodes pixels between 0 and 1, but data_preprocessor makes dark ones negative: set '
-                f'model.data_preprocessor.mean=[{",".join("0" * mean.numel())}] and '
-                f'std=[{",".join(["255"] * mean.numel())}].'
-            )
+        refuse_negative_pixels(self)
         super().allocate(num_samples)
 
     def loss(self, inputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -155,3 +149,18 @@ class SLATE(ObjectCentric):
             scores = self.decoder(self.decoder.embed(codes)[:, :-1], slots)
             codes[:, place] = scores[:, place].argmax(dim=1)
         return self.autoencoder.decode(codes.unflatten(1, grid)).clamp(0, 1)
+
+
+def refuse_negative_pixels(model: BaseAlgorithm) -> None:
+    """Refuse a normalisation that a discrete autoencoder cannot decode.
+
+    Raises:
+        ValueError: It makes dark pixels negative; the message says what to set.
+    """
+    mean = model.data_preprocessor.mean
+    if bool(mean.any()):
+        raise ValueError(
+            f'{type(model).__name__} decodes pixels between 0 and 1, but data_preprocessor makes dark ones negative: '
+            f'set model.data_preprocessor.mean=[{",".join("0" * mean.numel())}] and '
+            f'std=[{",".join(["255"] * mean.numel())}].'
+        )
