@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmssl.evaluation import read_results
 from mmssl.export import export_backbone
 from mmssl.models import NIN, AlexNet, TimmBackbone
+from mmssl.registry import MODELS
 from mmssl.testing import differences
 from tests.export.test_export import trained
 from tests.tools import benchmark_layouts as layouts
@@ -72,7 +73,9 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         name: export_backbone(trained(base_channels=NARROW, **kind), folder / f'{name}.pth')
         for name, kind in kinds.items()
     }
+    small = Config.fromfile(FOLDER / 'ctp_finetune_r3d_1xb32_cpu_2e_moving_digits.py').model.backbone
     others = {
+        '_r3d_': MODELS.build(small),
         '_vit_': TimmBackbone('vit_tiny_patch16_224'), '_alexnet_': AlexNet(fully_connected=False), '_nin_': NIN()
     }  # fmt: skip
     for name, network in others.items():
@@ -86,6 +89,8 @@ def prepare(path: Path, root: Path) -> tuple[str, ...]:
     if path.stem.endswith('small_sets'):
         layouts.small_set('dtd', root)
         return '--data-root', str(root), '--dataset', 'dtd'
+    if path.stem.endswith('moving_digits'):
+        return ()
     name = next(name for name in ('imagenet', 'places205', 'inaturalist18', 'cifar10') if f'_{name}' in path.stem)
     getattr(layouts, name)(root)
     if name == 'inaturalist18':
@@ -113,6 +118,9 @@ def options(path: Path, **more: object) -> list[str]:
     views, query = 'train_dataloader.dataset.views.views.0', 'evaluation.query.views'
     if '_vit_' in path.stem:
         small |= {'model.backbone.name': 'vit_tiny_patch16_224'}
+    elif '_r3d_' in path.stem:
+        parts = ('train_dataloader.dataset', 'evaluation.gallery', 'evaluation.query')
+        small |= {f'{part}.source.count': 8 for part in parts}
     elif '_resnet' in path.stem:
         small |= {'model.backbone.base_channels': NARROW}
         if not stages_of(cfg):  # their windows are for whole images
@@ -153,7 +161,8 @@ def check(path: Path, tmp_path: Path, backbones: dict[str, Path], tool: Tool) ->
     learned = [key for key in given if key.endswith('weight') and not torch.equal(given[key], state[f'backbone.{key}'])]
     assert bool(learned) == (script == 'finetune.py')
     layers = last_layers(state)
-    assert {len(layer) for layer in layers} == {2}  # the classes of the data
+    classes = 10 if path.stem.endswith('moving_digits') else 2
+    assert {len(layer) for layer in layers} == {classes}  # those of the data
     stages = stages_of(Config.fromfile(path))
     assert [result.layer for result in results] == (stages if len(stages) > 1 else [''])
     assert len(results) == len(layers)

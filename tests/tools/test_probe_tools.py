@@ -115,7 +115,7 @@ def test_svm_py_prints_the_precision_that_it_writes(folder, tmp_path):
 
 def contestant(name: str, mean: float) -> SimpleNamespace:
     recipe = SimpleNamespace(mean=[mean] * 3, std=[64.0] * 3, source='recorded in the checkpoint')
-    return SimpleNamespace(network=SimpleNamespace(name=name, size=32), recipe=recipe)
+    return SimpleNamespace(network=SimpleNamespace(name=name, size=32, frames=None), recipe=recipe)
 
 
 def test_what_holds_for_several_networks_is_said_once():

@@ -1,4 +1,4 @@
-"""CtP's fine-tuning of an R(2+1)D-18 on HMDB51, split 1."""
+"""CtP's protocol of fine-tuning of an R(2+1)D-18 on HMDB51, split 1."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""CtP's fine-tuning on HMDB51, split 1: clips of 16 frames with stride 2, tested on 10 clips per video."""
+"""CtP's protocol of fine-tuning on HMDB51, split 1: clips of 16 frames with stride 2, tested on 10 clips per video."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""CtP's fine-tuning on Something-Something v1: clips of 32 frames with stride 1, no flips, tested on one clip."""
+"""CtP's protocol of fine-tuning on Something-Something v1: clips of 32 frames with stride 1, no flips, tested on one clip."""
 
 from mmengine.config import read_base
 from mmengine.optim import LinearLR, MultiStepLR
