@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping
 from functools import cached_property
+from logging import WARNING
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,12 +61,12 @@ class VideoFrames(ImageSource):
         self.rate, self.unreadable = rate, []
         taken = [self._taken(index) for index in range(len(self.source))]
         lengths = torch.tensor([len(places) for places, _ in taken])
-        if self.unreadable:
-            more = ' ...' if len(self.unreadable) > _NAMED else ''
-            named = ' '.join(self.unreadable[:_NAMED]) + more
-            print_log(f'{counted(len(self.unreadable), "video")} left out: {named}', 'current', 30)
         if not int(lengths.sum()):
-            raise ValueError('None of the videos has frames that can be read: give other videos.')
+            first = ''.join(f' {reason}' for reason in self.unreadable[:1])
+            raise ValueError(f'None of the videos has frames that can be read: give other videos.{first}')
+        if self.unreadable:
+            named = ' '.join([*self.unreadable[:_NAMED], *(['...'] if len(self.unreadable) > _NAMED else [])])
+            print_log(f'{counted(len(self.unreadable), "video")} left out: {named}', 'current', WARNING)
         self.videos = torch.arange(len(lengths)).repeat_interleave(lengths)
         self.places, self.times = (torch.cat(parts) for parts in zip(*taken))
         self.labels = None if self.source.labels is None else self.source.labels[self.videos]

@@ -61,6 +61,19 @@ def test_wrong_options_end_in_one_sentence(words, sentence):
         main(['pretrain', *words])
 
 
+def test_a_file_that_is_no_video_and_a_missing_decoder_end_in_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / 'a.mp4').write_bytes(b'no video')
+    words = ['pretrain', '--data', str(tmp_path / 'a.mp4'), '--work-dir', str(tmp_path / 'work')]
+    monkeypatch.setitem(sys.modules, 'av', None)
+    monkeypatch.setattr('mmssl.dependencies.find_spec', lambda name: None)
+    with pytest.raises(SystemExit, match=r"needs av, which is not installed: type  pip install 'mmssl\[video\]'"):
+        main(words)
+    monkeypatch.undo()
+    pytest.importorskip('av')
+    with pytest.raises(SystemExit, match=r'None of the videos has frames that can be read.*a\.mp4 cannot be read'):
+        main(words)
+
+
 def test_train_and_test_are_parts_whose_classes_are_the_same(tmp_path):
     _images(tmp_path / 'train', 40)
     _images(tmp_path / 'test', 10)

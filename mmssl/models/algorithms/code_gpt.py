@@ -1,6 +1,7 @@
 """CodeGPT: a transformer that predicts the codes of a frozen discrete autoencoder one after the other."""
 
 import math
+from logging import WARNING
 
 import torch
 from mmengine.logging import print_log
@@ -74,7 +75,7 @@ class CodeGPT(BaseAlgorithm):
         if not getattr(self.backbone, 'init', None):
             print_log(
                 'The codes are those of an autoencoder with random weights, unless the run goes on from a checkpoint: '
-                'train one (configs/code_gpt/README.md) and type --init with its run.', 'current', 30,
+                'train one (configs/code_gpt/README.md) and type --init with its run.', 'current', WARNING,
             )  # fmt: skip
         super().allocate(num_samples)
 
