@@ -434,7 +434,7 @@ def _short(config: Config, folder: Path, own_images: bool) -> Config:
     """The same training on a few images, without monitoring hooks."""
     dataset, evaluation = config.train_dataloader['dataset'], config.get('evaluation', {})
     sections = [dataset, *(evaluation[name] for name in ('gallery', 'query') if name in evaluation)]
-    noise = {
+    noise: dict[str, Any] = {
         'type': ArraySource,
         'images': str(folder / 'images.npy'),
         'domain_labels': str(folder / 'domains.npy'),

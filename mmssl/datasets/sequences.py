@@ -163,7 +163,7 @@ class SequenceDataset(ImageDataset):
         else:
             start = room // 2
         found = found.steps(start, self.length)
-        extras = {'audio': found.audio.T.contiguous()} if self.audio else {}
+        extras = {'audio': found.audio.T.contiguous()} if self.audio and found.audio is not None else {}
         if found.highlights is not None:
             extras['highlights'] = found.highlights
         return found.visual.T.contiguous()[..., None, None], extras

@@ -37,6 +37,8 @@ class SoundingEvents(SequenceSource):
     """
 
     labels: Tensor
+    classes: list[str]
+    fingerprint: str
 
     def __init__(self, count: int, steps: int = 32, channels: int = 32, bands: int = 16, skip: int = 0) -> None:
         self.count, self.steps, self.channels, self.bands, self.skip = count, steps, channels, bands, skip
@@ -70,8 +72,8 @@ class SoundingEvents(SequenceSource):
                 audio[span] += self._sounds[kind]
                 truth[span] = True
         visual, audio = _unit_rows(visual), audio / np.sqrt(self.bands)
-        features = (torch.from_numpy(part.astype(np.float32)) for part in (visual, audio))
-        return FeatureSequence(*features, torch.from_numpy(truth))
+        seen, heard = (torch.from_numpy(part.astype(np.float32)) for part in (visual, audio))
+        return FeatureSequence(seen, heard, torch.from_numpy(truth))
 
     def _kinds(self, index: int) -> list[int]:
         generator = np.random.default_rng(hash_seed(index + self.skip, 1))

@@ -149,6 +149,8 @@ class SyllableSentences(TextSource):
         words: Words per sentence.
     """
 
+    fingerprint: str
+
     def __init__(self, num: int, seed: int = 0, words: int = 6) -> None:
         generator = Random(f'sentences {seed}')
         self.sentences = [' '.join(generator.sample(_lexicon(), words)) for _ in range(num)]
@@ -176,6 +178,8 @@ class SyllablePairs(TextSource):
         words: Words per sentence.
     """
 
+    fingerprint: str
+
     def __init__(self, num: int, seed: int = 1, words: int = 6) -> None:
         generator = Random(f'pairs {seed}')
         self.pairs, scores = [], []
@@ -202,7 +206,8 @@ class SyllablePairs(TextSource):
 @cache
 def _lexicon(size: int = 400) -> list[str]:
     """Different words of two or three random syllables, always the same."""
-    generator, words = Random('lexicon'), dict.fromkeys(())
+    generator = Random('lexicon')
+    words: dict[str, None] = {}
     while len(words) < size:
         syllables = [generator.choice('bdfgklmnprstvz') + generator.choice('aeiou') for _ in range(3)]
         words[''.join(syllables[: generator.randint(2, 3)])] = None

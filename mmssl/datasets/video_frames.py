@@ -58,7 +58,8 @@ class VideoFrames(ImageSource):
         if rate is not None and rate <= 0:
             raise ValueError(f'rate={rate} frames per second: give a number above 0.')
         self.source: Any = build_source(source)
-        self.rate, self.unreadable = rate, []
+        self.rate = rate
+        self.unreadable: list[str] = []
         taken = [self._taken(index) for index in range(len(self.source))]
         lengths = torch.tensor([len(places) for places, _ in taken])
         if not int(lengths.sum()):

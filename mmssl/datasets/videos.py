@@ -296,7 +296,8 @@ def read_frame(video: Video, place: int) -> Tensor:
         UnreadableImageError: The frame cannot be decoded.
     """
     while isinstance(video, ChosenFrames):
-        video, place = video.video, video.places[place]
+        place = video.places[place]
+        video = video.video
     if not isinstance(video, EncodedVideo):
         return video.read([place])[:, 0]
     key = (os.getpid(), video.path)  # a forked process must not move the file of its parent

@@ -65,7 +65,8 @@ def top_moments(curve: Tensor, rate: float, count: int) -> list[Moment]:
     Returns:
         Moments, highest first.
     """
-    left, found = curve.clone(), []
+    left = curve.clone()
+    found: list[Moment] = []
     steps = torch.arange(len(curve))
     while len(found) < count and left.max() > -torch.inf:
         step = int(left.argmax())

@@ -87,7 +87,7 @@ def fit_findings(
         return loss
 
     with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[arg-type]  # torch's stub asks for a float
+        optimizer.step(closure)
     return weight.detach(), bias.detach()
 
 

@@ -1,6 +1,7 @@
 """Retrieval by images and by texts, and classification by the names of classes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ def image_text_measures(
     query: Dataset,
     prompts: Mapping[str, Sequence[str]],
     ks: Sequence[int] = (5, 10, 50),
-    **loading: int,
+    **loading: Any,
 ) -> list[Measure]:
     """Measure what images and sentences have in common: retrieval by image and by text, and zero-shot classification.
 

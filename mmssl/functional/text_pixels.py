@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from random import Random
+from types import ModuleType
 from typing import Literal
 
 import torch
@@ -70,7 +71,7 @@ def draw_spans(
     length: int,
     count: int,
     text: int,
-    generator: Random,
+    generator: Random | ModuleType,
     weights: Sequence[float] = SPAN_WEIGHTS,
     spacing: int | Literal['span'] = 'span',
 ) -> list[bool]:
@@ -83,7 +84,7 @@ def draw_spans(
         length: Number of patches.
         count: Number of patches to mask.
         text: Number of patches of the text.
-        generator: Random numbers.
+        generator: Random numbers, such as the module ``random``.
         weights: Cumulative probabilities of spans of 1, 2, ... patches.
         spacing: Patches that stay visible on both sides of a span; by default as many as the span has.
 

@@ -226,7 +226,8 @@ def _frames_of(path: Path) -> tuple[ImageSource, ImageSource | None, list[str]]:
         parts = TimeSplit(frames, 'train'), TimeSplit(frames, 'test')
         split = f'{len(parts[0]):,} to learn from and {len(parts[1]):,} to measure on, {parts[0].gap:g} seconds apart'
         return *parts, [f'{path}: {frames.describe()} {split}.']
-    training, measured = (DATASETS.build(part) if part else None for part in frame_parts(path))
+    first, second = frame_parts(path)
+    training, measured = DATASETS.build(first), DATASETS.build(second) if second else None
     named = {'to learn from': training, 'to measure on': measured}
     return training, measured, [f'{path}, {use}: {one.describe()}' for use, one in named.items() if one is not None]
 

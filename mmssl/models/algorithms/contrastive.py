@@ -39,7 +39,7 @@ class Contrastive(BaseAlgorithm):
         directions: 2 if each view is compared with the other one, 1 if only the first is.
     """
 
-    num_views = 2
+    num_views: int | None = 2
     directions: int = 1
 
     def __init__(

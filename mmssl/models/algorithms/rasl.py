@@ -109,11 +109,11 @@ class RASL(BaseAlgorithm):
         if 'audio' not in batch.extras:
             raise ValueError(_NO_SOUND)
         self._check_steps(inputs[0].shape[2])
-        audio = batch.extras['audio'].to(inputs[0].dtype)[..., None, None]
+        audio = torch.as_tensor(batch.extras['audio']).to(inputs[0])[..., None, None]
         masks = [self._masked(batch.draw, inputs[0].shape[2], number) for number in range(2)]
         image = self._seen(self.backbone, self.decoder, inputs[0], masks[0])
         sound = self._seen(self.audio_encoder, self.audio_decoder, audio, masks[1])
-        pooled = [unit(part.latents.mean(dim=1)) for part in (image, sound)]
+        pooled = unit(image.latents.mean(dim=1)), unit(sound.latents.mean(dim=1))
         points = [k_point_loss(activation(part.latents), self.k, self.k_point_temperature) for part in (image, sound)]
         return {
             'loss_reconstruction': image.loss + sound.loss,
@@ -157,7 +157,7 @@ class RASL(BaseAlgorithm):
         """Average precision of the highlight curve of each video; nothing where highlights are not known."""
         if 'highlights' not in batch.extras:
             return []
-        truth, scores = batch.extras['highlights'].bool(), self.scores(inputs[0])
+        truth, scores = torch.as_tensor(batch.extras['highlights']).bool(), self.scores(inputs[0])
         every = 'average precision of the highlight curve, mean over the videos (0 to 1)'
         return [
             PretextScore('highlight mAP', highlight_precision(scores, truth), every),
