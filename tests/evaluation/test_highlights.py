@@ -65,8 +65,8 @@ MUTATIONS = [
     Mutation(
         'the steps of overlapping windows are summed',
         'mmssl/evaluation/highlights.py',
-        'standardised(totals / counts)',
-        'standardised(totals)',
+        'standardised_over_time(totals / counts)',
+        'standardised_over_time(totals)',
     ),
     Mutation(
         'moments are neighbours',

@@ -135,7 +135,12 @@ MUTATIONS = [
         'masked.to(predictions.dtype) +',
         '0 +',
     ),
-    Mutation('only one direction is contrasted', 'mmssl/functional/highlights.py', '(there + back) / 2', 'there'),
+    Mutation(
+        'only one direction is contrasted',
+        'mmssl/functional/image_text.py',
+        '(weight * there + (1 - weight) * back).mean()',
+        'there.mean()',
+    ),
     Mutation(
         'the lowest points stand out',
         'mmssl/functional/highlights.py',

@@ -90,8 +90,8 @@ MUTATIONS = [
     Mutation(
         'the weight of ConVIRT is that of the other direction',
         'mmssl/functional/image_text.py',
-        'weight * image_to_text + (1 - weight) * text_to_image',
-        'weight * text_to_image + (1 - weight) * image_to_text',
+        'weight * there + (1 - weight) * back',
+        'weight * back + (1 - weight) * there',
     ),
     Mutation(
         'texts are compared with texts',

@@ -146,7 +146,7 @@ MUTATIONS = [
     ),
     Mutation(
         'hard negatives are left out',
-        'mmssl/functional/text_pixels.py',
+        'mmssl/functional/image_text.py',
         'if hard_negatives is not None:',
         'if False:',
     ),

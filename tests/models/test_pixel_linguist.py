@@ -171,7 +171,7 @@ MUTATIONS = [
     ),
     Mutation(
         'hard negatives of other processes are left out',
-        'mmssl/functional/text_pixels.py',
+        'mmssl/functional/image_text.py',
         'gather_with_gradient(hard_negatives, group)[0]',
         'hard_negatives',
     ),

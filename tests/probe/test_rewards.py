@@ -160,7 +160,7 @@ MUTATIONS = [
     ),
     Mutation(
         'batch norm of rewards moves',
-        'mmssl/probe/rewards.py',
+        'mmssl/probe/frames.py',
         'with eval_mode(network):',
         'with torch.no_grad():',
     ),

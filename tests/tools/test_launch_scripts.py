@@ -312,7 +312,7 @@ def with_commands(checkout: Path) -> Path:
     [
         (('--minuts', '3'), 'unrecognized arguments: --minuts 3'),
         (('--minutes', '0'), 'ValueError: --minutes 0: give a time above 0'),
-        (('--data', 'no folder'), 'ValueError: --data no folder is no folder: give the folder'),
+        (('--data', 'no folder'), 'ValueError: --data no folder is no folder and no video: give the folder'),
     ],
 )
 def test_a_wrong_option_of_the_quickstart_is_refused_before_anything_is_made(
