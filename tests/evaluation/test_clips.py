@@ -197,9 +197,7 @@ def test_the_probe_refuses_images_and_clips_at_once_and_other_folders(videos, ch
     other = saved(tmp_path / 'images.pth', network, {'model': {'type': 'SimCLR', 'backbone': {'type': 'ResNet'}}})
     with pytest.raises(ValueError, match='Some of the networks take images and some take clips'):
         command.measure(arguments(checkpoint, other, data=videos, folder=tmp_path))
-    assert (
-        'frames of 24 videos' in probe_data(videos).remarks[0] + probe_data(videos).remarks[1]
-    )  # for a network on images
+    assert 'to measure on: 24 frames of 4 videos' in probe_data(videos).remarks[1]  # for a network on images
     (tmp_path / 'empty').mkdir()
     with pytest.raises(ValueError, match='No videos'):
         command.measure(arguments(checkpoint, data=tmp_path / 'empty', folder=tmp_path))
