@@ -152,7 +152,10 @@ def test_the_cpu_config_builds_with_a_network_of_minutes():
 
 @pytest.mark.slow
 def test_the_algorithm_passes_every_check():
-    passed = check_algorithm(CONFIGS / 'pixel_linguist_vit_1xb64_cpu_8e_syllables.py', own_images=True)
+    config = Config.fromfile(CONFIGS / 'pixel_linguist_vit_1xb64_cpu_8e_syllables.py')
+    config.param_scheduler[0].end = config.param_scheduler[1].begin = 2  # two epochs have fewer steps than its warm-up
+    config.model.backbone.attn_drop_rate = 0.0  # no module that the check could put into eval mode
+    passed = check_algorithm(config, own_images=True)
     assert len(passed) == 9
 
 
