@@ -2,8 +2,7 @@
 
 WHAT holds images, with or without one sub-folder per class, or train/ and test/ with such sub-folders; or it is a video
 or a folder of videos, of which five frames per second are taken. Classes serve only to measure. All of it takes about
-as long as --minutes says. After an interruption, type the same command and
---resume.
+as long as --minutes says. After an interruption, type the same command and --resume.
 """
 
 import argparse

@@ -32,7 +32,7 @@ class VideoFrames(ImageSource):
 
     For methods that learn from single images. A frame is decoded from the last place in its file where decoding can
     start, so frames of long videos that are drawn at random are faster from a folder
-    (``tools/dataset_tools/video_frames.py`` writes one); :class:`ShrunkImages` decodes each once, in order. Videos that
+    (``tools/dataset_tools/video_frames.py`` writes one); :class:`ShrunkImages` keeps what it has decoded. Videos that
     cannot be read are left out, with a warning that counts and names them.
 
     Args:

@@ -66,9 +66,8 @@ class RawPixels(nn.Module):
 
     def data_preprocessor(self, data: dict, training: bool = False) -> dict:
         """Scale a collated batch to [0, 1], on the device of the run; ``training`` is part of the interface."""
-        views = [
-            view.float() / self.white.get(view.dtype, 1.0) for view in data['inputs']
-        ]  # feature sequences are floats
+        # Feature sequences are floats, and stay as they are.
+        views = [view.float() / self.white.get(view.dtype, 1.0) for view in data['inputs']]
         return {'inputs': [view.to(get_device()) for view in views]}
 
     def extract_feat(self, images: Tensor) -> Tensor:
