@@ -269,7 +269,7 @@ def average_weights(paths: Sequence[str | Path]) -> WeightsFile:
                 f'{path} and {paths[0]} differ in {shown_keys(odd)}: give files of the same network and method.'
             )
         for key, tensor in tensors.items():
-            sums[key] = sums[key] + tensor.double() if tensor.is_floating_point() else tensor
+            sums[key] = sums[key] + tensor if tensor.is_floating_point() else tensor
     means = {
         key: (total / len(paths)).to(first[key].dtype) if total.is_floating_point() else total
         for key, total in sums.items()

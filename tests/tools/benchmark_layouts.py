@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from tests.helpers.sounding import write_sounding
+
 CLASSES = 2
 
 
@@ -73,6 +75,44 @@ def cifar10(root: Path) -> None:
             root / f'{percent}percent.txt',
             (f'{name}/000{number}.jpg' for name in ('airplane', 'frog') for number in (0, 2)),
         )
+
+
+def ucf101(root: Path) -> None:
+    """Videos in class folders, and the lists of the first split."""
+    names = [f'{name}/v_{name}_g0{number}_c01.avi' for number in range(8) for name in ('Archery', 'YoYo')]
+    for number, name in enumerate(names):
+        _write_video(root / 'UCF-101' / name, number % CLASSES)
+    lists = root / 'ucfTrainTestlist'
+    write(lists / 'classInd.txt', ('1 Archery', '2 YoYo'))
+    write(lists / 'trainlist01.txt', (f'{name} {1 + number % CLASSES}' for number, name in enumerate(names[:8])))
+    write(lists / 'testlist01.txt', names[8:])
+
+
+def hmdb51(root: Path) -> None:
+    """Videos in class folders, and one list per class, which says the use of each video."""
+    for label, name in enumerate(('run', 'wave')):
+        files = [f'{name}_{number}.avi' for number in range(8)]
+        for file in files:
+            _write_video(root / 'hmdb51_org' / name / file, label)
+        lines = (f'{file} {1 + number // 4} ' for number, file in enumerate(files))
+        write(root / f'testTrainMulti_7030_splits/{name}_test_split1.txt', lines)
+
+
+def ssv1(root: Path) -> None:
+    """Frames in numbered folders, and tables of the classes and of both parts."""
+    classes, prefix = ('Holding something', 'Pushing something, slowly'), 'something-something-v1'
+    write(root / f'{prefix}-labels.csv', classes)
+    for start, part in enumerate(('train', 'validation')):
+        numbers = range(100 * start, 100 * start + 8)
+        write(root / f'{prefix}-{part}.csv', (f'{number};{classes[number % CLASSES]}' for number in numbers))
+        for number in numbers:
+            for place in range(1, 35):
+                write_image(root / f'20bn-{prefix}/{number}/{place:05}.jpg', number % CLASSES)
+
+
+def _write_video(path: Path, label: int) -> None:
+    """Forty frames."""
+    write_sounding(path, 2, (0, 2) if label else None, fps=20)
 
 
 def small_set(name: str, root: Path) -> None:

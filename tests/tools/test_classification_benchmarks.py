@@ -15,7 +15,7 @@ from mmengine.config import Config
 
 from mmssl.evaluation import read_results
 from mmssl.export import export_backbone
-from mmssl.models import NIN, AlexNet, TimmBackbone
+from mmssl.models import NIN, R3D, AlexNet, R2Plus1D, TimmBackbone
 from mmssl.registry import MODELS
 from mmssl.testing import differences
 from tests.export.test_export import trained
@@ -29,6 +29,8 @@ SMALL = [path for path in CONFIGS if '_cpu_' in path.name]
 TOOLS = ROOT / 'tools/benchmarks/classification'
 SETS = ('cifar10', 'cifar100', 'flowers', 'pets', 'cars', 'aircraft', 'dtd')
 NARROW = 16  # stands for the real width, so that a ResNet-50 takes moments
+LAYOUTS = ('imagenet', 'places205', 'inaturalist18', 'cifar10', 'ucf101', 'hmdb51', 'ssv1')
+NARROW_CLIPS = dict(channels=[NARROW] * 4, blocks=1, stem_channels=NARROW)
 _RUNS = count()
 Tool = Callable[..., tuple[int, str]]
 
@@ -75,7 +77,7 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
     small = Config.fromfile(FOLDER / 'ctp_finetune_r3d_1xb32_cpu_2e_moving_digits.py').model.backbone
     others = {
-        '_r3d_': MODELS.build(small),
+        '_r3d_': MODELS.build(small), '_r3d18_': R3D(**NARROW_CLIPS), '_r2plus1d18_': R2Plus1D(**NARROW_CLIPS),
         '_vit_': TimmBackbone('vit_tiny_patch16_224'), '_alexnet_': AlexNet(fully_connected=False), '_nin_': NIN()
     }  # fmt: skip
     for name, network in others.items():
@@ -91,7 +93,7 @@ def prepare(path: Path, root: Path) -> tuple[str, ...]:
         return '--data-root', str(root), '--dataset', 'dtd'
     if path.stem.endswith('moving_digits'):
         return ()
-    name = next(name for name in ('imagenet', 'places205', 'inaturalist18', 'cifar10') if f'_{name}' in path.stem)
+    name = next(name for name in LAYOUTS if f'_{name}' in path.stem)
     getattr(layouts, name)(root)
     if name == 'inaturalist18':
         make_inaturalist_lists(root)
@@ -121,6 +123,11 @@ def options(path: Path, **more: object) -> list[str]:
     elif '_r3d_' in path.stem:
         parts = ('train_dataloader.dataset', 'evaluation.gallery', 'evaluation.query')
         small |= {f'{part}.source.count': 8 for part in parts}
+    elif '_r3d18_' in path.stem or '_r2plus1d18_' in path.stem:
+        small |= {f'model.backbone.{name}': value for name, value in NARROW_CLIPS.items()}
+        small |= {f'evaluation.{part}.views.crop': 32 for part in ('gallery', 'query')}
+        small |= {f'evaluation.{part}.views.resize': 32 for part in ('gallery', 'query')}
+        small |= {'train_dataloader.dataset.views.size': 32, 'train_dataloader.dataset.views.sides': [32, 36]}
     elif '_resnet' in path.stem:
         small |= {'model.backbone.base_channels': NARROW}
         if not stages_of(cfg):  # their windows are for whole images
