@@ -4,7 +4,7 @@ import os
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .dependencies import check_dependencies
+from .dependencies import check_dependencies, leave_out_unused_imports
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 check_dependencies()
+leave_out_unused_imports()
 
 _APIS = ('extract_features', 'get_model', 'list_models', 'load', 'train_from_folder')
 __all__ = ['__version__', 'extract_features', 'get_model', 'list_models', 'load', 'train_from_folder']

@@ -6,10 +6,12 @@ versions are checked, since a newer release is no reason to refuse.
 
 import importlib
 import re
+import sys
 from importlib import metadata
+from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
-from types import ModuleType
-from typing import Literal, NamedTuple
+from types import FrameType, ModuleType
+from typing import Any, Literal, NamedTuple
 
 _INSTALL_TRANSFER = 'bash tools/install_transfer.sh'  # pip alone installs MMCV without its compiled ops
 
@@ -129,6 +131,28 @@ def check_dependencies() -> None:
             raise ImportError(problem)
     if problem := torchvision_problem():
         raise ImportError(problem)
+
+
+class _NotForOptimizers(MetaPathFinder):
+    """Keep MMEngine from importing transformers, which takes a second, for one optimizer that torch has too."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """Leave every module to the other finders, but this one for that caller.
+
+        Raises:
+            ModuleNotFoundError: MMEngine's builder of optimizers asks for transformers.
+        """
+        if name == 'transformers':
+            frame: FrameType | None = sys._getframe()
+            while frame and frame.f_globals['__name__'] in (__name__, 'importlib._bootstrap'):
+                frame = frame.f_back
+            if frame and frame.f_globals['__name__'] == 'mmengine.optim.optimizer.builder':
+                raise ModuleNotFoundError('mmssl leaves transformers out here, since torch has its optimizer.')
+
+
+def leave_out_unused_imports() -> None:
+    """Shorten the start of every command by imports of MMEngine's that no config needs."""
+    sys.meta_path.insert(0, _NotForOptimizers())
 
 
 def require(module: str) -> ModuleType:

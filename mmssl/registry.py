@@ -35,7 +35,7 @@ OPTIM_WRAPPERS = _child('optim_wrapper', mmengine_registry.OPTIM_WRAPPERS, 'engi
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optimizers'
 )
-VISBACKENDS = _child('vis_backend', mmengine_registry.VISBACKENDS, 'visualization')
+VISBACKENDS = _child('vis_backend', mmengine_registry.VISBACKENDS)  # users' own; mmssl has none
 PARAM_SCHEDULERS = _child('parameter scheduler', mmengine_registry.PARAM_SCHEDULERS, 'engine')
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.commands import ANEW
+
 torch.set_num_threads(1)
 if torch.backends.cpu.get_cpu_capability() == 'AVX2':
     # The gradient of a 1x1 convolution with stride 2 for fewer than eight input channels that lie last in memory
@@ -22,7 +24,17 @@ if torch.backends.cpu.get_cpu_capability() == 'AVX2':
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for the long form of slow tests, which CI has no time for."""
-    parser.addoption('--long', action='store_true', help='tests of state with all CPU configs, and all mutations')
+    parser.addoption(
+        '--long',
+        action='store_true',
+        help='tests of state with all CPU configs, all mutations, commands that start anew',
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start commands anew with ``--long``."""
+    if config.getoption('long'):
+        os.environ[ANEW] = '1'
 
 
 GOLDEN = Path(__file__).parent / 'golden'

@@ -81,3 +81,10 @@ def test_import_refuses_before_anything_else_fails(tmp_path: Path) -> None:
     code = f'import sys; sys.path[:] = {bare} + [{str(ROOT)!r}]; import mmssl'
     result = subprocess.run([sys.executable, '-S', '-c', code], capture_output=True, text=True, cwd=tmp_path)
     assert result.stderr.splitlines()[-1].startswith('ImportError: mmssl needs torch, which is not installed: type')
+
+
+def test_a_training_imports_nothing_that_takes_long_and_that_it_may_not_need():
+    slow = ('sklearn', 'scipy.optimize', 'scipy.stats', 'matplotlib.figure', 'transformers', 'joblib', 'timm', 'pandas')
+    program = f'import sys, mmssl.engine, mmssl.apis; print([name for name in {slow} if name in sys.modules])'
+    found = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == '[]'

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from mmssl.models.algorithms.base import build
 from mmssl.models.memories import EMATeacher
+from tests.helpers.commands import ROOT, environment, run_command
 from tests.helpers.overrides import overrides
-
-ROOT = Path(__file__).parent.parent
 
 
 def _cpu_configs() -> list[str]:
@@ -106,11 +105,6 @@ def short_config(path: Path, base: str, images: Path, workers: int = 0, processe
     return make_config(path, base, images, workers, extra)
 
 
-def environment(**more: str) -> dict[str, str]:
-    """The environment of a command: this tree first, one thread a process."""
-    return {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', **more}
-
-
 def command(config: Path, work_dir: Path, *options: str, processes: int = 1) -> list[str]:
     """The training command for one process, or for several over gloo."""
     options = ('--work-dir', str(work_dir), *options)
@@ -121,15 +115,12 @@ def command(config: Path, work_dir: Path, *options: str, processes: int = 1) -> 
 
 def train(config: Path, work_dir: Path, *options: str, processes: int = 1) -> Path:
     """Train to the end; gives the work directory, and raises with the output where the command fails."""
-    path = {'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'}
-    run = subprocess.run(
-        command(config, work_dir, *options, processes=processes),
-        cwd=ROOT,
-        env=environment(**path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = command(config, work_dir, *options, processes=processes)
+    if processes == 1:
+        run = run_command(*words[1:])
+    else:
+        path = {'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'}
+        run = subprocess.run(words, cwd=ROOT, env=environment(**path), capture_output=True, text=True, check=False)
     if run.returncode:
         raise RuntimeError(f'{run.stdout[-3000:]}\n{run.stderr[-6000:]}')
     return work_dir

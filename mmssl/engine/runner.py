@@ -46,6 +46,21 @@ _FAR = 10  # deviations from zero that a normalised 16-bit image may have on ave
 _CONSOLE_LINES = 20  # of one message; a longer one is a listing
 
 
+class _ConfigOfRun(Config):
+    """A config that lays out its text once for the log, the folder, the curves and the checkpoints.
+
+    MMEngine lays it out by yapf for each of them, half a second a time.
+    """
+
+    @property
+    def pretty_text(self) -> str:
+        """Text of the config as it is now."""
+        entries = str(self.to_dict())
+        if self.__dict__.get('_laid_out', ('',))[0] != entries:
+            self.__dict__['_laid_out'] = (entries, super().pretty_text)
+        return self.__dict__['_laid_out'][1]
+
+
 @RUNNERS.register_module()
 class Runner(MMEngineRunner):
     """Runner of a config; see MMEngine's Runner for the arguments.
@@ -68,7 +83,8 @@ class Runner(MMEngineRunner):
         _name_classes(cfg._cfg_dict)
         cfg.setdefault('default_scope', 'mmssl')
         cfg.setdefault('randomness', {'seed': 0})
-        return super().from_cfg(cfg)
+        given = dict(cfg_text=cfg.text, filename=cfg.filename, env_variables=cfg.env_variables)
+        return super().from_cfg(_ConfigOfRun(cfg._cfg_dict, **given))
 
     @property
     def accumulative_counts(self) -> int:

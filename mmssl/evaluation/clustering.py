@@ -4,9 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 from mmssl.evaluation.classes import check_classes
@@ -73,6 +70,10 @@ def cluster_agreement(labels: Tensor, clusters: Tensor) -> ClusterAgreement:
     Returns:
         The three measures of agreement.
     """
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+
     truth, found = labels.cpu().numpy(), clusters.cpu().numpy()
     table = contingency_matrix(truth, found)
     right = table[linear_sum_assignment(table, maximize=True)].sum()

@@ -17,15 +17,11 @@ an argument). The numbers depend on:
 
 import statistics
 import warnings
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import cross_val_score
-from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from mmssl.evaluation.classes import check_classes
@@ -33,10 +29,14 @@ from mmssl.evaluation.few_labels import draw_per_class, measure_of_draws
 from mmssl.evaluation.results import Measure
 from mmssl.functional import hash_seed
 
+if TYPE_CHECKING:  # scikit-learn takes a second to import, and most trainings need no SVM
+    from sklearn.svm import LinearSVC
+
 COSTS = (*(2.0**-power for power in range(19, 3, -1)), *(10.0**power for power in range(-7, 3)))
 SHOTS = (1, 2, 4, 8, 16, 32, 64, 96)
 LOW_SHOT_COSTS = (0.1, 1.0, 10.0)
 _CHOOSING = 1000  # images that the cost of a low-shot SVM is chosen on
+_NOT_CONVERGED = 'Liblinear failed to converge'  # one of scikit-learn's warnings begins with it
 PRESENT, ABSENT, IGNORED = 1, 0, -1
 
 VOC07_PROTOCOL = 'VOC07: one linear SVM per class, its cost chosen by cross-validation; mean average precision'
@@ -132,11 +132,9 @@ def voc07_svm(
     """
     _check_targets(train_targets, test_targets, folds)
     rows, others = _unit(train), _unit(test)
-    tasks = [
-        delayed(_fit_class)(rows, train_targets[:, place].numpy() == PRESENT, others, costs, folds)
-        for place in range(train_targets.shape[1])
-    ]
-    fits = Parallel(jobs)(tasks)
+    classes = range(train_targets.shape[1])
+    tasks = [(rows, train_targets[:, place].numpy() == PRESENT, others, costs, folds) for place in classes]
+    fits = _in_parallel(_fit_class, tasks, jobs)
     precisions = [_counted_precision(targets, fit.scores) for targets, fit in zip(test_targets.T.numpy(), fits)]
     chosen = [fit.cost for fit in fits]
     return [
@@ -186,8 +184,8 @@ def voc07_low_shot(
     _check_targets(train_targets, test_targets, 1)
     rows, others = _unit(train), _unit(test)
     sets = (rows, train_targets.numpy(), others, test_targets.numpy())
-    tasks = [delayed(_low_shot_draw)(*sets, k, costs, hash_seed(seed, draw, k)) for k in shots for draw in range(draws)]
-    found = np.array(Parallel(jobs)(tasks)).reshape(len(shots), draws, len(costs), 2)
+    tasks = [(*sets, k, costs, hash_seed(seed, draw, k)) for k in shots for draw in range(draws)]
+    found = np.array(_in_parallel(_low_shot_draw, tasks, jobs)).reshape(len(shots), draws, len(costs), 2)
     return [_best_cost(k, found[place], costs) for place, k in enumerate(shots)]
 
 
@@ -244,12 +242,20 @@ def low_shot_svm(
     return measures
 
 
+def _in_parallel(function: Callable, tasks: Sequence[tuple], jobs: int) -> list[Any]:
+    from joblib import Parallel, delayed
+
+    return Parallel(jobs)(delayed(function)(*task) for task in tasks)
+
+
 def _unit(features: Tensor) -> np.ndarray:
     rows = features.cpu().double()
     return (rows / (rows.norm(dim=1, keepdim=True) + 1e-5)).numpy()
 
 
-def _machine(cost: float) -> LinearSVC:
+def _machine(cost: float) -> 'LinearSVC':
+    from sklearn.svm import LinearSVC
+
     return LinearSVC(C=cost, class_weight={True: 2, False: 1}, dual=True, max_iter=2000, random_state=0)
 
 
@@ -257,8 +263,10 @@ def _fit_class(
     rows: np.ndarray, present: np.ndarray, others: np.ndarray, costs: Sequence[float], folds: int
 ) -> ClassFit:
     """Choose the cost of one class by cross-validation, and score the test images."""
+    from sklearn.model_selection import cross_val_score
+
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', ConvergenceWarning)
+        warnings.filterwarnings('ignore', _NOT_CONVERGED, UserWarning)
         # In a fold in which every image shows the class, the precision is the same for every cost.
         warnings.filterwarnings('ignore', 'The least populated class', UserWarning)
         validated = [
@@ -283,7 +291,7 @@ def _low_shot_draw(
     drawn = [_draw_two_kinds(column, k, (targets.shape[1] - 1) * k, generator) for column in targets.T]
     means = []
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', ConvergenceWarning)
+        warnings.filterwarnings('ignore', _NOT_CONVERGED, UserWarning)
         for cost in costs:
             found = []
             for column, test_column, part in zip(targets.T, test_targets.T, drawn):
@@ -320,9 +328,11 @@ def _chosen_cost(drawn: Labelled, others: Labelled, costs: Sequence[float]) -> f
 
 
 def _top1(drawn: Labelled, others: Labelled, cost: float) -> float:
+    from sklearn.svm import LinearSVC
+
     rows, tested = _in_span(drawn.rows, others.rows)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', ConvergenceWarning)
+        warnings.filterwarnings('ignore', _NOT_CONVERGED, UserWarning)
         machine = LinearSVC(C=cost, dual='auto', max_iter=2000, random_state=0).fit(rows, drawn.labels)
     return 100 * float((machine.predict(tested) == others.labels).mean())
 

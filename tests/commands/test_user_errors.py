@@ -1,13 +1,13 @@
 """What goes wrong in train.py and test.py for a user is one sentence, and the config is in the log file."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.commands import run_command
 from tests.tools.test_evaluation_tools import SWAV
-from tests.training import ROOT, environment, make_images
+from tests.training import make_images
 
 
 @pytest.fixture(scope='module')
@@ -28,8 +28,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mmssl(*words: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, '-m', 'mmssl', *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    return run_command('-m', 'mmssl', *words)
 
 
 def lines_of(found: subprocess.CompletedProcess) -> list[str]:

@@ -153,6 +153,16 @@ class _Signal(Hook):
             os.kill(os.getpid(), signal.SIGUSR1)
 
 
+def test_the_text_of_a_config_is_laid_out_once_and_again_only_where_it_has_changed(tmp_path, monkeypatch):
+    laid_out = []
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (laid_out.append(text) or text, False))
+    runner = small_runner(tmp_path, train_cfg__max_epochs=1)
+    runner.train()
+    assert len(laid_out) == 1 and 'max_epochs=1' in runner.cfg.pretty_text
+    runner.cfg.train_cfg.max_epochs = 7
+    assert 'max_epochs=7' in runner.cfg.pretty_text and len(laid_out) == 2
+
+
 def test_a_signal_saves_where_no_checkpoint_is_due_and_ends_the_run(tmp_path):
     runner = small_runner(tmp_path, custom_hooks=[{'type': _Signal}])
     runner.train()
@@ -223,6 +233,13 @@ def test_of_epochs_and_iterations_the_smaller_number_counts_and_steps_stay_whole
 
 
 MUTATIONS = [
+    Mutation(
+        'a config that has changed has its old text',
+        'mmssl/engine/runner.py',
+        "('',))[0] != entries:",
+        "('',))[0] == '':",
+        'tests/engine/test_loop.py -k laid_out',
+    ),
     Mutation(
         'a run of iterations ends with its epoch',
         'mmssl/engine/loops.py',

@@ -16,6 +16,7 @@ from PIL import Image
 from mmssl.commands import label_efficiency
 from mmssl.label_efficiency import Classification, Origin, find_layout, plain_recipe
 from mmssl.label_efficiency.curves import do
+from tests.helpers.commands import run_command
 from tests.training import ROOT
 
 TOOL = ROOT / 'tools/benchmarks/label_efficiency.py'
@@ -40,8 +41,8 @@ def task(tmp_path) -> Classification:
 
 
 def run(*words: object) -> subprocess.CompletedProcess:
-    """The command, in a process of its own."""
-    return subprocess.run([sys.executable, TOOL, *map(str, words)], capture_output=True, text=True, cwd=ROOT)
+    """The command."""
+    return run_command(TOOL, *words)
 
 
 def test_labelled_images_are_nested_and_balanced(task):

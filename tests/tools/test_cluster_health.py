@@ -1,22 +1,14 @@
 """The image of clusters, drawn from what runs leave behind."""
 
-import subprocess
-import sys
-
 import pytest
 
+from tests.helpers.commands import run_command
 from tests.small import small_config
-from tests.training import ROOT, environment
+from tests.training import ROOT
 
 
 def _run(*arguments):
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools/analysis_tools/cluster_health.py'), *map(str, arguments)],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_command(ROOT / 'tools/analysis_tools/cluster_health.py', *arguments)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from PIL import Image
 from mmssl.datasets.sources import build_source
 from mmssl.evaluation import FAST_PROBE, Measure, Result, read_results, write_results
 from mmssl.models import ResNet
+from tests.helpers.commands import run_command
 from tests.training import ROOT, environment
 
 LINEAR = 'benchmarks.classification.swav_linear_resnet10_1xb256_cpu_100e_cifar10'
@@ -24,11 +25,11 @@ SWAV = 'swav.swav_resnet10_1xb128_cpu_2e_cifar10'
 
 def run(script: str, *arguments: object, fails: bool = False) -> str:
     """Output of a tool, its errors too where it is expected to fail."""
-    program = ['bash'] if script.endswith('.sh') else [sys.executable]
-    found = subprocess.run(
-        [*program, str(ROOT / script), *map(str, arguments)],
-        cwd=ROOT, env=environment(PYTHON=sys.executable), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    if script.endswith('.sh'):
+        words, env = ['bash', str(ROOT / script), *map(str, arguments)], environment(PYTHON=sys.executable)
+        found = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    else:
+        found = run_command(ROOT / script, *arguments)
     assert bool(found.returncode) == fails, found.stdout[-2000:] + found.stderr[-4000:]
     return found.stderr if fails else found.stdout
 
