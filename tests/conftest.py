@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         '--long',
         action='store_true',
-        help='tests of state with all CPU configs, all mutations, commands that start anew',
+        help='all CPU configs in tests of state, all mutations, no forks of commands',
     )
 
 
