@@ -215,6 +215,7 @@ def test_a_learning_rate_is_chosen_on_training_images_that_no_run_trained_on(tmp
 
     tool['choose_rate'].__globals__['measure'] = measured
     assert tool['choose_rate'](kept, 'mmssl', [0.1, 0.2, 0.4], 0, tmp_path) == 0.2
+    assert tool['choose_rate'](kept, 'mmssl', [0.8], 0, tmp_path) == 0.8  # which was never measured
 
 
 def test_a_peer_that_is_not_installed_is_named_with_the_command_that_installs_it(tmp_path):
