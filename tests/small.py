@@ -1,5 +1,6 @@
 """A training of seconds, in this process: SwAV on noise read from an array."""
 
+from copy import deepcopy
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ def small_config(work_dir: Path, num_samples: int = 40, labels: bool = True, **o
         'randomness': {'seed': 0},
         'log_level': 'WARNING',
     })  # fmt: skip
-    config.merge_from_dict({name.replace('__', '.'): value for name, value in overrides.items()})
+    # copies, since MMEngine removes _delete_ from what it merges
+    config.merge_from_dict({name.replace('__', '.'): deepcopy(value) for name, value in overrides.items()})
     return config
 
 

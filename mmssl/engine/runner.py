@@ -34,6 +34,7 @@ from mmssl.checkpoint import (
 )
 from mmssl.datasets import ImageDataset, collate, sixteen_bit_statistics
 from mmssl.datasets.workers import start_worker
+from mmssl.engine.resuming import changed_options, restore_optimizer, restore_schedules, told
 from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.evaluation import FixedPart
 from mmssl.models import DataPreprocessor, EMATeacher, fill_backbone, find_weights
@@ -284,17 +285,45 @@ class Runner(MMEngineRunner):
             raise CheckpointError(
                 f'The checkpoint was made with seed {seed}, but it is now {self.seed}: set randomness.seed={seed}.'
             )
+        self._check_images(checkpoint['meta'].get('images'), path)
         self.train_loop.restore(checkpoint['meta']['progress'])
         _load_strictly(self.algorithm, checkpoint['state_dict'])
         restore_rows(self.algorithm, checkpoint, Path(path))
         self.message_hub.load_state_dict(unpack_message_hub(checkpoint['message_hub']))
-        self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
-        for scheduler, state in zip(self.param_schedulers or [], checkpoint['param_schedulers']):
-            scheduler.load_state_dict(state)
+        before = checkpoint['meta'].get('config')  # a checkpoint of an earlier version has none
+        changed = changed_options(before, self._plain_config) if before else {}
+        if changed:
+            self.logger.info(told(changed))
+        restore_optimizer(self.optim_wrapper, checkpoint['optimizer'], changed)
+        share = self.train_loop.share_done if self.train_loop.budget else None
+        warning = restore_schedules(self.param_schedulers or [], checkpoint['param_schedulers'], changed, share)
+        if warning:
+            self.logger.warning(warning)
         remembered = checkpoint.get('monitors', {})  # a checkpoint of an earlier version has none
         for name, monitor in self._monitors().items():
             if name in remembered:
                 monitor.load_state_dict(remembered[name])
+
+    @property
+    def _images(self) -> str | None:
+        """Fingerprint of the training images: their paths, labels and order."""
+        return getattr(getattr(self.train_loop.dataloader.dataset, 'source', None), 'fingerprint', None)
+
+    def _check_images(self, images: str | None, path: str | Path) -> None:
+        """Refuse other images than those of the checkpoint where memories hold rows for them, or say that they differ.
+
+        Raises:
+            CheckpointError: A memory holds a row per image, and the images are not the same.
+        """
+        if images is None or self._images in (None, images):
+            return
+        keepers = sorted({type(memory).__name__ for memory in self.algorithm.memories().values() if memory.per_image})
+        if keepers:
+            raise CheckpointError(
+                f'{path} was made with other images, or with another order of them, and {" and ".join(keepers)} holds '
+                'a row for each image: resume with the same data, or start a new run from the weights with --init.'
+            )
+        self.logger.warning(f'{path} was made with other images than those of this run: it goes on with these.')
 
     def _monitors(self) -> dict[str, Any]:
         """Collect the hooks with a state to resume, by class name; a second hook of a class gets a number."""
@@ -386,6 +415,7 @@ class Runner(MMEngineRunner):
                 'progress': self.train_loop.progress(),
                 'seed': self.seed,
                 'config': self._plain_config,
+                'images': self._images,
                 'mmssl_version': __version__,
                 'mmengine_version': mmengine.__version__,
             },

@@ -4,8 +4,11 @@ from typing import Any
 
 from mmengine.optim import _ParamScheduler
 
+from mmssl.checkpoint import CheckpointError
 from mmssl.functional.schedules import warmup_cosine, warmup_halving
 from mmssl.registry import PARAM_SCHEDULERS
+
+_POSITION = ('_global_step', '_last_value')  # where a schedule of MMEngine's is in the run
 
 
 @PARAM_SCHEDULERS.register_module()
@@ -75,6 +78,26 @@ class WarmupCosineLR(_ParamScheduler):
         """
         for group, value in zip(self.optimizer.param_groups, self._values(share * self.end)):
             group[self.param_name] = value
+
+    def set_values(self) -> None:
+        """Set the rates for the steps that are done."""
+        for group, value in zip(self.optimizer.param_groups, self._get_value()):
+            group[self.param_name] = value
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the position; length and settings stay those of this run.
+
+        Raises:
+            CheckpointError: One schedule counts epochs, the other steps.
+        """
+        if state_dict['by_epoch'] != self.by_epoch:
+            before, now = (('epochs' if counts else 'steps') for counts in (state_dict['by_epoch'], self.by_epoch))
+            raise CheckpointError(
+                f'{type(self).__name__} counts {now}, but counted {before} in the checkpoint: resume with '
+                'param_scheduler as before, or start a new run from the weights with --init.'
+            )
+        super().load_state_dict({name: state_dict[name] for name in _POSITION})
+        self.last_step = min(self._global_step, self.end - 1)  # at the end of a shorter run it had stopped one earlier
 
     def _get_value(self) -> list[float]:
         return self._values(self.last_step)

@@ -100,7 +100,7 @@ def held_out(cfg: Config, gallery: int) -> Config:
 
 
 def choose_rate(cfg: Config, name: str, rates: list[float], seed: int, work_dir: Path) -> float:
-    """The rate with the best mean of k-NN and linear accuracy on held-out training images; prints all of them; one rate needs no run."""
+    """The rate with the best mean of k-NN and linear accuracy on held-out training images; one rate needs no run."""
     if len(rates) == 1:
         return rates[0]
     accuracies = {}

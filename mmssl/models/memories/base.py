@@ -36,6 +36,7 @@ class BaseMemory(Upgrading):
         sharded: Names of buffers of which every rank holds only its shard, the rows that ``shard_of`` assigns to it.
         num_clusters: Number of clusters; if there are any, ``labels`` ``(N,)`` holds the cluster of each image, -1 for
             none yet.
+        per_image: Whether it holds a row or a label for each image, so that a run resumes only on the same images.
         prepares_in_batches: Whether :meth:`prepare` takes the features in batches, so that no process holds all.
         retired: Names of buffers that only older checkpoints hold; loading ignores them.
     """
@@ -45,6 +46,7 @@ class BaseMemory(Upgrading):
     sharded: tuple[str, ...] = ()
     num_clusters: int = 0
     labels: Tensor
+    per_image: bool = False
     prepares_in_batches: bool = False
     retired: tuple[str, ...] = ()
 

@@ -42,6 +42,7 @@ class ClassTable(BaseMemory):
     Partial FC (An et al., 2020) for the shards; PIC (Cao et al., NeurIPS 2020) for ``start='random'``.
     """
 
+    per_image = True
     rows: Tensor
     velocity: Tensor
     hard: Tensor

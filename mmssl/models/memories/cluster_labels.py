@@ -27,6 +27,7 @@ class ClusterLabels(BaseMemory):
     Source: DeepCluster, section 3.2 (Caron et al., ECCV 2018).
     """
 
+    per_image = True
     labels: Tensor
     counts: Tensor
     change_ratio: Tensor

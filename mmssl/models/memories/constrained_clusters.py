@@ -44,6 +44,7 @@ class ConstrainedClusters(BaseMemory):
     Source: CoKe, section 3 (Qian et al., CVPR 2022), and idstcv/CoKe for the order of operations.
     """
 
+    per_image = True
     targets: Tensor
     current: Tensor
     duals: Tensor

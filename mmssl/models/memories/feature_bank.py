@@ -35,6 +35,7 @@ class FeatureBank(BaseMemory):
     (uniform, with an expected squared length of 1).
     """
 
+    per_image = True
     rows: Tensor
     neighbors: Tensor
 
