@@ -2,7 +2,9 @@
 
 import logging
 import pickle
-from collections.abc import Mapping
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePath
 from typing import Any
@@ -10,24 +12,32 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub, print_log
+from torch import Tensor
 
 from mmssl.dependencies import release
 from mmssl.files import atomic_write
+from mmssl.functional import bit_sum
+from mmssl.words import counted
 
 __all__ = [
     'CheckpointError',
     'LeftOut',
     'delete_checkpoint',
     'latest_checkpoint',
+    'megabytes',
+    'ordered_checkpoints',
     'pack_message_hub',
     'part_path',
     'plain_data',
+    'position',
     'read_checkpoint',
     'read_parts',
+    'read_whole',
     'unpack_message_hub',
     'write_checkpoint',
 ]
 PATTERNS = ('epoch_*.pth', 'iter_*.pth')
+SUMS = 'checksums'  # of the tensors of a file, by their places in it
 # What the training scripts of this field save besides tensors: options, log histories, NumPy numbers. A LeftOut
 # replaces each: nothing under these names is imported, built or called, so a file can do nothing through them.
 _LEFT_OUT = (
@@ -43,6 +53,10 @@ _LEFT_OUT = (
 
 class CheckpointError(ValueError):
     """A file cannot be read as a checkpoint, or does not fit what it is loaded into. The message says what to do."""
+
+
+class _DamagedError(CheckpointError):
+    """A file holds other bits than were written."""
 
 
 class LeftOut:
@@ -61,20 +75,53 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
     Args:
         checkpoint: Tensors and plain types only.
         path: Path of the file.
+
+    Raises:
+        CheckpointError: The disk is full, say; what was there before is whole.
     """
-    path = Path(path)
+    path, sums = Path(path), {name: int(bit_sum(tensor)) for name, tensor in _tensors(checkpoint)}
     place = '' if path.suffix == '.pth' else path.suffix  # parts of one checkpoint are written at the same time
-    # a fixed name: the next write overwrites what a killed run left
-    with atomic_write(path, temporary=f'.checkpoint{place}.tmp') as file:
-        torch.save(checkpoint, file)
+    try:
+        # a fixed name: the next write overwrites what a killed run left
+        with atomic_write(path, temporary=f'.checkpoint{place}.tmp') as file:
+            torch.save({**checkpoint, SUMS: sums}, file)
+    except (OSError, RuntimeError) as error:  # torch's writer turns some errors of the system into its own
+        needed = sum(tensor.nbytes for _, tensor in _tensors(checkpoint))
+        raise CheckpointError(
+            f'{path} cannot be written ({error}): it takes {megabytes(needed)}, and {_free(path.parent)} free there. '
+            'The checkpoint before it is whole: make room, then continue with --resume.'
+        ) from error
+
+
+def megabytes(number: float) -> str:
+    """Write a number of bytes for a message, rounded up."""
+    return f'{-(-number // 2**20):.0f} MB'
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f'{megabytes(shutil.disk_usage(folder).free)} are'
+    except OSError:
+        return 'it is not known how much is'
+
+
+def _tensors(value: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
+    """All tensors in a checkpoint, with their places in it."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping | list | tuple):
+        for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _tensors(part, f'{name}.{key}' if name else str(key))
 
 
 def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = False) -> dict[str, Any]:
     """Read a checkpoint onto the CPU without running code that the file may contain.
 
+    A file that mmssl wrote has checksums; all of it is compared with them.
+
     Args:
         path: A ``.pth`` file.
-        mmap: Whether to read tensors only when they are used.
+        mmap: Whether to read tensors only when they are used; they are not compared.
         tensors_only: Whether to replace the options, log histories and NumPy numbers that other programs save besides
             their tensors with ``LeftOut``, instead of refusing the file (torch 2.6 or newer).
 
@@ -82,9 +129,29 @@ def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = F
         The saved object.
 
     Raises:
-        CheckpointError: The file is broken, or holds objects that only unpickling could build.
+        CheckpointError: The file is broken, holds other bits than were written, or objects that only unpickling could
+            build.
     """
     try:
+        return _checked(path, mmap, tensors_only, compare=not mmap)
+    except _DamagedError as error:
+        raise CheckpointError(f'{error}{_whole_beside(Path(path))}.') from error
+
+
+def _checked(path: str | Path, mmap: bool = False, tensors_only: bool = False, compare: bool = True) -> Any:
+    content = _load(path, mmap, tensors_only)
+    sums = content.pop(SUMS, None) if isinstance(content, dict) else None
+    if compare and isinstance(sums, dict):
+        damaged = [name for name, tensor in _tensors(content) if sums.get(name) != int(bit_sum(tensor))]
+        if damaged:
+            number = counted(len(damaged), 'tensor')
+            raise _DamagedError(f'{path} is damaged: {number}, first {damaged[0]}, not as written (checksum)')
+    return content
+
+
+def _load(path: str | Path, mmap: bool, tensors_only: bool) -> Any:
+    try:
+        _check_index(path)
         with _stand_ins() if tensors_only else nullcontext():
             return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
@@ -92,8 +159,29 @@ def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = F
             f'{path} holds objects that need unpickling, which would run code from the file; it was not read. Save '
             f'only its tensors (torch.save of a state_dict, or safetensors) and give that file.'
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # the bytes of a damaged file lead anywhere
         raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}): give a complete .pth file.') from error
+
+
+def _check_index(path: str | Path) -> None:
+    """Compare what a file holds besides tensors with its checksum, which torch writes and does not read."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            for entry in file.infolist():
+                if entry.filename.endswith('/data.pkl') and entry.CRC:  # 0: written without
+                    file.read(entry)
+
+
+def _whole_beside(path: Path) -> str:
+    """Say which checkpoint of the same run is whole; '' if none is."""
+    for other in ordered_checkpoints(path.parent):
+        try:
+            if other != path:
+                read_whole(other)
+                return f'; {other.name} beside it is whole'
+        except CheckpointError:
+            continue
+    return ''
 
 
 def _stand_ins() -> AbstractContextManager:
@@ -134,7 +222,7 @@ def read_parts(checkpoint: Mapping[str, Any], path: str | Path) -> list[dict[str
     parts = [own]
     for place in range(1, own['parts']):
         file = part_path(path, place, own['parts'])
-        part = read_checkpoint(file, mmap=True)
+        part = _checked(file, mmap=True)
         parts.append(part)
         if not isinstance(part, dict) or part.get('progress') != own.get('progress'):
             raise CheckpointError(
@@ -144,25 +232,65 @@ def read_parts(checkpoint: Mapping[str, Any], path: str | Path) -> list[dict[str
 
 
 def latest_checkpoint(folder: str | Path) -> tuple[Path, dict[str, Any]] | None:
-    """Find the newest readable checkpoint of a work directory.
+    """Find the readable checkpoint of a work directory that is furthest in its run.
+
+    The position in the file counts, not the time of the file, which copying changes.
 
     Args:
         folder: A work directory; it need not exist.
 
     Returns:
         Its path and content, or ``None`` if there is none. Unreadable checkpoints are named in the log and skipped.
+
+    Raises:
+        CheckpointError: There are checkpoints, but none can be read.
     """
-    paths = [path for pattern in PATTERNS for path in Path(folder).glob(pattern)]
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+    paths = ordered_checkpoints(folder)
+    for path in paths:
         try:
-            checkpoint = read_checkpoint(path)
-            if not isinstance(checkpoint, dict):
-                raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}, not a dict: give a checkpoint.')
-            read_parts(checkpoint, path)
-            return path, checkpoint
+            return path, read_whole(path)
         except CheckpointError as error:
-            print_log(f'Skipped: {error}', logger='current')
+            print_log(f'Skipped: {error}', logger='current', level=logging.WARNING)
+    if paths:
+        raise CheckpointError(
+            f'{folder} has {counted(len(paths), "checkpoint")}, but none can be read (the log says why): restore them '
+            'from a copy, or move them away to start from the beginning.'
+        )
     return None
+
+
+def read_whole(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of a run, and make sure that its parts are there.
+
+    Args:
+        path: The checkpoint.
+
+    Returns:
+        Its content.
+
+    Raises:
+        CheckpointError: It is no checkpoint, or it or a part is missing or damaged.
+    """
+    content = _checked(path)
+    if not isinstance(content, dict):
+        raise CheckpointError(f'{path} holds a {type(content).__name__}, not a dict: give a checkpoint.')
+    read_parts(content, path)
+    return content
+
+
+def ordered_checkpoints(folder: str | Path) -> list[Path]:
+    """Checkpoints of a work directory, the furthest first; those that do not say how far they are come last."""
+    paths = [path for pattern in PATTERNS for path in Path(folder).glob(pattern)]
+    return sorted(paths, key=lambda path: (*position(path), path.stat().st_mtime_ns), reverse=True)
+
+
+def position(path: Path) -> tuple[int, int]:
+    """Epochs, and images of the next one, after which a checkpoint was written; ``(-1, -1)`` if it does not say."""
+    try:
+        progress = _checked(path, mmap=True, compare=False)['meta']['progress']
+        return int(progress['epoch']), int(progress['samples_seen'])
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        return -1, -1
 
 
 def pack_message_hub(hub: MessageHub) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 # Kinds of errors that name what the user gave, and say what is needed.
-CORRECTABLE: tuple[type[Exception], ...] = (ValueError, FileNotFoundError, ImportError)
+CORRECTABLE: tuple[type[Exception], ...] = (ValueError, FileNotFoundError, ImportError, FloatingPointError)
 
 _HUGE_PAGES = Path('/sys/kernel/mm/transparent_hugepage/enabled')
 _TUNABLES, _ON_REQUEST = 'GLIBC_TUNABLES', 'glibc.malloc.hugetlb=1'

@@ -36,9 +36,20 @@ def atomic_write(path: str | Path, temporary: str = '') -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+        sync_folder(path.parent)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a loss of power, where the file system can."""
+    with suppress(OSError):  # Windows opens no folders, and some network file systems flush none
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def write_json(path: str | Path, content: Any) -> None:

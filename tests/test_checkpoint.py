@@ -1,15 +1,28 @@
 """Checkpoints: whole or not there, never unpickled, and strict where they are resumed."""
 
 import argparse
+import os
+import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
-from mmssl.checkpoint import LeftOut, latest_checkpoint, read_checkpoint, write_checkpoint
+from mmssl.checkpoint import (
+    CheckpointError,
+    LeftOut,
+    latest_checkpoint,
+    ordered_checkpoints,
+    read_checkpoint,
+    write_checkpoint,
+)
+from mmssl.engine import Runner
+from mmssl.functional import bit_sum
 from tests.helpers.mutation import Mutation
-from tests.small import small_runner
+from tests.small import small_config, small_runner
 
 
 def test_a_checkpoint_stands_before_the_old_one_goes(tmp_path, monkeypatch):
@@ -19,9 +32,82 @@ def test_a_checkpoint_stands_before_the_old_one_goes(tmp_path, monkeypatch):
         raise OSError('disk full')
 
     monkeypatch.setattr('torch.save', fail)
-    with pytest.raises(OSError, match='disk full'):
-        write_checkpoint({'n': 2}, tmp_path / 'epoch_1.pth')
+    with pytest.raises(CheckpointError, match=r'cannot be written \(disk full\): it takes 3 MB, and \d+ MB are free'):
+        write_checkpoint({'n': torch.zeros(700_000)}, tmp_path / 'epoch_1.pth')
     assert read_checkpoint(tmp_path / 'epoch_1.pth') == {'n': 1}
+    assert [path.name for path in tmp_path.iterdir()] == ['epoch_1.pth']
+
+
+def at(epoch, **more):
+    """A checkpoint at the end of an epoch."""
+    return {'meta': {'progress': {'epoch': epoch, 'samples_seen': 0}}, **more}
+
+
+def test_the_position_in_the_run_decides_which_checkpoint_is_the_newest(tmp_path):
+    for epoch, name, day in ((9, 'epoch_9', 1), (10, 'iter_500', 3), (8, 'epoch_8', 2)):
+        write_checkpoint(at(epoch), tmp_path / f'{name}.pth')
+        os.utime(tmp_path / f'{name}.pth', (day, day))
+    write_checkpoint({'n': 1}, tmp_path / 'epoch_99.pth')  # does not say how far it is
+    assert [path.stem for path in ordered_checkpoints(tmp_path)] == ['iter_500', 'epoch_9', 'epoch_8', 'epoch_99']
+    assert latest_checkpoint(tmp_path)[0].name == 'iter_500.pth'
+
+
+def test_a_run_does_not_start_anew_where_no_checkpoint_can_be_read(tmp_path):
+    for number in (1, 2):
+        (tmp_path / f'epoch_{number}.pth').write_bytes(b'nothing')
+    with pytest.raises(CheckpointError, match='has 2 checkpoints, but none can be read .* move them away to start'):
+        small_runner(tmp_path, resume=True).train()
+
+
+TENSORS = {
+    'weight': torch.arange(600, dtype=torch.float32).view(20, 30), 'half': torch.ones(33, dtype=torch.float16),
+    'flags': torch.tensor([True, False, True]), 'one': torch.tensor(7), 'nothing': torch.zeros(0, 3),
+    'cut': torch.arange(40, dtype=torch.int16)[3:], 'turned': torch.arange(6.0).view(2, 3).T,
+}  # fmt: skip
+
+
+def test_a_damaged_tensor_is_named_with_a_whole_checkpoint_beside_it(tmp_path):
+    for epoch in (1, 2):
+        write_checkpoint(at(epoch, state_dict=TENSORS), tmp_path / f'epoch_{epoch}.pth')
+    path = tmp_path / 'epoch_2.pth'
+    content = bytearray(path.read_bytes())
+    content[content.index(TENSORS['weight'].numpy().tobytes()) + 1000] ^= 4
+    path.write_bytes(content)
+    words = r'epoch_2.pth is damaged: 1 tensor, first state_dict.weight, .*; epoch_1.pth beside it is whole\.'
+    with pytest.raises(CheckpointError, match=words):
+        read_checkpoint(path)
+    assert latest_checkpoint(tmp_path)[0].name == 'epoch_1.pth'
+    (tmp_path / 'epoch_1.pth').write_bytes(content)
+    with pytest.raises(CheckpointError, match=r'not as written \(checksum\)\.'):
+        read_checkpoint(path)
+
+
+def test_no_flipped_bit_gives_other_content(tmp_path):
+    path, generator = tmp_path / 'epoch_1.pth', random.Random(0)
+    written = at(1, state_dict=TENSORS, lr=0.1)
+    write_checkpoint(written, path)
+    whole, refused = path.read_bytes(), 0
+    for _ in range(200):
+        content, place = bytearray(whole), generator.randrange(8 * len(whole))
+        content[place // 8] ^= 1 << place % 8
+        path.write_bytes(content)
+        try:
+            read = read_checkpoint(path)
+        except CheckpointError:
+            refused += 1
+            continue
+        state = read.pop('state_dict')
+        assert read == {name: value for name, value in written.items() if name != 'state_dict'}, place
+        assert all(torch.equal(state[name], value) for name, value in TENSORS.items()), place
+    assert refused > 100  # the rest are bits of padding and of what nobody reads
+
+
+def test_the_sum_of_a_tensors_bits_is_that_of_its_values_wherever_it_lies():
+    values = torch.randint(-(2**62), 2**62, (1000,))
+    assert bit_sum(values) == values.sum() and bit_sum(values[1:]) == values[1:].sum()
+    octets = torch.arange(1, 12, dtype=torch.uint8)
+    expected = int.from_bytes(bytes(range(1, 9)), 'little') + 9 + 10 + 11
+    assert bit_sum(octets) == expected == bit_sum(torch.cat([octets[:1], octets])[1:])
 
 
 def test_the_newest_readable_checkpoint_is_found_and_broken_ones_are_passed_over(tmp_path):
@@ -93,6 +179,55 @@ def test_only_so_many_checkpoints_are_kept_and_those_of_other_runs_stay(tmp_path
     assert (tmp_path / 'last_checkpoint').read_text().endswith('epoch_4.pth')
 
 
+def test_what_a_kill_left_before_the_deletion_is_deleted_by_the_next_write(tmp_path, monkeypatch):
+    keep = {'default_hooks__checkpoint__max_keep_ckpts': 1}
+    deleted = []
+    monkeypatch.setattr('mmssl.engine.hooks.checkpoint_hook.delete_checkpoint', deleted.append)
+    small_runner(tmp_path, train_cfg__max_epochs=2, **keep).train()
+    assert [path.name for path in deleted] == ['epoch_1.pth'] and (tmp_path / 'epoch_1.pth').is_file()
+    monkeypatch.undo()
+    small_runner(tmp_path, train_cfg__max_epochs=3, resume=True, **keep).train()
+    assert [path.name for path in tmp_path.glob('epoch_*.pth')] == ['epoch_3.pth']
+
+
+def test_a_full_disk_is_said_before_the_training(tmp_path, monkeypatch):
+    runner = small_runner(tmp_path)
+    monkeypatch.setattr('shutil.disk_usage', lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(CheckpointError, match=r'A checkpoint takes about 1 MB, but 1 MB are free in .*: make room'):
+        runner.train()
+
+
+def test_a_file_is_no_work_directory(tmp_path):
+    (tmp_path / 'file').write_text('')
+    config = small_config(tmp_path / 'data')
+    for name in ('file', 'file/below'):
+        config.work_dir = str(tmp_path / name)
+        with pytest.raises(ValueError, match='cannot be the work directory .a file has this name.: give another'):
+            Runner.from_cfg(config)
+
+
+def test_a_run_that_starts_anew_beside_an_earlier_one_says_so(tmp_path, capsys):
+    small_runner(tmp_path, train_cfg__max_epochs=1).train()
+    assert 'of an earlier run' not in capsys.readouterr().out
+    small_runner(tmp_path, train_cfg__max_epochs=1).train()
+    assert 'has 1 checkpoint of an earlier run, and this one starts anew: --resume' in capsys.readouterr().out
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    class Poison(Hook):
+        priority = 'LOW'
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            if runner.iter == 9:
+                runner.algorithm.neck.layers[0].weight.data[0, 0] = float('nan')
+
+    runner = small_runner(tmp_path)
+    runner.register_hook(Poison())
+    with pytest.raises(FloatingPointError, match='iteration 10: 1 tensor of the model, first neck.layers.lin'):
+        runner.train()
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_1.pth']
+
+
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp('trained')
@@ -152,6 +287,30 @@ def test_accumulated_steps_leave_out_the_rest_of_an_epoch(tmp_path):
 
 
 MUTATIONS = [
+    Mutation(
+        'damaged tensors are loaded',
+        'mmssl/checkpoint.py',
+        'if compare and isinstance(sums, dict):',
+        'if False:',
+    ),
+    Mutation(
+        'a damaged index is loaded',
+        'mmssl/checkpoint.py',
+        "if entry.filename.endswith('/data.pkl') and entry.CRC:",
+        'if False:',
+    ),
+    Mutation(
+        'the newest file counts as the newest checkpoint',
+        'mmssl/checkpoint.py',
+        'key=lambda path: (*position(path), path.stat().st_mtime_ns)',
+        'key=lambda path: path.stat().st_mtime_ns',
+    ),
+    Mutation(
+        'weights that are not finite are saved',
+        'mmssl/engine/runner.py',
+        'names = nonfinite_weights(self.algorithm)',
+        'names = []',
+    ),
     Mutation(
         'the old checkpoint is not kept until the new one is whole',
         'mmssl/files.py',

@@ -47,6 +47,7 @@ COMMANDS = {
     'similarity': Command('similarity', 'measure sentence embeddings on pairs with scores'),
     'highlights': Command('highlights', 'draw the highlight curve of a video'),
     'report': Command('report', 'write the report of a finished run', False),
+    'doctor': Command('doctor', 'check the checkpoints of a run', False),
     'zoo': Command('zoo', 'list, download, verify, convert and publish weights', False),
     'benchmark labels': Command('label_efficiency', 'measure what pre-training gains with few labels'),
 }

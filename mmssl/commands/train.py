@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='continue from CHECKPOINT, or by default from the newest readable one in the work directory',
+        help='continue from CHECKPOINT, or by default from the furthest readable one in the work directory',
     )
     parser.add_argument(
         '--init',

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 
 from mmssl.datasets.listing import printable
 from mmssl.engine.budget import TimeBudget
+from mmssl.engine.finite import FiniteStatistics
 from mmssl.engine.optimizers import NonFiniteLossError
 from mmssl.functional import hash_seed, rank, seed_cpu, sum_over_ranks, world_size
 from mmssl.registry import LOOPS
@@ -181,6 +183,7 @@ class EpochLoop(BaseLoop):
             self.runner.call_hook('before_train')
             if self.budget:
                 self.budget.leave_out()
+            _ = self._statistics  # as they are before the first step
             while self._epoch < self.max_epochs and not self.stop_training and not self._is_over:
                 self._run_epoch()
             self.runner.call_hook('after_train')
@@ -232,7 +235,8 @@ class EpochLoop(BaseLoop):
         try:
             outputs = self.runner.model.train_step(data_batch, optim_wrapper=self.runner.optim_wrapper)
         except NonFiniteLossError as error:
-            raise NonFiniteLossError(self._describe(data_batch)) from error
+            raise NonFiniteLossError(self._describe(data_batch, str(error))) from error
+        self._mend_statistics()
         self.samples_seen += self.global_batch_size
         self._agree(data_batch)
         self.runner.call_hook('after_train_iter', **hooks, outputs=outputs)
@@ -276,11 +280,21 @@ class EpochLoop(BaseLoop):
                 f'fix or remove the files named in the log, or set train_cfg.max_unreadable.'
             )
 
-    def _describe(self, data_batch: dict) -> str:
+    def _mend_statistics(self) -> None:
+        """Where steps may be skipped, keep what a skipped one has put into the statistics of batch norm out of them."""
+        wrapper = self.runner.optim_wrapper
+        if getattr(wrapper, 'on_nonfinite', 'stop') == 'skip' and wrapper.should_update():
+            self._statistics.keep() if wrapper.stepped else self._statistics.mend()
+
+    @cached_property
+    def _statistics(self) -> FiniteStatistics:
+        return FiniteStatistics(self.runner.algorithm)
+
+    def _describe(self, data_batch: dict, what: str) -> str:
         samples = data_batch['sample_idx'].tolist()
         shown = ', '.join(map(self._name, samples[:8]))
         return (
-            f'The loss is not finite at iteration {self._iter} (epoch {self._epoch}); the batch of rank {rank()} held '
+            f'{what} at iteration {self._iter} (epoch {self._epoch}); the batch of rank {rank()} held '
             f'{len(samples)} samples, first {shown}. Lower the learning rate, or set '
             f"optim_wrapper.on_nonfinite='skip' to skip such steps."
         )

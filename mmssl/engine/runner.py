@@ -27,6 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mmssl.checkpoint import (
     CheckpointError,
     latest_checkpoint,
+    ordered_checkpoints,
     pack_message_hub,
     plain_data,
     unpack_message_hub,
@@ -34,6 +35,8 @@ from mmssl.checkpoint import (
 )
 from mmssl.datasets import ImageDataset, collate, sixteen_bit_statistics
 from mmssl.datasets.workers import start_worker
+from mmssl.engine.finite import nonfinite_weights
+from mmssl.engine.optimizers import NonFiniteLossError
 from mmssl.engine.resuming import changed_options, restore_optimizer, restore_schedules, told
 from mmssl.engine.shards import own_part, restore_rows, write_part
 from mmssl.evaluation import FixedPart
@@ -42,6 +45,7 @@ from mmssl.models.upgrade import upgraded
 from mmssl.registry import DATASETS, PARAM_SCHEDULERS, RUNNERS
 from mmssl.version import __version__
 from mmssl.weights import WeightsFile, load_backbone, read_file
+from mmssl.words import counted
 
 _FAR = 10  # deviations from zero that a normalised 16-bit image may have on average
 _CONSOLE_LINES = 20  # of one message; a longer one is a listing
@@ -67,7 +71,7 @@ class Runner(MMEngineRunner):
     """Runner of a config; see MMEngine's Runner for the arguments.
 
     Differences: several processes work without CUDA (gloo); checkpoints are written atomically and load with
-    ``weights_only=True``; resuming takes the newest readable checkpoint, is strict on every key and shape, and
+    ``weights_only=True``; resuming takes the furthest readable checkpoint, is strict on every key and shape, and
     continues inside an epoch; SyncBN becomes BN with a single process or without a GPU.
     """
 
@@ -80,6 +84,7 @@ class Runner(MMEngineRunner):
         Classes in the config are replaced by their names, so that logs hold a config that can be read back, and
         checkpoints hold plain data.
         """
+        _make_work_dir(Path(cfg.work_dir))
         cfg = copy.deepcopy(cfg)
         _name_classes(cfg._cfg_dict)
         cfg.setdefault('default_scope', 'mmssl')
@@ -222,7 +227,7 @@ class Runner(MMEngineRunner):
         return built
 
     def load_or_resume(self) -> None:
-        """Resume from ``load_from`` or the newest readable checkpoint, load weights, or fill the backbone.
+        """Resume from ``load_from`` or the furthest readable checkpoint, load weights, or fill the backbone.
 
         A run that resumes does not read the weights of ``init`` again.
 
@@ -231,6 +236,8 @@ class Runner(MMEngineRunner):
         """
         if self._has_loaded:
             return
+        if not self._resume:
+            self._warn_of_an_earlier_run()
         resumed = self._resume and self._resume_newest()
         if not resumed and not self._resume and self._load_from is not None:
             if self.init:
@@ -244,6 +251,14 @@ class Runner(MMEngineRunner):
             self._copy_teachers()
             self.logger.info(f'Start: {start}.')
         self._has_loaded = True
+
+    def _warn_of_an_earlier_run(self) -> None:
+        found = ordered_checkpoints(self.work_dir)
+        if found:
+            self.logger.warning(
+                f'{self.work_dir} has {counted(len(found), "checkpoint")} of an earlier run, and this one starts anew: '
+                f'--resume continues from {found[0].name}, the furthest.'
+            )
 
     def _resume_newest(self) -> bool:
         """Resume; return whether there was a checkpoint."""
@@ -397,13 +412,26 @@ class Runner(MMEngineRunner):
         Args:
             out_dir: Folder, the same for all processes.
             filename: Name of the file in the folder.
+
+        Raises:
+            FloatingPointError: A weight is NaN or infinite: a run that resumed from such a file could not go on.
         """
+        self._refuse_nonfinite()
         path, part = Path(out_dir) / filename, own_part(self.algorithm, self.train_loop.progress())
         if part:
             write_part(part, path)
             barrier()
         if is_main_process():
             write_checkpoint(self._checkpoint() | ({'part': part} if part else {}), path)
+
+    def _refuse_nonfinite(self) -> None:
+        names = nonfinite_weights(self.algorithm)
+        if names:
+            raise NonFiniteLossError(
+                f'Not finite at iteration {self.iter}: {counted(len(names), "tensor")} of the model, first {names[0]}; '
+                'nothing was saved, and the checkpoint before is whole. Lower the learning rate or clip the gradients '
+                '(optim_wrapper.clip_grad.max_norm), and continue with --resume.'
+            )
 
     @cached_property
     def _plain_config(self) -> dict[str, Any]:
@@ -427,6 +455,23 @@ class Runner(MMEngineRunner):
         }
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         return checkpoint
+
+
+def _make_work_dir(folder: Path) -> None:
+    """Make the folder of a run.
+
+    Raises:
+        ValueError: It is a file, or cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = '' if os.access(folder, os.W_OK) else 'it is not writable'
+    except (FileExistsError, NotADirectoryError):
+        reason = 'a file has this name'
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise ValueError(f'{folder} cannot be the work directory ({reason}): give another folder with --work-dir.')
 
 
 def _fits_the_console(record: logging.LogRecord) -> bool:

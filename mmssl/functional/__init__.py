@@ -10,6 +10,7 @@ from mmssl.functional.bag_of_words import (
 )
 from mmssl.functional.bank import last_occurrences, mixed_rows, random_rows
 from mmssl.functional.barlow_twins import barlow_twins
+from mmssl.functional.checksum import bit_sum
 from mmssl.functional.clusters import Members, class_weights, cluster_members, label_change, weighted_cross_entropy
 from mmssl.functional.codes import next_code_loss, sample_top_k
 from mmssl.functional.collectives import (
@@ -191,6 +192,7 @@ __all__ = [
     'batch_contrast',
     'best_features',
     'bidirectional_contrast',
+    'bit_sum',
     'box_overlap',
     'broadcast',
     'cardinal_ramps',

@@ -59,6 +59,19 @@ def test_a_skipped_step_teaches_a_memory_nothing(tmp_path):
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
 
 
+def test_a_skipped_step_leaves_nothing_in_the_statistics_of_batch_norm(tmp_path):
+    class Poison(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 1:
+                data_batch['inputs'][0] = data_batch['inputs'][0].float()
+                data_batch['inputs'][0][0] = float('nan')
+
+    seen = _recorded(tmp_path, lambda runner: runner.algorithm.backbone.bn1.running_mean.clone(), hooks=[Poison()],
+                     optim_wrapper__on_nonfinite='skip')  # fmt: skip
+    assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
+    assert all(bool(torch.isfinite(mean).all()) for mean in seen)
+
+
 def test_a_loss_that_is_not_finite_names_what_was_in_the_batch(tmp_path):
     runner = small_runner(tmp_path, model__temperature=float('nan'))
     with pytest.raises(FloatingPointError, match=r'iteration 0 \(epoch 0\).*8 samples.*on_nonfinite'):

@@ -130,8 +130,30 @@ def test_a_restored_schedule_goes_on():
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_moves_nothing():
     wrapper, parameter = _wrapper()
-    with pytest.raises(NonFiniteLossError):
+    with pytest.raises(NonFiniteLossError, match='The loss is not finite'):
         wrapper.update_params((parameter * torch.nan).sum())
+    assert torch.equal(parameter, torch.ones(2)) and not wrapper.stepped
+
+
+class _InfiniteGradient(torch.autograd.Function):
+    """A finite value whose gradient is not."""
+
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * torch.inf
+
+
+def test_a_gradient_that_is_not_finite_stops_or_skips_the_step_though_the_loss_is_finite():
+    wrapper, parameter = _wrapper()
+    with pytest.raises(NonFiniteLossError, match='The gradient is not finite'):
+        wrapper.update_params(_InfiniteGradient.apply(parameter).sum())
+    assert torch.equal(parameter, torch.ones(2)) and not wrapper.stepped
+    wrapper, parameter = _wrapper(on_nonfinite='skip')
+    wrapper.update_params(_InfiniteGradient.apply(parameter).sum())
     assert torch.equal(parameter, torch.ones(2)) and not wrapper.stepped
 
 

@@ -1,12 +1,13 @@
 """Hook that saves checkpoints and deletes old ones."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from mmssl.checkpoint import delete_checkpoint
+from mmssl.checkpoint import CheckpointError, delete_checkpoint, megabytes
 from mmssl.registry import HOOKS
 
 
@@ -27,6 +28,19 @@ class CheckpointHook(Hook):
     def __init__(self, interval: int = 1, by_epoch: bool = True, max_keep_ckpts: int = 3) -> None:
         self.interval, self.by_epoch, self.max_keep_ckpts = interval, by_epoch, max_keep_ckpts
 
+    def before_train(self, runner: Any) -> None:
+        """Refuse a disk on which not even one checkpoint fits.
+
+        Raises:
+            CheckpointError: The disk is full.
+        """
+        needed, free = _expected_bytes(runner), shutil.disk_usage(runner.work_dir).free
+        if free < needed:
+            raise CheckpointError(
+                f'A checkpoint takes about {megabytes(needed)}, but {megabytes(free)} are free in {runner.work_dir}: '
+                'make room, or give another folder with --work-dir.'
+            )
+
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Save after every ``interval``-th step of the optimizer."""
         step, rest = divmod(runner.iter + 1, runner.accumulative_counts)
@@ -46,14 +60,24 @@ class CheckpointHook(Hook):
             runner.logger.info(f'Ended by a signal at iteration {runner.iter}: continue with --resume.')
 
     def _save(self, runner: Any, name: str) -> None:
-        folder = Path(runner.work_dir)
-        kept = [old for old in runner.message_hub.get_info('kept_checkpoints', []) if old != name] + [name]
+        folder, hub = Path(runner.work_dir), runner.message_hub
+        kept = [old for old in hub.get_info('kept_checkpoints', []) if old != name] + [name]
         old, kept = (
             (kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts :]) if self.max_keep_ckpts > 0 else ([], kept)
         )
-        runner.message_hub.update_info('kept_checkpoints', kept)
+        # The file itself says which are to be deleted after it: a run that ends in between leaves them to the next.
+        left = [stale for stale in hub.get_info('dropped_checkpoints', []) if stale not in kept]
+        hub.update_info('kept_checkpoints', kept)
+        hub.update_info('dropped_checkpoints', old)
         runner.save_checkpoint(str(folder), name)
         if is_main_process():
             (folder / 'last_checkpoint').write_text(str(folder / name))
-            for stale in old:
+            for stale in (*left, *old):
                 delete_checkpoint(folder / stale)
+
+
+def _expected_bytes(runner: Any) -> int:
+    """Size of the model's state, and of what its optimizer keeps per weight: one number, or two as Adam does."""
+    state = sum(tensor.nbytes for tensor in runner.algorithm.state_dict().values())
+    trained = sum(parameter.nbytes for parameter in runner.algorithm.parameters() if parameter.requires_grad)
+    return state + trained * (2 if 'betas' in runner.optim_wrapper.param_groups[0] else 1)

@@ -11,9 +11,11 @@ from torch import Tensor
 from mmssl.functional import max_over_ranks
 from mmssl.registry import OPTIM_WRAPPERS
 
+_LOSS = 2  # a loss that is not finite counts before a gradient
+
 
 class NonFiniteLossError(FloatingPointError):
-    """A loss was NaN or infinite, on this or another rank."""
+    """A loss or a gradient was NaN or infinite, on this or another rank."""
 
 
 class _FiniteSteps:
@@ -49,6 +51,12 @@ class _FiniteSteps:
         """Number of micro-batches per step."""
         return self._accumulative_counts
 
+    def _nonfinite_gradient(self, loss: Tensor) -> Tensor:
+        """1 if a gradient is not finite, which a finite loss may have; else 0."""
+        groups = self.optimizer.param_groups
+        sums = [part.grad.sum() for group in groups for part in group['params'] if part.grad is not None]
+        return (~torch.isfinite(torch.stack(sums)).all()).float() if sums else torch.zeros_like(loss.detach())
+
     def update_params(self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None) -> None:
         """Back-propagate; at the end of an accumulation take a step, unless the loss of any rank was not finite.
 
@@ -61,15 +69,16 @@ class _FiniteSteps:
             NonFiniteLossError: On every rank, if ``on_nonfinite`` is ``'stop'``.
         """
         self.stepped = False
-        nonfinite = (~torch.isfinite(loss.detach())).float()
+        nonfinite = _LOSS * (~torch.isfinite(loss.detach())).float()
         self._nonfinite = nonfinite if self._nonfinite is None else torch.maximum(self._nonfinite, nonfinite)
         self.backward(self.scale_loss(loss))
         if not self.should_update():
             return
-        skip = bool(max_over_ranks(self._nonfinite))  # every rank asks, whatever its own loss is
+        found = torch.maximum(self._nonfinite, self._nonfinite_gradient(loss))
+        skip = int(max_over_ranks(found))  # every rank asks, whatever its own loss is
         self._nonfinite = None
         if skip and self.on_nonfinite == 'stop':
-            raise NonFiniteLossError('The loss is not finite')
+            raise NonFiniteLossError(f'The {"loss" if skip == _LOSS else "gradient"} is not finite')
         if not skip:
             self.step(**(step_kwargs or {}))
         self.zero_grad(**(zero_kwargs or {}))
@@ -80,7 +89,8 @@ class OptimWrapper(_FiniteSteps, MMEngineOptimWrapper):
     """MMEngine's wrapper, in full precision, with steps that all ranks take or skip.
 
     Args:
-        on_nonfinite: ``'stop'`` ends the run at a loss that is not finite; ``'skip'`` skips the step on all ranks.
+        on_nonfinite: ``'stop'`` ends the run at a loss or a gradient that is not finite; ``'skip'`` skips the step on
+            all ranks.
         wrapper: MMEngine's arguments (``optimizer``, ``accumulative_counts``, ``clip_grad``).
     """
 
@@ -106,3 +116,7 @@ class AmpOptimWrapper(_FiniteSteps, MMEngineAmpOptimWrapper):
             raise ValueError('Mixed precision (--amp), but there is no GPU: leave --amp out, training runs in float32.')
         super().__init__(**wrapper)
         self._watch(on_nonfinite)
+
+    def _nonfinite_gradient(self, loss: Tensor) -> Tensor:
+        """0: the gradient scaler looks for infinite gradients, which it makes itself, and skips their steps."""
+        return torch.zeros_like(loss.detach())

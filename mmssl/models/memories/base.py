@@ -6,14 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmssl.functional import gather, max_over_ranks
+from mmssl.functional import bit_sum, gather, max_over_ranks
 from mmssl.models.upgrade import Upgrading
 from mmssl.registry import MEMORIES
 
 __all__ = ['BaseMemory', 'build_memory']
-
-_SLICE = 1 << 22  # elements summed at a time: the sum makes a copy of 8 bytes each
-_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # keyed by bytes per element
 
 
 class BaseMemory(Upgrading):
@@ -148,7 +145,7 @@ class BaseMemory(Upgrading):
 
     def ranks_agree(self) -> bool:
         """Whether all ranks hold the same bits, by a checksum over the tensors of :meth:`compared`."""
-        sums = [_bit_sum(tensor) for tensor in self.compared()]
+        sums = [bit_sum(tensor) for tensor in self.compared()]
         return all(bool(max_over_ranks(total) == -max_over_ranks(-total)) for total in sums)
 
     def compared(self) -> list[Tensor]:
@@ -171,9 +168,3 @@ def build_memory(memory: BaseMemory | dict, default: type[BaseMemory], **setting
     kind = MEMORIES.get(kind) if isinstance(kind, str) else kind
     own = settings if isinstance(kind, type) and issubclass(kind, default) else {}
     return MEMORIES.build({'type': default, **own, **memory})
-
-
-def _bit_sum(buffer: Tensor) -> Tensor:
-    bits = buffer.contiguous().view(-1).view(_INTEGERS[buffer.element_size()])
-    parts = bits.split(_SLICE) if len(bits) else [bits]
-    return torch.stack([part.sum(dtype=torch.int64) for part in parts]).sum()
