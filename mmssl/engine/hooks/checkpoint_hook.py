@@ -71,9 +71,12 @@ class CheckpointHook(Hook):
         hub.update_info('dropped_checkpoints', old)
         runner.save_checkpoint(str(folder), name)
         if is_main_process():
-            (folder / 'last_checkpoint').write_text(str(folder / name))
-            for stale in (*left, *old):
-                delete_checkpoint(folder / stale)
+            try:
+                (folder / 'last_checkpoint').write_text(str(folder / name))
+                for stale in (*left, *old):
+                    delete_checkpoint(folder / stale)
+            except OSError as error:  # the new checkpoint is whole, so the run goes on
+                runner.logger.warning(f'Older checkpoints in {folder} could not be deleted ({error}).')
 
 
 def _expected_bytes(runner: Any) -> int:
