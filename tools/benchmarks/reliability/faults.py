@@ -1,9 +1,10 @@
-"""Every operation on files that saving a checkpoint takes fails once: is anything lost?
+"""Every operation on files that saving a checkpoint takes fails once, and runs are killed at any time: what is lost?
 
-    python tools/benchmarks/reliability/faults.py [--most 100]
+    python tools/benchmarks/reliability/faults.py [--most 100] [--kills 100]
 
 A short training runs in forks of one process. In each fork one write, flush, rename or deletion fails: with a full
-disk, with an error of the device, or with the end of the process. Another fork then goes on with ``--resume``. Lost is
+disk, with an error of the device, or with the end of the process; in further forks SIGKILL comes at a random time.
+Another fork then goes on with ``--resume``. Lost is
 a run that cannot go on, that goes on from before the last checkpoint that it had saved, that ends with other bits than
 a run without a fault or with too many files, or that ends with anything but a sentence.
 """
@@ -12,10 +13,13 @@ import argparse
 import errno
 import os
 import random
+import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -34,7 +38,7 @@ from mmssl.models import NPID, DataPreprocessor, MLPNeck, ResNet
 from mmssl.testing import differences
 
 KINDS = ('disk full', 'device error', 'kill')
-FINISHED, SENTENCE, TRACEBACK, KILLED = 0, 1, 3, 9  # exit statuses of a fork
+FINISHED, SENTENCE, TRACEBACK, KILLED = 0, 1, 3, -signal.SIGKILL  # exit statuses of a fork
 _KEPT = 2  # checkpoints of a training
 _SAVED = 'saved.txt'  # names of the checkpoints whose saving has returned
 
@@ -57,7 +61,7 @@ class Faults:
         if len(self.names) - 1 != self.target:
             return
         if self.kind == 'kill':
-            os._exit(KILLED)
+            os.kill(os.getpid(), signal.SIGKILL)
         number = errno.ENOSPC if self.kind == 'disk full' else errno.EIO
         raise OSError(number, os.strerror(number))
 
@@ -138,10 +142,15 @@ def config_of(folder: Path, images: Path) -> Config:
     })  # fmt: skip
 
 
-def in_fork(work: Callable[[], object]) -> int:
-    """Exit status of a fork that does the work."""
+def in_fork(work: Callable[[], object], seconds: float | None = None) -> int:
+    """Exit status of a fork that does the work, and is killed after so many seconds."""
     child = os.fork()
     if child:
+        if seconds is not None:
+            time.sleep(seconds)
+            os.kill(
+                child, signal.SIGKILL
+            )  # it may have ended before; it is not waited for yet, so its number is its own
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     status = TRACEBACK
     try:
@@ -172,9 +181,8 @@ def operations(folder: Path, images: Path) -> list[str]:
     return faults.names
 
 
-def loss_of(folder: Path, images: Path, reference: Path, kind: str, target: int, at_the_end: bool) -> str:
-    """What a fault has cost; '' for nothing. At the end, no later write deletes what is left."""
-    status = in_fork(lambda: train(folder, images, Faults(folder, kind, target)))
+def loss_of(folder: Path, images: Path, reference: Path, status: int, at_the_end: bool) -> str:
+    """What the end of a training has cost; '' for nothing. At the end of a run, no later write deletes what is left."""
     if status not in (FINISHED, SENTENCE, KILLED):
         return 'a traceback'
     saved = (folder / _SAVED).read_text().split() if (folder / _SAVED).exists() else []
@@ -197,15 +205,18 @@ def main() -> None:
     """Try the operations, and print what was lost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--most', type=int, default=100, help='operations of each kind of fault, drawn at random')
+    parser.add_argument('--kills', type=int, default=100, help='runs that are killed at a random time')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix='mmssl_faults_') as place:
         images = Path(place) / 'images.npy'
         np.save(images, np.random.default_rng(0).integers(0, 255, (16, 16, 16, 3), dtype=np.uint8))
-        names = operations(Path(place) / 'whole', images)
+        names, start = operations(Path(place) / 'warm', images), time.monotonic()
+        train(Path(place) / 'whole', images)
+        length = time.monotonic() - start
         reference = Path(place) / 'whole/epoch_2.pth'
-        generator, lost = random.Random(args.seed), []
+        generator, lost, hit = random.Random(args.seed), [], 0
         for kind in KINDS:
             # each rename, deletion and flush, and some of the many writes
             rare = [number for number, name in enumerate(names) if name != 'write']
@@ -214,9 +225,17 @@ def main() -> None:
             targets += [number for number in order if number not in targets][: args.most - len(targets)]
             for target in targets:
                 folder = Path(place) / f'{kind.replace(" ", "_")}_{target}'
-                cost = loss_of(folder, images, reference, kind, target, 'rename' not in names[target:])
+                status = in_fork(partial(train, folder, images, Faults(folder, kind, target)))
+                cost = loss_of(folder, images, reference, status, 'rename' not in names[target:])
                 lost += [f'{kind} at operation {target} ({names[target]}): {cost}'] if cost else []
             print(f'{kind}: {len(targets)} of {len(names)} operations ({_summary(names)})', flush=True)
+        for number in range(args.kills):
+            folder, seconds = Path(place) / f'killed_{number}', generator.uniform(0, 2 * length)
+            status = in_fork(partial(train, folder, images), seconds)
+            cost = loss_of(folder, images, reference, status, at_the_end=True)
+            lost += [f'SIGKILL after {seconds:.3f} s: {cost}'] if cost else []
+            hit += status == KILLED
+        print(f'SIGKILL at any time: {args.kills} runs, of which {hit} had not ended')
     print('\n'.join(lost) or 'lost: nothing')
     sys.exit(bool(lost))
 
