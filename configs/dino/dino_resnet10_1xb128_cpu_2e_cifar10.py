@@ -21,7 +21,7 @@ model = dict(
     teacher_temperature=0.04,
     centre=dict(type=Centre, momentum=0.9),
 )
-optim_wrapper['optimizer'].update(lr=0.1)
+optim_wrapper['optimizer'].update(lr=0.3)
 custom_hooks = [
     dict(type=ScheduleHook, attribute='teacher.momentum', start=0.99, end=1.0),
     dict(type=GradientDropHook, parameters='head.last', steps=40),

@@ -26,6 +26,6 @@ model = dict(
     predictor=dict(type=MLPNeck, in_channels=512, hidden_channels=128, out_channels=512, bias=False, last_bias=True),
 )
 optim_wrapper.update(paramwise_cfg=dict(custom_keys={'predictor': dict(fix_lr=True)}))
-optim_wrapper['optimizer'].update(lr=0.1)
+optim_wrapper['optimizer'].update(lr=0.3)
 default_hooks['checkpoint'].update(interval=1)
 default_hooks['online_knn'].update(interval=1)
