@@ -1,8 +1,10 @@
 """Checkpoint files: written atomically, and never unpickled."""
 
 import logging
-import pickle
-from collections.abc import Mapping
+import re
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePath
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub, print_log
+from torch import Tensor
 
 from mmssl.dependencies import release
 from mmssl.files import atomic_write
@@ -27,6 +30,8 @@ __all__ = [
     'unpack_message_hub',
     'write_checkpoint',
 ]
+_RATIO, _SMALL = 20, 1 << 26  # a file may take so many times its bytes in memory, and any file so many bytes
+_PARTS = 5_000_000  # entries of all dictionaries and lists in a file
 PATTERNS = ('epoch_*.pth', 'iter_*.pth')
 # What the training scripts of this field save besides tensors: options, log histories, NumPy numbers. A LeftOut
 # replaces each: nothing under these names is imported, built or called, so a file can do nothing through them.
@@ -84,16 +89,79 @@ def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = F
     Raises:
         CheckpointError: The file is broken, or holds objects that only unpickling could build.
     """
+    path = Path(path)
     try:
+        _check_file(path)
         with _stand_ins() if tensors_only else nullcontext():
-            return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
-    except pickle.UnpicklingError as error:
+            content = torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
+        _check_content(content, path)
+    except CheckpointError:
+        raise
+    except Exception as error:  # of any kind, where the file is damaged
+        if found := re.search(r'GLOBAL (\S+)|call reduce|Can only (?:create|build)', str(error)):
+            raise CheckpointError(
+                f'{path} holds objects{f" ({found[1]})" if found[1] else ""} that need unpickling, which would run code '
+                'from the file; it was not read. Save only its tensors (torch.save of a state_dict, or safetensors) and '
+                'give that file.'
+            ) from error
+        reason = ' '.join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(
-            f'{path} holds objects that need unpickling, which would run code from the file; it was not read. Save '
-            f'only its tensors (torch.save of a state_dict, or safetensors) and give that file.'
+            f'{path} cannot be read as a checkpoint ({reason}): give a complete .pth file.'
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}): give a complete .pth file.') from error
+    return content
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no file of ``torch.save``, or would take far more memory than it has bytes."""
+    if not path.is_file():  # a pipe would be waited for
+        raise CheckpointError(f'{path} is not a file: give a complete .pth file.')
+    with path.open('rb') as file:
+        head = file.read(64)
+    if head.startswith(b'PK'):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        _check_bytes(size, path)
+    elif head.startswith(b'version https://git-lfs'):
+        raise CheckpointError(f'{path} is a pointer of Git LFS and not the file: run git lfs pull.')
+    elif head[8:9] == b'{':
+        raise CheckpointError(f'{path} is a file of safetensors: give it a name that ends in .safetensors.')
+    elif head[:1] != b'\x80':
+        raise CheckpointError(f'{path} starts with {head[:16]!r}, so it is no checkpoint: give a complete .pth file.')
+
+
+def _check_bytes(size: int, path: Path) -> None:
+    if size > max(_RATIO * path.stat().st_size, _SMALL):
+        raise CheckpointError(
+            f'{path} has {path.stat().st_size:,} bytes and would take {size:,} in memory, as no checkpoint does; it was '
+            'not read. Give a complete .pth file that torch.save wrote.'
+        )
+
+
+def _check_content(content: Any, path: Path) -> None:
+    """Refuse views that are larger than what is stored, lists that hold themselves, and tensors of odd kinds."""
+    size = 0
+    for number, part in enumerate(_parts(content)):
+        if number > _PARTS:
+            raise CheckpointError(f'{path} holds more than {_PARTS:,} entries: give a file of weights.')
+        if isinstance(part, OrderedDict) and vars(part).keys() - {'_metadata'}:  # they could hide its methods
+            raise CheckpointError(f'{path} holds a dictionary with attributes: give a file of weights.')
+        if isinstance(part, Tensor):
+            if part.layout != torch.strided or part.device.type != 'cpu' or part.is_quantized:
+                raise CheckpointError(f'{path} holds a sparse, quantized or empty tensor: give a file of weights.')
+            size += part.numel() * part.element_size()
+    _check_bytes(size, path)
+
+
+def _parts(content: Any) -> Iterator[Any]:
+    """Yield everything in dictionaries, lists and tuples; without an end if one holds itself."""
+    waiting = [content]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, dict):
+            waiting.extend(dict.values(part))
+        elif isinstance(part, list | tuple):
+            waiting.extend(part)
 
 
 def _stand_ins() -> AbstractContextManager:
