@@ -99,10 +99,10 @@ def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = F
         raise
     except Exception as error:  # of any kind, where the file is damaged
         if found := re.search(r'GLOBAL (\S+)|call reduce|Can only (?:create|build)', str(error)):
+            named = f' ({found[1]})' if found[1] else ''
             raise CheckpointError(
-                f'{path} holds objects{f" ({found[1]})" if found[1] else ""} that need unpickling, which would run code '
-                'from the file; it was not read. Save only its tensors (torch.save of a state_dict, or safetensors) and '
-                'give that file.'
+                f'{path} holds objects{named} that need unpickling, which would run code from the file; it was not '
+                'read. Save only its tensors (torch.save of a state_dict, or safetensors) and give that file.'
             ) from error
         reason = ' '.join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(
@@ -132,8 +132,8 @@ def _check_file(path: Path) -> None:
 def _check_bytes(size: int, path: Path) -> None:
     if size > max(_RATIO * path.stat().st_size, _SMALL):
         raise CheckpointError(
-            f'{path} has {path.stat().st_size:,} bytes and would take {size:,} in memory, as no checkpoint does; it was '
-            'not read. Give a complete .pth file that torch.save wrote.'
+            f'{path} has {path.stat().st_size:,} bytes and would take {size:,} in memory, as no checkpoint does. '
+            'Give a complete .pth file that torch.save wrote.'
         )
 
 

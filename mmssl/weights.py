@@ -34,6 +34,7 @@ __all__ = [
     'shown_keys',
     'strip_prefix',
     'tensors_of',
+    'unpickle_file',
     'write_weights',
 ]
 CONFIG_KEY = 'mmssl_config'  # where the metadata of a .safetensors file hold the parts of a config, as JSON
@@ -187,6 +188,23 @@ def read_file(path: str | Path) -> WeightsFile:
     if not isinstance(content, dict):
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not a dict of tensors: give a checkpoint.')
     return WeightsFile(path, _tensors_in(content, path), content)
+
+
+def unpickle_file(path: str | Path) -> WeightsFile:
+    """Read a file by unpickling it, which runs the code in it: only where the user has asked for that.
+
+    Args:
+        path: A file of ``torch.save``.
+
+    Raises:
+        CheckpointError: The file is broken, or holds no tensors.
+    """
+    path = Path(path)
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=False)
+    except Exception as error:  # of any kind, where the file is damaged
+        raise CheckpointError(f'{path} cannot be unpickled ({error}): give a complete .pth file.') from error
+    return WeightsFile(path, _tensors_in(content if isinstance(content, dict) else {}, path), content)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:

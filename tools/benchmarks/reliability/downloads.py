@@ -2,8 +2,8 @@
 
     python tools/benchmarks/reliability/downloads.py
 
-The servers are on this machine. In the short form, which the tests run, time-outs are shorter and answers without an end
-are cut at 4 MB.
+The servers are on this machine. In the short form, which the tests run, time-outs are shorter and answers without
+an end are cut at 4 MB.
 """
 
 import argparse
