@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mmssl.dependencies import release
 from mmssl.files import atomic_write
+from mmssl.words import one_line
 
 __all__ = [
     'CheckpointError',
@@ -31,7 +32,7 @@ __all__ = [
     'write_checkpoint',
 ]
 _RATIO, _SMALL = 20, 1 << 26  # a file may take so many times its bytes in memory, and any file so many bytes
-_PARTS = 5_000_000  # entries of all dictionaries and lists in a file
+_PARTS = 2_000_000  # entries of all dictionaries and lists in a file
 PATTERNS = ('epoch_*.pth', 'iter_*.pth')
 # What the training scripts of this field save besides tensors: options, log histories, NumPy numbers. A LeftOut
 # replaces each: nothing under these names is imported, built or called, so a file can do nothing through them.
@@ -98,17 +99,20 @@ def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = F
     except CheckpointError:
         raise
     except Exception as error:  # of any kind, where the file is damaged
-        if found := re.search(r'GLOBAL (\S+)|call reduce|Can only (?:create|build)', str(error)):
-            named = f' ({found[1]})' if found[1] else ''
-            raise CheckpointError(
-                f'{path} holds objects{named} that need unpickling, which would run code from the file; it was not '
-                'read. Save only its tensors (torch.save of a state_dict, or safetensors) and give that file.'
-            ) from error
-        reason = ' '.join(str(error).split())[:200] or type(error).__name__
-        raise CheckpointError(
-            f'{path} cannot be read as a checkpoint ({reason}): give a complete .pth file.'
-        ) from error
+        raise _refusal(error, path) from error
     return content
+
+
+def _refusal(error: Exception, path: Path) -> CheckpointError:
+    """What to say where PyTorch could not read a file."""
+    if found := re.search(r'GLOBAL (\S+)|call reduce|Can only (?:create|build)', str(error)):
+        named = f' ({one_line(found[1], 80)})' if found[1] else ''
+        return CheckpointError(
+            f'{path} holds objects that need unpickling{named}, which would run code from the file; it was not read. '
+            'Save only its tensors (torch.save of a state_dict, or safetensors) and give that file.'
+        )
+    reason = one_line(error) or type(error).__name__
+    return CheckpointError(f'{path} cannot be read as a checkpoint ({reason}): give a complete .pth file.')
 
 
 def _check_file(path: Path) -> None:
@@ -139,10 +143,10 @@ def _check_bytes(size: int, path: Path) -> None:
 
 def _check_content(content: Any, path: Path) -> None:
     """Refuse views that are larger than what is stored, lists that hold themselves, and tensors of odd kinds."""
-    size = 0
+    size, most = 0, min(path.stat().st_size, _PARTS)  # an entry that is no copy has a byte of its own
     for number, part in enumerate(_parts(content)):
-        if number > _PARTS:
-            raise CheckpointError(f'{path} holds more than {_PARTS:,} entries: give a file of weights.')
+        if number > most:
+            raise CheckpointError(f'{path} holds more than {most:,} entries within each other: give a file of weights.')
         if isinstance(part, OrderedDict) and vars(part).keys() - {'_metadata'}:  # they could hide its methods
             raise CheckpointError(f'{path} holds a dictionary with attributes: give a file of weights.')
         if isinstance(part, Tensor):

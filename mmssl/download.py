@@ -25,6 +25,7 @@ from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Reque
 
 from mmssl.files import file_lock
 from mmssl.progress import Progress
+from mmssl.words import one_line
 
 _BLOCK = 1 << 18
 _TIMEOUT = 30  # seconds without an answer
@@ -130,7 +131,7 @@ class _Redirects(HTTPRedirectHandler):
         before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if after != before and after != 'https':
             raise DownloadError(
-                f'{req.full_url} redirects from {before} to {_shown(newurl)}, which is not safe: use another address.'
+                f'{req.full_url} redirects from {before} to {one_line(newurl)}, which is not safe: use another address.'
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -277,18 +278,12 @@ def _check_address(url: str) -> None:
     except ValueError:
         pass
     raise DownloadError(
-        f'{_shown(url)!r} is not an address: give one like https://HOST/FILE (MMSSL_MIRROR, if set, too).'
+        f'{one_line(url)!r} is not an address: give one like https://HOST/FILE (MMSSL_MIRROR, if set, too).'
     )
 
 
-def _shown(text: str) -> str:
-    """What a server says, on one line and without control characters."""
-    line = ' '.join(text.split())
-    return ''.join(letter for letter in line if letter.isprintable())[:200]
-
-
 def _reason(problem: Exception) -> str:
-    return _shown(str(getattr(problem, 'reason', problem)) or type(problem).__name__)
+    return one_line(getattr(problem, 'reason', problem)) or type(problem).__name__
 
 
 def _note(part: Path) -> Path:
@@ -351,7 +346,7 @@ def _receive(answer: _Answer, part: Path, done: int, version: str) -> None:
     url, status, headers = answer.url, answer.response.status, answer.response.headers
     resumed = status == 206
     if status not in (200, 206) or headers.get('Content-Encoding', 'identity').lower() != 'identity':
-        coded = f', {_shown(headers["Content-Encoding"])}' if headers.get('Content-Encoding') else ''
+        coded = f', {one_line(headers["Content-Encoding"])}' if headers.get('Content-Encoding') else ''
         raise DownloadError(f'{url} does not answer with a file (status {status}{coded}): try another network.')
     length, sent = _length(headers, url), headers.get('ETag') or headers.get('Last-Modified') or ''
     if resumed and (sent != version or not headers.get('Content-Range', '').startswith(f'bytes {done}-')):
@@ -369,7 +364,7 @@ def _length(headers: Message, url: str) -> int | None:
     if text is None or headers.get('Transfer-Encoding'):
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
-        raise DownloadError(f'{url} states a Content-Length of {_shown(text)!r}: try again, or from another network.')
+        raise DownloadError(f'{url} states a Content-Length of {one_line(text)!r}: try again, or from another network.')
     return int(text)
 
 

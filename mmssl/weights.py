@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmssl.checkpoint import CheckpointError, latest_checkpoint, read_checkpoint
 from mmssl.files import atomic_write
+from mmssl.words import one_line
 
 __all__ = [
     'CONFIG_KEY',
@@ -203,7 +204,7 @@ def unpickle_file(path: str | Path) -> WeightsFile:
     try:
         content = torch.load(path, map_location='cpu', weights_only=False)
     except Exception as error:  # of any kind, where the file is damaged
-        raise CheckpointError(f'{path} cannot be unpickled ({error}): give a complete .pth file.') from error
+        raise CheckpointError(f'{path} cannot be unpickled ({one_line(error)}): give a complete .pth file.') from error
     return WeightsFile(path, _tensors_in(content if isinstance(content, dict) else {}, path), content)
 
 
@@ -496,8 +497,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safetensors.safe_open(path, 'pt') as file:
             metadata = file.metadata() or {}
     except Exception as error:  # of several kinds, where the header is damaged
-        reason = ' '.join(str(error).split())[:200]
-        raise CheckpointError(f'{path} cannot be read as safetensors ({reason}): give a complete file.') from error
+        raise CheckpointError(
+            f'{path} cannot be read as safetensors ({one_line(error)}): give a complete file.'
+        ) from error
     if not tensors:
         raise CheckpointError(f'{path} holds no tensors: give a checkpoint.')
     return tensors, _config_in(metadata, path)

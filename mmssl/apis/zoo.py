@@ -12,8 +12,6 @@ from typing import Any
 
 import yaml
 
-from mmssl.download import read_url
-
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 PACKAGED = Path(__file__).resolve().parents[1] / 'zoo'
 INDEX = 'model-index.yml'
@@ -136,6 +134,8 @@ def _index_at(place: str) -> bytes:
     try:
         if not is_url(place):
             return (Path(place) / INDEX).read_bytes()
+        from mmssl.download import read_url  # which imports MMEngine
+
         return read_url(f'{place}/{INDEX}', _TIMEOUT, _LARGEST)
     except OSError as error:
         if is_url(place):

@@ -279,7 +279,7 @@ def test_a_tested_detector_must_match_every_key(tmp_path, backbones):
 def test_a_checkpoint_with_objects_is_unpickled_only_if_the_user_trusts_it(tmp_path):
     runner = TransferRunner.from_cfg(prepared(FOLDER / 'mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py', tmp_path))
     torch.save({'state_dict': runner.model.state_dict(), 'meta': {'folder': tmp_path}}, tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match=r'\(pathlib.\w+\) that need unpickling.*add --trust-pickle'):
+    with pytest.raises(ValueError, match=r'need unpickling \(pathlib.\w+\).*add --trust-pickle'):
         runner.load_checkpoint(tmp_path / 'a.pth')
     (tmp_path / 'b.pth').write_text('a text')
     runner.cfg.trust_pickle = True

@@ -8,6 +8,7 @@ resuming, probing, testing, exporting and comparing do. A fault names the number
 """
 
 import argparse
+import faulthandler
 import io
 import itertools
 import json
@@ -39,7 +40,8 @@ from mmssl.visualization.runs import Run, differences_section
 from mmssl.weights import read_file
 
 MEMORY = 400  # MB that the use of a file may add
-SECONDS = 60  # that it may take
+SECONDS = 30  # of computing that it may take
+WAIT = 600  # seconds after which its process is ended in any case
 LONGEST = 900  # letters of a sentence
 CONFIG = {
     'model': {
@@ -325,16 +327,27 @@ def use(path: Path) -> tuple[bool, str]:
             said = str(error)
             if '\n' in said or not 20 < len(said) < LONGEST:
                 return done, f'{name}: no sentence: {said[:300]!r}'
-        except Exception:
+        except (Exception, TooLong):
             return done, f'{name}: {traceback.format_exc()}'
     return done, ''
+
+
+class TooLong(BaseException):
+    """A file took more than ``SECONDS`` of computing."""
+
+
+def end(*_: object) -> None:
+    """Show by a traceback where the time goes."""
+    raise TooLong
 
 
 def in_child(path: Path, folder: Path, answer: int) -> None:
     """Use a file in this process, and write what came of it."""
     ran: list[str] = []
     sys.addaudithook(lambda event, _: ran.append(event) if event.startswith(AUDITED) else None)
-    signal.alarm(SECONDS)
+    signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    faulthandler.dump_traceback_later(WAIT, exit=True)
     done, fault = use(path)
     fault = f'it ran {ran}' if ran else fault
     if (folder / 'marker').exists():
