@@ -248,17 +248,15 @@ def _answer(link: socket.socket, number: int, port: int, answer: Answers) -> Non
         answer(link, Asked(number, int(wanted or 0), port))
 
 
-def fetched(url: str, folder: Path, timeout: float) -> str:
-    """Download; return what is said, or ``WHOLE``.
-
-    Raises:
-        Exception: Anything that is no sentence.
-    """
+def fetched(url: str, folder: Path, timeout: float) -> tuple[str, str]:
+    """Download; return what is said, or ``WHOLE``, and what is wrong with that."""
     try:
         path = download(url, folder / 'file', CHECKSUM, timeout=timeout, tries=3, mirror=False)
     except (DownloadError, ValueError) as error:
-        return str(error)
-    return WHOLE if path.read_bytes() == CONTENT else 'another file was taken for it'
+        return str(error), ''
+    except Exception as error:
+        return repr(error), 'no sentence'
+    return WHOLE, '' if path.read_bytes() == CONTENT else 'another file was taken for it'
 
 
 def judged(name: str, url: str, words: str, timeout: float, most: float) -> Outcome:
@@ -272,17 +270,20 @@ def judged(name: str, url: str, words: str, timeout: float, most: float) -> Outc
         most: Maximum number of seconds.
     """
     start = time.monotonic()
-    with tempfile.TemporaryDirectory() as place:
-        try:
-            said = fetched(url, Path(place), timeout)
-        except Exception as error:
-            return Outcome(name, repr(error), time.monotonic() - start, 'no sentence')
+    ends: list[tuple[str, str]] = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        thread = threading.Thread(target=lambda: ends.append(fetched(url, Path(place), timeout)), daemon=True)
+        thread.start()
+        thread.join(most)
         left = sum(file.stat().st_size for file in Path(place).iterdir() if file.name != 'file')
     seconds = time.monotonic() - start
+    if not ends:
+        return Outcome(name, '', seconds, f'it took more than {most} seconds')
+    said, fault = ends[0]
     faults = {
+        fault: bool(fault),
         f'it should say {words!r}': (words not in said) if words else bool(said),
-        'it is no sentence': '\n' in said or len(said) > LONGEST or not said.isprintable(),
-        f'it took more than {most} seconds': seconds > most,
+        'it is no sentence': '\n' in said or len(said) > LONGEST or not f'{said} '.isprintable(),
         f'{left} bytes are left': left > 2 * len(CONTENT),
     }
     return Outcome(name, said, seconds, '; '.join(fault for fault, found in faults.items() if found))
