@@ -235,17 +235,20 @@ MUTATIONS = [
         'mmssl/download.py',
         '                self.crawled = True\n',
         '                return\n',
+        'tests/test_download.py -k each_bad_server',
     ),
     Mutation(
         'an answer may be longer than any file',
         'mmssl/download.py',
         'if self.watch.received > largest:',
-        'if False:',
+        'if self.watch.received > 1000 * largest:',
+        'tests/test_download.py -k each_bad_server',
     ),
     Mutation(
         'a redirect may leave https',
         'mmssl/download.py',
         "if after != before and after != 'https':",
         'if False:',
+        'tests/test_download.py -k leaves_https',
     ),
 ]

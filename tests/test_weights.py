@@ -261,5 +261,6 @@ MUTATIONS = [
         'mmssl/weights.py',
         '    check_finite(match.state_dict, place)\n',
         '',
+        'tests/test_weights.py -k not_finite',
     ),
 ]
