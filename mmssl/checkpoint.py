@@ -111,7 +111,8 @@ def _refusal(error: Exception, path: Path) -> CheckpointError:
             f'{path} holds objects that need unpickling{named}, which would run code from the file; it was not read. '
             'Save only its tensors (torch.save of a state_dict, or safetensors) and give that file.'
         )
-    reason = one_line(error) or type(error).__name__
+    # PyTorch says first that unpickling would read the file, and what was wrong last
+    reason = one_line(str(error).rpartition('WeightsUnpickler error:')[2].split('. ')[0]) or type(error).__name__
     return CheckpointError(f'{path} cannot be read as a checkpoint ({reason}): give a complete .pth file.')
 
 

@@ -142,6 +142,10 @@ def saving(content: Any) -> Callable[[Path], None]:
         (lambda path: path.write_bytes(b'\x08' + bytes(7) + b'{}      '), 'ends in .safetensors'),
         (lambda path: path.write_bytes(b'\x80\x02h\x65.'), r'cannot be read as a checkpoint \(101\)'),
         (lambda path: path.write_bytes(b'PK\x03\x04' + bytes(99)), 'cannot be read as a checkpoint'),
+        (
+            lambda path: path.write_bytes(b'\x80\x02\xf0.'),
+            r'cannot be read as a checkpoint \(Unsupported operand 240\)',
+        ),
         (lambda path: path.mkdir(), 'is not a file'),
     ],
     ids=lambda value: value if isinstance(value, str) else '',

@@ -12,6 +12,7 @@ import faulthandler
 import io
 import itertools
 import json
+import logging
 import os
 import pickle
 import pickletools
@@ -343,6 +344,7 @@ def end(*_: object) -> None:
 
 def in_child(path: Path, folder: Path, answer: int) -> None:
     """Use a file in this process, and write what came of it."""
+    logging.disable()
     ran: list[str] = []
     sys.addaudithook(lambda event, _: ran.append(event) if event.startswith(AUDITED) else None)
     signal.signal(signal.SIGPROF, end)
