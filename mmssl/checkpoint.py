@@ -88,7 +88,8 @@ def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = F
         The saved object.
 
     Raises:
-        CheckpointError: The file is broken, or holds objects that only unpickling could build.
+        CheckpointError: The file is broken, would take more memory than a checkpoint of its size, or holds objects that
+            only unpickling could build.
     """
     path = Path(path)
     try:
