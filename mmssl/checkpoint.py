@@ -113,7 +113,8 @@ def _refusal(error: Exception, path: Path) -> CheckpointError:
             'Save only its tensors (torch.save of a state_dict, or safetensors) and give that file.'
         )
     # PyTorch says first that unpickling would read the file, and what was wrong last
-    reason = one_line(str(error).rpartition('WeightsUnpickler error:')[2].split('. ')[0]) or type(error).__name__
+    said = str(error).rpartition('WeightsUnpickler error:')[2].strip()
+    reason = one_line(re.split(r'\n|\. ', said)[0]) or type(error).__name__
     return CheckpointError(f'{path} cannot be read as a checkpoint ({reason}): give a complete .pth file.')
 
 

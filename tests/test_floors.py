@@ -49,6 +49,7 @@ LATE = {
     'mmssl/commands: mmengine': 'takes a third of a second or more, which would slow down --help',
     'mmssl/commands: torch': 'would slow down --help',
     'mmssl/commands: mmssl': 'imports torch, which would slow down --help',
+    'mmssl/apis/zoo.py: mmssl.download': 'imports torch, and most zoos are folders of this machine',
     'mmssl/command_line.py: mmssl.apis': 'reads YAML, which would slow down --help',
     'mmssl/command_line.py: mmssl.engine': 'imports torch, which would slow down --help',
     'mmssl/command_line.py: mmssl.options': 'imports torch, which would slow down --help',
