@@ -1,9 +1,10 @@
 """Checkpoint files: written atomically, and never unpickled."""
 
 import logging
-import pickle
+import re
 import shutil
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePath
@@ -17,7 +18,7 @@ from torch import Tensor
 from mmssl.dependencies import release
 from mmssl.files import atomic_write
 from mmssl.functional import bit_sum
-from mmssl.words import counted
+from mmssl.words import counted, one_line
 
 __all__ = [
     'CheckpointError',
@@ -36,6 +37,8 @@ __all__ = [
     'unpack_message_hub',
     'write_checkpoint',
 ]
+_RATIO, _SMALL = 20, 1 << 26  # a file may take so many times its bytes in memory, and any file so many bytes
+_PARTS = 2_000_000  # entries of all dictionaries and lists in a file
 PATTERNS = ('epoch_*.pth', 'iter_*.pth')
 SUMS = 'checksums'  # of the tensors of a file, by their places in it
 # What the training scripts of this field save besides tensors: options, log histories, NumPy numbers. A LeftOut
@@ -129,17 +132,18 @@ def read_checkpoint(path: str | Path, mmap: bool = False, tensors_only: bool = F
         The saved object.
 
     Raises:
-        CheckpointError: The file is broken, holds other bits than were written, or objects that only unpickling could
-            build.
+        CheckpointError: The file is broken, holds other bits than were written, would take more memory than a
+            checkpoint of its size, or holds objects that only unpickling could build.
     """
+    path = Path(path)
     try:
         return _checked(path, mmap, tensors_only, compare=not mmap)
     except _DamagedError as error:
-        raise CheckpointError(f'{error}{_whole_beside(Path(path))}.') from error
+        raise CheckpointError(f'{error}{_whole_beside(path)}.') from error
 
 
 def _checked(path: str | Path, mmap: bool = False, tensors_only: bool = False, compare: bool = True) -> Any:
-    content = _load(path, mmap, tensors_only)
+    content = _load(Path(path), mmap, tensors_only)
     sums = content.pop(SUMS, None) if isinstance(content, dict) else None
     if compare and isinstance(sums, dict):
         damaged = [name for name, tensor in _tensors(content) if sums.get(name) != int(bit_sum(tensor))]
@@ -149,27 +153,91 @@ def _checked(path: str | Path, mmap: bool = False, tensors_only: bool = False, c
     return content
 
 
-def _load(path: str | Path, mmap: bool, tensors_only: bool) -> Any:
+def _load(path: Path, mmap: bool, tensors_only: bool) -> Any:
     try:
-        _check_index(path)
+        _check_file(path)
         with _stand_ins() if tensors_only else nullcontext():
-            return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f'{path} holds objects that need unpickling, which would run code from the file; it was not read. Save '
-            f'only its tensors (torch.save of a state_dict, or safetensors) and give that file.'
-        ) from error
-    except Exception as error:  # the bytes of a damaged file lead anywhere
-        raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}): give a complete .pth file.') from error
+            content = torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
+        _check_content(content, path)
+    except CheckpointError:
+        raise
+    except Exception as error:  # of any kind, where the file is damaged
+        raise _refusal(error, path) from error
+    return content
 
 
-def _check_index(path: str | Path) -> None:
+def _refusal(error: Exception, path: Path) -> CheckpointError:
+    """What to say where PyTorch could not read a file."""
+    if found := re.search(r'GLOBAL (\S+)|call reduce|Can only (?:create|build)', str(error)):
+        named = f' ({one_line(found[1], 80)})' if found[1] else ''
+        return CheckpointError(
+            f'{path} holds objects that need unpickling{named}, which would run code from the file; it was not read. '
+            'Save only its tensors (torch.save of a state_dict, or safetensors) and give that file.'
+        )
+    # PyTorch says first that unpickling would read the file, and what was wrong last
+    said = str(error).rpartition('WeightsUnpickler error:')[2].strip()
+    reason = one_line(re.split(r'\n|\. ', said)[0]) or type(error).__name__
+    return CheckpointError(f'{path} cannot be read as a checkpoint ({reason}): give a complete .pth file.')
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no file of ``torch.save``, or would take far more memory than it has bytes."""
+    if not path.is_file():  # a pipe would be waited for
+        raise CheckpointError(f'{path} is not a file: give a complete .pth file.')
+    with path.open('rb') as file:
+        head = file.read(64)
+    if head.startswith(b'PK'):
+        with zipfile.ZipFile(path) as archive:
+            _check_bytes(sum(entry.file_size for entry in archive.infolist()), path)
+            _check_index(archive)
+    elif head.startswith(b'version https://git-lfs'):
+        raise CheckpointError(f'{path} is a pointer of Git LFS and not the file: run git lfs pull.')
+    elif head[8:9] == b'{':
+        raise CheckpointError(f'{path} is a file of safetensors: give it a name that ends in .safetensors.')
+    elif head[:1] != b'\x80':
+        raise CheckpointError(f'{path} starts with {head[:16]!r}, so it is no checkpoint: give a complete .pth file.')
+
+
+def _check_index(archive: zipfile.ZipFile) -> None:
     """Compare what a file holds besides tensors with its checksum, which torch writes and does not read."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as file:
-            for entry in file.infolist():
-                if entry.filename.endswith('/data.pkl') and entry.CRC:  # 0: written without
-                    file.read(entry)
+    for entry in archive.infolist():
+        if entry.filename.endswith('/data.pkl') and entry.CRC:  # 0: written without
+            archive.read(entry)
+
+
+def _check_bytes(size: int, path: Path) -> None:
+    if size > max(_RATIO * path.stat().st_size, _SMALL):
+        raise CheckpointError(
+            f'{path} has {path.stat().st_size:,} bytes and would take {size:,} in memory, as no checkpoint does. '
+            'Give a complete .pth file that torch.save wrote.'
+        )
+
+
+def _check_content(content: Any, path: Path) -> None:
+    """Refuse views that are larger than what is stored, lists that hold themselves, and tensors of odd kinds."""
+    size, most = 0, min(path.stat().st_size, _PARTS)  # an entry that is no copy has a byte of its own
+    for number, part in enumerate(_parts(content)):
+        if number > most:
+            raise CheckpointError(f'{path} holds more than {most:,} entries within each other: give a file of weights.')
+        if isinstance(part, OrderedDict) and vars(part).keys() - {'_metadata'}:  # they could hide its methods
+            raise CheckpointError(f'{path} holds a dictionary with attributes: give a file of weights.')
+        if isinstance(part, Tensor):
+            if part.layout != torch.strided or part.device.type != 'cpu' or part.is_quantized:
+                raise CheckpointError(f'{path} holds a sparse, quantized or empty tensor: give a file of weights.')
+            size += part.numel() * part.element_size()
+    _check_bytes(size, path)
+
+
+def _parts(content: Any) -> Iterator[Any]:
+    """Yield everything in dictionaries, lists and tuples; without an end if one holds itself."""
+    waiting = [content]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, dict):
+            waiting.extend(dict.values(part))
+        elif isinstance(part, list | tuple):
+            waiting.extend(part)
 
 
 def _whole_beside(path: Path) -> str:
@@ -287,10 +355,13 @@ def ordered_checkpoints(folder: str | Path) -> list[Path]:
 def position(path: Path) -> tuple[int, int]:
     """Epochs, and images of the next one, after which a checkpoint was written; ``(-1, -1)`` if it does not say."""
     try:
-        progress = _checked(path, mmap=True, compare=False)['meta']['progress']
-        return int(progress['epoch']), int(progress['samples_seen'])
-    except (CheckpointError, KeyError, TypeError, ValueError):
+        place = _checked(path, mmap=True, compare=False)
+    except CheckpointError:
         return -1, -1
+    for name in ('meta', 'progress'):
+        place = place.get(name) if isinstance(place, dict) else None
+    counts = [place.get(name) for name in ('epoch', 'samples_seen')] if isinstance(place, dict) else []
+    return (counts[0], counts[1]) if counts and all(type(count) is int for count in counts) else (-1, -1)
 
 
 def pack_message_hub(hub: MessageHub) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """Files and folders: atomic writes, locks, the cache folder, and paths in configs."""
 
+import csv
+import io
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from filelock import FileLock
 
+_FORMULA = ('=', '+', '-', '@', '\t', '\r', '\n', '\uff1d', '\uff0b', '\uff0d', '\uff20')  # also in full width
 # Without flock, a newer filelock would fall back to marker files, and a dead process's marker would stay.
 _REAL_LOCKS = {'fallback_to_soft': False} if hasattr(FileLock, 'fallback_to_soft') else {}
 
@@ -61,6 +64,31 @@ def write_json(path: str | Path, content: Any) -> None:
     """
     with atomic_write(path) as file:
         file.write((json.dumps(content, indent=2, default=str) + '\n').encode())
+
+
+def write_csv(path: str | Path, rows: Iterable[Iterable[Any]]) -> None:
+    """Write a table, atomically; no cell starts a formula in a spreadsheet.
+
+    Names of files, classes and networks may be anybody's. Where a text starts like a formula, ``'`` stands before it.
+
+    Args:
+        path: Path of the file.
+        rows: Its rows, the first with the names of the columns.
+    """
+    text = io.StringIO(newline='')
+    csv.writer(text).writerows([_harmless(cell) for cell in row] for row in rows)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode(errors='surrogateescape'))
+
+
+def _harmless(cell: Any) -> Any:
+    if not isinstance(cell, str) or not cell.lstrip(' ').startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 @contextmanager

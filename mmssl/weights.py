@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmssl.checkpoint import CheckpointError, latest_checkpoint, read_checkpoint
 from mmssl.files import atomic_write
+from mmssl.words import one_line
 
 __all__ = [
     'CONFIG_KEY',
@@ -24,6 +25,7 @@ __all__ = [
     'WeightsFile',
     'average_weights',
     'backbone_weights',
+    'check_finite',
     'load_backbone',
     'match_keys',
     'read_file',
@@ -33,6 +35,7 @@ __all__ = [
     'shown_keys',
     'strip_prefix',
     'tensors_of',
+    'unpickle_file',
     'write_weights',
 ]
 CONFIG_KEY = 'mmssl_config'  # where the metadata of a .safetensors file hold the parts of a config, as JSON
@@ -188,6 +191,23 @@ def read_file(path: str | Path) -> WeightsFile:
     return WeightsFile(path, _tensors_in(content, path), content)
 
 
+def unpickle_file(path: str | Path) -> WeightsFile:
+    """Read a file by unpickling it, which runs the code in it: only where the user has asked for that.
+
+    Args:
+        path: A file of ``torch.save``.
+
+    Raises:
+        CheckpointError: The file is broken, or holds no tensors.
+    """
+    path = Path(path)
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=False)
+    except Exception as error:  # of any kind, where the file is damaged
+        raise CheckpointError(f'{path} cannot be unpickled ({one_line(error)}): give a complete .pth file.') from error
+    return WeightsFile(path, _tensors_in(content if isinstance(content, dict) else {}, path), content)
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a file, under their keys in the file; see :func:`read_file`.
 
@@ -287,8 +307,12 @@ def write_weights(state_dict: Mapping[str, Tensor], path: str | Path) -> None:
     Args:
         state_dict: Tensors by key.
         path: The file to write; its folder is created.
+
+    Raises:
+        CheckpointError: Weights are NaN or infinite.
     """
     path = Path(path)
+    check_finite(state_dict, f'What would be written to {path}')
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == '.safetensors':
         with atomic_write(path) as file:
@@ -369,7 +393,7 @@ def load_backbone(checkpoint: Source, network: nn.Module, whole: bool = True) ->
     Raises:
         FileNotFoundError: There is no such file.
         CheckpointError: One of the network's keys is missing or has another shape, the file holds a larger network, or
-            reading it is refused.
+            weights that are not finite, or reading it is refused.
     """
     if isinstance(checkpoint, str | Path):
         checkpoint = read_file(checkpoint)
@@ -388,8 +412,33 @@ def load_backbone(checkpoint: Source, network: nn.Module, whole: bool = True) ->
             f'{place} holds {match.foreign}, which this {kind} does not have, so its features would differ: build the '
             'network that the file was made with (a plain ResNet of another depth, or one that mmssl does not have).'
         )
+    check_finite(match.state_dict, place)
     network.load_state_dict(match.state_dict, strict=False)
     return match
+
+
+def check_finite(tensors: Mapping[str, Tensor], place: str | Path) -> None:
+    """Refuse weights that are not finite: everything computed with them would be NaN.
+
+    Args:
+        tensors: Tensors by key.
+        place: Where they come from, for the message.
+
+    Raises:
+        CheckpointError: Weights are NaN or infinite; the message names them.
+    """
+    learned = {key: tensor for key, tensor in tensors.items() if not key.endswith(_NOT_LEARNED)}
+    lost = [key for key, tensor in learned.items() if not _is_finite(tensor)]
+    if lost:
+        raise CheckpointError(
+            f'{place} holds NaN or infinity in {len(lost)} of {len(learned)} tensors ({shown_keys(lost, 3)}): its '
+            'training had failed before it was written. Give an earlier checkpoint.'
+        )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    whole = tensor.float() if tensor.element_size() == 1 else tensor  # of eight bits, PyTorch says nothing
+    return bool(torch.isfinite(whole).all())
 
 
 def shown_keys(keys: Sequence[str], most: int = 6) -> str:
@@ -447,8 +496,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = safetensors.torch.load_file(path)
         with safetensors.safe_open(path, 'pt') as file:
             metadata = file.metadata() or {}
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(f'{path} cannot be read as safetensors ({error}): give a complete file.') from error
+    except Exception as error:  # of several kinds, where the header is damaged
+        raise CheckpointError(
+            f'{path} cannot be read as safetensors ({one_line(error)}): give a complete file.'
+        ) from error
     if not tensors:
         raise CheckpointError(f'{path} holds no tensors: give a checkpoint.')
     return tensors, _config_in(metadata, path)

@@ -27,3 +27,14 @@ def near_names(name: str, names: Iterable[str], most: int = 4, cutoff: float = 0
         cutoff: Minimum similarity, between 0 and 1.
     """
     return ', '.join(get_close_matches(name, sorted(names), n=most, cutoff=cutoff)) or 'none'
+
+
+def one_line(text: object, most: int = 200) -> str:
+    """Write what a file, a server or a library says on one line, without control characters.
+
+    Args:
+        text: The text, or an error.
+        most: Maximum number of letters; positive.
+    """
+    line = ' '.join(str(text).split())
+    return ''.join(letter for letter in line if letter.isprintable())[:most]

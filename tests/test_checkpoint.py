@@ -1,9 +1,17 @@
 """Checkpoints: whole or not there, never unpickled, and strict where they are resumed."""
 
 import argparse
+import io
 import os
 import random
+import resource
+import sys
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +31,11 @@ from mmssl.engine import Runner
 from mmssl.functional import bit_sum
 from tests.helpers.mutation import Mutation
 from tests.small import small_config, small_runner
+from tests.training import ROOT
+
+sys.path.insert(0, str(ROOT / 'tools/benchmarks/reliability'))  # as Python does for a script that stands there
+
+import checkpoints
 
 
 def test_a_checkpoint_stands_before_the_old_one_goes(tmp_path, monkeypatch):
@@ -156,6 +169,101 @@ def test_what_other_programs_save_beside_their_tensors_is_left_out_without_being
         read = read_checkpoint(path, tensors_only=True)
         assert read['model']['a'].tolist() == [1, 1]
         assert {type(read[name]) for name in beside} == {LeftOut}
+
+
+def zip_bomb(path: Path) -> None:
+    """A file of 100 KB whose tensors have 100 MB."""
+    stored = io.BytesIO()
+    torch.save({'weight': torch.zeros(4)}, stored)
+    with zipfile.ZipFile(stored) as old, zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            if name.endswith('data/0'):
+                with new.open(name, 'w', force_zip64=True) as entry:
+                    for _ in range(100):
+                        entry.write(bytes(1_000_000))
+            else:
+                new.writestr(name, old.read(name))
+
+
+def itself() -> list[Any]:
+    held: list[Any] = []
+    held.append(held)
+    return held
+
+
+def doubled(times: int) -> list[Any]:
+    held: list[Any] = [0]
+    for _ in range(times):
+        held = [held, held]
+    return held
+
+
+def with_attributes() -> OrderedDict:
+    weights = OrderedDict(a=torch.ones(1))
+    weights.__dict__['get'] = 1
+    return weights
+
+
+def saving(content: Any) -> Callable[[Path], None]:
+    return lambda path: torch.save(content, path)
+
+
+@pytest.mark.parametrize(
+    ('write', 'words'),
+    [
+        (zip_bomb, r'bytes and would take 100,\d{3},\d{3} in memory'),
+        (saving({'a': torch.zeros(1).expand(10**12)}), 'would take 4,000,000,000,000 in memory'),
+        (saving([torch.zeros(10**6)] * 1000), 'would take 4,000,000,000 in memory'),
+        (saving(itself()), 'more than [0-9,]+ entries within each other'),
+        (saving(doubled(40)), 'more than [0-9,]+ entries within each other'),
+        (saving({'a': torch.ones(1).to_sparse()}), 'sparse, quantized or empty'),
+        (saving({'a': torch.ones(1, device='meta')}), 'sparse, quantized or empty'),
+        (saving(with_attributes()), 'dictionary with attributes'),
+        (lambda path: path.write_text('<!DOCTYPE html>'), 'starts with .*DOCTYPE.*so it is no checkpoint'),
+        (
+            lambda path: path.write_text('version https://git-lfs.github.com/spec/v1'),
+            'pointer of Git LFS.*git lfs pull',
+        ),
+        (lambda path: path.write_bytes(b''), 'so it is no checkpoint'),
+        (lambda path: path.write_bytes(b'\x08' + bytes(7) + b'{}      '), 'ends in .safetensors'),
+        (lambda path: path.write_bytes(b'\x80\x02h\x65.'), r'cannot be read as a checkpoint \(101\)'),
+        (lambda path: path.write_bytes(b'PK\x03\x04' + bytes(99)), 'cannot be read as a checkpoint'),
+        (
+            lambda path: path.write_bytes(b'\x80\x02\xf0.'),
+            r'cannot be read as a checkpoint \(Unsupported operand 240\)',
+        ),
+        (lambda path: path.mkdir(), 'is not a file'),
+    ],
+    ids=lambda value: value if isinstance(value, str) else '',
+)
+def test_a_file_that_is_no_checkpoint_is_refused_in_one_sentence_and_little_memory(write, words, tmp_path):
+    write(tmp_path / 'epoch_1.pth')
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match=words) as refused:
+        read_checkpoint(tmp_path / 'epoch_1.pth')
+    assert '\n' not in str(refused.value) and len(str(refused.value)) < 400
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # KB
+    with pytest.raises(CheckpointError, match='has 1 checkpoint, but none can be read'):
+        latest_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize('number', [30, pytest.param(300, marks=pytest.mark.slow)])
+def test_mutated_checkpoints_run_nothing_and_end_in_sentences(number):
+    outcomes = list(checkpoints.campaign(range(number)))
+    assert not [outcome for outcome in outcomes if outcome.fault]
+    assert 0 < sum(outcome.read for outcome in outcomes) < number
+
+
+def test_the_campaign_of_mutated_checkpoints_notices_code_that_runs(monkeypatch):
+    def unpickled(path: Path) -> None:
+        try:
+            torch.load(path, weights_only=False)
+        except Exception as error:
+            raise CheckpointError('Some sentence that says what is wrong.') from error
+
+    monkeypatch.setattr(checkpoints, 'USES', {'resume': lambda path: latest_checkpoint(path.parent), 'test': unpickled})
+    faults = {outcome.fault for outcome in checkpoints.campaign(range(60))}
+    assert 'it wrote the marker' in faults
 
 
 def test_an_unknown_object_beside_the_tensors_is_refused_too(tmp_path):
@@ -316,5 +424,19 @@ MUTATIONS = [
         'mmssl/files.py',
         "draft = path.with_name(temporary or f'.{path.name}.{secrets.token_hex(4)}.tmp')",
         'draft = path',
+    ),
+    Mutation(
+        'a checkpoint may unpack to any size',
+        'mmssl/checkpoint.py',
+        'if size > max(_RATIO * path.stat().st_size, _SMALL):',
+        'if False:',
+        'tests/test_checkpoint.py -k no_checkpoint',
+    ),
+    Mutation(
+        'only some errors of a damaged checkpoint are sentences',
+        'mmssl/checkpoint.py',
+        '    except Exception as error:  # of any kind, where the file is damaged',
+        '    except RuntimeError as error:',
+        'tests/test_checkpoint.py -k no_checkpoint',
     ),
 ]

@@ -8,15 +8,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.request import Request
 
 import numpy as np
 import pytest
 
 import mmssl.download as module
+from mmssl.apis.zoo import published_entries
 from mmssl.download import DownloadError, download
 from tests.apis.server import FileServer, serving
 from tests.helpers.mutation import Mutation
 from tests.training import ROOT, environment
+
+sys.path.insert(0, str(ROOT / 'tools/benchmarks/reliability'))  # as Python does for a script that stands there
+
+import downloads
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256, MD5 = hashlib.sha256(CONTENT).hexdigest(), hashlib.md5(CONTENT).hexdigest()
@@ -169,6 +175,48 @@ def test_of_two_processes_one_fetches_and_both_have_the_file(server, tmp_path):
     assert len(server.requests) == 1
 
 
+def test_each_bad_server_and_each_malformed_address_ends_in_the_file_or_in_one_sentence():
+    outcomes = list(downloads.campaign(**downloads.SHORT))
+    assert not [outcome for outcome in outcomes if outcome.fault]
+    assert len(downloads.KINDS) >= 35 and sum(not outcome.said for outcome in outcomes) == 7
+
+
+@pytest.mark.parametrize('place', ['http://example.invalid/b', 'ftp://example.invalid/b'])
+def test_a_redirect_that_leaves_https_is_refused(place):
+    answer = SimpleNamespace(close=lambda: None)
+    with pytest.raises(DownloadError, match=f'redirects from https to {place}, which is not safe'):
+        module._Redirects().redirect_request(Request('https://example.invalid/a'), answer, 302, 'Found', {}, place)
+
+
+def test_a_redirect_to_https_is_followed():
+    answer, asked = SimpleNamespace(close=lambda: None), Request('http://example.invalid/a')
+    found = module._Redirects().redirect_request(asked, answer, 302, 'Found', {}, 'https://example.invalid/b')
+    assert found.full_url == 'https://example.invalid/b'
+
+
+def test_the_index_of_a_zoo_that_never_ends_is_refused():
+    with (
+        downloads.serving(downloads.KINDS['a body without an end'].answer) as port,
+        pytest.raises(ConnectionError, match=r'sends more than 16,777,216 bytes.*unset MMSSL_ZOO'),
+    ):
+        published_entries(f'http://127.0.0.1:{port}')
+
+
+def test_a_mirror_that_is_no_address_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv('MMSSL_MIRROR', 'mirror.example')
+    with pytest.raises(DownloadError, match=r"'mirror.example/a' is not an address: .*MMSSL_MIRROR"):
+        download('https://example.invalid/a', tmp_path / 'a')
+
+
+def test_an_error_of_the_connection_is_not_taken_for_one_of_the_disk(server, tmp_path, monkeypatch):
+    def unreachable(*_: object) -> None:
+        raise OSError(errno.EHOSTUNREACH, 'No route to host')
+
+    monkeypatch.setattr('http.client.HTTPResponse.read1', unreachable)
+    with pytest.raises(DownloadError, match='cannot be fetched .*No route to host'):
+        fetch(server, tmp_path)
+
+
 MUTATIONS = [
     Mutation(
         'a download is continued although the file on the server has changed',
@@ -181,5 +229,26 @@ MUTATIONS = [
         'mmssl/download.py',
         '    if not found.startswith(wanted):\n        path.unlink()',
         '    if not found.startswith(wanted):\n        pass',
+    ),
+    Mutation(
+        'a server that crawls is waited for as long as it likes',
+        'mmssl/download.py',
+        '                self.crawled = True\n',
+        '                return\n',
+        'tests/test_download.py -k each_bad_server',
+    ),
+    Mutation(
+        'an answer may be longer than any file',
+        'mmssl/download.py',
+        'if self.watch.received > largest:',
+        'if self.watch.received > 1000 * largest:',
+        'tests/test_download.py -k each_bad_server',
+    ),
+    Mutation(
+        'a redirect may leave https',
+        'mmssl/download.py',
+        "if after != before and after != 'https':",
+        'if False:',
+        'tests/test_download.py -k leaves_https',
     ),
 ]

@@ -1,5 +1,6 @@
 """Files: whole or not there, locked, and cached in one place."""
 
+import csv
 import errno
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmssl.files import atomic_write, cache_folder, file_lock, write_json
+from mmssl.files import atomic_write, cache_folder, file_lock, write_csv, write_json
 from tests.helpers.mutation import Mutation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -134,7 +135,23 @@ def test_the_cache_is_where_the_variables_say(
     assert cache_folder() == Path(weights) and cache_folder('folders') == Path(folders)
 
 
+def test_no_cell_of_a_table_starts_a_formula_and_numbers_stay(tmp_path: Path) -> None:
+    formulas = ['=HYPERLINK("http://a")', '+1+cmd', '-2+3', '@SUM(A1)', '\t=1', ' =1', '\uff1d1', '\n=1']
+    plain = ['a=b', '-1.5', '+2', '-inf', '', 'x, "y"']
+    write_csv(tmp_path / 'a.csv', [['name'], formulas, plain, [-3, None, 0.5], ['caf\udce9']])
+    with (tmp_path / 'a.csv').open(newline='', errors='surrogateescape', encoding='utf-8') as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ['name'] and rows[1] == [f"'{formula}" for formula in formulas] and rows[2] == plain
+    assert rows[3:] == [['-3', '', '0.5'], ['caf\udce9']]
+
+
 MUTATIONS = [
+    Mutation(
+        'a table holds formulas',
+        'mmssl/files.py',
+        'return f"\'{cell}"',
+        'return cell',
+    ),
     Mutation(
         'what was written is not flushed to the disk',
         'mmssl/files.py',

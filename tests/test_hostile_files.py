@@ -367,8 +367,8 @@ MUTATIONS = [
     Mutation(
         'a detector that is tested is unpickled',
         'mmssl/transfer/runner.py',
-        '        file = read_file(filename)\n',
-        '        torch.load(filename, weights_only=False)\n        file = read_file(filename)\n',
+        '            return read_file(filename)\n',
+        '            torch.load(filename, weights_only=False)\n            return read_file(filename)\n',
     ),
     Mutation(
         'the config in a work directory that is compared is run',

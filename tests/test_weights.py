@@ -1,5 +1,7 @@
 """The files of all projects load everywhere, by one reader."""
 
+import json
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmssl.apis import get_model
+from mmssl.checkpoint import CheckpointError
 from mmssl.engine import Runner
 from mmssl.evaluation import LinearClassifier
 from mmssl.export import convert_checkpoint, export_backbone, rebuilt_backbone, verify_export
@@ -19,7 +22,7 @@ from mmssl.models import DataPreprocessor, MoCo, ResNet
 from mmssl.probe import compared_networks, load_trained
 from mmssl.testing import differences
 from mmssl.transfer import load_pretrained
-from mmssl.weights import LAYOUTS, WeightsFile, read_file, read_weights
+from mmssl.weights import LAYOUTS, WeightsFile, load_backbone, read_file, read_weights
 from tests.helpers.mutation import Mutation
 from tests.small import small_config, small_runner
 
@@ -181,6 +184,58 @@ def test_the_clock_of_a_run_of_so_many_minutes_is_no_part_of_its_position():
     assert WeightsFile(Path('a.pth'), {}, {'meta': {'progress': {'epoch': 1.5}}}).progress is None
 
 
+def header(shape: list[int], end: int, length: int | None = None) -> bytes:
+    """A .safetensors file of 8 bytes of weights whose header states something else."""
+    text = json.dumps({'a': {'dtype': 'F32', 'shape': shape, 'data_offsets': [0, end]}}).encode()
+    return struct.pack('<Q', len(text) if length is None else length) + text + bytes(8)
+
+
+@pytest.mark.parametrize(
+    'data',
+    [
+        header([10**12], 4 * 10**12),
+        header([2**62, 4], 8),
+        header([3], 8),
+        header([2], 8, 99_000_000),
+        header([2], 8, 2**63),
+        b'this is a text',
+        b'',
+    ],
+)
+def test_a_header_of_safetensors_that_lies_is_refused_in_one_sentence(data, tmp_path):
+    (tmp_path / 'a.safetensors').write_bytes(data)
+    with pytest.raises(CheckpointError, match='cannot be read as safetensors .*: give a complete file') as refused:
+        read_file(tmp_path / 'a.safetensors')
+    assert '\n' not in str(refused.value)
+
+
+USES = {
+    'probe': lambda path, _: load_backbone(path, ResNet(**NETWORK)),
+    'export': lambda path, out: export_backbone(path, out, 'torchvision'),
+    'convert': convert_checkpoint,
+}
+
+
+@pytest.mark.parametrize('use', USES)
+@pytest.mark.parametrize('value', ['nan', 'inf'])
+def test_weights_that_are_not_finite_are_refused(use, value, tmp_path):
+    spoilt = {f'backbone.{key}': tensor * float(value) for key, tensor in weights(0).items()}
+    torch.save({'state_dict': spoilt}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=r'holds NaN or infinity in .*Give an earlier checkpoint'):
+        USES[use](tmp_path / 'a.pth', tmp_path / 'out.pth')
+    assert not (tmp_path / 'out.pth').exists()
+
+
+def test_a_method_whose_weights_are_not_finite_is_refused(tmp_path):
+    runner = small_runner(tmp_path)
+    runner.train()
+    content = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)
+    content['state_dict']['prototypes.weight'].fill_(float('nan'))
+    torch.save(content, tmp_path / 'spoilt.pth')
+    with pytest.raises(CheckpointError, match=r'spoilt.pth holds NaN or infinity in 1 of .*prototypes.weight'):
+        load_trained(tmp_path / 'spoilt.pth').algorithm()
+
+
 MUTATIONS = [
     Mutation(
         'the clock of a run makes its checkpoint that of no run',
@@ -200,5 +255,12 @@ MUTATIONS = [
         'mmssl/engine/runner.py',
         '            if isinstance(memory, EMATeacher):  #',
         '            if False:  #',
+    ),
+    Mutation(
+        'weights that are not finite are loaded',
+        'mmssl/weights.py',
+        '    check_finite(match.state_dict, place)\n',
+        '',
+        'tests/test_weights.py -k not_finite',
     ),
 ]

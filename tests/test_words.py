@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmssl.words import counted, near_names
+from mmssl.words import counted, near_names, one_line
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,8 @@ def test_near_names_are_listed_from_the_nearest_and_their_absence_is_said():
     assert near_names('resnet51', names) == 'resnet50, resnet18'
     assert near_names('resnet51', names, most=1) == 'resnet50'
     assert near_names('alexnet', names, cutoff=0.9) == 'none'
+
+
+def test_what_others_say_comes_on_one_line_without_control_characters():
+    assert one_line(ValueError('a\n\tb \x1b[2J\x07c')) == 'a b [2Jc'
+    assert one_line('x' * 300) == 'x' * 200 and one_line('abc', 2) == 'ab'

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import yaml
 
@@ -18,6 +16,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 PACKAGED = Path(__file__).resolve().parents[1] / 'zoo'
 INDEX = 'model-index.yml'
 _TIMEOUT = 15  # seconds without an answer
+_LARGEST = 1 << 24  # bytes of an index
 # Names become names of files and folders.
 NAME, _CHECKSUM = re.compile(r'\w[\w.-]*'), re.compile(r'sha256:[0-9a-f]{64}')
 _SHOWN = 6  # near names in an error
@@ -135,13 +134,13 @@ def _index_at(place: str) -> bytes:
     try:
         if not is_url(place):
             return (Path(place) / INDEX).read_bytes()
-        with urlopen(f'{place}/{INDEX}', timeout=_TIMEOUT) as response:
-            return response.read()
-    except (OSError, HTTPException) as error:
+        from mmssl.download import read_url  # which imports MMEngine
+
+        return read_url(f'{place}/{INDEX}', _TIMEOUT, _LARGEST)
+    except OSError as error:
         if is_url(place):
             raise ConnectionError(
-                f'The zoo at {place} cannot be reached ({getattr(error, "reason", error)}): start its server, or '
-                'correct or unset MMSSL_ZOO.'
+                f'The zoo at {place} cannot be reached ({error}): start its server, or correct or unset MMSSL_ZOO.'
             ) from error
         raise FileNotFoundError(
             f'{place} has no {INDEX} that can be read: set MMSSL_ZOO to a folder that tools/model_zoo.py publish '

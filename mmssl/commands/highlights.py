@@ -6,7 +6,6 @@ curve.csv and curve.png into the work directory.
 """
 
 import argparse
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,14 +63,13 @@ def check_width(model: Any, visual: 'Tensor', network: str) -> None:
 
 def write(args: argparse.Namespace, curve: 'Tensor', moments: list, frames: list['Tensor']) -> list[Path]:
     """Write the curve as a table and as a picture."""
+    from mmssl.files import write_csv
     from mmssl.visualization.highlights import draw_highlights
 
     paths = [args.work_dir / f'curve.{end}' for end in ('csv', 'png')]
     args.work_dir.mkdir(parents=True, exist_ok=True)
-    with paths[0].open('w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(['seconds', 'score'])
-        writer.writerows([f'{step / args.rate:.3f}', f'{score:.4f}'] for step, score in enumerate(curve.tolist()))
+    rows = [[f'{step / args.rate:.3f}', f'{score:.4f}'] for step, score in enumerate(curve.tolist())]
+    write_csv(paths[0], [['seconds', 'score'], *rows])
     title = f'Highlights of {Path(args.video).name} (RASL, reconstruction)'
     draw_highlights(paths[1], curve, args.rate, moments, frames, title)
     return paths

@@ -10,7 +10,6 @@ work directory.
 """
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Sequence
@@ -158,6 +157,7 @@ def verdicts(results: Sequence['Result'], trios: Sequence[Trio]) -> list[str]:
 def write(args: argparse.Namespace, measured: Measured) -> list[Path]:
     """Write the results as JSON, CSV and HTML."""
     from mmssl.evaluation import write_results
+    from mmssl.files import write_csv
     from mmssl.visualization import (
         describe_command,
         probe_section,
@@ -171,13 +171,12 @@ def write(args: argparse.Namespace, measured: Measured) -> list[Path]:
     command = describe_command(sys.argv)
     results, trios, remarks = measured
     write_results(paths[0], results, command=command, data=args.data, seed=args.seed, remarks=remarks)
-    with paths[1].open('w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(['network', 'layer', 'measure', 'value', 'deviation'])
-        for result in results:
-            for one in result.measures:
-                spread = '' if one.spread is None else one.spread
-                writer.writerow([result.name, result.layer, one.title, one.value, spread])
+    rows = [
+        [result.name, result.layer, one.title, one.value, '' if one.spread is None else one.spread]
+        for result in results
+        for one in result.measures
+    ]
+    write_csv(paths[1], [['network', 'layer', 'measure', 'value', 'deviation'], *rows])
     tables = by_layer(results)
     last = next(iter(tables))
     parts = [

@@ -288,7 +288,7 @@ class Runner(MMEngineRunner):
     def _restore(self, checkpoint: Mapping[str, Any], path: str | Path) -> None:
         try:
             self._restore_state(checkpoint, path)
-        except (AttributeError, KeyError, TypeError) as error:  # the content of a file is not trusted
+        except (AttributeError, LookupError, RuntimeError, TypeError) as error:  # the content of a file is not trusted
             raise CheckpointError(
                 f'{path} does not hold the state of a training with mmssl ({type(error).__name__}: {error}): give a '
                 'checkpoint of such a training, or load only its weights with --cfg-options load_from=FILE.'

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmssl.datasets import collate
 from mmssl.datasets.sprites import COLOURS, SHAPES
+from mmssl.datasets.workers import start_worker
 from mmssl.evaluation.results import Measure, Result
 from mmssl.functional import (
     explained_variance,
@@ -73,9 +74,9 @@ def extract_slots(model: nn.Module, dataset: Dataset, batch_size: int = 100, num
     """
     if not isinstance(model, ObjectCentric):
         raise ValueError(f'{type(model).__name__} has no slots: give a checkpoint of SlotAttentionAE or SLATE.')
-    parts = []
+    parts, workers = [], {'num_workers': num_workers, 'worker_init_fn': start_worker}
     with eval_mode(model), random_state_kept():
-        for batch in DataLoader(dataset, batch_size, collate_fn=collate, num_workers=num_workers):
+        for batch in DataLoader(dataset, batch_size, collate_fn=collate, **workers):
             if 'segments' not in batch['extras'] or 'gt_label' not in batch:
                 raise ValueError('The scenes come without the truth: give SpriteScenes(..., odd=True, truth=True).')
             images = model.data_preprocessor(batch)['inputs'][0]

@@ -18,7 +18,7 @@ from mmssl.datasets import UniformFrames
 from mmssl.export import architecture_of, empty_backbone
 from mmssl.models import DataPreprocessor, build_backbone
 from mmssl.registry import MODELS, registered_config
-from mmssl.weights import Match, WeightsFile, backbone_weights, load_backbone, read_file, resnet_prefix
+from mmssl.weights import Match, WeightsFile, backbone_weights, check_finite, load_backbone, read_file, resnet_prefix
 
 
 @dataclass(frozen=True)
@@ -241,3 +241,4 @@ def _fill(model: nn.Module, file: WeightsFile) -> None:
             f'{file.path} does not fit the config ({" ".join(lines[1:2]).strip()[:200]}): leave --config out, or give '
             'the config of that training.'
         ) from error
+    check_finite(dict(model.named_parameters()), file.path)

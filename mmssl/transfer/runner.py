@@ -15,7 +15,7 @@ from mmssl.checkpoint import CheckpointError, pack_message_hub, unpack_message_h
 from mmssl.engine.runner import join_without_cuda
 from mmssl.files import write_json
 from mmssl.transfer.pretrained import load_pretrained
-from mmssl.weights import read_file
+from mmssl.weights import WeightsFile, read_file, unpickle_file
 
 
 class TransferRunner(Runner):
@@ -53,7 +53,9 @@ class TransferRunner(Runner):
                 self.logger.info(sentence)
 
     def load_checkpoint(self, filename: str, *_: Any, **__: Any) -> dict[str, Any]:
-        """Load a trained model, every key of it, without unpickling or executing anything in the file.
+        """Load a trained model, every key of it, without executing anything in the file.
+
+        Only ``trust_pickle=True`` in the config lets a file be unpickled that cannot be read otherwise.
 
         Args:
             filename: A checkpoint. MMEngine's further arguments are ignored: loading is strict and on the CPU.
@@ -64,7 +66,7 @@ class TransferRunner(Runner):
         Raises:
             ValueError: A key is missing, unexpected or of another shape, or the file is refused.
         """
-        file = read_file(filename)
+        file = self._read(filename)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         try:
             model.load_state_dict(file.tensors)
@@ -78,6 +80,17 @@ class TransferRunner(Runner):
         self.logger.info(f'Loaded from {filename}.')
         meta = {key: value for key, value in file.meta.items() if key != 'config'}  # MMEngine would execute its text
         return {**file.content, 'meta': meta, 'message_hub': _histories(file.content.get('message_hub'))}
+
+    def _read(self, filename: str) -> WeightsFile:
+        try:
+            return read_file(filename)
+        except CheckpointError as error:
+            if 'unpickling' not in str(error):
+                raise
+            if not self.cfg.get('trust_pickle'):
+                raise CheckpointError(f'{error} If you trust whoever made it, add --trust-pickle.') from error
+        self.logger.warning(f'{filename} is unpickled, which runs the code in it.')
+        return unpickle_file(filename)
 
     def resume(self, filename: str, *arguments: Any, **options: Any) -> None:
         """Continue from a checkpoint.

@@ -1,5 +1,6 @@
 """Compare several runs: curves, final figures, and differences between their configs."""
 
+import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ _CURVES = (
     'loss', 'knn_top1', 'linear_top1', 'lr', 'deviation', 'effective_rank', 'mean_cosine', 'entropy', 'largest', 'dead',
     'change', 'label_change', 'largest_cluster', 'smallest_cluster', 'prototypes_used',
 )  # fmt: skip
+_LARGEST = 1 << 22  # bytes of a config.py
 _LONG = 50  # values: of longer curves, the last tenth is averaged
 _OWN = ('work_dir', 'experiment_name', 'filename')  # entries that differ between any two runs
 
@@ -53,14 +55,14 @@ def named_folder(text: str) -> NamedFolder:
 def read_run(text: str) -> Run:
     """Read a run given as ``[NAME=]FOLDER``.
 
-    The config is that of the newest checkpoint, which is data. The Python files in the folder are not run: it may be
-    anybody's.
+    The config is that of the newest checkpoint, else the ``config.py`` that MMEngine wrote. That file is read as data
+    and not run: the folder may be anybody's.
 
     Raises:
         FileNotFoundError: The folder has no log.
     """
     name, folder = named_folder(text)
-    return Run(name, read_scalars(folder), _config_of(folder))
+    return Run(name, read_scalars(folder), _config_of(folder) or _plain_config(folder))
 
 
 def _config_of(folder: Path) -> dict[str, Any] | None:
@@ -70,10 +72,43 @@ def _config_of(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def _plain_config(folder: Path) -> dict[str, Any] | None:
+    """Entries of the newest ``config.py`` below a work directory; None unless all of them are plain values."""
+    files = sorted(folder.glob('*/vis_data/config.py'))
+    if not files or files[-1].stat().st_size > _LARGEST:
+        return None
+    try:
+        lines = ast.parse(files[-1].read_bytes()).body
+        return {line.targets[0].id: _value(line.value) for line in lines}  # type: ignore[attr-defined]
+    except (AttributeError, MemoryError, OSError, RecursionError, SyntaxError, TypeError, ValueError):
+        return None
+
+
+def _value(node: ast.expr) -> Any:
+    """The plain value of an expression: what ``ast.literal_eval`` takes, and ``dict(key=value)``.
+
+    Raises:
+        ValueError: It is another expression.
+    """
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+        return {str(word.arg): _value(word.value) for word in node.keywords}
+    if isinstance(node, ast.Dict):
+        keys = [ast.literal_eval(key) for key in node.keys if key is not None]
+        return dict(zip(keys, map(_value, node.values), strict=True))
+    if isinstance(node, ast.List | ast.Tuple):
+        values = [_value(part) for part in node.elts]
+        return values if isinstance(node, ast.List) else tuple(values)
+    return ast.literal_eval(node)
+
+
 def without_config(runs: Sequence[Run]) -> str:
     """Which runs left no config that can be compared, as a sentence; empty where all did."""
     names = ', '.join(run.name for run in runs if run.config is None)
-    return f'Compared without the config of {names}: no checkpoint there holds one as plain data.' if names else ''
+    return (
+        f'Compared without the config of {names}: neither a checkpoint nor a config.py there holds one as plain data.'
+        if names
+        else ''
+    )
 
 
 def curve_panels(runs: Sequence[Run], names: Sequence[str] = ()) -> dict[str, dict[str, Curve]]:

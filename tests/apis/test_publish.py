@@ -365,7 +365,7 @@ def test_metadata_that_are_no_config_are_refused_in_one_sentence(tmp_path):
 
 
 def test_the_packaged_backbone_loads_offline_with_the_hash_of_its_index(monkeypatch):
-    monkeypatch.setattr('urllib.request.urlopen', None)
+    monkeypatch.setattr('mmssl.download.build_opener', None)
     entry = find_entry(OURS)
     assert 'as published' in verify_weights(entry) and len(verify_weights(entry).splitlines()) == 2
     assert sum(path.stat().st_size for path in PACKAGED.iterdir()) < 1_000_000
@@ -376,7 +376,7 @@ def test_the_packaged_backbone_loads_offline_with_the_hash_of_its_index(monkeypa
 
 
 def test_the_first_lines_of_readmes_example_run_without_a_network(monkeypatch):
-    monkeypatch.setattr('urllib.request.urlopen', None)
+    monkeypatch.setattr('mmssl.download.build_opener', None)
     block = re.search(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), flags=re.DOTALL)[1]
     names: dict = {}
     exec(block, names)

@@ -47,7 +47,7 @@ def test_damaged_files_missing_parts_and_leftovers_are_named(tmp_path, capsys):
     lines, status = doctor(tmp_path, capsys)
     assert status == 1 and lines[-1] == '--resume continues from epoch_2.pth.'
     missing = part_path(tmp_path / 'epoch_4.pth', 1, 2)
-    assert lines[0].startswith(f'epoch_4.pth: {missing} cannot be read as a checkpoint')
+    assert lines[0].startswith(f'epoch_4.pth: {missing} is not a file')
     damaged = 'damaged: 1 tensor, first state_dict.weight, not as written (checksum), epoch 3, 1 MB'
     assert lines[1] == f'epoch_3.pth: is {damaged}'
     assert lines[4].startswith('.checkpoint.tmp: left by a write that was cut off, 1 MB')

@@ -163,10 +163,13 @@ def test_killed_while_it_writes_it_goes_on_from_the_last_whole_checkpoint(images
 
 @pytest.mark.slow
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-@pytest.mark.parametrize('to_group', [False, True], ids=['process', 'group'])
-def test_a_signal_to_a_run_with_workers_saves_and_says_how_to_go_on(number, status, to_group, images, tmp_path):
+@pytest.mark.parametrize('to', ['process', 'group', 'all'])
+def test_a_signal_to_a_run_with_workers_saves_and_says_how_to_go_on(number, status, to, images, tmp_path):
     process = _long_run(images, tmp_path)
-    (os.killpg if to_group else os.kill)(process.pid, number)
+    workers = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+    for worker in workers if to == 'all' else ():  # as schedulers send it
+        os.kill(int(worker), number)
+    (os.killpg if to == 'group' else os.kill)(process.pid, number)
     _, said = process.communicate(timeout=90)
     assert process.returncode == status and 'Traceback' not in said
     assert len(list((tmp_path / 'work').glob('iter_*.pth'))) == 1

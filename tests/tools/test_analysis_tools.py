@@ -12,6 +12,7 @@ from mmssl.engine import Runner
 from mmssl.engine.hooks import CollapseHook, OnlineKNNHook
 from mmssl.export import write_weights
 from mmssl.probe import load_trained
+from mmssl.visualization.runs import read_run
 from tests.small import small_config, small_runner
 from tests.training import ROOT
 from tests.visualization.test_report import Page, write_log
@@ -60,10 +61,25 @@ def test_a_run_without_a_config_that_is_data_is_compared_all_the_same(content, l
         torch.save(content, logs / 'second/epoch_1.pth')
     runs = [logs / name for name in ('first', 'second', 'third')]
     use(monkeypatch, 'compare_runs.py', *runs, '--out', logs / 'runs.html')
-    sentence = 'Compared without the config of second: no checkpoint there holds one as plain data.'
+    sentence = (
+        'Compared without the config of second: neither a checkpoint nor a config.py there holds one as plain data.'
+    )
     assert f'\n{sentence}\n' in capsys.readouterr().out
     text = Page((logs / 'runs.html').read_text()).text
     assert sentence in text and 'Only the work directory.' in text
+
+
+def test_a_config_in_the_work_directory_is_read_as_data(logs, monkeypatch, capsys):
+    (logs / 'second/epoch_1.pth').unlink()
+    (logs / 'second/1/vis_data').mkdir(parents=True)
+    text = "model = dict(\n    queue=dict(length=66), type='SwAV')\nsize = (1, -2, None, [dict(a={'b': 1})])\n"
+    (logs / 'second/1/vis_data/config.py').write_text(text)
+    use(monkeypatch, 'compare_runs.py', logs / 'first', logs / 'second', '--out', logs / 'runs.html')
+    assert 'Compared without' not in capsys.readouterr().out
+    assert 'queue.length566' in Page((logs / 'runs.html').read_text()).text
+    for code in ('import os', 'a = print(1)', "a = dict(**open('b'))", 'a = [1 for _ in range(9)]', 'a.b = 1', '('):
+        (logs / 'second/1/vis_data/config.py').write_text(f'{code}\n')
+        assert read_run(str(logs / 'second')).config is None
 
 
 def test_one_run_is_drawn_into_an_image(logs, monkeypatch):

@@ -1,5 +1,6 @@
 """Data sets of the benchmarks, unpacked from tiny archives with the official names and the official inner layout."""
 
+import importlib
 import io
 import json
 import runpy
@@ -9,6 +10,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,6 +47,15 @@ def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Iter
     yield call
     for path in TOOLS.glob('*.py'):
         sys.modules.pop(path.stem, None)
+
+
+@pytest.fixture
+def archives(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The module that unpacks."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+    yield importlib.import_module('archives')
+    for name in ('archives', 'files'):
+        sys.modules.pop(name, None)
 
 
 def image_bytes(form: str = 'JPEG', pixels: np.ndarray | None = None, palette: bool = False) -> bytes:
@@ -191,6 +202,31 @@ def test_a_call_that_was_interrupted_is_repeated_and_writes_the_rest(tool, voc_a
     assert code == 0, text
     assert f'{VOC_2007}: 1 file written, 4 already there.' in text
     assert read(root / 'VOC2007/JPEGImages/000001.jpg').shape == (12, 16)
+
+
+@pytest.mark.parametrize('packed', ['zip', 'tgz'])
+def test_an_archive_that_unpacks_to_far_more_than_it_has_bytes_is_refused(packed, archives, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, 'SMALL', 1_000_000)
+    path = tmp_path / f'bomb.{packed}'
+    if packed == 'zip':
+        with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as opened:
+            for number in range(9):
+                opened.writestr(f'a/{number}', bytes(900_000))
+    else:
+        pack(path, {f'a/{number}': bytes(900_000) for number in range(9)})
+    with pytest.raises(
+        ValueError, match=r'bomb.* has [\d,]+ bytes and unpacks to more than [\d,]+, so unpacking stops'
+    ):
+        archives.unpack(path, archives.Archive(path.name, ('a/',)), tmp_path / 'root')
+    assert sum(file.stat().st_size for file in (tmp_path / 'root').rglob('*') if file.is_file()) < 3_000_000
+
+
+def test_an_archive_without_room_on_the_disk_is_refused_before_a_file_is_written(archives, tmp_path, monkeypatch):
+    path = pack(tmp_path / 'a.zip', {'a/1': bytes(1000)})
+    monkeypatch.setattr(archives.shutil, 'disk_usage', lambda _: SimpleNamespace(free=999))
+    with pytest.raises(ValueError, match=r'has 999 bytes free, and the next file needs 1,000: free some space'):
+        archives.unpack(path, archives.Archive('a.zip', ('a/',)), tmp_path / 'root')
+    assert not list((tmp_path / 'root').iterdir())
 
 
 def test_an_unpacked_benchmark_release_beside_the_archives_does_too(tool, voc_archives, tmp_path):

@@ -276,6 +276,18 @@ def test_a_tested_detector_must_match_every_key(tmp_path, backbones):
         TransferRunner.from_cfg(cfg).test()
 
 
+def test_a_checkpoint_with_objects_is_unpickled_only_if_the_user_trusts_it(tmp_path):
+    runner = TransferRunner.from_cfg(prepared(FOLDER / 'mmdetection/bccd/fcos_r18_fpn_cpu_20e_bccd.py', tmp_path))
+    torch.save({'state_dict': runner.model.state_dict(), 'meta': {'folder': tmp_path}}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'need unpickling \(pathlib.\w+\).*add --trust-pickle'):
+        runner.load_checkpoint(tmp_path / 'a.pth')
+    (tmp_path / 'b.pth').write_text('a text')
+    runner.cfg.trust_pickle = True
+    assert runner.load_checkpoint(tmp_path / 'a.pth')['meta'] == {'folder': tmp_path}
+    with pytest.raises(ValueError, match=r'so it is no checkpoint: give a complete .pth file.$'):
+        runner.load_checkpoint(tmp_path / 'b.pth')
+
+
 @pytest.mark.slow
 def test_two_processes_train_and_the_trained_model_is_tested(tmp_path, backbones):
     layouts.bccd(tmp_path)

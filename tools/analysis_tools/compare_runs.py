@@ -4,7 +4,7 @@
     python tools/analysis_tools/compare_runs.py SwAV=work_dirs/swav --keys loss knn_top1 --out curves.svg
 
 Each run is a work directory, optionally with a name. Curves and figures are read from its JSON logs, the config from
-its newest checkpoint.
+its newest checkpoint, else from the config.py that MMEngine wrote, as data.
 """
 
 import argparse

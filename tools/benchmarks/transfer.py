@@ -23,6 +23,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume', action='store_true', help='continue from the newest checkpoint in the work directory'
     )
+    parser.add_argument(
+        '--trust-pickle',
+        action='store_true',
+        help='test, --resume, load_from: unpickle a checkpoint that cannot be read otherwise; this runs the code in it',
+    )
     parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     parser.add_argument('--seed', type=int, default=0)
@@ -42,7 +47,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.data_root:
         move_data(cfg, args.data_root)
     cfg.randomness = {'seed': args.seed}
-    cfg.resume = args.resume
+    cfg.resume, cfg.trust_pickle = args.resume, args.trust_pickle
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     if args.amp:

@@ -1,5 +1,6 @@
 """Unpack archives into the layout that the configs need, and leave existing files alone."""
 
+import shutil
 import tarfile
 import zipfile
 import zlib
@@ -11,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 from files import write_whole
 
 Member = tuple[str, int, Callable[[], BinaryIO]]  # name, size in bytes, and a function that opens it
+RATIO, SMALL = 200, 1 << 28  # an archive may unpack to so many times its bytes, and any archive to so many bytes
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
@@ -63,6 +65,26 @@ def tar_members(path: Path) -> Iterator[Member]:
                 yield info.name, info.size, partial(opened.extractfile, info)
 
 
+def check_room(path: Path, total: int, size: int, root: Path) -> None:
+    """Stop before a file that an archive cannot honestly hold, or that the disk has no room for.
+
+    Args:
+        path: The archive on disk.
+        total: Bytes of its files so far, with the next one.
+        size: Bytes of the next one.
+        root: Folder of the layout.
+    """
+    if total > max(RATIO * path.stat().st_size, SMALL):
+        raise ValueError(
+            f'{path} has {path.stat().st_size:,} bytes and unpacks to more than {total:,}, so unpacking stops. It is '
+            'not the official archive: download that one again.'
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(root).free
+    if size > free:
+        raise ValueError(f'{root} has {free:,} bytes free, and the next file needs {size:,}: free some space.')
+
+
 def unpack(path: Path, archive: Archive, root: Path) -> tuple[int, int]:
     """Unpack the files that are needed and missing.
 
@@ -75,13 +97,18 @@ def unpack(path: Path, archive: Archive, root: Path) -> tuple[int, int]:
 
     Returns:
         Number of files written, and number of files needed.
+
+    Raises:
+        ValueError: The archive is incomplete, unpacks to far more than it has bytes, or does not fit on the disk.
     """
-    written = needed = 0
+    written = needed = total = 0
     try:
         for name, size, open_member in zip_members(path) if path.suffix == '.zip' else tar_members(path):
             place = place_of(name, archive, root)
             needed += place is not None
             if place is not None and not (place.is_file() and place.stat().st_size == size):
+                total += size
+                check_room(path, total, size, root)
                 with open_member() as content:
                     write_whole(place, content)
                 written += 1
