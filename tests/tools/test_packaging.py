@@ -134,7 +134,7 @@ def test_the_requirements_files_are_the_metadata(dist_info: Path) -> None:
     required = {line for line in metadata.get_all('Requires-Dist') if 'extra' not in line}
     assert listed('runtime') <= required
     assert len(required) == len(listed('runtime')) + len(listed('mm')) - 1  # faiss, which an extra replaces
-    extras = {'benchmarks', 'docs', 'faiss-gpu', 'rl', 'tests', 'text', 'timm', 'video'}
+    extras = {'bands', 'benchmarks', 'docs', 'faiss-gpu', 'rl', 'tests', 'text', 'timm', 'video'}
     assert set(metadata.get_all('Provides-Extra')) == extras
     assert metadata['Requires-Python'] == '>=3.10'
 
