@@ -68,7 +68,7 @@ def write(args: argparse.Namespace, curve: 'Tensor', moments: list, frames: list
 
     paths = [args.work_dir / f'curve.{end}' for end in ('csv', 'png')]
     args.work_dir.mkdir(parents=True, exist_ok=True)
-    with paths[0].open('w', newline='') as file:
+    with paths[0].open('w', newline='', encoding='utf-8', errors='replace') as file:
         writer = csv.writer(file)
         writer.writerow(['seconds', 'score'])
         writer.writerows([f'{step / args.rate:.3f}', f'{score:.4f}'] for step, score in enumerate(curve.tolist()))

@@ -171,7 +171,7 @@ def write(args: argparse.Namespace, measured: Measured) -> list[Path]:
     command = describe_command(sys.argv)
     results, trios, remarks = measured
     write_results(paths[0], results, command=command, data=args.data, seed=args.seed, remarks=remarks)
-    with paths[1].open('w', newline='') as file:
+    with paths[1].open('w', newline='', encoding='utf-8', errors='replace') as file:
         writer = csv.writer(file)
         writer.writerow(['network', 'layer', 'measure', 'value', 'deviation'])
         for result in results:

@@ -108,6 +108,19 @@ def decode_image(file: BinaryIO, at_least: int | None = None) -> Tensor:
         return image_to_tensor(image)
 
 
+def is_image(path: str | Path) -> bool:
+    """Whether a file begins as an image does.
+
+    Args:
+        path: A file that is no pipe.
+    """
+    try:
+        with Image.open(path, formats=_formats()):
+            return True
+    except Exception:  # decoders raise anything over other files
+        return False
+
+
 @contextmanager
 def watch_warnings() -> Iterator[dict[str, str]]:
     """Collect what Pillow warns of while images are read, in this thread and in others that end before the block.
@@ -173,19 +186,24 @@ def as_channels(image: Tensor, channels: int) -> Tensor:
         ValueError: No other conversion exists.
     """
     given = len(image)
+    if not convertible(given, channels):
+        raise ValueError(
+            f'Images have {given} channels, but the data set has channels={channels}: set channels={given} there and '
+            f'in_channels={given} in the backbone.'
+        )
     if given == channels:
         return image
     if (given, channels) == (1, 3):
         return image.expand(3, *image.shape[1:])
     if (given, channels) == (4, 3):
         return image[:3]
-    if given in (3, 4) and channels == 1:
-        gray = luminance(image[:3].numpy().astype(np.float32))
-        return torch.from_numpy(np.rint(gray).astype(image.numpy().dtype))
-    raise ValueError(
-        f'Images have {given} channels, but the data set has channels={channels}: set channels={given} there and '
-        f'in_channels={given} in the backbone.'
-    )
+    gray = luminance(image[:3].numpy().astype(np.float32))
+    return torch.from_numpy(np.rint(gray).astype(image.numpy().dtype))
+
+
+def convertible(given: int, channels: int) -> bool:
+    """Whether :func:`as_channels` can convert images of ``given`` channels to ``channels``."""
+    return given == channels or (given, channels) in ((1, 3), (4, 3), (3, 1), (4, 1))
 
 
 def _set_limit() -> None:
