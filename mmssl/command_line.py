@@ -240,7 +240,7 @@ def _is_name(value: Any, text: str | None, name: str, cfg: 'Config') -> bool:
     """Whether a value replaces a text of the config, and is a number or exists as a file or folder."""
     if text is None or not isinstance(value, int | float | list | tuple) or isinstance(value, bool):
         return False
-    replaced: Any = cfg
+    replaced: Any = cfg._cfg_dict
     for key in name.split('.'):
         replaced = replaced.get(key) if isinstance(replaced, Mapping) else None
     return isinstance(replaced, str) and (isinstance(value, int | float) or Path(text).exists())

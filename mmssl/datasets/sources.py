@@ -33,7 +33,8 @@ _ENDING = '|'.join(map(re.escape, (*EXTENSIONS, *VIDEO_FILES, *ARCHIVES)))
 _IMAGE = re.compile(f'({_ENDING})$', re.IGNORECASE)  # the whole line is a path
 _NUMBERED = re.compile(rf'(?P<path>.*?[^\s,])\s*[\s,]\s*(?P<label>{_NUMBER.pattern})')
 _NAMED = re.compile(rf'(?P<path>.*?({_ENDING}))\s*[\s,]\s*(?P<label>[^\s,].*)', re.IGNORECASE)
-_MOST_CLASSES = 10**7  # a label beyond is no class: classifiers have one output per number
+_NARROW = 8  # pixels; no image is narrower, and at most four pixels high
+_SPARSE, _SHARE = 10_000, 10  # highest number, and numbers per class, from which numbers are names of classes
 Array: TypeAlias = str | Path | np.ndarray | Tensor
 _IMAGE_TYPES = (np.uint8, np.uint16)
 _NEEDED = 'uint8 or uint16 of shape (N, H, W) or (N, H, W, C)'
@@ -220,7 +221,7 @@ class ImageList(ImageSource):
     """Images listed in a text file: one path per line, followed by its class on all lines or on none.
 
     A space, a tab or a comma stands between path and class. Classes are numbers from 0, with -1 for none, or names,
-    which are numbered in sorted order.
+    which are numbered in sorted order. Large numbers with gaps, such as 70123, count as names.
 
     Args:
         file: The text file, UTF-8, or UTF-16 with a byte-order mark. Empty lines are ignored, paths may contain spaces,
@@ -323,7 +324,7 @@ class ArraySource(ImageSource):
         self.images = _read_array(images, 'images')
         if self.images.ndim not in (3, 4) or self.images.dtype not in _IMAGE_TYPES or not len(self.images):
             raise ValueError(f'{self._title} is {self.images.dtype} of shape {self.images.shape}; needed is {_NEEDED}.')
-        if self.images.shape[1:2] in ((1,), (2,), (3,), (4,)) and self.images.shape[3:] > (4,):
+        if self.images.ndim == 4 and self.images.shape[1] <= 4 < _NARROW <= min(self.images.shape[2:]):
             raise ValueError(
                 f'{self._title} has the shape {self.images.shape}, with the channels in second place: they belong '
                 f'last, as images.transpose(0, 2, 3, 1) puts them. Needed is {_NEEDED}.'
@@ -359,6 +360,9 @@ class ArraySource(ImageSource):
 
     def _name_classes(self, classes: Sequence[str] | None) -> None:
         self.classes = list(classes) if classes else None
+        if self.labels is not None and not classes:
+            self.labels, self.classes = _dense(self.labels)
+            return
         highest = -1 if self.labels is None else int(self.labels.max())
         if classes and highest >= len(classes):
             raise ValueError(f'{len(classes)} names of classes, but a label {highest}: give {highest + 1} names.')
@@ -793,19 +797,27 @@ def classes_of(labels: Sequence[str], file: str | Path) -> tuple[Tensor | None, 
         odd = next(label for label in labels if not _NUMBER.fullmatch(label))
         raise ValueError(f'{file} gives the class {odd} and the class {numbers[0]}: write numbers or names, not both.')
     if numbers:
-        return _whole_numbers(np.array(labels, np.float64), str(file)), None
+        return _dense(_whole_numbers(np.array(labels, np.float64), str(file)))
     names = sorted(set(labels))
     places = {name: place for place, name in enumerate(names)}
     return torch.tensor([places[label] for label in labels]), names
 
 
+def _dense(labels: Tensor) -> tuple[Tensor, list[str] | None]:
+    """Renumber classes whose numbers are no places in a list, such as 70123; the numbers become their names."""
+    known = labels[labels >= 0].unique()
+    if not len(known) or known[-1] < _SPARSE or known[-1] < _SHARE * len(known):
+        return labels, None
+    places = torch.searchsorted(known, labels)
+    return torch.where(labels < 0, -1, places), [str(number) for number in known.tolist()]
+
+
 def _whole_numbers(values: np.ndarray, title: str) -> Tensor:
     """Classes as int64; refuse what is no whole number from -1."""
-    odd = values[~((values >= -1) & (values == np.round(values)) & (values < _MOST_CLASSES))]  # a NaN is odd, too
+    odd = values[~((values >= -1) & (values == np.round(values)) & (values < 2**53))]  # a NaN is odd, too
     if len(odd):
         raise ValueError(
-            f'{title} holds the class {odd[0]:g}: give whole numbers from 0 (below {_MOST_CLASSES:,}), and -1 for an '
-            'image without a class.'
+            f'{title} holds the class {odd[0]:g}: give whole numbers from 0, and -1 for an image without a class.'
         )
     return torch.from_numpy(values.astype(np.int64))
 

@@ -67,9 +67,7 @@ def test_the_limit_of_unreadable_images_can_be_raised(tmp_path):
 
 
 def test_batches_in_which_there_is_nothing_to_compare_are_refused(tmp_path):
-    with pytest.raises(
-        ValueError, match='compares the images of a batch, but a batch has 1: set .*batch_size to 2 or'
-    ):
+    with pytest.raises(ValueError, match='compares the images of a batch, but a batch has 1: set .*batch_size to 2 or'):
         small_runner(tmp_path, train_dataloader__batch_size=1).train()
     last = {'train_dataloader__batch_size': 3, 'train_dataloader__batch_sampler__drop_last': False}
     with pytest.raises(ValueError, match='the last one of an epoch has 1: set .*drop_last=True'):

@@ -40,8 +40,8 @@ def write(path: Path, change: Callable[[bytearray], object] = lambda _: None) ->
 
 
 def flipped(content: bytearray) -> None:
-    """Exchange a value in the text of a PNG file, which its checksum covers."""
-    content[content.index(b'IEND') - 9] ^= 1  # in the checksum of the last part
+    """Change the checksum of a PNG file's pixels."""
+    content[content.index(b'IEND') - 6] ^= 1
 
 
 def test_damage_that_the_training_does_not_notice_is_found(
