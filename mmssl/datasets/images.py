@@ -34,7 +34,8 @@ _TURNS = {
     2: (False, (1,)), 3: (False, (0, 1)), 4: (False, (0,)), 5: (True, ()), 6: (True, (1,)), 7: (True, (0, 1)),
     8: (True, (0,)),
 }  # fmt: skip
-_decoding = threading.local()  # path of the file that a thread decodes, for warnings
+_decoding = threading.local()  # path of the file that a thread decodes, and the warnings that it collects
+_shown: list[Any] = []  # what showed warnings before
 _GRAY = {'1', 'L', 'LA', 'La'}
 _TRANSPARENT = {'RGBA', 'RGBa', 'PA'}
 
@@ -123,24 +124,36 @@ def is_image(path: str | Path) -> bool:
 
 @contextmanager
 def watch_warnings() -> Iterator[dict[str, str]]:
-    """Collect what Pillow warns of while images are read, in this thread and in others that end before the block.
+    """Collect what Pillow warns of while this thread reads images.
 
     Yields:
-        The first warning of each file by its path; files far below the limit of pixels only.
+        The first warning of each file by its path. That a file is large, but no larger than allowed, is none.
     """
-    found: dict[str, str] = {}
+    _install_note()
+    _decoding.found = {}
+    try:
+        yield _decoding.found
+    finally:
+        _decoding.found = None
 
-    def note(message: Warning | str, category: type[Warning], filename: str, *place: Any) -> None:
-        if f'{os.sep}PIL{os.sep}' not in filename:
-            shown(message, category, filename, *place)
-        elif not issubclass(category, Image.DecompressionBombWarning):  # large, but no larger than allowed
-            found.setdefault(getattr(_decoding, 'path', ''), str(message).strip())
 
-    with warnings.catch_warnings():
-        shown = warnings.showwarning
+def _install_note() -> None:
+    """Let Python show warnings by :func:`_note`.
+
+    ``warnings.catch_warnings`` for each image would make Python forget which other warnings it has shown already.
+    """
+    if warnings.showwarning is not _note:
+        _shown.append(warnings.showwarning)
         warnings.filterwarnings('always', module=r'PIL\.')
-        warnings.showwarning = note
-        yield found
+        warnings.showwarning = _note
+
+
+def _note(message: Warning | str, category: type[Warning], filename: str, *place: Any, **more: Any) -> None:
+    found = getattr(_decoding, 'found', None)
+    if found is None or f'{os.sep}PIL{os.sep}' not in filename:
+        _shown[-1](message, category, filename, *place, **more)
+    elif not issubclass(category, Image.DecompressionBombWarning):
+        found.setdefault(_decoding.path, str(message).strip())
 
 
 def image_to_tensor(image: Image.Image) -> Tensor:
