@@ -237,10 +237,17 @@ def _shrink_all(source: ImageSource, size: int) -> Iterator[Tensor | None]:
     """Yield all images in order, shrunk; None for an unreadable one. Decoding releases the GIL, so threads suffice."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     warned: dict[str, str] = {}
+
+    def shrink(index: int) -> Tensor | None:
+        with watch_warnings() as found:  # of this thread
+            image = _shrink(source, index, size)
+        warned.update(found if image is not None else {})
+        return image
+
     with Progress('Shrinking images', len(source)) as bar, ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(source), _CHUNK):  # few at a time, or the shrunk images would fill the memory
             chunk = range(start, min(start + _CHUNK, len(source)))
-            for image in pool.map(lambda index: _shrink(source, index, size, warned), chunk):
+            for image in pool.map(shrink, chunk):
                 yield image
                 bar.advance()
     if warned:
@@ -248,13 +255,11 @@ def _shrink_all(source: ImageSource, size: int) -> Iterator[Tensor | None]:
         print_log(f'Pillow warned of {len(warned)} images, which may be damaged: {names}.', 'current', logging.WARNING)
 
 
-def _shrink(source: ImageSource, index: int, size: int, warned: dict[str, str]) -> Tensor | None:
+def _shrink(source: ImageSource, index: int, size: int) -> Tensor | None:
     try:
-        with watch_warnings() as found:
-            image = _decode(source, index, size)
+        image = _decode(source, index, size)
     except UnreadableImageError:
         return None
-    warned.update(found)
     height, width = image.shape[1:]
     share = size / min(height, width)
     if share >= 1:

@@ -8,7 +8,6 @@ log. The same seed damages the same bytes.
 
 import argparse
 import io
-import logging
 import resource
 import signal
 import sys
@@ -138,7 +137,6 @@ def train(folder: Path, work_dir: Path, steps: int) -> str:
     with redirect_stdout(io.StringIO()):
         runner = Runner.from_cfg(cfg)
         runner.train()
-    logging.shutdown()
     return '\n'.join(path.read_text() for path in work_dir.rglob('*.log'))
 
 
