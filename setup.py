@@ -17,7 +17,7 @@ SAME_FOLDER = {
     'onedl-mmengine': ('mmengine',),
     'opencv-python-headless': ('opencv-python', 'opencv-contrib-python', 'opencv-contrib-python-headless'),
 }
-EXTRAS = ('benchmarks', 'docs', 'faiss-gpu', 'rl', 'tests', 'text', 'timm', 'video')
+EXTRAS = ('bands', 'benchmarks', 'docs', 'faiss-gpu', 'rl', 'tests', 'text', 'timm', 'video')
 # What mim looks for in an installed package: the script it runs and the index of configs it searches.
 MIM_FILES = ('tools', 'model-index.yml')
 

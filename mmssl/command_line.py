@@ -9,7 +9,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,16 @@ def restart_with_huge_pages() -> None:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+class Options(dict[str, Any]):
+    """Values of ``--cfg-options`` by dotted names.
+
+    Attributes:
+        texts: The same as they were typed.
+    """
+
+    texts: dict[str, str]
+
+
 class ConfigOptions(argparse.Action):
     """``KEY=VALUE`` words as MMEngine's DictAction reads them; MMEngine is imported only if there are any."""
 
@@ -50,6 +60,9 @@ class ConfigOptions(argparse.Action):
         from mmengine.config import DictAction
 
         DictAction(self.option_strings, self.dest, nargs=self.nargs)(parser, namespace, values, option_string)
+        options = Options(getattr(namespace, self.dest))
+        options.texts = dict(word.split('=', maxsplit=1) for word in values)
+        setattr(namespace, self.dest, options)
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +123,8 @@ def one_sentence(
     Raises:
         SystemExit: One of the errors was raised (the exit status is 1), or the user pressed Ctrl-C (130).
     """
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='replace')  # names of files need not be text
     try:
         yield
     except errors as error:
@@ -204,12 +219,31 @@ def use_options(cfg: 'Config', options: dict[str, Any]) -> None:
     from mmssl.options import check_options
 
     before = copy.deepcopy(cfg)
+    options = _with_names(options, before)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
         raise ValueError(f'--cfg-options {" ".join(options)}: {error}') from error
     if cfg.get('default_scope', 'mmssl') == 'mmssl':  # the components of other packages are theirs to check
         check_options(options, before._cfg_dict, cfg._cfg_dict)
+
+
+def _with_names(options: dict[str, Any], cfg: 'Config') -> dict[str, Any]:
+    """Options in which the folder 2024 is no number, and the folder ``a,b`` no list."""
+    texts = getattr(options, 'texts', {})
+    return {
+        name: texts[name] if _is_name(value, texts.get(name), name, cfg) else value for name, value in options.items()
+    }
+
+
+def _is_name(value: Any, text: str | None, name: str, cfg: 'Config') -> bool:
+    """Whether a value replaces a text of the config, and is a number or exists as a file or folder."""
+    if text is None or not isinstance(value, int | float | list | tuple) or isinstance(value, bool):
+        return False
+    replaced: Any = cfg._cfg_dict
+    for key in name.split('.'):
+        replaced = replaced.get(key) if isinstance(replaced, Mapping) else None
+    return isinstance(replaced, str) and (isinstance(value, int | float) or Path(text).exists())
 
 
 def use_training_options(cfg: 'Config', args: argparse.Namespace) -> None:

@@ -12,9 +12,9 @@ from tests.training import ROOT
 # From the ground up. Files of one floor may import each other, folders of one floor may not.
 FLOORS = [
     ('registry', 'version', 'dependencies', 'progress', 'files', 'download', 'words'),
+    ('functional',),
     ('checkpoint',),
     ('weights',),
-    ('functional',),
     ('datasets',),
     ('models',),
     ('export',),

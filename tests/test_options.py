@@ -4,9 +4,10 @@ import argparse
 from typing import Any
 
 import pytest
+from mmengine.config import Config
 from torch import nn
 
-from mmssl.command_line import read_config
+from mmssl.command_line import ConfigOptions, read_config, use_options
 from mmssl.models import ResNet, TimmBackbone
 from mmssl.options import arguments_of
 from tests.helpers.mutation import Mutation
@@ -49,6 +50,18 @@ def test_an_option_that_no_component_knows_is_refused_with_near_names(option, se
     assert str(refused.value).startswith(f'--cfg-options {option}: ')
     assert sentence in str(refused.value)
     assert '\n' not in str(refused.value)
+
+
+def test_names_of_files_are_texts_however_they_look(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a,b').mkdir()
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
+    words = ['root=2024', 'folder=a,b', 'names=a,c', 'lr=3', 'epochs=7']
+    cfg = Config({'root': 'x', 'folder': 'x', 'names': 'x', 'lr': 0.1, 'default_scope': 'other'})
+    use_options(cfg, parser.parse_args(['--cfg-options', *words]).cfg_options)
+    assert (cfg.root, cfg.folder, cfg.names) == ('2024', 'a,b', ['a', 'c'])
+    assert (cfg.lr, cfg.epochs) == (3, 7)
 
 
 @pytest.mark.parametrize(('name', 'near'), [('SimCRL', 'SimCLR, '), ('mmssl.models.Simclr', 'none'), ('xyzzy', 'none')])

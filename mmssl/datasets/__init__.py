@@ -64,6 +64,7 @@ from mmssl.datasets.transforms import (
     View,
     ViewsByEpoch,
 )
+from mmssl.datasets.verification import verify_images
 from mmssl.datasets.video_frames import LabelledFrames, TimeSplit, VideoFrames, frame_parts, holds_videos
 from mmssl.datasets.video_sources import VideoFolder, VideoList, VideoSource, video_part_sources
 from mmssl.datasets.videos import Video, open_video
@@ -176,6 +177,7 @@ __all__ = [
     'render_words',
     'sixteen_bit_statistics',
     'split_sentences',
+    'verify_images',
     'video_part_sources',
     'write_pseudo_classes',
     'write_sequence',

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
-from mmssl.datasets.images import EXTENSIONS
+from mmssl.datasets.images import EXTENSIONS, is_image
 from mmssl.files import atomic_write, cache_folder, file_lock
 
-_FORMAT = 'mmssl folder 2'
+_FORMAT = 'mmssl folder 3'
 _YOUNG = 2_000_000_000  # nanoseconds; the coarsest clock of any file system in use
 _SUFFIXES = tuple(extension.encode() for extension in EXTENSIONS)
 _ALIGN = 64
@@ -32,7 +32,8 @@ _PARTS = {
     'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test',
     'testing': 'test',
 }  # fmt: skip
-_NAMED = 10  # classes that the description of a folder names
+_NAMED = 10  # classes, and odd entries, that the description of a folder names
+_FOLDER, _FILE, _BROKEN_LINK = 'a folder', 'a file', 'a link that leads nowhere'
 
 
 class Paths:
@@ -71,6 +72,7 @@ class Listing:
         fingerprint: Hash of paths and labels.
         parts: Names of the top-level folders that are parts (``train``, ``val``, ``test``), not classes.
         passed_over: Number of files that are no images, by suffix.
+        odd: What the first entries are that are neither files nor folders, by their names: pipes, broken links.
         cache: File that the arrays are mapped from, or None.
     """
 
@@ -80,12 +82,21 @@ class Listing:
     fingerprint: str
     parts: list[str] = field(default_factory=list)
     passed_over: dict[str, int] = field(default_factory=dict)
+    odd: dict[str, str] = field(default_factory=dict)
     cache: Path | None = None
 
     def __reduce__(self) -> tuple:  # a worker that is not forked maps the file itself
         if self.cache:
             return _reopen, (self.cache, self.fingerprint)
-        return Listing, (self.paths, self.labels, self.classes, self.fingerprint, self.parts, self.passed_over)
+        return Listing, (
+            self.paths,
+            self.labels,
+            self.classes,
+            self.fingerprint,
+            self.parts,
+            self.passed_over,
+            self.odd,
+        )
 
     def describe(self, root: Path) -> str:
         """Say in one line what was found in a folder: images, classes, and the files that were passed over.
@@ -98,6 +109,9 @@ class Listing:
         classes = f'{len(self.classes)} classes ({parts} {names})' if self.classes else 'no classes'
         others = ', '.join(f'{count:,} {printable(suffix)}' for suffix, count in self.passed_over.items())
         passed = f' Files passed over: {others}.' if others else ''
+        odd = ', '.join(f'{printable(name)} ({kind})' for name, kind in self.odd.items())
+        more = ' ...' if len(self.odd) == _NAMED else ''
+        passed += f' Neither files nor folders: {odd}{more}.' if odd else ''
         return f'{printable(str(root))}: {len(self.paths):,} images, {classes}.{passed}'
 
 
@@ -162,10 +176,14 @@ def list_folder(root: Path) -> Listing:
 
     Args:
         root: Folder to search. Links are followed; names that begin with a dot are skipped, and so are folders that
-            systems and archivers add, such as ``$RECYCLE.BIN``, ``@eaDir`` and ``__MACOSX``.
+            systems and archivers add, such as ``$RECYCLE.BIN``, ``@eaDir`` and ``__MACOSX``. A file without a suffix is
+            an image if it begins as one. Pipes and links that lead nowhere are passed over.
 
     Returns:
         The sorted list; empty if there are no images.
+
+    Raises:
+        ValueError: A folder cannot be listed.
     """
     asked, cache = time.time_ns(), _cache_of(root)
     listing = _load(cache, root, asked)
@@ -186,7 +204,7 @@ def _scan(root: Path, cache: Path) -> Listing:
     digest.update(paths.ends)
     digest.update(labels)
     passed_over = dict(scan.passed_over.most_common())
-    listing = Listing(paths, labels, classes, digest.hexdigest()[:16], parts, passed_over)
+    listing = Listing(paths, labels, classes, digest.hexdigest()[:16], parts, passed_over, scan.odd)
     header = {'root': str(root.resolve()), 'started': started, 'folders': scan.folders}
     try:
         return _store(listing, header, cache)
@@ -211,12 +229,14 @@ class _Scan:
         found: Paths of the images.
         folders: Path and time stamp of each folder.
         passed_over: Number of other files by suffix.
+        odd: What the first entries are that are neither files nor folders, by their names.
     """
 
     def __init__(self) -> None:
         self.found: list[bytes] = []
         self.folders: list[list] = []
         self.passed_over: Counter[str] = Counter()
+        self.odd: dict[str, str] = {}
         self._below: dict[str, list[_Span]] = {'': []}  # folders with images, by their parent's path
 
     def visit(self, folder: bytes, prefix: bytes, parents: tuple[tuple[int, int], ...]) -> None:
@@ -226,12 +246,14 @@ class _Scan:
         if identity in parents:  # a link to a parent
             return
         self.folders.append([os.fsdecode(prefix), *_stamp(stat)])
-        with os.scandir(folder) as entries:
-            is_folder = {entry.name: entry.is_dir() for entry in entries if not entry.name.startswith(b'.')}
-        for name in sorted(is_folder):
-            if is_folder[name]:
+        entries = _entries(folder)
+        for name in sorted(entries):
+            if entries[name] == _FOLDER:
                 self._visit_below(folder, prefix, name, (*parents, identity))
-            elif name.lower().endswith(_SUFFIXES):
+            elif entries[name] != _FILE:
+                if len(self.odd) < _NAMED:
+                    self.odd[os.fsdecode(prefix + name)] = entries[name]
+            elif name.lower().endswith(_SUFFIXES) or (b'.' not in name and is_image(os.fsdecode(folder + b'/' + name))):
                 self.found.append(prefix + name)
             else:
                 suffix = os.path.splitext(os.fsdecode(name))[1].lower()  # noqa: PTH122 - faster than a Path
@@ -274,6 +296,29 @@ class _Scan:
         return labels, names
 
 
+def _entries(folder: bytes) -> dict[bytes, str]:
+    """What the entries of a folder are, by their names; links count as what they lead to."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: _kind(entry) for entry in entries if not entry.name.startswith(b'.')}
+    except OSError as error:
+        raise ValueError(
+            f'The folder {printable(os.fsdecode(folder))} cannot be listed ({error.strerror}): make it readable, or '
+            'move it elsewhere.'
+        ) from error
+
+
+def _kind(entry: os.DirEntry) -> str:
+    try:
+        if entry.is_dir():
+            return _FOLDER
+        if entry.is_file():
+            return _FILE
+    except OSError:  # a link to itself
+        return _BROKEN_LINK
+    return _BROKEN_LINK if entry.is_symlink() else 'a pipe, socket or device'
+
+
 def _stamp(stat: os.stat_result) -> list[int]:
     return [stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
 
@@ -289,6 +334,7 @@ def _store(listing: Listing, header: dict, cache: Path) -> Listing:
     header.update(
         format=_FORMAT, sizes=[array.nbytes for array in arrays],
         classes=listing.classes, fingerprint=listing.fingerprint, parts=listing.parts, passed_over=listing.passed_over,
+        odd=listing.odd,
     )  # fmt: skip
     line = json.dumps(header).encode() + b'\n'
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -311,7 +357,7 @@ def _read(cache: Path) -> tuple[Listing, dict]:
     content = np.asarray(np.memmap(cache, np.uint8, 'r'))  # a plain array is faster to index
     ends, labels, text = np.split(content[start:], np.cumsum(header['sizes'])[:-1])
     paths = Paths(text, ends.view(np.int64))
-    more = {name: header[name] for name in ('classes', 'fingerprint', 'parts', 'passed_over')}
+    more = {name: header[name] for name in ('classes', 'fingerprint', 'parts', 'passed_over', 'odd')}
     return Listing(paths, labels.view(np.int32), **more, cache=cache), header
 
 

@@ -1,6 +1,7 @@
 """Images shrunk once into a cache on disk, so that training need not decode the files at every draw."""
 
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -14,7 +15,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmssl.datasets.images import UnreadableImageError, read_image
+from mmssl.datasets.images import UnreadableImageError, read_image, watch_warnings
+from mmssl.datasets.listing import printable
 from mmssl.datasets.sources import ImageFolder, ImageList, ImageSource, build_source
 from mmssl.datasets.transforms import resize
 from mmssl.files import atomic_write, cache_folder, file_lock
@@ -27,6 +29,7 @@ _HEADER = 3  # magic number, number of images, size of the file
 _ROW = 5  # start in the file, height, width, channels (0: unreadable), bytes per value
 _WORD = 8  # bytes of an int64
 _CHUNK = 256
+_NAMED = 10  # images with warnings that the log names
 _GIGABYTE = 10**9
 _MOST = 20 * _GIGABYTE
 _FROM_FILES = (ImageFolder.load, ImageList.load)  # a subclass that loads in another way has another function
@@ -233,12 +236,23 @@ def _check_room(expected: float, limit: float) -> None:
 def _shrink_all(source: ImageSource, size: int) -> Iterator[Tensor | None]:
     """Yield all images in order, shrunk; None for an unreadable one. Decoding releases the GIL, so threads suffice."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    warned: dict[str, str] = {}
+
+    def shrink(index: int) -> Tensor | None:
+        with watch_warnings() as found:  # of this thread
+            image = _shrink(source, index, size)
+        warned.update(found if image is not None else {})
+        return image
+
     with Progress('Shrinking images', len(source)) as bar, ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(source), _CHUNK):  # few at a time, or the shrunk images would fill the memory
             chunk = range(start, min(start + _CHUNK, len(source)))
-            for image in pool.map(lambda index: _shrink(source, index, size), chunk):
+            for image in pool.map(shrink, chunk):
                 yield image
                 bar.advance()
+    if warned:
+        names = ', '.join(map(printable, list(warned)[:_NAMED])) + (' ...' if len(warned) > _NAMED else '')
+        print_log(f'Pillow warned of {len(warned)} images, which may be damaged: {names}.', 'current', logging.WARNING)
 
 
 def _shrink(source: ImageSource, index: int, size: int) -> Tensor | None:

@@ -1,9 +1,11 @@
 """Image sources: a folder, a list file, an array, a part of a source, or several sources in a row."""
 
+import codecs
 import gzip
 import hashlib
 import json
 import math
+import re
 import zlib
 from abc import ABC, abstractmethod
 from bisect import bisect_right
@@ -22,10 +24,17 @@ from torch import Tensor
 from mmssl.datasets.feature_sequences import FeatureSequence
 from mmssl.datasets.images import EXTENSIONS, UnreadableImageError, read_image
 from mmssl.datasets.listing import Listing, Paths, find_parts, list_folder
-from mmssl.datasets.videos import Video
+from mmssl.datasets.videos import ARCHIVES, VIDEO_FILES, Video
 from mmssl.functional import hash_seed
 from mmssl.registry import DATASETS
 
+_NUMBER = re.compile(r'[+-]?\d+(\.\d*)?')
+_ENDING = '|'.join(map(re.escape, (*EXTENSIONS, *VIDEO_FILES, *ARCHIVES)))
+_IMAGE = re.compile(f'({_ENDING})$', re.IGNORECASE)  # the whole line is a path
+_NUMBERED = re.compile(rf'(?P<path>.*?[^\s,])\s*[\s,]\s*(?P<label>{_NUMBER.pattern})')
+_NAMED = re.compile(rf'(?P<path>.*?({_ENDING}))\s*[\s,]\s*(?P<label>[^\s,].*)', re.IGNORECASE)
+_NARROW = 8  # pixels; no image is narrower, and at most four pixels high
+_SPARSE, _SHARE = 10_000, 10  # highest number, and numbers per class, from which numbers are names of classes
 Array: TypeAlias = str | Path | np.ndarray | Tensor
 _IMAGE_TYPES = (np.uint8, np.uint16)
 _NEEDED = 'uint8 or uint16 of shape (N, H, W) or (N, H, W, C)'
@@ -209,38 +218,50 @@ class ImageFolder(ImageSource):
 
 @DATASETS.register_module()
 class ImageList(ImageSource):
-    """Images listed in a text file: one path per line, followed by a space and a class number on all lines or on none.
+    """Images listed in a text file: one path per line, followed by its class on all lines or on none.
+
+    A space, a tab or a comma stands between path and class. Classes are numbers from 0, with -1 for none, or names,
+    which are numbered in sorted order. Large numbers with gaps, such as 70123, count as names.
 
     Args:
-        file: The text file, UTF-8. Empty lines are ignored, and paths may contain spaces.
+        file: The text file, UTF-8, or UTF-16 with a byte-order mark. Empty lines are ignored, paths may contain spaces,
+            and backslashes in paths become slashes where no file of that name exists.
         root: Folder that the paths are relative to.
 
     Raises:
-        ValueError: There is no such file, it lists no images, only some of them have a class, or none of its first,
-            middle and last images is below the root. (Not every image is checked: a single missing one is replaced
-            later.)
+        ValueError: There is no such file, it lists no images, only some of them have a class, a class is neither a
+            whole number from -1 nor a name, or none of its first, middle and last images is below the root. (Not every
+            image is checked: a single missing one is replaced later.)
     """
 
     labels: Tensor | None
+    classes: list[str] | None
 
     def __init__(self, file: str | Path, root: str | Path = '.') -> None:
         self._take(read_list(file), file, root)
 
     def _take(self, lines: Sequence[str], file: str | Path, root: str | Path) -> None:
         """Take paths and classes from the lines of a file, and look for some of the images."""
-        self.root = Path(root)
+        self.root = Path(str(root))
         entries = [path_and_label(line) for line in lines]
-        paths, labels = zip(*entries)
         unlabelled = [path for path, label in entries if label is None]
         if 0 < len(unlabelled) < len(entries):
-            raise ValueError(f'{file} gives no class for {unlabelled[0]}: write a number on every line or on none.')
+            raise ValueError(f'{file} gives no class for {unlabelled[0]}: write one on every line or on none.')
+        paths = self._with_slashes([path for path, _ in entries])
         self._paths = Paths.pack([path.encode('utf-8', 'surrogateescape') for path in paths])
-        self.labels = None if unlabelled else torch.tensor(labels)
+        self.labels, self.classes = classes_of([label for _, label in entries if label is not None], file)
         some = {paths[place]: None for place in (0, len(paths) // 2, -1)}
         if not any((self.root / path).is_file() for path in some):
             raise ValueError(
                 f'{file} names {", ".join(some)}, which are not in {root}: give the folder that they are relative to.'
             )
+
+    def _with_slashes(self, paths: list[str]) -> list[str]:
+        """Paths as this system writes them: a list made on Windows has backslashes, which file names may have here."""
+        first = next((path for path in paths if '\\' in path), None)
+        if first is None or (self.root / first).is_file():
+            return paths
+        return [path.replace('\\', '/') for path in paths]
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -303,6 +324,11 @@ class ArraySource(ImageSource):
         self.images = _read_array(images, 'images')
         if self.images.ndim not in (3, 4) or self.images.dtype not in _IMAGE_TYPES or not len(self.images):
             raise ValueError(f'{self._title} is {self.images.dtype} of shape {self.images.shape}; needed is {_NEEDED}.')
+        if self.images.ndim == 4 and self.images.shape[1] <= 4 < _NARROW <= min(self.images.shape[2:]):
+            raise ValueError(
+                f'{self._title} has the shape {self.images.shape}, with the channels in second place: they belong '
+                f'last, as images.transpose(0, 2, 3, 1) puts them. Needed is {_NEEDED}.'
+            )
         self.bgr = bgr
         if bgr and self.images.shape[3:] != (3,):
             raise ValueError(f'{self._title} has the shape {self.images.shape}, no three channels: leave out bgr.')
@@ -323,13 +349,20 @@ class ArraySource(ImageSource):
         return found
 
     def _read_numbers(self, array: Array, key: str) -> Tensor:
-        numbers = torch.from_numpy(_read_array(array, key).astype(np.int64))
+        numbers = _read_array(array, key)
         if numbers.shape != (len(self),):
             raise ValueError(f'{len(self)} images, but {key} of shape {tuple(numbers.shape)}: give one per image.')
-        return numbers
+        if numbers.dtype.kind not in 'biuf':
+            raise ValueError(
+                f'{key} holds {numbers.dtype}: give whole numbers from 0, and -1 for an image without one.'
+            )
+        return _whole_numbers(numbers, key)
 
     def _name_classes(self, classes: Sequence[str] | None) -> None:
         self.classes = list(classes) if classes else None
+        if self.labels is not None and not classes:
+            self.labels, self.classes = _dense(self.labels)
+            return
         highest = -1 if self.labels is None else int(self.labels.max())
         if classes and highest >= len(classes):
             raise ValueError(f'{len(classes)} names of classes, but a label {highest}: give {highest + 1} names.')
@@ -698,13 +731,20 @@ def build_source(source: ImageSource | dict) -> ImageSource:
 
 
 def read_list(file: str | Path) -> list[str]:
-    """Read the lines of a text file that are not empty, stripped."""
+    """Read the lines of a text file that are not empty, stripped; names that are no UTF-8 keep their bytes."""
     if not Path(file).is_file():
         raise ValueError(f'There is no list {file}: give a text file that names one image per line.')
-    lines = [line.strip() for line in Path(file).read_text('utf-8-sig').splitlines()]
+    content = Path(file).read_bytes()
+    encoding = 'utf-16' if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else 'utf-8-sig'
+    try:
+        lines = [line.strip() for line in content.decode(encoding, 'surrogateescape').splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{file} is no text in UTF-16 ({error.reason}): save it as UTF-8.') from error
     entries = [line for line in lines if line]
     if not entries:
         raise ValueError(f'{file} names no images: write one path per line.')
+    if any('\0' in line for line in entries):
+        raise ValueError(f'{file} is no text in UTF-8: save it as UTF-8, one path per line.')
     return entries
 
 
@@ -731,12 +771,55 @@ def _places(source: ImageSource, wanted: Sequence[str], file: str | Path) -> lis
     return [found[name][0] for name in wanted]
 
 
-def path_and_label(line: str) -> tuple[str, int | None]:
-    """Split a line of a list into the path and the class number at its end, None if there is none."""
-    path, _, number = line.rpartition(' ')
-    if path and number.isdecimal():
-        return path.strip(), int(number)
-    return line, None
+def path_and_label(line: str) -> tuple[str, str | None]:
+    """Split a line of a list into the path and the class at its end, None if there is none.
+
+    The class stands behind a space, tab or comma: a number, or anything else that follows the suffix of an image.
+    """
+    found = _NUMBERED.fullmatch(line) or (None if _IMAGE.search(line) else _NAMED.fullmatch(line))
+    return (found['path'], found['label']) if found else (line, None)
+
+
+def classes_of(labels: Sequence[str], file: str | Path) -> tuple[Tensor | None, list[str] | None]:
+    """Numbers and names of the classes in a list; no names if the list gives numbers.
+
+    Args:
+        labels: What :func:`path_and_label` found; none for a list without classes.
+        file: The list, for messages.
+
+    Raises:
+        ValueError: A number is no whole one from -1, or there are names and numbers.
+    """
+    if not labels:
+        return None, None
+    numbers = [label for label in labels if _NUMBER.fullmatch(label)]
+    if numbers and len(numbers) < len(labels):
+        odd = next(label for label in labels if not _NUMBER.fullmatch(label))
+        raise ValueError(f'{file} gives the class {odd} and the class {numbers[0]}: write numbers or names, not both.')
+    if numbers:
+        return _dense(_whole_numbers(np.array(labels, np.float64), str(file)))
+    names = sorted(set(labels))
+    places = {name: place for place, name in enumerate(names)}
+    return torch.tensor([places[label] for label in labels]), names
+
+
+def _dense(labels: Tensor) -> tuple[Tensor, list[str] | None]:
+    """Renumber classes whose numbers are no places in a list, such as 70123; the numbers become their names."""
+    known = labels[labels >= 0].unique()
+    if not len(known) or known[-1] < _SPARSE or known[-1] < _SHARE * len(known):
+        return labels, None
+    places = torch.searchsorted(known, labels)
+    return torch.where(labels < 0, -1, places), [str(number) for number in known.tolist()]
+
+
+def _whole_numbers(values: np.ndarray, title: str) -> Tensor:
+    """Classes as int64; refuse what is no whole number from -1."""
+    odd = values[~((values >= -1) & (values == np.round(values)) & (values < 2**53))]  # a NaN is odd, too
+    if len(odd):
+        raise ValueError(
+            f'{title} holds the class {odd[0]:g}: give whole numbers from 0, and -1 for an image without a class.'
+        )
+    return torch.from_numpy(values.astype(np.int64))
 
 
 def _has_labels(images: Array) -> bool:

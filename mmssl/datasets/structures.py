@@ -13,7 +13,7 @@ from torch.utils.data import default_collate
 from mmssl.registry import FUNCTIONS
 
 NEEDED = ('inputs', 'sample_idx', 'draw')
-NUMBERS = ('sample_idx', 'draw', 'unreadable', 'gt_label')
+NUMBERS = ('sample_idx', 'draw', 'unreadable', 'warned', 'gt_label')
 RESERVED = ('inputs', *NUMBERS, 'extras')  # names that no further field of a source or view may have
 
 
@@ -67,13 +67,13 @@ def collate(samples: list[dict]) -> dict:
 
     Args:
         samples: From :class:`~mmssl.datasets.ImageDataset`, or a data set of your own: dictionaries with ``inputs``
-            (views), ``sample_idx`` and ``draw``; optionally ``gt_label`` and ``unreadable``; and further fields, each a
-            tensor, an array, a number, a sequence of numbers, or text. All have the same keys.
+            (views), ``sample_idx`` and ``draw``; optionally ``gt_label``, ``unreadable`` and ``warned``; and
+            further fields, each a tensor, an array, a number, a sequence of numbers, or text. All have the same keys.
 
     Returns:
         ``inputs``, one ``(B, C, H, W)`` tensor per view, or ``(B, C, T, H, W)`` for clips; ``sample_idx``, ``draw``,
-        ``gt_label`` and ``unreadable``, int64 ``(B,)``; and ``extras``, all other fields by name: ``(B, ...)`` tensors,
-        or lists of ``B`` texts.
+        ``gt_label``, ``unreadable`` and ``warned``, int64 ``(B,)``; and ``extras``, all other fields by name:
+        ``(B, ...)`` tensors, or lists of ``B`` texts.
 
     Raises:
         ValueError: A field is missing in some samples, differs in shape or dtype, or cannot be stacked.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmssl.datasets.images import EXTENSIONS, UnreadableImageError
 from mmssl.datasets.listing import find_parts
-from mmssl.datasets.sources import ImageSource, hash_arrays, path_and_label, read_list
+from mmssl.datasets.sources import ImageSource, classes_of, hash_arrays, path_and_label, read_list
 from mmssl.datasets.videos import ARCHIVES, VIDEO_FILES, Video, open_video
 from mmssl.registry import DATASETS
 
@@ -172,10 +172,10 @@ class VideoList(VideoSource):
         entries = [path_and_label(line) for line in read_list(file)]
         unlabelled = [path for path, label in entries if label is None]
         if 0 < len(unlabelled) < len(entries):
-            raise ValueError(f'{file} gives no class for {unlabelled[0]}: write a number on every line or on none.')
+            raise ValueError(f'{file} gives no class for {unlabelled[0]}: write one on every line or on none.')
         paths = [path for path, _ in entries]
-        labels = None if unlabelled else [int(label) for _, label in entries if label is not None]
-        super().__init__(root, paths, labels, None, rate, minimum_frames)
+        labels, classes = classes_of([label for _, label in entries if label is not None], file)
+        super().__init__(root, paths, None if labels is None else labels.tolist(), classes, rate, minimum_frames)
 
 
 def video_part_sources(root: str | Path) -> tuple[VideoFolder, VideoFolder | None]:

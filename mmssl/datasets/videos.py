@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from mmssl.datasets.images import BROKEN, EXTENSIONS, UnreadableImageError, image_to_tensor, read_image
+from mmssl.datasets.images import EXTENSIONS, UnreadableImageError, decode_image, read_image
 from mmssl.dependencies import require
 
 VIDEO_FILES = ('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.ogv', '.webm', '.wmv')
@@ -153,8 +152,8 @@ class ImageSequence(Video):
     def _extracted(self, names: dict[str, None]) -> dict[str, Tensor]:
         try:
             with zipfile.ZipFile(self.path) as archive:
-                return {name: image_to_tensor(Image.open(io.BytesIO(archive.read(name)))) for name in names}
-        except (*BROKEN, zipfile.BadZipFile) as error:
+                return {name: decode_image(io.BytesIO(archive.read(name))) for name in names}
+        except Exception as error:  # decoders raise anything over a damaged file
             raise UnreadableImageError(f'{self.path} cannot be read: {error}') from error
 
 

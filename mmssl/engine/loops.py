@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
-from torch import nn
+from torch import Tensor, nn
 
 from mmssl.datasets.listing import printable
 from mmssl.engine.budget import TimeBudget
@@ -23,6 +23,7 @@ EPOCHS_IF_UNLIMITED = 100  # schedules with lengths in epochs read them as perce
 _UNLIMITED = 1_000_000  # epochs; a number, since MMEngine computes with it
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _NONE = torch.empty(0, dtype=torch.int64)
+_NAMED = 10  # images with warnings that a log names
 
 
 @LOOPS.register_module()
@@ -89,6 +90,7 @@ class EpochLoop(BaseLoop):
         self._epoch, self._iter, self.samples_seen = 0, 0, 0
         self.stop_training, self._interrupted, self.by_ctrl_c = False, False, False
         self._seen = self._unreadable = 0
+        self._warned: set[int] = set()
         self.val_begin, self.val_interval = 1, 1  # MMEngine's hooks read them
 
     def _set_length(self, max_epochs: int | None, max_iters: int | None) -> None:
@@ -186,6 +188,7 @@ class EpochLoop(BaseLoop):
             _ = self._statistics  # as they are before the first step
             while self._epoch < self.max_epochs and not self.stop_training and not self._is_over:
                 self._run_epoch()
+            self._count_warnings()
             self.runner.call_hook('after_train')
         finally:
             for number, handler in handlers.items():
@@ -246,8 +249,9 @@ class EpochLoop(BaseLoop):
         """Sum over all ranks the numbers of unreadable images and of signals to stop."""
         bad = data_batch.get('unreadable', _NONE)
         for index in bad[bad >= 0].tolist():
-            name = self._name(index)
-            print_log(f'{name} cannot be read; another image took its place.', 'current', logging.WARNING)
+            name, why = self._name(index), self._reason(index)
+            print_log(f'{name} cannot be read; another image took its place{why}.', 'current', logging.WARNING)
+        self._note_warnings(data_batch.get('warned', _NONE))
         mine = [len(data_batch['sample_idx']), int((bad >= 0).sum()), int(self._interrupted), self._steps_left()]
         noticed = sum_over_ranks(torch.tensor(mine).to(_device(self.runner.model)))
         seen, unreadable, interrupted, steps_left = noticed.tolist()
@@ -298,6 +302,25 @@ class EpochLoop(BaseLoop):
             f'{len(samples)} samples, first {shown}. Lower the learning rate, or set '
             f"optim_wrapper.on_nonfinite='skip' to skip such steps."
         )
+
+    def _reason(self, index: int) -> str:
+        reason = getattr(self.dataloader.dataset, 'reason', lambda _: '')(index)
+        return f' ({printable(reason)})' if reason else ''
+
+    def _note_warnings(self, warned: Tensor) -> None:
+        """Name the first images whose files Pillow warns of; the end of the run says how many there were."""
+        for index in set(warned[warned >= 0].tolist()) - self._warned:
+            self._warned.add(index)
+            if len(self._warned) <= _NAMED:
+                sentence = f'{self._name(index)} is read, but Pillow warns of it: it may be damaged.'
+                print_log(sentence, 'current', logging.WARNING)
+
+    def _count_warnings(self) -> None:
+        if self._warned:
+            print_log(
+                f'Pillow warned of {len(self._warned)} images, which may be damaged: '
+                'tools/dataset_tools/verify_images.py says what is wrong.', 'current', logging.WARNING,
+            )  # fmt: skip
 
     def _name(self, index: int) -> str:
         """Name of an image for messages; a user's data set may have no names."""

@@ -171,6 +171,7 @@ class Runner(MMEngineRunner):
         """Build the loop with its data, and seed data set, algorithm and memories, which happens only here."""
         loop = super().build_train_loop(loop)
         dataset = loop.dataloader.dataset
+        _check_batch(loop, self.algorithm)
         _check_normalisation(dataset, getattr(self.algorithm, 'data_preprocessor', None))
         for part in (dataset, *self.algorithm.modules()):
             if hasattr(part, 'seed'):
@@ -485,6 +486,26 @@ def _start_worker(initialise: Callable[[int], None] | None, worker: int) -> None
     start_worker(worker)
     if initialise:
         initialise(worker)
+
+
+def _check_batch(loop: Any, algorithm: Any) -> None:
+    """Refuse batches of so few images that the method has nothing to compare, and the loss is 0.
+
+    Raises:
+        ValueError: The batches, or the last one of an epoch, are too small.
+    """
+    least, size = getattr(algorithm, 'minimum_batch', 1), loop.global_batch_size
+    if size < least:
+        raise ValueError(
+            f'{type(algorithm).__name__} compares the images of a batch, but a batch has {size}: set '
+            f'train_dataloader.batch_size to {least} or more.'
+        )
+    last = len(loop.dataloader.dataset) % size
+    if 0 < last < least and not getattr(loop.dataloader.batch_sampler, 'drop_last', True):
+        raise ValueError(
+            f'{type(algorithm).__name__} compares the images of a batch, but the last one of an epoch has {last}: set '
+            'train_dataloader.batch_sampler.drop_last=True, or another train_dataloader.batch_size.'
+        )
 
 
 def _check_normalisation(dataset: Any, preprocessor: Any) -> None:

@@ -68,6 +68,9 @@ def in_classes_of(query: Features, classes: Sequence[str] | None) -> tuple[Featu
         ValueError: No image has one of the classes.
     """
     query, notes = _with_class(query, 'query set')
+    if query.classes is None and query.labels is not None and classes and all(map(str.isdecimal, classes)):
+        names, labels = query.labels.unique(return_inverse=True)  # the other set has too few classes to be renumbered
+        query = replace(query, labels=labels, classes=list(map(str, names.tolist())))
     if query.labels is None or classes is None or query.classes is None or list(query.classes) == list(classes):
         return query, notes
     numbers = {name: number for number, name in enumerate(classes)}

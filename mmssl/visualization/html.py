@@ -15,6 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from mmssl.datasets.listing import printable
+
 
 @dataclass(frozen=True)
 class Section:
@@ -92,7 +94,7 @@ def write_report(path: str | Path, title: str, sections: Iterable[Section], lead
     path = Path(path)
     page = templates().get_template('report.html').render(title=title, sections=list(sections), lead=lead)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding='utf-8')
+    path.write_text(printable(page), encoding='utf-8')  # names of files and folders need not be text
     return path
 
 

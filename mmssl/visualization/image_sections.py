@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmssl.datasets import collate
+from mmssl.datasets.listing import printable
 from mmssl.evaluation import Features, evenly_spaced, has_labels, nearest_neighbors
 from mmssl.functional import kmeans, random_state_kept, unit
 from mmssl.models.modes import eval_mode
@@ -239,4 +240,4 @@ def class_name(classes: Sequence[str] | None, label: int) -> str:
     """Name of a class, or its number if it has no name; -1 is no class."""
     if label < 0:
         return 'no class'
-    return classes[label] if classes else f'class {label}'
+    return printable(classes[label]) if classes else f'class {label}'

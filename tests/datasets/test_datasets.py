@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import ExifTags, Image
 from torch.utils.data import DataLoader
 
 from mmssl.datasets import (
@@ -22,6 +23,8 @@ from mmssl.datasets import (
 )
 from mmssl.datasets.transforms import views
 from mmssl.registry import DATASETS
+from tests.datasets.test_bands import ramp, tiff
+from tests.helpers.mutation import Mutation
 
 Make = Callable[..., Path]
 
@@ -47,7 +50,7 @@ def test_a_sample_has_what_the_contract_says(dataset: ImageDataset) -> None:
     assert [tuple(view.shape) for view in sample['inputs']] == [(3, 16, 16)] * 2 + [(3, 8, 8)] * 2
     assert all(view.dtype == torch.uint8 for view in sample['inputs'])
     numbers = {key: value for key, value in sample.items() if key != 'inputs'}
-    assert numbers == {'sample_idx': 5, 'draw': 77, 'unreadable': -1, 'gt_label': 5}
+    assert numbers == {'sample_idx': 5, 'draw': 77, 'unreadable': -1, 'warned': -1, 'gt_label': 5}
     assert all(type(value) is int for value in numbers.values())
 
 
@@ -94,6 +97,7 @@ def test_views_are_the_same_with_any_number_of_workers(dataset: ImageDataset) ->
 def test_an_image_is_decoded_once_for_all_its_views(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[int] = []
     load = dataset.source.load
+    dataset[0]  # a look at some images
     monkeypatch.setattr(dataset.source, 'load', lambda index: loaded.append(index) or load(index))
     dataset[2, 9]
     assert loaded == [2]
@@ -202,3 +206,54 @@ def test_without_an_evaluation_view_the_plain_form_says_what_to_set(dataset: Ima
 
 def test_a_data_set_names_its_images(dataset: ImageDataset) -> None:
     assert dataset.name(3) == 'array[3]'
+
+
+def write_odd(root: Path, names: list[str], odd: Image.Image) -> ImageDataset:
+    """A folder of gray images, of which the first is another kind."""
+    root.mkdir()
+    for name in names:
+        Image.new('L', (9, 9), 90).save(root / name)
+    odd.save(root / names[0])
+    return ImageDataset(ImageFolder(root), EvalView(8, 8), channels=1)
+
+
+def test_an_image_of_16_bits_among_others_is_replaced_and_named(tmp_path: Path) -> None:
+    deep = Image.fromarray(np.full((9, 9), 4000, np.uint16))
+    dataset = write_odd(tmp_path / 'gray', [f'{number}.png' for number in range(9)], deep)
+    batch = collate([dataset[index] for index in range(9)])
+    assert batch['inputs'][0].dtype == torch.uint8 and batch['unreadable'].tolist() == [0] + [-1] * 8
+    assert dataset.reason(0) == '0.png has 16 bits per value, but most images have 8; convert it to 8'
+    assert dataset.reason(1) == ''
+
+
+def test_an_image_of_other_channels_among_others_is_replaced_and_named(tmp_path: Path) -> None:
+    pytest.importorskip('tifffile')
+    dataset = write_odd(tmp_path / 'gray', [f'{number}.tif' for number in range(9)], Image.new('L', (9, 9)))
+    (tmp_path / 'gray/0.tif').write_bytes(tiff(ramp(6, np.uint8, 255), rgb=False, extra=(0,) * 5))
+    assert dataset[0]['unreadable'] == 0
+    assert '0.tif has 6 channels, which do not become 1' in dataset.reason(0)
+
+
+def test_an_image_that_pillow_warns_of_is_told(make_images: Make) -> None:
+    root, exif = make_images('0.png', '1.png', '2.png'), Image.Exif()
+    exif[ExifTags.Base.Make] = 'a maker of cameras'
+    Image.new('RGB', (9, 9)).save(root / '1.jpg', exif=exif.tobytes()[:-9])
+    dataset = ImageDataset(ImageFolder(root), EvalView(8, 8))
+    samples = DataLoader(dataset, batch_size=4, collate_fn=collate, num_workers=1)
+    assert next(iter(samples))['warned'].tolist() == [-1, 1, -1, -1]
+
+
+MUTATIONS = [
+    Mutation(
+        'an image of 16 bits among others reaches the batch',
+        'mmssl/datasets/datasets.py',
+        'if dtype is not None and image.dtype != dtype:',
+        'if False:',
+    ),
+    Mutation(
+        'nobody hears of the warnings of Pillow',
+        'mmssl/datasets/datasets.py',
+        "'warned': shown if warnings and",
+        "'warned': shown if not warnings and",
+    ),
+]

@@ -1,5 +1,9 @@
 """Decoding: every kind of image, and those that cannot be read."""
 
+import io
+import os
+import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +12,8 @@ import torch
 from PIL import ExifTags, Image
 
 from mmssl.datasets import UnreadableImageError, read_image
-from mmssl.datasets.images import as_channels
+from mmssl.datasets.images import as_channels, watch_warnings
+from tests.helpers.mutation import Mutation
 
 COLOUR = (200, 100, 50)
 
@@ -106,3 +111,83 @@ def test_channels_are_repeated_mixed_and_dropped() -> None:
 def test_other_numbers_of_channels_are_refused_with_the_one_that_works(given: int, asked: int) -> None:
     with pytest.raises(ValueError, match=f'set channels={given} .* in_channels={given}'):
         as_channels(torch.zeros(given, 2, 2, dtype=torch.uint8), asked)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / 'pipe.png')
+    (tmp_path / 'loop.png').symlink_to('loop.png')
+    for name, reason in {'pipe.png': 'no file, but a folder, pipe', 'loop.png': 'symbolic links'}.items():
+        with pytest.raises(UnreadableImageError, match=f'{name} cannot be read: .*{reason}'):
+            read_image(tmp_path / name)
+
+
+def jpeg_header(side: int) -> bytes:
+    """A JPEG file of 5 KB that says it is ``side`` pixels high and wide."""
+    content = io.BytesIO()
+    Image.effect_noise((64, 64), 90).convert('RGB').save(content, 'JPEG', quality=95)
+    small = content.getvalue()
+    place = small.index(b'\xff\xc0') + 5
+    return (small[:place] + struct.pack('>HH', side, side) + small[place + 4 :])[:5000]
+
+
+def test_a_small_file_that_claims_to_be_huge_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'huge.jpg').write_bytes(jpeg_header(13_000))
+    monkeypatch.setattr(Image.Image, 'load', None)  # nothing is decoded
+    with pytest.raises(UnreadableImageError, match=r'huge.jpg .* claims 169,000,000 pixels, .* cannot hold'):
+        read_image(tmp_path / 'huge.jpg')
+
+
+def test_the_limit_of_pixels_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 50_000)
+    Image.new('1', (500, 400)).save(tmp_path / 'large.png')
+    with pytest.raises(UnreadableImageError, match='200,000 pixels, .* tiles, or set MMSSL_MAX_MEGAPIXELS=1 '):
+        read_image(tmp_path / 'large.png')
+    monkeypatch.setenv('MMSSL_MAX_MEGAPIXELS', '0.2')
+    assert read_image(tmp_path / 'large.png').shape == (1, 400, 500)
+    for wrong in ('0', 'many', '-3'):
+        monkeypatch.setenv('MMSSL_MAX_MEGAPIXELS', wrong)
+        with pytest.raises(ValueError, match=f"MMSSL_MAX_MEGAPIXELS is '{wrong}'"):
+            read_image(tmp_path / 'large.png')
+
+
+def test_a_file_that_would_run_a_program_is_no_image(tmp_path: Path) -> None:
+    Image.new('RGB', (4, 4)).save(tmp_path / 'script.png', 'EPS')
+    with pytest.raises(UnreadableImageError, match='no image of a known format'):
+        read_image(tmp_path / 'script.png')
+
+
+def test_warnings_of_pillow_get_the_name_of_the_file(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = 'a maker of cameras'
+    Image.new('RGB', (4, 4)).save(tmp_path / 'good.png')
+    for name in ('one.jpg', 'two.jpg'):
+        Image.new('RGB', (4, 4)).save(tmp_path / name, exif=exif.tobytes()[:-9])
+    with watch_warnings() as found:
+        warnings.warn('of the user', UserWarning, stacklevel=1)
+        for name in ('good.png', 'one.jpg', 'two.jpg', 'two.jpg'):
+            read_image(tmp_path / name)
+    assert found.keys() == {str(tmp_path / 'one.jpg'), str(tmp_path / 'two.jpg')} and all(found.values())
+    assert [str(warning.message) for warning in recwarn] == ['of the user']
+
+
+MUTATIONS = [
+    Mutation(
+        'waits for what a pipe will hold',
+        'mmssl/datasets/images.py',
+        'if not stat.S_ISREG(os.stat(path).st_mode):',
+        'if False:',
+        'tests/datasets/test_images.py -k pipe --timeout 20',
+    ),
+    Mutation(
+        'believes a header that claims more pixels than the file can hold',
+        'mmssl/datasets/images.py',
+        'if pixels > max(_LARGE, length',
+        'if pixels < 0 and pixels > max(_LARGE, length',
+    ),
+    Mutation(
+        'lets Pillow run Ghostscript',
+        'mmssl/datasets/images.py',
+        'if name not in _RUNS_PROGRAMS)',
+        ')',
+    ),
+]

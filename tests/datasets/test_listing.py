@@ -349,6 +349,49 @@ def test_nobody_waits_for_a_process_that_died_while_scanning(make_images: Make) 
     process.join()
 
 
+def test_pipes_and_links_that_lead_nowhere_are_passed_over_by_name(make_images: Make, said: list[str]) -> None:
+    root = make_images('a/1.png', 'a/2.png')
+    (root / 'a/loop.png').symlink_to('loop.png')
+    (root / 'loop').symlink_to('loop')
+    (root / 'a/lost.png').symlink_to('elsewhere.png')
+    (root / 'a/3.png').symlink_to('1.png')
+    os.mkfifo(root / 'pipe.png')
+    for _ in range(2):  # the second time from the cache
+        assert names(ImageFolder(root)) == ['a/1.png', 'a/2.png', 'a/3.png']
+        (sentence,) = said
+        for kind in (
+            'a/loop.png (a link that leads nowhere)',
+            'loop (a link',
+            'a/lost.png (a link',
+            'pipe.png (a pipe',
+        ):
+            assert kind in sentence
+        said.clear()
+        sources.say_once.cache_clear()
+
+
+def test_images_are_found_by_further_suffixes_and_without_one(make_images: Make, said: list[str]) -> None:
+    root = make_images('1.avif', '2.JP2', '3.Jpe', '4.JFIF', '5.tga', '6.dib', '7')
+    (root / 'README').write_text('no image')
+    source = ImageFolder(root)
+    assert names(source) == ['1.avif', '2.JP2', '3.Jpe', '4.JFIF', '5.tga', '6.dib', '7']
+    assert all(source.load(index).shape == (3, 10, 12) for index in range(7))
+    assert 'Files passed over: 1 without a suffix.' in said[0]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(make_images: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, scan = make_images('a/1.png', 'b/1.png'), os.scandir
+
+    def scandir(folder: bytes) -> object:
+        if folder.endswith(b'/b'):
+            raise PermissionError(13, 'Permission denied')
+        return scan(folder)
+
+    monkeypatch.setattr(os, 'scandir', scandir)
+    with pytest.raises(ValueError, match=r'images/b cannot be listed \(Permission denied\): make it readable'):
+        ImageFolder(root)
+
+
 MUTATIONS = [
     Mutation(
         'train and val are taken for classes',
@@ -379,5 +422,17 @@ MUTATIONS = [
         'mmssl/datasets/sources.py',
         'if any(query.label(index) in known for index in range(len(query))):',
         'if len(query):',
+    ),
+    Mutation(
+        'a link to itself ends the scan',
+        'mmssl/datasets/listing.py',
+        '    except OSError:  # a link to itself\n',
+        '    except ZeroDivisionError:\n',
+    ),
+    Mutation(
+        'a pipe is taken for an image',
+        'mmssl/datasets/listing.py',
+        '            elif entries[name] != _FILE:\n',
+        '            elif False:\n',
     ),
 ]

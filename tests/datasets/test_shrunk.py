@@ -295,3 +295,18 @@ def test_bad_settings_are_refused(make_images: Make, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv('MMSSL_CACHE_GB', 'much')
     with pytest.raises(ValueError, match="MMSSL_CACHE_GB is 'much'"):
         ShrunkImages(ImageFolder(root), size=5)
+
+
+def test_images_that_pillow_warns_of_are_named_when_they_are_shrunk(
+    make_images: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, exif = make_images('0.png', '1.png'), Image.Exif()
+    exif[ExifTags.Base.Make] = 'a maker of cameras'
+    for name in ('2.jpg', '3.jpg'):
+        Image.new('RGB', (40, 40)).save(root / name, exif=exif.tobytes()[:-9])
+    said: list[str] = []
+    monkeypatch.setattr(shrunk, 'print_log', lambda text, *_: said.append(text))
+    ShrunkImages(ImageFolder(root), 16)
+    (sentence,) = said
+    assert 'Pillow warned of 2 images, which may be damaged: ' in sentence
+    assert all(str(root / name) in sentence for name in ('2.jpg', '3.jpg'))

@@ -59,6 +59,75 @@ def test_a_list_of_a_windows_editor_begins_with_its_first_name(make_images: Make
     assert ImageList(file, make_images('a.png', 'b.png')).name(0) == 'a.png'
 
 
+@pytest.mark.parametrize('between', [' ', '\t', ',', ', ', ' , '])
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_lists_come_from_other_programs(make_images: Make, tmp_path: Path, between: str, encoding: str) -> None:
+    root = make_images('b/a, b.png', 'c d.PNG', 'x.png')
+    (tmp_path / 'list.txt').write_text(
+        '\r\n'.join(f'{name}{between}{label}' for name, label in {'b\\a, b.png': 2, 'c d.PNG': -1, 'x.png': 0}.items()),
+        encoding,
+    )
+    source = ImageList(tmp_path / 'list.txt', root)
+    assert [source.name(index) for index in range(3)] == ['b/a, b.png', 'c d.PNG', 'x.png']
+    assert source.labels.tolist() == [2, -1, 0] and source.classes is None
+
+
+def test_classes_of_a_list_may_be_names(make_images: Make, tmp_path: Path) -> None:
+    (tmp_path / 'list.txt').write_text('a.png tabby cat\nb 2.png,ant\nc.png\ttabby cat\n')
+    source = ImageList(tmp_path / 'list.txt', make_images('a.png', 'b 2.png', 'c.png'))
+    assert (source.classes, source.labels.tolist()) == (['ant', 'tabby cat'], [1, 0, 1])
+
+
+def test_a_list_of_names_that_are_no_text_finds_the_files(make_images: Make, tmp_path: Path) -> None:
+    root = make_images('caf\udce9 1.png')
+    (tmp_path / 'list.txt').write_bytes(b'caf\xe9 1.png 0\n')
+    assert ImageList(tmp_path / 'list.txt', root).load(0).shape == (3, 10, 12)
+
+
+def test_a_backslash_in_a_name_stays_where_there_is_such_a_file(make_images: Make, tmp_path: Path) -> None:
+    (tmp_path / 'list.txt').write_text('a\\b.png\n')
+    assert ImageList(tmp_path / 'list.txt', make_images('a\\b.png')).name(0) == 'a\\b.png'
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('a.png 0.5\n', 'holds the class 0.5: give whole numbers from 0'),
+        ('a.png -2\n', 'holds the class -2: give whole numbers from 0'),
+        ('a.png cat\nb.png 3\n', 'gives the class cat and the class 3: write numbers or names'),
+        ('a\0.\0p\0n\0g\0\n', 'is no text in UTF-8'),
+    ],
+)
+def test_classes_that_are_none_are_refused(make_images: Make, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / 'list.txt').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        ImageList(tmp_path / 'list.txt', make_images('a.png', 'b.png'))
+
+
+@pytest.mark.parametrize('wrong', [0.5, float('nan'), -2])
+def test_labels_of_an_array_are_whole_numbers_from_minus_one(images: np.ndarray, wrong: float) -> None:
+    assert ArraySource(images, np.arange(10.0) - 1).labels.tolist() == list(range(-1, 9))
+    with pytest.raises(ValueError, match='labels holds the class .* give whole numbers from 0'):
+        ArraySource(images, np.array([wrong] * 10))
+    with pytest.raises(ValueError, match='labels holds <U3: give whole numbers from 0, and -1'):
+        ArraySource(images, np.array(['cat'] * 10))
+
+
+def test_large_numbers_with_gaps_are_names_of_classes(images: np.ndarray, make_images: Make, tmp_path: Path) -> None:
+    source = ArraySource(images, np.array([70123, -1, 5, 70123, 5, 5, 5, 5, 88, -1]))
+    assert source.labels.tolist() == [2, -1, 0, 2, 0, 0, 0, 0, 1, -1] and source.classes == ['5', '88', '70123']
+    assert ArraySource(images, np.array([7, -1] * 5)).classes is None
+    (tmp_path / 'list.txt').write_text('a.png 9999999999\nb.png 3\n')
+    assert ImageList(tmp_path / 'list.txt', make_images('a.png', 'b.png')).classes == ['3', '9999999999']
+
+
+def test_channels_in_second_place_are_refused_with_the_way_to_move_them() -> None:
+    with pytest.raises(
+        ValueError, match=r'\(20, 3, 32, 32\), with the channels in second place: .*transpose\(0, 2, 3, 1\)'
+    ):
+        ArraySource(np.zeros((20, 3, 32, 32), np.uint8))
+
+
 def test_a_list_file_without_classes_has_no_labels(make_images: Make, tmp_path: Path) -> None:
     root = make_images('a.png', 'photo 12.png')
     (tmp_path / 'list.txt').write_text('a.png\nphoto 12.png')

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
-from PIL import Image
+from PIL import ExifTags, Image
 
 from mmssl.datasets import ArraySource, ImageFolder
 from mmssl.engine import Runner, WarmupCosineLR
@@ -40,7 +40,19 @@ def test_an_image_that_cannot_be_read_is_named_and_replaced(tmp_path, capsys):
     runner = _runner(tmp_path, broken=1)
     runner.train()
     assert runner.iter == 10
-    assert '00.png cannot be read; another image took its place' in capsys.readouterr().out
+    assert '00.png cannot be read; another image took its place (' in capsys.readouterr().out
+
+
+def test_images_that_pillow_warns_of_are_named_and_counted(tmp_path, capsys):
+    runner, exif = _runner(tmp_path, broken=0), Image.Exif()
+    exif[ExifTags.Base.Make] = 'a maker of cameras'
+    for name in ('03.png', '04.png'):
+        image = Image.open(tmp_path / 'images' / name).convert('RGB')
+        image.save(tmp_path / 'images' / name, 'JPEG', exif=exif.tobytes()[:-9])
+    runner.train()
+    said = capsys.readouterr().out
+    assert '03.png is read, but Pillow warns of it' in said
+    assert 'Pillow warned of 2 images, which may be damaged' in said
 
 
 def test_too_many_unreadable_images_stop_the_run(tmp_path):
@@ -52,6 +64,14 @@ def test_the_limit_of_unreadable_images_can_be_raised(tmp_path):
     runner = _runner(tmp_path, broken=20, train_cfg__max_unreadable=0.8)
     runner.train()
     assert runner.iter == 10
+
+
+def test_batches_in_which_there_is_nothing_to_compare_are_refused(tmp_path):
+    with pytest.raises(ValueError, match='compares the images of a batch, but a batch has 1: set .*batch_size to 2 or'):
+        small_runner(tmp_path, train_dataloader__batch_size=1).train()
+    last = {'train_dataloader__batch_size': 3, 'train_dataloader__batch_sampler__drop_last': False}
+    with pytest.raises(ValueError, match='the last one of an epoch has 1: set .*drop_last=True'):
+        small_runner(tmp_path, **last).train()
 
 
 def test_images_of_16_bits_are_not_normalised_as_8_bit_photographs_are(tmp_path):

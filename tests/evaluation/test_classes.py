@@ -8,6 +8,7 @@ import torch
 
 from mmssl.datasets import ArraySource, Concat, EvalView, ImageDataset, ImageSource, UnreadableImageError, View
 from mmssl.evaluation import (
+    Features,
     FixedPart,
     RawPixels,
     Result,
@@ -163,6 +164,12 @@ def _kept_on_a_rank() -> list[int]:
 
 def test_ranks_leave_out_the_same_images(ranks) -> None:
     assert ranks(3, _kept_on_a_rank) == [[0, 1, 2, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15]] * 3
+
+
+def test_numbers_are_matched_with_classes_whose_names_are_numbers() -> None:
+    gallery = Features(torch.zeros(3, 2), torch.tensor([0, 1, 2]), torch.arange(3), classes=['5', '88', '70123'])
+    query = Features(torch.zeros(3, 2), torch.tensor([88, 5, 6]), torch.arange(3))
+    assert match_classes(gallery, query).query.labels.tolist() == [1, 0]
 
 
 MUTATIONS = [

@@ -283,6 +283,13 @@ def test_maps_are_the_same_every_time_and_coloured_by_class_or_cluster():
         project(features.features.numpy(), 'mds')
 
 
+def test_names_that_are_no_text_are_drawn_and_written_with_a_stand_in(tmp_path):
+    features = extract_features(encoder(), fixed(30))
+    section = map_section(features, ['caf\udce9', 'b', 'c'], method='pca')
+    page = write_report(tmp_path / 'report.html', 'caf\udce9', [section]).read_text('utf-8')
+    assert page.count('caf\ufffd') > 1
+
+
 def test_a_map_of_many_classes_has_no_legend():
     points, groups = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 30
     names = [f'name{group}' for group in range(30)]

@@ -27,6 +27,8 @@ class BarlowTwins(Contrastive):
     Source: the paper, section 3.1; facebookresearch/barlowtwins.
     """
 
+    minimum_batch = 2
+
     def __init__(
         self,
         backbone: nn.Module | dict,

@@ -78,6 +78,8 @@ class BaseAlgorithm(BaseModel):
         num_views: Views per image that ``loss`` takes; None for any number.
         preparation_moves_statistics: Whether batch norm is in training mode while features for memories are computed.
         assigns_features: Whether :meth:`assignments` needs features.
+        minimum_batch: Images of all processes together without which an iteration asks nothing, such as the two that
+            can be told apart.
         learns_from_maps: Whether only the pixels of the backbone's maps learn, and no class token.
 
     Raises:
@@ -89,6 +91,7 @@ class BaseAlgorithm(BaseModel):
     preparation_moves_statistics: bool = False
     assigns_features: bool = False
     learns_from_maps: bool = False
+    minimum_batch: int = 1
 
     def __init__(
         self,

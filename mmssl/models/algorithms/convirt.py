@@ -37,6 +37,7 @@ class ConVIRT(BaseAlgorithm):
     Source: the paper, section 3.
     """
 
+    minimum_batch = 2
     num_views = 1
 
     def __init__(

@@ -30,6 +30,8 @@ class MoCoV3(BYOL):
     Source: the paper, algorithm 1; facebookresearch/moco-v3, ``moco/builder.py``.
     """
 
+    minimum_batch = 2
+
     def __init__(
         self,
         backbone: nn.Module | dict,

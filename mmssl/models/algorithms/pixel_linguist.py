@@ -37,6 +37,7 @@ class PixelLinguist(Contrastive):
     Source: the paper; gowitheflow-1998/Pixel-Linguist, whose negatives are those of one process.
     """
 
+    minimum_batch = 2
     num_views = None  # 2, or 3 with hard negatives
 
     def __init__(

@@ -26,6 +26,8 @@ class SimCLR(Contrastive):
         init_cfg: MMEngine's initialisation config.
     """
 
+    minimum_batch = 2
+
     def __init__(
         self,
         backbone: nn.Module | dict,

@@ -38,6 +38,7 @@ class SwAV(BaseAlgorithm):
     Source: the paper, and facebookresearch/swav for the order of operations.
     """
 
+    minimum_batch = 2
     assigns_features = True
 
     def __init__(

@@ -28,6 +28,8 @@ class VICReg(Contrastive):
     Source: the paper, eq. 6; facebookresearch/vicreg, ``main_vicreg.py``.
     """
 
+    minimum_batch = 2
+
     def __init__(
         self,
         backbone: nn.Module | dict,
