@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.optim import _ParamScheduler
 
 from mmssl.functional.schedules import warmup_cosine, warmup_halving
+from mmssl.ranges import NOT_NEGATIVE, check_numbers
 from mmssl.registry import PARAM_SCHEDULERS
 
 
@@ -20,12 +21,12 @@ class WarmupCosineLR(_ParamScheduler):
     Args:
         optimizer: Wrapper whose learning rates are set.
         end: Length of the run; set by the Runner.
-        warmup: Length of the warm-up; 0 for none.
-        warmup_factor: Rate at the first step, as a fraction of the full rate; may be 0.
-        end_factor: Rate at which the cosine ends, as a fraction of the full rate.
+        warmup: Length of the warm-up, at least 0; 0 for none.
+        warmup_factor: Rate at the first step, as a fraction of the full rate, at least 0; may be 0.
+        end_factor: Rate at which the cosine ends, as a fraction of the full rate, at least 0.
         warmup_reaches_base: Whether the last warm-up step already has the full rate (SwAV), or only the step after it.
         first: Number of the first step; 1 for InvP, whose code counts epochs from 1.
-        idle: Steps at a rate of 0 before the warm-up (CoKe's first epoch, which only clusters).
+        idle: Steps at a rate of 0 before the warm-up (CoKe's first epoch, which only clusters), at least 0.
         by_epoch: Whether a step is an epoch.
 
     Source: facebookresearch/swav, ``main_swav.py`` (a table with one rate per iteration).
@@ -46,6 +47,9 @@ class WarmupCosineLR(_ParamScheduler):
         by_epoch: bool = True,
         **scheduler: Any,
     ) -> None:
+        check_numbers(NOT_NEGATIVE, warmup_factor=warmup_factor, end_factor=end_factor)
+        check_numbers(NOT_NEGATIVE, warmup=warmup)
+        check_numbers(NOT_NEGATIVE, idle=idle)
         self.warmup, self.warmup_factor = warmup, warmup_factor
         self.end_factor, self.warmup_reaches_base, self.first = end_factor, warmup_reaches_base, first
         self.idle = idle

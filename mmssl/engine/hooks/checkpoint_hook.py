@@ -7,6 +7,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from mmssl.checkpoint import delete_checkpoint
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import HOOKS
 
 
@@ -17,7 +18,7 @@ class CheckpointHook(Hook):
     A new checkpoint is complete before an old one is deleted. Only checkpoints of this run are deleted.
 
     Args:
-        interval: Epochs or optimizer steps between two checkpoints.
+        interval: Epochs or optimizer steps between two checkpoints, at least 1.
         by_epoch: Whether ``interval`` counts epochs.
         max_keep_ckpts: Number of newest checkpoints to keep; -1 keeps all.
     """
@@ -25,6 +26,7 @@ class CheckpointHook(Hook):
     priority = 'VERY_LOW'
 
     def __init__(self, interval: int = 1, by_epoch: bool = True, max_keep_ckpts: int = 3) -> None:
+        check_numbers(COUNT, interval=interval)
         self.interval, self.by_epoch, self.max_keep_ckpts = interval, by_epoch, max_keep_ckpts
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:

@@ -7,6 +7,7 @@ from mmssl.functional import Stream, choose_patches, hash_draws, hash_seed, mask
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.backbones import TimmBackbone
 from mmssl.models.heads import MAEDecoder
+from mmssl.ranges import INNER_SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -43,6 +44,7 @@ class MAE(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(INNER_SHARE, mask_ratio=mask_ratio)
         super().__init__(backbone, data_preprocessor, init_cfg)
         if not getattr(self.backbone, 'is_vit', False):
             raise ValueError(

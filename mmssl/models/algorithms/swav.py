@@ -13,6 +13,7 @@ from mmssl.models.heads import Prototypes
 from mmssl.models.memories import Queue
 from mmssl.models.memories.base import build_memory
 from mmssl.models.modes import eval_mode
+from mmssl.ranges import COUNT, INDEX, POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 _CHUNK = 4096  # images assigned at a time
@@ -26,10 +27,10 @@ class SwAV(BaseAlgorithm):
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         prototypes: Module or its config; unit embeddings to cosines.
-        assigned_views: Views that get codes, the large crops.
-        temperature: Temperature of the prediction.
-        epsilon: Entropy weight of the Sinkhorn iterations; smaller gives harder codes.
-        sinkhorn_iterations: Number of Sinkhorn iterations.
+        assigned_views: Views that get codes, the large crops, at least 0.
+        temperature: Temperature of the prediction, above 0.
+        epsilon: Entropy weight of the Sinkhorn iterations, above 0; smaller gives harder codes.
+        sinkhorn_iterations: Number of Sinkhorn iterations, at least 1.
         queue: Config of the memory of each assigned view, by default a :class:`~mmssl.models.Queue` (``length``,
             ``start_epoch``), for batches too small to be balanced on their own. Used once it is full.
         data_preprocessor: Module or its config.
@@ -53,6 +54,9 @@ class SwAV(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(POSITIVE, temperature=temperature, epsilon=epsilon)
+        check_numbers(COUNT, sinkhorn_iterations=sinkhorn_iterations)
+        check_numbers(INDEX, assigned_views=assigned_views)
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.neck, self.prototypes = build(neck), build(prototypes)
         self.assigned_views = tuple(assigned_views)

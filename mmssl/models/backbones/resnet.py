@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet as torchvision_resnet
 
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 _Block = type[torchvision_resnet.BasicBlock] | type[torchvision_resnet.Bottleneck]
@@ -27,10 +28,10 @@ class ResNet(torchvision_resnet.ResNet):
 
     Args:
         depth: 10, 18, 34, 50, 101 or 152.
-        in_channels: Channels of the images.
+        in_channels: Channels of the images, at least 1.
         stem: ``'imagenet'`` (7x7 with stride 2, then max-pooling) or ``'small'`` (3x3 with stride 1 and no pooling,
             for images of up to 64 pixels).
-        base_channels: Width of the first stage; 64 is torchvision's, 128 and 256 are SwAV's w2 and w4.
+        base_channels: Width of the first stage, at least 1; 64 is torchvision's, 128 and 256 are SwAV's w2 and w4.
         out_indices: Indices, from 0, of the stages that ``forward`` returns.
         frozen_stages: Number of stages that are frozen, with the stem, and stay in eval mode; 0 for the stem alone, -1
             for nothing.
@@ -59,6 +60,7 @@ class ResNet(torchvision_resnet.ResNet):
         zero_init_residual: bool = False,
         channels_last: bool = False,
     ) -> None:
+        check_numbers(COUNT, in_channels=in_channels, base_channels=base_channels)
         if depth not in ARCHITECTURES:
             raise ValueError(
                 f'ResNet of depth {depth}, but there are depths {sorted(ARCHITECTURES)}: choose one of them.'

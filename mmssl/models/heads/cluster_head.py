@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from mmssl.functional import Stream, hash_seed
+from mmssl.ranges import COUNT, SEVERAL, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -12,13 +13,15 @@ class ClusterHead(nn.Linear):
     """Linear scores of clusters; weights start from a normal distribution with standard deviation 0.01, biases from 0.
 
     Args:
-        in_channels: Width of the features.
-        num_clusters: Number K of clusters.
+        in_channels: Width of the features, at least 1.
+        num_clusters: Number K of clusters, at least 2.
 
     Source: DeepCluster and ODC in OpenSelfSup.
     """
 
     def __init__(self, in_channels: int, num_clusters: int) -> None:
+        check_numbers(COUNT, in_channels=in_channels)
+        check_numbers(SEVERAL, num_clusters=num_clusters)
         super().__init__(in_channels, num_clusters)
         self._draw(torch.initial_seed())
 
