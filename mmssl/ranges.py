@@ -45,9 +45,8 @@ class Range(NamedTuple):
     def __str__(self) -> str:
         if self.high == math.inf:
             return f'{"above" if self.without == "low" else "at least"} {self.low:g}'
-        if self.without == 'both':
-            return f'between {self.low:g} and {self.high:g}'
-        return f'{self.low:g} to {self.high:g}'
+        words = {'none': '{:g} to {:g}', 'low': 'above {:g} and at most {:g}', 'both': 'between {:g} and {:g}'}
+        return words[self.without].format(self.low, self.high)
 
 
 COUNT = Range(1, whole=True)

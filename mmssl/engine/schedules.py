@@ -22,7 +22,7 @@ class WarmupCosineLR(_ParamScheduler):
         optimizer: Wrapper whose learning rates are set.
         end: Length of the run; set by the Runner.
         warmup: Length of the warm-up, at least 0; 0 for none.
-        warmup_factor: Rate at the first step, as a fraction of the full rate, at least 0; may be 0.
+        warmup_factor: Rate at the first step, as a fraction of the full rate, at least 0.
         end_factor: Rate at which the cosine ends, as a fraction of the full rate, at least 0.
         warmup_reaches_base: Whether the last warm-up step already has the full rate (SwAV), or only the step after it.
         first: Number of the first step; 1 for InvP, whose code counts epochs from 1.
@@ -47,9 +47,7 @@ class WarmupCosineLR(_ParamScheduler):
         by_epoch: bool = True,
         **scheduler: Any,
     ) -> None:
-        check_numbers(NOT_NEGATIVE, warmup_factor=warmup_factor, end_factor=end_factor)
-        check_numbers(NOT_NEGATIVE, warmup=warmup)
-        check_numbers(NOT_NEGATIVE, idle=idle)
+        check_numbers(NOT_NEGATIVE, warmup=warmup, warmup_factor=warmup_factor, end_factor=end_factor, idle=idle)
         self.warmup, self.warmup_factor = warmup, warmup_factor
         self.end_factor, self.warmup_reaches_base, self.first = end_factor, warmup_reaches_base, first
         self.idle = idle

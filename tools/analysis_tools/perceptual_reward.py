@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmssl.command_line import one_sentence
+from mmssl.ranges import COUNT, NOT_NEGATIVE, POSITIVE, option
 
 if TYPE_CHECKING:
     from mmssl.datasets import VideoSource
@@ -32,15 +33,21 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     score.add_argument('reward', type=Path, help='file that fit has written')
     for part in (fit, score):
         part.add_argument('videos', nargs='+', type=Path, help='videos, or folders of videos')
-        part.add_argument('--rate', type=float, help='frames per second (default: all frames)')
+        part.add_argument('--rate', type=option(POSITIVE), help='frames per second (default: all frames)')
         part.add_argument('--config', type=Path, help="config of the training, instead of the checkpoint's own")
-    fit.add_argument('--steps', type=int, default=3, help='number of steps of the task')
-    fit.add_argument('--min-size', type=int, default=5, help='minimum number of frames of a step')
-    fit.add_argument('--features', type=int, default=32, help='features per step')
-    fit.add_argument('--alpha', type=float, default=5.0, help='weight of the distance between means, for the choice')
+    fit.add_argument('--steps', type=option(COUNT), default=3, help='number of steps of the task')
+    fit.add_argument('--min-size', type=option(COUNT), default=5, help='minimum number of frames of a step')
+    fit.add_argument('--features', type=option(COUNT), default=32, help='features per step')
+    fit.add_argument(
+        '--alpha', type=option(NOT_NEGATIVE), default=5.0, help='weight of the distance between means, for the choice'
+    )
     fit.add_argument('--variance', action='store_true', help='divide squared distances by variances, not by deviations')
-    fit.add_argument('--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224')
-    fit.add_argument('--grid', type=int, default=4, help='cells per side that each feature map is averaged in')
+    fit.add_argument(
+        '--size', type=option(COUNT), help='side of the images; as in the config, else 32 for small stems and 224'
+    )
+    fit.add_argument(
+        '--grid', type=option(COUNT), default=4, help='cells per side that each feature map is averaged in'
+    )
     fit.add_argument('--out', type=Path, default=Path('reward.pth'), help='file to write')
     score.add_argument('--out', type=Path, default=Path('rewards.html'), help='report to write, and a .json beside it')
     return parser.parse_args(arguments)

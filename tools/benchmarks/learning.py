@@ -34,6 +34,7 @@ from mmssl.datasets.sources import build_source
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
 from mmssl.evaluation import RawPixels, Result, evaluate, read_results, untrained, write_results
+from mmssl.ranges import COUNT, INDEX, POSITIVE, option
 from mmssl.registry import MODELS, OPTIMIZERS
 
 _SIAMESE = dict.fromkeys(('BYOL', 'SimSiam', 'BarlowTwins', 'VICReg', 'DINO'), 'lightly_siamese')
@@ -46,14 +47,14 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--seeds', type=option(INDEX), nargs='+', default=[0, 1, 2])
     parser.add_argument('--peer', choices=list(PEERS), help='also run the same method of this library')
-    parser.add_argument('--rates', type=float, nargs='+', metavar='LR', help='learning rates to choose from')
+    parser.add_argument('--rates', type=option(POSITIVE), nargs='+', metavar='LR', help='learning rates to choose from')
     parser.add_argument('--work-dir', default='work_dirs/benchmarks/learning')
     parser.add_argument(
-        '--gallery', type=int, default=10000, help='number of labelled training images for the evaluation'
+        '--gallery', type=option(COUNT), default=10000, help='number of labelled training images for the evaluation'
     )
-    parser.add_argument('--steps', type=int, default=20, help='number of steps to time; 0 skips the timing')
+    parser.add_argument('--steps', type=option(INDEX), default=20, help='number of steps to time; 0 skips the timing')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
     )

@@ -50,6 +50,7 @@ from mmssl.evaluation import (
 )
 from mmssl.files import write_json
 from mmssl.models import MoCo, Queue
+from mmssl.ranges import COUNT, INDEX, Range, option
 from mmssl.registry import TRANSFORMS
 
 METHODS = ('pixels', 'untrained', 'one-queue', 'trained')
@@ -68,11 +69,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--classes', help='name of a class list, such as domainnet20_domclp (default: all classes)')
     parser.add_argument('--targets', nargs='+', metavar='DOMAIN', help='only the splits with these targets')
     parser.add_argument('--methods', nargs='+', choices=METHODS, default=['untrained', 'trained'])
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--shares', type=float, nargs='+', default=[0.01, 0.05, 0.1], help='shares of the labels')
-    parser.add_argument('--draws', type=int, default=3, help='draws of the labels per share')
-    parser.add_argument('--k', type=int, default=20, help='number of neighbours')
-    parser.add_argument('--labelled', type=int, help='maximum number of labelled images (default: all of the sources)')
+    parser.add_argument('--seeds', type=option(INDEX), nargs='+', default=[0, 1, 2])
+    parser.add_argument(
+        '--shares',
+        type=option(Range(0, 1, without='low')),
+        nargs='+',
+        default=[0.01, 0.05, 0.1],
+        help='shares of the labels',
+    )
+    parser.add_argument('--draws', type=option(COUNT), default=3, help='draws of the labels per share')
+    parser.add_argument('--k', type=option(COUNT), default=20, help='number of neighbours')
+    parser.add_argument(
+        '--labelled', type=option(COUNT), help='maximum number of labelled images (default: all of the sources)'
+    )
     parser.add_argument('--work-dir', default='work_dirs/benchmarks/leave_one_domain_out')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'

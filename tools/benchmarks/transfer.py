@@ -10,6 +10,7 @@ import argparse
 from mmengine.config import Config
 
 from mmssl.command_line import add_common_options, one_sentence, read_config
+from mmssl.ranges import INDEX, option
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=option(INDEX), default=0)
     add_common_options(parser)
     return parser.parse_args()
 

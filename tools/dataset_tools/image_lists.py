@@ -14,6 +14,7 @@ from pathlib import Path
 
 from files import write_whole
 
+from mmssl.ranges import INDEX, option
 from mmssl.words import counted
 
 
@@ -80,7 +81,7 @@ def main() -> None:
     percent = kinds.add_parser('percent', help='a share of the images of each class folder')
     percent.add_argument('folder', type=Path, help='folder of images, with one folder per class')
     percent.add_argument('percent', type=float, help='share of each class, for example 1 or 10')
-    percent.add_argument('--seed', type=int, default=0, help='seed of the draw (default: 0)')
+    percent.add_argument('--seed', type=option(INDEX), default=0, help='seed of the draw (default: 0)')
     inaturalist = kinds.add_parser('inaturalist', help='an annotation file of iNaturalist 2018')
     inaturalist.add_argument('annotations', type=Path, help='train2018.json or val2018.json')
     for kind in (percent, inaturalist):

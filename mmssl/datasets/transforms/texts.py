@@ -4,7 +4,7 @@ import random
 import string
 from collections.abc import Callable, Sequence
 
-from mmssl.ranges import COUNT, SHARE, check_given, check_numbers
+from mmssl.ranges import COUNT, SHARE, check_given, check_limits, check_numbers
 from mmssl.registry import TRANSFORMS
 
 Edit = Callable[[str], str]
@@ -114,6 +114,7 @@ class RandomSpan:
 
     def __init__(self, words: tuple[int, int] = (8, 32)) -> None:
         check_numbers(COUNT, words=words)
+        check_limits(words=words)
         self.words = words
 
     def __call__(self, text: str) -> str:

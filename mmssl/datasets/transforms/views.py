@@ -19,13 +19,15 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mmssl.datasets.transforms import pixels as px
-from mmssl.ranges import COUNT, INDEX, NOT_NEGATIVE, POSITIVE, SHARE, check_given, check_numbers
+from mmssl.ranges import COUNT, INDEX, NOT_NEGATIVE, POSITIVE, SHARE, check_given, check_limits, check_numbers
 from mmssl.registry import TRANSFORMS
 
 Span = tuple[float, float]
 _TRIES = 10  # boxes drawn before the middle of the image is taken, to match the distribution of torchvision
 _RANDOM_NUMBERS = 2 * _TRIES + 16
 _AFFINE_NUMBERS = 4
+_MOST_HUE = 0.5  # of the circle: every hue
+_INTERPOLATIONS = ('bilinear', 'bicubic')
 
 
 class Box(NamedTuple):
@@ -83,7 +85,7 @@ class View:
         ratio: Minimum and maximum aspect ratio of the crop, its width divided by its height, above 0.
         flip: Probability of a horizontal flip, 0 to 1.
         jitter: Strength of brightness, contrast, saturation and hue: factors from ``max(0, 1 - s)`` to ``1 + s``, hue
-            from ``-s`` to ``s`` of the circle (at most 0.5). None for no jitter.
+            from ``-s`` to ``s`` of the circle; at least 0, that of the hue at most 0.5. None for no jitter.
         jitter_prob: Probability of the jitter, 0 to 1.
         gray_prob: Probability of removing the colours, 0 to 1.
         blur_prob: Probability of a Gaussian blur, 0 to 1.
@@ -129,6 +131,13 @@ class View:
         )
         check_numbers(NOT_NEGATIVE, rotate=rotate, translate=translate)
         check_numbers(POSITIVE, ratio=ratio, blur_sigma=blur_sigma, zoom=zoom)
+        check_given(NOT_NEGATIVE, jitter=jitter)
+        check_limits(scale=scale, ratio=ratio, blur_sigma=blur_sigma, zoom=zoom)
+        if jitter and (len(jitter) != len(_JITTER) or jitter[-1] > _MOST_HUE):
+            raise ValueError(
+                f'jitter={jitter!r}: give the strengths of {", ".join(_JITTER)}, that of the hue at most {_MOST_HUE}.'
+            )
+        _check_interpolation(interpolation)
         self.size, self.scale = size, scale
         self.log_ratio = (math.log(ratio[0]), math.log(ratio[1]))
         self.flip, self.jitter_prob, self.gray_prob = flip, jitter_prob, gray_prob
@@ -273,6 +282,7 @@ class RandomCrop:
         if padding_mode not in ('reflect', 'constant'):
             raise ValueError(f"padding_mode={padding_mode!r}: set it to 'reflect' or 'constant'.")
         self.size, self.resize, self.padding, self.padding_mode = size, resize, padding, padding_mode
+        _check_interpolation(interpolation)
         self.flip, self.interpolation = flip, interpolation
 
     def __call__(self, image: Tensor) -> Tensor:
@@ -442,7 +452,7 @@ class ViewsByEpoch:
     """Views that change after some epochs, such as a plain crop that is followed by a :class:`CentreView`.
 
     Args:
-        until: First epoch, from 0, of the later views, at least 0.
+        until: First epoch of the later views, at least 0.
         views: The views before that and from then on, or their configs.
 
     Attributes:
@@ -542,6 +552,7 @@ class EvalView:
         check_numbers(SHARE, flip=flip)
         if crop > resize:
             raise ValueError(f'A crop of {crop} does not fit into a side of {resize}: set resize={crop} or more.')
+        _check_interpolation(interpolation)
         self.resize, self.crop, self.interpolation, self.flip = resize, crop, interpolation, flip
 
     def __call__(self, image: Tensor) -> list[Tensor]:
@@ -682,6 +693,11 @@ def _change(view: Tensor, draw: ViewDraw) -> Tensor:
         pixels = px.solarize(pixels, top)
     changed = np.rint(pixels).astype(np.uint8 if top == 255 else np.uint16)
     return torch.from_numpy(changed).expand(len(view), -1, -1)
+
+
+def _check_interpolation(interpolation: str) -> None:
+    if interpolation not in _INTERPOLATIONS:
+        raise ValueError(f'interpolation={interpolation!r}: set it to {" or ".join(map(repr, _INTERPOLATIONS))}.')
 
 
 def _jitter_spans(strengths: Sequence[float]) -> list[tuple[str, Span]]:

@@ -19,8 +19,8 @@ class BarlowTwins(Contrastive):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings, which are wide.
-        weight: Weight of the redundancy term: lambda, at least 0.
-        scale: Factor of the loss, 0.1 in solo-learn: it changes what weight decay and a clipped LARS do, above 0.
+        weight: Weight of the redundancy term, lambda; at least 0.
+        scale: Factor of the loss, above 0; 0.1 in solo-learn: it changes what weight decay and a clipped LARS do.
         additions: :class:`~mmssl.models.Addition` modules or their configs; they get the first view as the query.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.

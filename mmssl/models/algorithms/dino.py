@@ -36,7 +36,7 @@ class DINO(BaseAlgorithm):
         teacher_temperature: Divides the teacher's scores, above 0; the paper raises it from 0.04 to 0.07 in 30 epochs.
         centre: Memory of the centre of the teacher's scores, or its config (``momentum``); without ``type`` it is a
             :class:`~mmssl.models.Centre`. Another memory needs a buffer ``value`` ``(K,)`` and ``stage(scores)``.
-        taught_views: Number of large views, which come first: the teacher sees these alone, at least 1.
+        taught_views: Number of large views, at least 1; they come first, and the teacher sees these alone.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 

@@ -46,7 +46,7 @@ class RASL(BaseAlgorithm):
     Args:
         backbone: Encoder of image sequences, such as a :class:`~mmssl.models.SequenceEncoder`, or its config.
         audio_encoder: Encoder of sound sequences with as many latents, or its config.
-        k: Points of a curve that stand out, fewer than it has steps, at least 1.
+        k: Points of a curve that stand out, at least 1 and fewer than it has steps.
         mask_ratio: Share of the steps that are hidden, between 0 and 1; of image and sound independently.
         visible_weight: Weight of the steps that are not hidden, in the reconstruction, at least 0.
         symmetric_weight: Weight of the contrast between image and sound, at least 0.

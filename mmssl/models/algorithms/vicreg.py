@@ -19,9 +19,9 @@ class VICReg(Contrastive):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings, which are wide.
-        invariance: Weight of the distance: lambda, at least 0.
-        variance: Weight of the variance term: mu, at least 0.
-        covariance: Weight of the covariance term: nu, at least 0.
+        invariance: Weight of the distance, lambda; at least 0.
+        variance: Weight of the variance term, mu; at least 0.
+        covariance: Weight of the covariance term, nu; at least 0.
         additions: :class:`~mmssl.models.Addition` modules or their configs; they get the first view as the query.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.

@@ -21,7 +21,7 @@ class Queue(BaseMemory):
     Args:
         length: Number of rows, at least 1.
         dim: Width of a row, at least 1.
-        start_epoch: First epoch, from 0, whose rows are kept, at least 0.
+        start_epoch: First epoch whose rows are kept, at least 0.
         random: Whether the queue starts full, with random unit rows as in MoCo, instead of empty as in SwAV.
 
     Source: the queues of MoCo (He et al., CVPR 2020) and SwAV (Caron et al., NeurIPS 2020), which shift copies.

@@ -16,7 +16,7 @@ class FPN(nn.Module):
     Args:
         in_channels: Widths of the input maps, the last ones of the backbone, at least 1.
         out_channels: Width of every level, at least 1.
-        num_levels: Number of output levels, at least the number of input maps, at least 1.
+        num_levels: Number of output levels, at least 1 and at least the number of input maps.
 
     Source: FPN (Lin et al., CVPR 2017); the extra levels as in FCOS (Tian et al., ICCV 2019).
     """
