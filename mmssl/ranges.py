@@ -93,6 +93,41 @@ def check_limits(**pairs: Any) -> None:
             raise ValueError(f'{name}={pair!r}: give a minimum, and a maximum that is not below it.')
 
 
+def check_width(given: int, width: int, owner: object, entry: str) -> None:
+    """Refuse features of another width than a module takes, before torch speaks of matrices.
+
+    Args:
+        given: Width of the features.
+        width: Width that the module takes.
+        owner: The module.
+        entry: The argument of its class that sets the width.
+
+    Raises:
+        ValueError: The widths differ.
+    """
+    if given != width:
+        raise ValueError(
+            f'{type(owner).__name__} takes {width} channels, but is given {given}: set {entry}={given} in its part of '
+            'the config.'
+        )
+
+
+def check_heads(channels: int, num_heads: int) -> None:
+    """Refuse channels that cannot be divided among attention heads.
+
+    Args:
+        channels: Width of the transformer.
+        num_heads: Number of heads.
+
+    Raises:
+        ValueError: The width is no multiple of the number of heads.
+    """
+    if channels % num_heads:
+        raise ValueError(
+            f'channels={channels} cannot be divided among num_heads={num_heads}: set channels to a multiple of it.'
+        )
+
+
 def option(allowed: Range) -> Callable[[str], Any]:
     """Make the ``type`` of a command-line option that takes a number of a range.
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mmssl.command_line import open_config
 from mmssl.ranges import COUNT, INDEX, option
 
 if TYPE_CHECKING:
@@ -85,7 +86,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> Measured:
     """Measure every layer of every network."""
-    from mmengine.config import Config
     from mmengine.logging import MMLogger
 
     from mmssl.probe import FeatureCache, compared_networks, in_order, probe_data, probe_features
@@ -93,7 +93,7 @@ def measure(args: argparse.Namespace) -> Measured:
     MMLogger.get_instance('probe', log_level='WARNING')  # the tool prints its own progress
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config of the training.')
-    config = Config.fromfile(args.config) if args.config else None
+    config = open_config(args.config) if args.config else None
     found = compared_networks(args.checkpoints, config, args.size, args.stages, args.seed)
     on_clips = {one.network.frames is not None for one in found}
     if len(on_clips) > 1:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmssl.command_line import one_sentence
+from mmssl.command_line import one_sentence, open_config
 from mmssl.ranges import COUNT, NOT_NEGATIVE, POSITIVE, option
 
 if TYPE_CHECKING:
@@ -68,11 +68,9 @@ def source_of(args: argparse.Namespace, minimum_frames: int) -> 'VideoSource':
 
 def config_of(args: argparse.Namespace) -> Any:
     """The config of the command line, or None."""
-    from mmengine.config import Config
-
     if args.config and not args.config.is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config of the training, or leave out --config.')
-    return Config.fromfile(args.config) if args.config else None
+    return open_config(args.config) if args.config else None
 
 
 def fit(args: argparse.Namespace) -> None:

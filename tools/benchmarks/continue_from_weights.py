@@ -29,6 +29,7 @@ from mmengine.hooks import Hook
 from torch import nn
 
 from mmssl.apis.zoo import CONFIGS
+from mmssl.command_line import one_sentence
 from mmssl.datasets import EvalView, ImageDataset, ImageFolder, Subset
 from mmssl.dependencies import require
 from mmssl.engine import Runner
@@ -269,4 +270,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_sentence():
+        main()

@@ -76,4 +76,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except subprocess.CalledProcessError as error:  # the command has said why
+        raise SystemExit(error.returncode) from error

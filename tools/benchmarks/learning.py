@@ -23,12 +23,13 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from speed import views
 
+from mmssl.command_line import ConfigOptions, one_sentence, open_config, use_options
 from mmssl.datasets import Subset
 from mmssl.datasets.sources import build_source
 from mmssl.engine import Runner
@@ -56,7 +57,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--steps', type=option(INDEX), default=20, help='number of steps to time; 0 skips the timing')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
+        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config entries'
     )
     return parser.parse_args()
 
@@ -217,8 +218,8 @@ def table(results: list[Result]) -> str:
 def main() -> None:
     """Run what is missing, then print the tables."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = open_config(args.config)
+    use_options(cfg, args.cfg_options or {})
     method = cfg.model.type.__name__
     if args.peer and method not in PEERS[args.peer]:
         raise SystemExit(
@@ -260,4 +261,5 @@ def step_table(shares: dict[str, dict[str, float]]) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    with one_sentence():
+        main()

@@ -23,10 +23,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from torch import nn
 
+from mmssl.command_line import ConfigOptions, open_config, use_options
 from mmssl.datasets import (
     DomainBalancedSampler,
     DomainFolder,
@@ -84,7 +85,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--work-dir', default='work_dirs/benchmarks/leave_one_domain_out')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
+        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config entries'
     )
     return parser.parse_args()
 
@@ -117,7 +118,7 @@ def with_one_queue(cfg: Config) -> None:
         ValueError: The config has no queue per domain.
     """
     model = cfg.model
-    if 'num_domains' not in model.get('queue', {}):
+    if 'num_domains' not in (model.get('queue') or {}):
         raise ValueError('one-queue needs a config with a queue per domain (DIUL): leave it out of --methods.')
     kept = {name: part for name, part in model.items() if name not in ('type', 'queue', 'domain_weights')}
     queue = {'type': Queue, 'length': model.queue.length * model.queue.num_domains, 'dim': model.queue.dim}
@@ -126,15 +127,15 @@ def with_one_queue(cfg: Config) -> None:
 
 def run_config(args: argparse.Namespace, split: DomainSplit, method: str, seed: int, folder: Path) -> Config:
     """The config of one run: on the sources, with equal shares, without the hooks that measure."""
-    cfg = Config.fromfile(args.config)
+    cfg = open_config(args.config)
     for name in ('online_knn', 'collapse', 'clusters'):
         cfg.default_hooks.pop(name, None)
     cfg.default_hooks.checkpoint.interval = 10**6  # only the last
     cfg.train_dataloader.dataset.source = source_config(args, roots(args.data)[0], split.sources)
     cfg.train_dataloader.sampler = {'type': DomainBalancedSampler}
-    if 'num_domains' in cfg.model.get('queue', {}):
+    if 'num_domains' in (cfg.model.get('queue') or {}):
         cfg.model.queue.num_domains = len(split.sources)
-    cfg.merge_from_dict(args.cfg_options or {})
+    use_options(cfg, args.cfg_options or {})
     if method == 'one-queue':
         with_one_queue(cfg)
     cfg.update(randomness={'seed': seed}, work_dir=str(folder), experiment_name=folder.name, log_level='WARNING')

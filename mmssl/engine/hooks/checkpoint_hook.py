@@ -20,13 +20,15 @@ class CheckpointHook(Hook):
     Args:
         interval: Epochs or optimizer steps between two checkpoints, at least 1.
         by_epoch: Whether ``interval`` counts epochs.
-        max_keep_ckpts: Number of newest checkpoints to keep; -1 keeps all.
+        max_keep_ckpts: Number of newest checkpoints to keep, at least 1; -1 keeps all.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self, interval: int = 1, by_epoch: bool = True, max_keep_ckpts: int = 3) -> None:
         check_numbers(COUNT, interval=interval)
+        if max_keep_ckpts != -1:
+            check_numbers(COUNT, max_keep_ckpts=max_keep_ckpts)
         self.interval, self.by_epoch, self.max_keep_ckpts = interval, by_epoch, max_keep_ckpts
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:

@@ -24,7 +24,7 @@ class ClusterHook(MonitorHook):
 
     Args:
         interval: Epochs between two measurements.
-        share: Maximum share of the time that measurements may take, 0 to 1; see :class:`MonitorHook`.
+        share: Maximum share of the time that measurements may take, at least 0; see :class:`MonitorHook`.
         images: Number of gallery images that are assigned to prototypes, at least 1.
     """
 

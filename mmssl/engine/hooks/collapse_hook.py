@@ -18,7 +18,7 @@ class CollapseHook(MonitorHook):
 
     Args:
         interval: Epochs between two measurements.
-        share: Maximum share of the time that measurements may take, 0 to 1; see :class:`MonitorHook`.
+        share: Maximum share of the time that measurements may take, at least 0; see :class:`MonitorHook`.
         images: Number of gallery images to measure, at least 1.
     """
 

@@ -18,7 +18,7 @@ class OnlineKNNHook(MonitorHook):
 
     Args:
         interval: Epochs between two measurements.
-        share: Maximum share of the time that measurements may take, 0 to 1; see :class:`MonitorHook`.
+        share: Maximum share of the time that measurements may take, at least 0; see :class:`MonitorHook`.
         gallery: Number of labelled gallery images that vote, at least 1; by default a twentieth of the number of
             training images, but 1,000 to 5,000.
         query: Number of query images to classify, at least 1; by default a hundredth of the number of training images,

@@ -5,10 +5,12 @@ from typing import Any, Literal
 from mmengine.hooks import Hook
 
 from mmssl.functional import schedules
-from mmssl.ranges import INDEX, check_given, check_numbers
+from mmssl.ranges import INDEX, NOT_NEGATIVE, POSITIVE, SHARE, check_given, check_numbers
 from mmssl.registry import HOOKS
 
 _CURVES = ('cosine', 'linear', 'gaussian', 'jump')
+# Of attributes by the ends of their names.
+_RANGES = {'momentum': SHARE, 'temperature': POSITIVE, 'weight': NOT_NEGATIVE}
 
 
 @HOOKS.register_module()
@@ -29,7 +31,8 @@ class ScheduleHook(Hook):
             after the step.
 
     Raises:
-        ValueError: There is no such curve; at the start of the run, there is no such attribute.
+        ValueError: There is no such curve, or ``start`` or ``end`` is not 0 to 1 for a momentum, above 0 for a
+            temperature, at least 0 for a weight; at the start of the run, there is no such attribute.
     """
 
     priority = 'ABOVE_NORMAL'
@@ -47,6 +50,9 @@ class ScheduleHook(Hook):
     ) -> None:
         check_numbers(INDEX, begin=begin, ahead=ahead)
         check_given(INDEX, until=until)
+        for ending, allowed in _RANGES.items():
+            if attribute.endswith(ending):
+                check_numbers(allowed, start=start, end=end)
         if curve not in _CURVES:
             raise ValueError(f'curve={curve!r} for {attribute}: set it to one of {_CURVES}.')
         self.path, _, self.name = attribute.rpartition('.')

@@ -74,7 +74,15 @@ class SwAV(BaseAlgorithm):
 
         Returns:
             ``loss``, and ``prototypes_used``, the share of prototypes that are the first choice of any image.
+
+        Raises:
+            ValueError: There are fewer views than ``assigned_views`` names.
         """
+        if max(self.assigned_views) >= len(inputs):
+            raise ValueError(
+                f'assigned_views={self.assigned_views} of {len(inputs)} views: set model.assigned_views to '
+                f'numbers from 0 to {len(inputs) - 1}.'
+            )
         self.prototypes.normalise()
         embeddings = self.embed_views(inputs)  # V x (B, D), unit rows
         scores = [self.prototypes(z) for z in embeddings]  # V x (B, K)

@@ -34,6 +34,7 @@ class AlexNet(nn.Module):
     def __init__(self, in_channels: int = 3, fully_connected: bool = True) -> None:
         check_numbers(COUNT, in_channels=in_channels)
         super().__init__()
+        self.in_channels = in_channels
         self.conv1 = convolution(in_channels, 64, 11, stride=4, padding=2)
         self.conv2 = convolution(64, 192, 5, padding=2)
         self.conv3 = convolution(192, 384, 3, padding=1)

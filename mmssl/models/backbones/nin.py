@@ -38,6 +38,7 @@ class NIN(nn.Module):
             raise ValueError(f'A NIN of {num_blocks} blocks: set num_blocks to 3 or more.')
         self.stage_names = tuple(f'block{number}' for number in range(1, num_blocks + 1))
         self.out_channels = _WIDTH
+        self.in_channels = in_channels
         self.block1 = block(in_channels, 5, (_WIDTH, 160, 96), nn.MaxPool2d(3, stride=2, padding=1))
         self.block2 = block(96, 5, (_WIDTH,) * 3, nn.AvgPool2d(3, stride=2, padding=1))
         for name in self.stage_names[2:]:

@@ -71,6 +71,7 @@ class ResNet(torchvision_resnet.ResNet):
         block, layers = ARCHITECTURES[depth]
         self._norm_layer, self.groups, self.base_width, self.dilation = nn.BatchNorm2d, 1, 64, 1
         self.inplanes = base_channels
+        self.in_channels = in_channels
         self._make_stem(in_channels, base_channels, stem)
         self.layer1 = self._make_layer(block, base_channels, layers[0])
         self.layer2 = self._make_layer(block, base_channels * 2, layers[1], stride=2)

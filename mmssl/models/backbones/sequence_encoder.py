@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mmssl.ranges import COUNT, check_numbers
+from mmssl.ranges import COUNT, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 _NEIGHBOURS = 5  # steps that a step sees before the transformer
@@ -28,6 +28,7 @@ class SequenceEncoder(nn.Module):
 
     def __init__(self, in_channels: int, channels: int = 48, depth: int = 2, num_heads: int = 4) -> None:
         check_numbers(COUNT, in_channels=in_channels, channels=channels, depth=depth, num_heads=num_heads)
+        check_heads(channels, num_heads)
         super().__init__()
         self.in_channels, self.out_channels = in_channels, channels
         self.embed = nn.Linear(in_channels, channels)

@@ -58,6 +58,7 @@ class TimmBackbone(nn.Module):
         if name not in timm.list_models():
             near = ', '.join(timm.list_models(f'*{name[:6]}*')[:5]) or 'none'
             raise ValueError(f'timm has no model {name!r} (near names: {near}): choose one of timm.list_models().')
+        self.in_channels = in_channels
         self.model = timm.create_model(name, in_chans=in_channels, num_classes=0, global_pool='', **options)
         self.out_channels: int = self.model.num_features
         self._stages = _stages_of(self.model)

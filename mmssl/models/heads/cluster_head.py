@@ -1,10 +1,10 @@
 """Linear classifier of clusters."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmssl.functional import Stream, hash_seed
-from mmssl.ranges import COUNT, SEVERAL, check_numbers
+from mmssl.ranges import COUNT, SEVERAL, check_numbers, check_width
 from mmssl.registry import MODELS
 
 
@@ -24,6 +24,11 @@ class ClusterHead(nn.Linear):
         check_numbers(SEVERAL, num_clusters=num_clusters)
         super().__init__(in_channels, num_clusters)
         self._draw(torch.initial_seed())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scores: ``(B, in_channels)`` to ``(B, K)``."""
+        check_width(features.shape[1], self.in_features, self, 'in_channels')
+        return super().forward(features)
 
     def restart(self, seed: int, epoch: int) -> None:
         """Reinitialise after a clustering, since its cluster indices are new; equal on every rank.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from mmssl.ranges import COUNT, SHARE, check_numbers
+from mmssl.ranges import COUNT, SHARE, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['CodeTransformer']
@@ -62,6 +62,7 @@ class CodeTransformer(nn.Module):
         check_numbers(
             COUNT, vocabulary=vocabulary, num_places=num_places, channels=channels, depth=depth, num_heads=num_heads
         )
+        check_heads(channels, num_heads)
         check_numbers(SHARE, dropout=dropout)
         super().__init__()
         self.vocabulary, self.num_places, self.channels = vocabulary, num_places, channels

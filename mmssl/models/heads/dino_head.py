@@ -5,7 +5,7 @@ from torch.nn.functional import linear
 from torch.nn.utils.parametrizations import weight_norm
 
 from mmssl.functional import in_float32, unit
-from mmssl.ranges import COUNT, SEVERAL, check_numbers
+from mmssl.ranges import COUNT, SEVERAL, check_numbers, check_width
 from mmssl.registry import MODELS
 
 _scores = in_float32(linear)
@@ -52,7 +52,7 @@ class DINOHead(nn.Module):
         )
         check_numbers(SEVERAL, num_prototypes=num_prototypes)
         super().__init__()
-        self.out_channels = num_prototypes
+        self.in_channels, self.out_channels = in_channels, num_prototypes
         self.layers = nn.Sequential()
         for place in range(1, num_layers + 1):
             last = place == num_layers
@@ -74,4 +74,5 @@ class DINOHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Score features: ``(B, in_channels)`` to ``(B, K)``, in float32 even under autocast."""
+        check_width(features.shape[1], self.in_channels, self, 'in_channels')
         return _scores(unit(self.layers(features)), self.last.weight)

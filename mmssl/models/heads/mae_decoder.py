@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mmssl.functional import sincos_positions
-from mmssl.ranges import COUNT, check_numbers
+from mmssl.ranges import COUNT, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -41,6 +41,7 @@ class MAEDecoder(nn.Module):
             depth=depth,
             num_heads=num_heads,
         )
+        check_heads(channels, num_heads)
         super().__init__()
         self.embed = nn.Linear(in_channels, channels)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, channels))

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from mmssl.functional import in_float32, unit
-from mmssl.ranges import COUNT, SEVERAL, check_numbers
+from mmssl.ranges import COUNT, SEVERAL, check_numbers, check_width
 from mmssl.registry import MODELS
 
 
@@ -30,6 +30,7 @@ class Prototypes(nn.Linear):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Cosines: ``(B, dim)`` unit rows to ``(B, K)``, in float32 even under autocast."""
+        check_width(embeddings.shape[1], self.in_features, self, 'dim')
         return _cosines(embeddings, self.weight)
 
 

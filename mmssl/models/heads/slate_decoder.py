@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from mmssl.models.initial import start_weights
-from mmssl.ranges import COUNT, SHARE, check_numbers
+from mmssl.ranges import COUNT, SHARE, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['SLATEDecoder']
@@ -92,6 +92,7 @@ class SLATEDecoder(nn.Module):
             depth=depth,
             num_heads=num_heads,
         )
+        check_heads(channels, num_heads)
         check_numbers(SHARE, dropout=dropout)
         super().__init__()
         self.vocabulary, self.slot_channels = vocabulary, slot_channels

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from mmssl.ranges import COUNT, check_numbers
+from mmssl.ranges import COUNT, check_numbers, check_width
 from mmssl.registry import MODELS
 
 
@@ -27,11 +27,12 @@ class ConvMLPNeck(nn.Module):
     ) -> None:
         check_numbers(COUNT, in_channels=in_channels, hidden_channels=hidden_channels, out_channels=out_channels)
         super().__init__()
-        self.out_channels = out_channels
+        self.in_channels, self.out_channels = in_channels, out_channels
         norm = [nn.BatchNorm2d(hidden_channels)] if batch_norm else []
         first, second = nn.Conv2d(in_channels, hidden_channels, 1), nn.Conv2d(hidden_channels, out_channels, 1)
         self.layers = nn.Sequential(first, *norm, nn.ReLU(inplace=True), second)
 
     def forward(self, features: Tensor) -> Tensor:
         """Embed a map: ``(B, in_channels, H, W)`` to ``(B, out_channels, H, W)``, not normalised."""
+        check_width(features.shape[1], self.in_channels, self, 'in_channels')
         return self.layers(features)

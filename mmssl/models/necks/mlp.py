@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmssl.models.upgrade import Upgrading
-from mmssl.ranges import COUNT, check_numbers
+from mmssl.ranges import COUNT, check_numbers, check_width
 from mmssl.registry import MODELS
 
 
@@ -68,6 +68,7 @@ class MLPNeck(Upgrading):
 
     def forward(self, features: Tensor) -> Tensor:
         """Embed features: ``(B, in_channels)`` to ``(B, out_channels)``, not normalised."""
+        check_width(features.shape[1], self.layers.linear1.in_features, self, 'in_channels')
         return self.layers(features)
 
     def upgrade(self, state: dict[str, Any], prefix: str) -> None:

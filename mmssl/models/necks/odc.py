@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from mmssl.ranges import COUNT, SHARE, check_numbers
+from mmssl.ranges import COUNT, SHARE, check_numbers, check_width
 from mmssl.registry import MODELS
 
 
@@ -28,7 +28,7 @@ class ODCNeck(nn.Module):
         check_numbers(COUNT, in_channels=in_channels, hidden_channels=hidden_channels, out_channels=out_channels)
         check_numbers(SHARE, dropout=dropout)
         super().__init__()
-        self.out_channels = out_channels
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.layers = nn.Sequential(
             nn.Linear(in_channels, hidden_channels),
             nn.BatchNorm1d(hidden_channels, affine=False, momentum=0.001),
@@ -40,4 +40,5 @@ class ODCNeck(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Embed features: ``(B, in_channels)`` to ``(B, out_channels)``, not normalised."""
+        check_width(features.shape[1], self.in_channels, self, 'in_channels')
         return self.layers(features)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mmssl.ranges import COUNT, check_numbers
+from mmssl.ranges import COUNT, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['MLPPool', 'TransformerPool']
@@ -29,6 +29,7 @@ class TransformerPool(nn.Module):
 
     def __init__(self, slot_channels: int, channels: int = 128, depth: int = 1, num_heads: int = 8) -> None:
         check_numbers(COUNT, slot_channels=slot_channels, channels=channels, depth=depth, num_heads=num_heads)
+        check_heads(channels, num_heads)
         super().__init__()
         self.out_channels = channels
         self.embed = nn.Linear(slot_channels, channels)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmssl.dependencies import require
-from mmssl.ranges import COUNT, INDEX, check_numbers
+from mmssl.ranges import COUNT, INDEX, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['TransformersTower', 'WordTransformer', 'freeze_first']
@@ -53,6 +53,7 @@ class WordTransformer(nn.Module):
         self, num_tokens: int = 10_000, max_length: int = 64, dim: int = 256, depth: int = 4, num_heads: int = 4
     ) -> None:
         check_numbers(COUNT, num_tokens=num_tokens, max_length=max_length, dim=dim, depth=depth, num_heads=num_heads)
+        check_heads(dim, num_heads)
         super().__init__()
         self.out_channels, self.num_tokens, self.max_length = dim, num_tokens, max_length
         self.embeddings = nn.Embedding(num_tokens, dim)

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmssl.command_line import one_sentence
+from mmssl.command_line import one_sentence, open_config
 from mmssl.ranges import COUNT, INDEX, POSITIVE, option
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def parse_args() -> argparse.Namespace:
 
 def measure(args: argparse.Namespace) -> tuple[list[str], list['Result']]:
     """Names of the classes, and a result for every network."""
-    from mmengine.config import Config
     from mmengine.logging import MMLogger
 
     from mmssl.datasets import ImageDataset
@@ -69,7 +68,7 @@ def measure(args: argparse.Namespace) -> tuple[list[str], list['Result']]:
     MMLogger.get_instance('probe', log_level='WARNING')  # the tool prints its own progress
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config of the training.')
-    config = Config.fromfile(args.config) if args.config else None
+    config = open_config(args.config) if args.config else None
     data = voc_images(args.data, args.splits)
     found = compared_networks(args.checkpoints, config, args.size, seed=args.seed, grid=args.pool)
     cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))
