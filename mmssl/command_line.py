@@ -127,14 +127,15 @@ def one_sentence(
     """End a tool with the sentence of an error that its user can correct, or after Ctrl-C, instead of a traceback.
 
     Args:
-        errors: Kinds of errors that are meant; what else is raised passes as it is.
+        errors: Kinds of errors that are meant, besides refusals of the system (``OSError``); what else is raised passes
+            as it is.
 
     Raises:
         SystemExit: One of the errors was raised (the exit status is 1), or the user pressed Ctrl-C (130).
     """
     try:
         yield
-    except (*errors, FileExistsError, NotADirectoryError, PermissionError) as error:
+    except (*errors, OSError) as error:
         raise SystemExit(f'{type(error).__name__}: {_of_system(error) or error}') from error
     except KeyboardInterrupt as error:
         sys.stderr.write('Interrupted.\n')
@@ -147,6 +148,8 @@ def _of_system(error: Exception) -> str | None:
         return None
     if isinstance(error, FileExistsError | NotADirectoryError):
         return f'{error.filename} is a file, or would lie in one, but a folder is needed there: give another path.'
+    if isinstance(error, IsADirectoryError):
+        return f'{error.filename} is a folder, but a file is needed there: give another path.'
     return f'{error.filename}: {error.strerror}. Give a path that can be read and written.'
 
 
@@ -305,9 +308,9 @@ def _make_way(cfg: 'Config', option: str, value: Any) -> None:
             node = node[key]
         else:
             raise ValueError(f'--cfg-options {option}: {place} is {node!r}, which has no entries.')
-    if isinstance(node, dict) and not isinstance(value, dict) and value is not None:
+    if node and isinstance(node, dict) and not isinstance(value, dict) and value is not None:
         raise ValueError(
-            f'--cfg-options {option}={value}: {option} has entries, give one, such as {option}.{next(iter(node), "type")}=...'
+            f'--cfg-options {option}={value}: {option} has entries, give one, such as {option}.{next(iter(node))}.'
         )
 
 

@@ -55,7 +55,7 @@ _RANGES = {
     'evaluation.num_workers': INDEX,
     'auto_scale_lr.base_batch_size': COUNT,
 }
-_PARTS_NEEDED = ('model', 'model.backbone')
+_PARTS_NEEDED = ('model', 'model.backbone', 'train_dataloader')
 _LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 
 

@@ -24,6 +24,19 @@ from mmssl.models import ResNet
 from tests.tools.test_evaluation_tools import LINEAR
 from tests.training import CPU_CONFIGS, ROOT, make_images
 
+# What wrong configs add to one that trains.
+CHANGES = {
+    'unknown_argument': 'model.update(temperatur=1)',
+    'unknown_type': "model['neck'].update(type='MLPNek')",
+    'no_type': "model['neck'].pop('type')",
+    'no_width': "model['prototypes'].pop('dim')",
+    'no_model': 'del model',
+    'no_backbone': "model.pop('backbone')",
+    'no_loader': 'del train_dataloader',
+    'no_optimizer': 'del optim_wrapper',
+    'no_evaluation': 'del evaluation',
+    'unknown_name': 'model.update(temperature=warm)',
+}
 TABLE = Path(__file__).with_name('wrong_input.txt')
 
 
@@ -70,6 +83,9 @@ class Places(dict):
         if name.endswith('_run'):
             place = self.folder / name
             assert said('train', self[name.removesuffix('_run')], '--work-dir', place) == ''
+        elif name in CHANGES:
+            place = self.folder / f'{name}.py'
+            place.write_text(f'{self["swav"].read_text()}{CHANGES[name]}\n')
         elif name == 'linear':
             place = _write_config(self.folder / 'linear.py', LINEAR, self['images'])
         else:

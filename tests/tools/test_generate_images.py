@@ -149,7 +149,7 @@ def test_what_cannot_work_is_refused_in_one_sentence(
     tmp_path: Path,
 ) -> None:
     text = generate(folder, tmp_path / 'made.npz', '--size', 8, *options)
-    assert text.startswith('generate_images: ') and re.search(sentence, text)
+    assert text.startswith('ValueError: ') and re.search(sentence, text)
     assert not (tmp_path / 'made.npz').exists()
 
 

@@ -61,6 +61,8 @@ def source_of(args: argparse.Namespace, minimum_frames: int) -> 'VideoSource':
 
     paths: list[str] = []
     for path in args.videos:
+        if not path.exists():
+            raise FileNotFoundError(f'There is no {path}: give a video, or a folder of videos.')
         whole = not path.is_dir() or any(entry.name.lower().endswith(EXTENSIONS) for entry in path.iterdir())
         paths += [str(path)] if whole else [str(path / name) for name in find_videos(path)]
     return VideoSource('', paths, rate=args.rate, minimum_frames=minimum_frames)

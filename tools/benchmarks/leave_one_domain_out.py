@@ -27,7 +27,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from torch import nn
 
-from mmssl.command_line import ConfigOptions, open_config, use_options
+from mmssl.command_line import ConfigOptions, one_sentence, open_config, use_options
 from mmssl.datasets import (
     DomainBalancedSampler,
     DomainFolder,
@@ -275,7 +275,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except ValueError as error:
-        raise SystemExit(f'leave_one_domain_out: {error}') from error

@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
+from mmssl.command_line import one_sentence
 from mmssl.files import atomic_write
 from mmssl.ranges import COUNT, INDEX, option
 from mmssl.words import counted
@@ -152,7 +153,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except ValueError as error:
-        raise SystemExit(f'generate_images: {error}') from error

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from files import write_whole
 
+from mmssl.command_line import one_sentence
 from mmssl.ranges import INDEX, option
 from mmssl.words import counted
 
@@ -96,7 +97,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except ValueError as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error

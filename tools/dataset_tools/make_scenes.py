@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from mmssl.command_line import one_sentence
 from mmssl.ranges import COUNT, INDEX, option
 
 COLOURS = {'red': (220, 50, 50), 'green': (50, 190, 70), 'blue': (60, 90, 230), 'yellow': (230, 210, 50)}
@@ -99,4 +100,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_sentence():
+        main()
