@@ -103,6 +103,9 @@ def build_runner(cfg: 'Config', args: argparse.Namespace) -> Any:
 
     from mmssl.engine import Runner
 
+    for part in ('train_cfg', 'optim_wrapper'):
+        if cfg.get(part) is None:
+            raise ValueError(f'{args.config} has no {part}: add {part}=dict(...), as the configs in configs/_base_ do.')
     try:
         runner = Runner.from_cfg(cfg)
     except (KeyError, TypeError) as error:

@@ -50,6 +50,7 @@ _RANGES = {
     'optim_wrapper.optimizer.weight_decay': NOT_NEGATIVE,
     'optim_wrapper.accumulative_counts': COUNT,
     'optim_wrapper.clip_grad.max_norm': POSITIVE,
+    'param_scheduler.warmup': NOT_NEGATIVE,
     'randomness.seed': INDEX,
     'evaluation.batch_size': COUNT,
     'evaluation.num_workers': INDEX,

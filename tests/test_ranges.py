@@ -65,7 +65,8 @@ def checks_of(cls: type) -> Iterator[Checked]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(maker))) if written else ast.Module([], [])
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, 'id', '') in ('check_numbers', 'check_given'):
-            yield from (Checked(cls, word.arg, getattr(ranges, node.args[0].id)) for word in node.keywords)
+            allowed = getattr(ranges, node.args[0].id, None)  # a name of one, or a variable
+            yield from (Checked(cls, word.arg, allowed) for word in node.keywords if allowed)
 
 
 CHECKED = [checked for cls in components() for checked in checks_of(cls)]

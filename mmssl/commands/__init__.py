@@ -165,7 +165,8 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    check_folder(getattr(args, 'work_dir', None))
+    for option in ('work_dir', 'cache'):
+        check_folder(getattr(args, option, None), f'--{option.replace("_", "-")}')
     check = getattr(module_of(args.subcommand), 'check', None)
     if check:
         check(args)

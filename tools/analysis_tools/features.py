@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmssl.command_line import add_trained_options, load_trained_options, one_sentence
-from mmssl.ranges import COUNT, option
+from mmssl.ranges import COUNT, Range, option
 
 PARTS = ('map', 'neighbors', 'clusters', 'activations')
 
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show', nargs='+', choices=PARTS, default=PARTS, help='parts to show (default: all)')
     parser.add_argument('--map', choices=('tsne', 'umap', 'pca'), default='tsne', help='method of the map')
     parser.add_argument('--clusters', type=option(COUNT), default=10, help='number of clusters of images')
-    parser.add_argument('--images', type=option(COUNT), default=5000, help='maximum number of images')
+    parser.add_argument('--images', type=option(Range(10, whole=True)), default=5000, help='maximum number of images')
     parser.add_argument('--out', type=Path, default=Path('features.html'))
     return parser.parse_args()
 

@@ -39,7 +39,13 @@ def load_config(args: argparse.Namespace) -> Config:
     from mmssl.transfer import check_data, move_data
 
     cfg = read_config(args, 'a config under configs/benchmarks/mmdetection or configs/benchmarks/mmsegmentation')
-    require_transfer(cfg.default_scope)
+    scope = cfg.get('default_scope')
+    if scope not in ('mmdet', 'mmseg'):
+        raise ValueError(
+            f'{args.config} is no config of MMDetection or MMSegmentation: give one under '
+            'configs/benchmarks/mmdetection or configs/benchmarks/mmsegmentation.'
+        )
+    require_transfer(scope)
     if args.data_root:
         move_data(cfg, args.data_root)
     cfg.randomness = {'seed': args.seed}

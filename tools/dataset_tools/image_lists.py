@@ -65,13 +65,15 @@ def inaturalist_lines(annotations: Path) -> list[str]:
     Raises:
         ValueError: There is no such file, or it is not an annotation file.
     """
+    if not annotations.is_file():
+        raise ValueError(f'There is no {annotations}: give train2018.json or val2018.json.')
     try:
         content = json.loads(annotations.read_text('utf-8'))
         classes = {entry['image_id']: entry['category_id'] for entry in content['annotations']}
         return [f'{image["file_name"]} {classes[image["id"]]}' for image in content['images']]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(
-            f'{annotations} is not an annotation file of iNaturalist ({error!r}): give train2018.json or val2018.json.'
+            f'{annotations} is not an annotation file of iNaturalist: give train2018.json or val2018.json.'
         ) from error
 
 

@@ -338,8 +338,6 @@ class PastePatches:
         check_numbers(POSITIVE, scales=scales, ratios=ratios)
         check_numbers(NOT_NEGATIVE, scale_jitter=scale_jitter, speed=speed, growth=growth)
         check_numbers(SHARE, visible_prob=visible_prob)
-        if count < 1:
-            raise ValueError(f'count={count} patches in PastePatches: there is nothing to find, set it to 1 or more.')
         self.view: Any = TRANSFORMS.build(view) if isinstance(view, dict) else view
         self.colour: Any = TRANSFORMS.build(colour) if isinstance(colour, dict) else colour
         self.count, self.sizes, self.scale_jitter = count, patch_sizes(scales, ratios), scale_jitter

@@ -30,8 +30,6 @@ class PullToStartHook(Hook):
 
     def __init__(self, alpha: float = 0.01) -> None:
         check_numbers(POSITIVE, alpha=alpha)
-        if alpha <= 0:
-            raise ValueError(f'alpha={alpha} of PullToStartHook: set it to a positive number, or remove the hook.')
         self.alpha = alpha
         self.start: dict[str, Tensor] = {}
 

@@ -135,7 +135,11 @@ class BaseAlgorithm(BaseModel):
 
         Returns:
             Shape ``(B, D)``.
+
+        Raises:
+            ValueError: The backbone takes images with other channels.
         """
+        self._check_channels(images)
         return pooled(self.backbone, images)
 
     def extract_views(self, inputs: list[Tensor]) -> Tensor:

@@ -45,8 +45,6 @@ class DenoisingAutoencoder(BaseAlgorithm):
     ) -> None:
         check_numbers(NOT_NEGATIVE, noise=noise)
         super().__init__(backbone, data_preprocessor, init_cfg)
-        if noise < 0:
-            raise ValueError(f'noise={noise}: give a standard deviation, such as 0.01, or 0 for no noise.')
         self.decoder, self.noise = build(decoder), noise
         if isinstance(self.decoder, ConvDecoder):
             self._check_decoder()

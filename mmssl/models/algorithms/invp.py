@@ -82,11 +82,8 @@ class InvP(BaseAlgorithm):
                 f"'paper' with 'hard'."
             )
         self.neck, self.bank = build(neck), build_memory(bank, FeatureBank)
-        if self.bank.num_neighbors < 1 or steps < 1:
-            raise ValueError(
-                f'InvP with {self.bank.num_neighbors} neighbours and {steps} steps: set model.bank.num_neighbors and '
-                f'model.steps to 1 or more (the paper: 4 and 3).'
-            )
+        if self.bank.num_neighbors < 1:
+            raise ValueError('InvP without neighbours: set model.bank.num_neighbors to 1 or more (the paper: 4).')
         self.num_background, self.num_positives, self.steps = num_background, num_positives, steps
         self.temperature, self.invariance_weight = temperature, float(invariance_weight)
         self.variant, self.positives = variant, positives

@@ -51,8 +51,6 @@ class MAE(BaseAlgorithm):
                 f'MAE leaves patches out before they are encoded, which {type(self.backbone).__name__} cannot do: set '
                 "model.backbone to dict(type='TimmBackbone', name='vit_base_patch16_224') or another ViT of timm."
             )
-        if not 0 < mask_ratio < 1:
-            raise ValueError(f'mask_ratio={mask_ratio}: give a share between 0 and 1, such as 0.75.')
         self.decoder = build(decoder)
         self.mask_ratio, self.normalise = mask_ratio, normalise
         self._check_decoder()

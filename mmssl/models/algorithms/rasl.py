@@ -95,8 +95,6 @@ class RASL(BaseAlgorithm):
                 f'The image encoder has {widths[0]} latents and the sound encoder {widths[1]}, but they are compared: '
                 f'set model.audio_encoder.channels={widths[0]}.'
             )
-        if not 0 < mask_ratio < 1:
-            raise ValueError(f'mask_ratio={mask_ratio}: give a share between 0 and 1, such as 0.3.')
         self.decoder = nn.Linear(widths[0], self.backbone.in_channels)
         self.audio_decoder = nn.Linear(widths[1], self.audio_encoder.in_channels)
         self.k, self.mask_ratio, self.visible_weight = k, mask_ratio, visible_weight

@@ -151,7 +151,7 @@ class SwAV(BaseAlgorithm):
         if count > num_samples:
             raise ValueError(
                 f'{count} prototypes, but the data set has {num_samples} images: codes cannot be balanced. Set '
-                f'model.prototypes.num_prototypes to {max(num_samples // 10, 1)} or less (ten images per prototype).'
+                f'model.prototypes.num_prototypes to {max(num_samples // 10, 2)} or less (ten images per prototype).'
             )
         super().allocate(num_samples)
 

@@ -65,9 +65,10 @@ class ClusterLabels(BaseMemory):
         """
         minimum = self.minimum_size
         if self.num_clusters * minimum > num_samples:
+            fewer = f', and min_cluster to {num_samples // 4} or less' if 2 * minimum > num_samples else ''
             raise ValueError(
-                f'{self.num_clusters} clusters of {minimum} images or more, but the data set has {num_samples} '
-                f'images: set num_clusters of the memory to {max(num_samples // max(2 * minimum, 10), 1)} or less.'
+                f'{self.num_clusters} clusters of {minimum} images or more, but the data set has {num_samples} images: '
+                f'set num_clusters of the memory to {max(num_samples // max(2 * minimum, 10), 2)} or less{fewer}.'
             )
         self.labels = self.labels.new_full((num_samples,), -1)
 

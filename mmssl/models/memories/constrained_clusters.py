@@ -71,8 +71,6 @@ class ConstrainedClusters(BaseMemory):
         check_numbers(INDEX, soft_from=soft_from)
         check_numbers(POSITIVE, soft_temperature=soft_temperature)
         super().__init__()
-        if not 0 <= ratio <= 1:
-            raise ValueError(f'ratio={ratio} of ConstrainedClusters: it is a share of N / K, from 0 to 1.')
         self.num_clusters = num_clusters
         self.ratio, self.dual_rate, self.soft_from = ratio, dual_rate, soft_from
         self.num_slots, self.soft_temperature = num_slots if soft_from else 0, soft_temperature
@@ -104,7 +102,7 @@ class ConstrainedClusters(BaseMemory):
         if self.num_clusters > num_samples:
             raise ValueError(
                 f'{self.num_clusters} clusters, but the data set has {num_samples} images: set num_clusters to '
-                f'{max(num_samples // 20, 1)} or less.'
+                f'{max(num_samples // 20, 2)} or less.'
             )
         generator = torch.Generator().manual_seed(hash_seed(self.seed, Stream.CENTROID_START, self.num_clusters))
         rows = torch.randn(self.num_clusters, self.targets.shape[1], generator=generator)

@@ -40,8 +40,6 @@ class DomainQueue(BaseMemory):
     def __init__(self, length: int, dim: int, num_domains: int) -> None:
         check_numbers(COUNT, length=length, dim=dim, num_domains=num_domains)
         super().__init__()
-        if length < 1 or num_domains < 1:
-            raise ValueError(f'A queue of {length} rows for each of {num_domains} domains: set both to 1 or more.')
         self.length, self.num_domains = length, num_domains
         self.register_buffer('rows', torch.zeros(num_domains, length, dim))
         self.register_buffer('indices', torch.full((num_domains, length), -1))

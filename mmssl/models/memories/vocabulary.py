@@ -68,7 +68,7 @@ class Vocabulary(BaseMemory):
         if len(self) > num_samples:
             raise ValueError(
                 f'A vocabulary of {len(self)} words, but the data set has {num_samples} images: set num_words to '
-                f'{max(num_samples // 10, 1)} or less (ten images per word).'
+                f'{max(num_samples // 10, 2)} or less (ten images per word).'
             )
 
     def bags(self, maps: Tensor) -> tuple[Tensor, Tensor]:
