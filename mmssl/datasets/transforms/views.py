@@ -89,7 +89,7 @@ class View:
         jitter_prob: Probability of the jitter, 0 to 1.
         gray_prob: Probability of removing the colours, 0 to 1.
         blur_prob: Probability of a Gaussian blur, 0 to 1.
-        blur_sigma: Minimum and maximum standard deviation of the blur, in pixels of the view, above 0.
+        blur_sigma: Minimum and maximum standard deviation of the blur, in pixels of the view, at least 0.
         solarize_prob: Probability of inverting the upper half of the range, 0 to 1.
         gray_first: Whether to remove the colours before the jitter, as in MoCo v1 and NPID.
         rotate: Maximum angle of a rotation in either direction, in degrees, at least 0; the corners become black, as in
@@ -129,8 +129,8 @@ class View:
             blur_prob=blur_prob,
             solarize_prob=solarize_prob,
         )
-        check_numbers(NOT_NEGATIVE, rotate=rotate, translate=translate)
-        check_numbers(POSITIVE, ratio=ratio, blur_sigma=blur_sigma, zoom=zoom)
+        check_numbers(NOT_NEGATIVE, blur_sigma=blur_sigma, rotate=rotate, translate=translate)
+        check_numbers(POSITIVE, ratio=ratio, zoom=zoom)
         check_given(NOT_NEGATIVE, jitter=jitter)
         check_limits(scale=scale, ratio=ratio, blur_sigma=blur_sigma, zoom=zoom)
         if jitter and (len(jitter) != len(_JITTER) or jitter[-1] > _MOST_HUE):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mmssl.functional import sincos_positions
-from mmssl.ranges import COUNT, check_heads, check_numbers
+from mmssl.ranges import COUNT, INDEX, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -17,7 +17,7 @@ class MAEDecoder(nn.Module):
         patch_size: Side of a patch in pixels, at least 1.
         image_channels: Channels of the images, at least 1.
         channels: Width of the decoder, a multiple of 4, at least 1.
-        depth: Number of blocks, at least 1.
+        depth: Number of blocks, at least 0.
         num_heads: Attention heads of each block, at least 1.
 
     Source: MAE, section 3; facebookresearch/mae, ``models_mae.py``.
@@ -38,9 +38,9 @@ class MAEDecoder(nn.Module):
             patch_size=patch_size,
             image_channels=image_channels,
             channels=channels,
-            depth=depth,
             num_heads=num_heads,
         )
+        check_numbers(INDEX, depth=depth)
         check_heads(channels, num_heads)
         super().__init__()
         self.embed = nn.Linear(in_channels, channels)
