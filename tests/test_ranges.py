@@ -60,9 +60,8 @@ def components() -> list[type]:
 
 def checks_of(cls: type) -> Iterator[Checked]:
     """The numbers that the class's own ``__init__`` checks."""
-    maker = vars(cls).get('__init__')
-    written = inspect.isfunction(maker) and maker.__code__.co_filename == inspect.getsourcefile(cls)
-    tree = ast.parse(textwrap.dedent(inspect.getsource(maker))) if written else ast.Module([], [])
+    maker = vars(cls).get('__post_init__', vars(cls).get('__init__'))
+    tree = ast.parse(textwrap.dedent(inspect.getsource(maker))) if inspect.isfunction(maker) else ast.Module([], [])
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, 'id', '') in ('check_numbers', 'check_given'):
             allowed = getattr(ranges, node.args[0].id, None)  # a name of one, or a variable
@@ -70,8 +69,16 @@ def checks_of(cls: type) -> Iterator[Checked]:
 
 
 CHECKED = [checked for cls in components() for checked in checks_of(cls)]
-# Numbers of any size, and those that a class refuses in a sentence of its own, or hands on to one that checks them.
-FREE: set[str] = set()
+# Numbers of any size, and those that a class refuses in a sentence of its own. Seeds are free, too.
+FREE = {
+    'InterImage.margin', 'WarmupCosineLR.end', 'WarmupCosineLR.first', 'Concat.size',
+    'ScheduleHook.start', 'ScheduleHook.end',  # the name of the attribute says their range
+    'NIN.num_blocks', 'ResNet.depth', 'PixelPropagation.num_layers', 'CoKe.large_views', 'WordTokenizer.max_length',
+    'WordTokenizer.num_tokens', 'InstanceClassification.smoothing', 'UnMixSwAV.alpha', 'UnMixSwAV.global_prob',
+    'Subset.num', 'Subset.skip', 'UCF101.split', 'HMDB51.split', 'SomethingSomething.version', 'ShrunkImages.size',
+    'SpriteScenes.num', 'SpriteScenes.objects', 'Tiles.grid', 'VideoFrames.rate', 'TimeSplit.gap', 'TimeSplit.period',
+    'TimeSplit.share', 'WarmupHeadsHook.length',
+}  # fmt: skip
 
 
 def valid(cls: type, wrong: Checked) -> dict[str, Any]:
@@ -107,12 +114,11 @@ def test_every_number_of_a_class_has_a_range(cls):
     maker = vars(cls).get('__init__')
     if not inspect.isfunction(maker):
         return
-    numbers = {
-        each.name for each in inspect.signature(maker).parameters.values()
-        if (isinstance(each.default, int | float) and not isinstance(each.default, bool))
-        or each.annotation in (int, float, int | None, float | None)
-    }  # fmt: skip
-    assert {f'{cls.__name__}.{name}' for name in numbers - {one.name for one in checks_of(cls)}} <= FREE
+    kinds = (int, float, int | None, float | None)
+    parameters = [each for each in inspect.signature(maker).parameters.values() if each.kind != each.VAR_KEYWORD]
+    numbers = {each.name for each in parameters if each.annotation in kinds or type(each.default) in kinds}
+    checked = {one.name for base in cls.__mro__ for one in checks_of(base)}
+    assert {f'{cls.__name__}.{name}' for name in numbers - checked - {'seed'}} <= FREE
 
 
 @pytest.mark.parametrize(

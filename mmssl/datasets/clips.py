@@ -68,9 +68,9 @@ class UniformFrames:
     The last frame of a video that is too short is repeated.
 
     Args:
-        length: Frames per clip.
-        stride: Steps between frames.
-        clips: Number of clips.
+        length: Frames per clip, at least 1.
+        stride: Steps between frames, at least 1.
+        clips: Number of clips, at least 1.
 
     Source: microsoft/CtP, ``UniformFrameSampler``.
     """
@@ -78,6 +78,10 @@ class UniformFrames:
     length: int = 16
     stride: int = 1
     clips: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse numbers outside their ranges."""
+        check_numbers(COUNT, length=self.length, stride=self.stride, clips=self.clips)
 
     def __call__(self, num_frames: int) -> Tensor:
         """Choose the frames of all clips: int64, shape ``(clips, length)``."""

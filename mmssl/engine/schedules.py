@@ -5,7 +5,7 @@ from typing import Any
 from mmengine.optim import _ParamScheduler
 
 from mmssl.functional.schedules import warmup_cosine, warmup_halving
-from mmssl.ranges import NOT_NEGATIVE, check_numbers
+from mmssl.ranges import COUNT, NOT_NEGATIVE, check_given, check_numbers
 from mmssl.registry import PARAM_SCHEDULERS
 
 
@@ -115,13 +115,14 @@ class WarmupHalvingLR(WarmupCosineLR):
     Args:
         optimizer: Wrapper whose learning rates are set; a group with ``fix_lr=True`` keeps its rate.
         warmup: Length of the warm-up; its last step has the full rate.
-        half_life: Steps until the rate has halved; None for never.
+        half_life: Steps until the rate has halved, at least 1; None for never.
         scheduler: ``end``, set by the Runner, and ``by_epoch``.
 
     Source: OCRL, ``utils/tools.py`` (Yoon et al., ICML 2023).
     """
 
     def __init__(self, optimizer: Any, warmup: int = 0, half_life: int | None = None, **scheduler: Any) -> None:
+        check_given(COUNT, half_life=half_life)
         self.half_life = half_life
         super().__init__(optimizer, warmup=warmup, **scheduler)
 

@@ -152,6 +152,7 @@ class MultiStageClassifier(LinearClassifier):
     Feature maps are pooled to about 9,000 numbers, and pass through batch norm without weight and bias.
 
     Args:
+        num_classes: Number of classes, at least 1.
         pools: How the map of a stage is pooled, by stage: window, stride and padding in pixels of the map, which are
             averaged; or one number, the side of the grid of maxima that is left (adaptive max-pooling). A ResNet has
             ``stem`` (before its max-pooling) and ``stage1`` to ``stage4``, an AlexNet ``conv1`` to ``conv5``, a NIN
@@ -180,8 +181,7 @@ class MultiStageClassifier(LinearClassifier):
         weight_std: float | None = 0.01,
         **settings: Any,
     ) -> None:
-        check_numbers(COUNT, image_size=image_size)
-        check_given(COUNT, num_classes=num_classes)
+        check_numbers(COUNT, num_classes=num_classes, image_size=image_size)
         check_given(POSITIVE, weight_std=weight_std)
         self.heads, self._image_size, self._pools = tuple(pools), image_size, dict(pools)
         self._std = math.sqrt(2 / num_classes) if weight_std is None else weight_std

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet as torchvision_resnet
 
-from mmssl.ranges import COUNT, check_numbers
+from mmssl.ranges import COUNT, INDEX, check_numbers
 from mmssl.registry import MODELS
 
 _Block = type[torchvision_resnet.BasicBlock] | type[torchvision_resnet.Bottleneck]
@@ -33,8 +33,8 @@ class ResNet(torchvision_resnet.ResNet):
             for images of up to 64 pixels).
         base_channels: Width of the first stage, at least 1; 64 is torchvision's, 128 and 256 are SwAV's w2 and w4.
         out_indices: Indices, from 0, of the stages that ``forward`` returns.
-        frozen_stages: Number of stages that are frozen, with the stem, and stay in eval mode; 0 for the stem alone, -1
-            for nothing.
+        frozen_stages: Number of stages that are frozen, with the stem, and stay in eval mode, at least 0; 0 for the stem
+            alone, -1 for nothing.
         zero_init_residual: Whether every block starts as the identity.
         channels_last: Whether weights and maps lie channels last in memory, which is faster on CPUs. Shapes and keys
             stay; results differ by rounding.
@@ -61,6 +61,8 @@ class ResNet(torchvision_resnet.ResNet):
         channels_last: bool = False,
     ) -> None:
         check_numbers(COUNT, in_channels=in_channels, base_channels=base_channels)
+        if frozen_stages != -1:
+            check_numbers(INDEX, frozen_stages=frozen_stages)
         if depth not in ARCHITECTURES:
             raise ValueError(
                 f'ResNet of depth {depth}, but there are depths {sorted(ARCHITECTURES)}: choose one of them.'

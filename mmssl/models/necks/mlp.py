@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmssl.models.upgrade import Upgrading
-from mmssl.ranges import COUNT, check_numbers, check_width
+from mmssl.ranges import COUNT, INDEX, check_numbers, check_width
 from mmssl.registry import MODELS
 
 
@@ -20,7 +20,7 @@ class MLPNeck(Upgrading):
     Args:
         in_channels: Width of the features, at least 1.
         out_channels: Width of the embeddings, at least 1.
-        hidden_channels: Width of the inner layers, or of each of them; not needed with one layer.
+        hidden_channels: Width of the inner layers, or of each of them, at least 0; not needed with one layer.
         num_layers: Number of linear layers, at least 1; not needed with a width for each.
         batch_norm: Whether batch norm follows the inner layers (SwAV, SimCLR) or not (MoCo v2, InvP).
         last_batch_norm: Whether batch norm follows the last layer too (SimCLR).
@@ -50,6 +50,7 @@ class MLPNeck(Upgrading):
         last_affine: bool = True,
     ) -> None:
         check_numbers(COUNT, in_channels=in_channels, out_channels=out_channels, num_layers=num_layers)
+        check_numbers(INDEX, hidden_channels=hidden_channels)
         super().__init__()
         if num_layers > 1 and not hidden_channels:
             raise ValueError(f'MLPNeck with {num_layers} layers: give hidden_channels, or set num_layers=1.')
