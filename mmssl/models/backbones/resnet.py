@@ -33,8 +33,8 @@ class ResNet(torchvision_resnet.ResNet):
             for images of up to 64 pixels).
         base_channels: Width of the first stage, at least 1; 64 is torchvision's, 128 and 256 are SwAV's w2 and w4.
         out_indices: Indices, from 0, of the stages that ``forward`` returns.
-        frozen_stages: Number of stages that are frozen, with the stem, and stay in eval mode, at least 0; 0 for the stem
-            alone, -1 for nothing.
+        frozen_stages: Number of stages that are frozen, with the stem, and stay in eval mode, at least 0; 0 for the
+            stem alone, -1 for nothing.
         zero_init_residual: Whether every block starts as the identity.
         channels_last: Whether weights and maps lie channels last in memory, which is faster on CPUs. Shapes and keys
             stay; results differ by rounding.
