@@ -74,7 +74,8 @@ def check_config(config: Mapping[str, Any]) -> None:
             raise ValueError(f'{entry} of the config is {part!r}: give a dictionary, such as {entry}=dict(type=...).')
     for entry, allowed in _RANGES.items():
         check_given(allowed, **{entry: _entry(config, entry)})
-    if (level := config.get('log_level')) not in (None, *_LOG_LEVELS):
+    level = config.get('log_level')
+    if not isinstance(level, int) and level not in (None, *_LOG_LEVELS):
         raise ValueError(f'log_level={level!r}: set it to one of {", ".join(_LOG_LEVELS)}.')
 
 
