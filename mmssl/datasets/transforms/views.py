@@ -81,7 +81,7 @@ class View:
 
     Args:
         size: Side of the view in pixels, at least 1.
-        scale: Minimum and maximum area of the crop, as a share of the image's area, 0 to 1.
+        scale: Minimum and maximum area of the crop, as a share of the image's area, at least 0.
         ratio: Minimum and maximum aspect ratio of the crop, its width divided by its height, above 0.
         flip: Probability of a horizontal flip, 0 to 1.
         jitter: Strength of brightness, contrast, saturation and hue: factors from ``max(0, 1 - s)`` to ``1 + s``, hue
@@ -122,14 +122,13 @@ class View:
         check_numbers(COUNT, size=size)
         check_numbers(
             SHARE,
-            scale=scale,
             flip=flip,
             jitter_prob=jitter_prob,
             gray_prob=gray_prob,
             blur_prob=blur_prob,
             solarize_prob=solarize_prob,
         )
-        check_numbers(NOT_NEGATIVE, blur_sigma=blur_sigma, rotate=rotate, translate=translate)
+        check_numbers(NOT_NEGATIVE, scale=scale, blur_sigma=blur_sigma, rotate=rotate, translate=translate)
         check_numbers(POSITIVE, ratio=ratio, zoom=zoom)
         check_given(NOT_NEGATIVE, jitter=jitter)
         check_limits(scale=scale, ratio=ratio, blur_sigma=blur_sigma, zoom=zoom)
