@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Kinds of errors that name what the user gave, and say what is needed.
 CORRECTABLE: tuple[type[Exception], ...] = (ValueError, FileNotFoundError, ImportError, FloatingPointError)
 
+# What each launcher sets for the processes that it starts.
+_SET_BY = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
 _HUGE_PAGES = Path('/sys/kernel/mm/transparent_hugepage/enabled')
 _TUNABLES, _ON_REQUEST = 'GLIBC_TUNABLES', 'glibc.malloc.hugetlb=1'
 
@@ -52,12 +54,30 @@ class Options(dict[str, Any]):
     texts: dict[str, str]
 
 
+def weights_file(name: str) -> str:
+    """Type of an option that names the weights file to write.
+
+    Args:
+        name: What the user gave.
+
+    Raises:
+        ArgumentTypeError: The name does not say in which format.
+    """
+    if not name.endswith(('.pth', '.safetensors')):
+        raise argparse.ArgumentTypeError(f'{name!r}: give a name that ends in .pth or .safetensors')
+    return name
+
+
 class ConfigOptions(argparse.Action):
     """``KEY=VALUE`` words as MMEngine's DictAction reads them; MMEngine is imported only if there are any."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        """Store the options as a dictionary."""
+        """Store the options as a dictionary; refuse a word that is not ``KEY=VALUE``."""
         from mmengine.config import DictAction
+
+        for word in values:
+            if not all(word.partition('=')[:2]):
+                raise argparse.ArgumentError(self, f'{word!r}: give KEY=VALUE, such as train_cfg.max_epochs=10')
 
         DictAction(self.option_strings, self.dest, nargs=self.nargs)(parser, namespace, values, option_string)
         options = Options(getattr(namespace, self.dest))
@@ -96,10 +116,15 @@ def build_runner(cfg: 'Config', args: argparse.Namespace) -> Any:
 
     from mmssl.engine import Runner
 
+    for part in ('train_cfg', 'optim_wrapper'):
+        if cfg.get(part) is None:
+            raise ValueError(f'{args.config} has no {part}: add {part}=dict(...), as the configs in configs/_base_ do.')
     try:
         runner = Runner.from_cfg(cfg)
     except (KeyError, TypeError) as error:
-        raise ValueError(f'{args.config} cannot be built: {error.args[0]} (--verbose shows where)') from error
+        from mmssl.options import explained
+
+        raise ValueError(f'{args.config} cannot be built: {explained(error)}') from error
     if args.verbose and is_main_process():
         print(f'Config:\n{runner.cfg.pretty_text}', flush=True)
     return runner
@@ -118,7 +143,8 @@ def one_sentence(
     """End a tool with the sentence of an error that its user can correct, or after Ctrl-C, instead of a traceback.
 
     Args:
-        errors: Kinds of errors that are meant; what else is raised passes as it is.
+        errors: Kinds of errors that are meant, besides refusals of the system (``OSError``); what else is raised passes
+            as it is.
 
     Raises:
         SystemExit: One of the errors was raised (the exit status is 1), or the user pressed Ctrl-C (130).
@@ -127,11 +153,37 @@ def one_sentence(
         sys.stdout.reconfigure(errors='replace')  # names of files need not be text
     try:
         yield
-    except errors as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error
+    except (*errors, OSError) as error:
+        raise SystemExit(f'{type(error).__name__}: {_of_system(error) or error}') from error
     except KeyboardInterrupt as error:
         sys.stderr.write('Interrupted.\n')
         raise SystemExit(128 + signal.SIGINT) from error
+
+
+def _of_system(error: Exception) -> str | None:
+    """What the system's refusal of a path means; None for an error that has its own words."""
+    if not isinstance(error, OSError) or error.errno is None or error.filename is None:
+        return None
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f'{error.filename} is a file, or would lie in one, but a folder is needed there: give another path.'
+    if isinstance(error, IsADirectoryError):
+        return f'{error.filename} is a folder, but a file is needed there: give another path.'
+    return f'{error.filename}: {error.strerror}. Give a path that can be read and written.'
+
+
+def check_folder(folder: str | Path | None, option: str = '--work-dir') -> None:
+    """Refuse a file where a command will write a folder.
+
+    Args:
+        folder: The folder; None if it is not given.
+        option: The option that gives it.
+
+    Raises:
+        ValueError: It is a file, or lies in one.
+    """
+    for place in (Path(folder), *Path(folder).parents) if folder else ():
+        if place.is_file():
+            raise ValueError(f'{option} {folder}: {place} is a file, give a folder.')
 
 
 @contextmanager
@@ -176,24 +228,52 @@ def read_config(args: argparse.Namespace, advice: str = 'a .py file, for example
 
     Raises:
         SystemExit: There is no such file, or it is no config.
-        ValueError: An option is one that no component knows.
+        ValueError: An option is one that no component knows, or a number is outside its range.
     """
-    path = _config_path(args.config)
-    if path is None:
-        raise SystemExit(f'No config {args.config}: give {advice}.')
-    from mmengine.config import Config
-    from mmengine.config.utils import ConfigParsingError
-
+    check_folder(args.work_dir)
+    _check_launcher(args.launcher)
+    cfg = open_config(args.config, advice)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    try:
-        cfg = Config.fromfile(path)
-    except (SyntaxError, ConfigParsingError) as error:
-        raise SystemExit(f'{args.config} cannot be read as a config: {error}') from error
     if args.cfg_options:
         use_options(cfg, args.cfg_options)
+    _check(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     return cfg
+
+
+def open_config(name: str | Path, advice: str = 'the config of the training') -> 'Config':
+    """Read a config.
+
+    Args:
+        name: Its path, or the name of a recipe.
+        advice: What to give instead if there is no such file.
+
+    Returns:
+        The config.
+
+    Raises:
+        SystemExit: There is no such file, or it is no config.
+    """
+    path = _config_path(str(name))
+    if path is None:
+        raise SystemExit(f'No config {name}: give {advice}.')
+    from mmengine.config import Config
+
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is Python code of the user, which can raise anything
+        reason = 'its name does not end in .py' if isinstance(error, OSError) else f'{type(error).__name__}: {error}'
+        raise SystemExit(f'{name} cannot be read as a config: {reason}') from error
+
+
+def _check_launcher(launcher: str) -> None:
+    """Refuse a launcher that has not started this process."""
+    if launcher != 'none' and _SET_BY[launcher] not in os.environ:
+        raise ValueError(
+            f'--launcher {launcher}, but {_SET_BY[launcher]} is not set: start with tools/dist_train.sh CONFIG '
+            'PROCESSES or tools/slurm_train.sh, or leave --launcher out.'
+        )
 
 
 def _config_path(name: str) -> Path | None:
@@ -220,11 +300,13 @@ def use_options(cfg: 'Config', options: dict[str, Any]) -> None:
 
     before = copy.deepcopy(cfg)
     options = _with_names(options, before)
+    for option, value in options.items():
+        _make_way(cfg, option, value)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
         raise ValueError(f'--cfg-options {" ".join(options)}: {error}') from error
-    if cfg.get('default_scope', 'mmssl') == 'mmssl':  # the components of other packages are theirs to check
+    if _is_ours(cfg):
         check_options(options, before._cfg_dict, cfg._cfg_dict)
 
 
@@ -244,6 +326,41 @@ def _is_name(value: Any, text: str | None, name: str, cfg: 'Config') -> bool:
     for key in name.split('.'):
         replaced = replaced.get(key) if isinstance(replaced, Mapping) else None
     return isinstance(replaced, str) and (isinstance(value, int | float) or Path(text).exists())
+
+
+def _make_way(cfg: 'Config', option: str, value: Any) -> None:
+    """Make a dictionary of each None on the way to an option; refuse what has no entries, or would lose them."""
+    node, *keys = cfg._cfg_dict, *option.split('.')
+    for depth, key in enumerate(keys):
+        place = '.'.join(keys[:depth])
+        if isinstance(node, list | tuple):
+            if not (key.isdigit() and int(key) < len(node)):
+                raise ValueError(f'--cfg-options {option}: {place} has {len(node)} entries, of which {key} is none.')
+            node = node[int(key)]
+        elif isinstance(node, dict):
+            if depth < len(keys) - 1 and key in node and node[key] is None:
+                node[key] = {}
+            if key not in node:
+                return
+            node = node[key]
+        else:
+            raise ValueError(f'--cfg-options {option}: {place} is {node!r}, which has no entries.')
+    if node and isinstance(node, dict) and not isinstance(value, dict) and value is not None:
+        raise ValueError(
+            f'--cfg-options {option}={value}: {option} has entries, give one, such as {option}.{next(iter(node))}.'
+        )
+
+
+def _is_ours(cfg: 'Config') -> bool:
+    """Whether mmssl builds the components of a config; those of other packages are theirs to check."""
+    return cfg.get('default_scope', 'mmssl') == 'mmssl'
+
+
+def _check(cfg: 'Config') -> None:
+    from mmssl.options import check_config
+
+    if _is_ours(cfg):
+        check_config(cfg._cfg_dict)
 
 
 def use_training_options(cfg: 'Config', args: argparse.Namespace) -> None:
@@ -297,19 +414,19 @@ def load_trained_options(args: argparse.Namespace) -> tuple[Any, 'Config']:
         FileNotFoundError: There is no such checkpoint, config or folder.
         ValueError: They do not fit each other.
     """
-    from mmengine.config import Config
     from mmengine.device import get_device
 
     from mmssl.probe.trained import load_trained
 
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config of the training, or leave out --config.')
-    trained = load_trained(args.checkpoint, Config.fromfile(args.config) if args.config else None)
+    trained = load_trained(args.checkpoint, open_config(args.config) if args.config else None)
     model, cfg = trained.algorithm(), trained.config
     if 'evaluation' not in cfg:
         raise ValueError(f'The config of {args.checkpoint} has no evaluation section: give one that has, as --config.')
     if args.cfg_options:
         use_options(cfg, args.cfg_options)
+    _check(cfg)
     if args.data:
         kind = 'VideoFolder' if 'frames' in cfg.evaluation.gallery else 'ImageFolder'
         source = {'type': f'mmssl.{kind}', 'root': args.data}

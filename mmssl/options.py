@@ -1,7 +1,8 @@
-"""Check the options of ``--cfg-options`` against what the components of a config take, before anything is built."""
+"""Check a config, and the options of ``--cfg-options``, against what components take, before anything is built."""
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmssl import registry
+from mmssl.ranges import COUNT, INDEX, NOT_NEGATIVE, POSITIVE, SHARE, check_given
 from mmssl.words import near_names
 
 _LOADER = {*inspect.signature(DataLoader).parameters, 'sampler', 'batch_sampler', 'num_batch_per_epoch'}
@@ -38,6 +40,72 @@ _TOP = {
     'find_unused_parameters', 'model_wrapper_cfg', 'activation_checkpointing', 'efficient_conv_bn_eval',
 }  # fmt: skip
 _SHOWN = 3
+# Numbers that components of other packages read, whose own messages name no entry of the config.
+_RANGES = {
+    'train_dataloader.batch_size': COUNT,
+    'train_dataloader.num_workers': INDEX,
+    'train_dataloader.prefetch_factor': COUNT,
+    'optim_wrapper.optimizer.lr': POSITIVE,
+    'optim_wrapper.optimizer.momentum': SHARE,
+    'optim_wrapper.optimizer.weight_decay': NOT_NEGATIVE,
+    'optim_wrapper.accumulative_counts': COUNT,
+    'optim_wrapper.clip_grad.max_norm': POSITIVE,
+    'param_scheduler.warmup': NOT_NEGATIVE,
+    'randomness.seed': INDEX,
+    'evaluation.batch_size': COUNT,
+    'evaluation.num_workers': INDEX,
+    'auto_scale_lr.base_batch_size': COUNT,
+}
+_PARTS_NEEDED = ('model', 'model.backbone', 'train_dataloader')
+_LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Refuse a number outside its range in the parts of a config that other packages read.
+
+    Args:
+        config: Config; the numbers that our own components read are left to them.
+
+    Raises:
+        ValueError: A number is outside, or a part that every config needs is missing; the message names the entry.
+    """
+    for entry in _PARTS_NEEDED:
+        if not isinstance(part := _entry(config, entry), Mapping):
+            raise ValueError(f'{entry} of the config is {part!r}: give a dictionary, such as {entry}=dict(type=...).')
+    for entry, allowed in _RANGES.items():
+        check_given(allowed, **{entry: _entry(config, entry)})
+    level = config.get('log_level')
+    if not isinstance(level, int) and level not in (None, *_LOG_LEVELS):
+        raise ValueError(f'log_level={level!r}: set it to one of {", ".join(_LOG_LEVELS)}.')
+
+
+def _entry(config: Any, name: str) -> Any:
+    for key in name.split('.'):
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config
+
+
+def explained(error: KeyError | TypeError) -> str:
+    """Say what a config must change for a component that cannot be built.
+
+    Args:
+        error: What MMEngine's registry, or Python at the call of the class, raised.
+
+    Returns:
+        The reason, with near names where a name is unknown.
+    """
+    text = str(error.args[0]) if error.args else ''
+    if found := re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text):
+        owner, name = found.groups()
+        names = arguments_of(component) if (component := _component(owner)) else None
+        return f'{owner} takes no {name!r} {_near(name, names - {"self"}) if names else ""}'.strip() + '.'
+    if found := re.match(r'(\w+)\.__init__\(\) missing \d+ required .* arguments?: (.*)', text):
+        return f'{found[1]} needs {found[2]}: add it to its part of the config.'
+    if found := re.match(r'(\S+) is not in the ', text):
+        return next(_unknown_type(found[1]), text)
+    if found := re.match(r'`cfg` or `default_args` must contain the key "type", but got (.*)', text):
+        return f'{found[1]} has no type: add the name of its class, such as type=...'
+    return f'{text} (--verbose shows where)'
 
 
 def check_options(options: Mapping[str, Any], config: Mapping[str, Any], changed: Mapping[str, Any]) -> None:

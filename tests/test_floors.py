@@ -11,7 +11,7 @@ from tests.training import ROOT
 
 # From the ground up. Files of one floor may import each other, folders of one floor may not.
 FLOORS = [
-    ('registry', 'version', 'dependencies', 'progress', 'files', 'download', 'words'),
+    ('registry', 'version', 'dependencies', 'progress', 'files', 'download', 'words', 'ranges'),
     ('functional',),
     ('checkpoint',),
     ('weights',),

@@ -41,7 +41,7 @@ def read(option: str, value: Any = 1, config: str = SIMCLR) -> Any:
         ('optim_wrapper.accumulate', "OptimWrapper takes no 'accumulate' (near names: accumulative_counts)"),
         ('optim_wrapper.optimizer.lrr', "SGD takes no 'lrr' (near names: lr)"),
         ('param_scheduler.warmupp', "WarmupCosineLR takes no 'warmupp' (near names: warmup"),
-        ('custom_hooks.0.until', 'Index 0 exceeds the length of list'),
+        ('custom_hooks.0.until', 'custom_hooks has 0 entries, of which 0 is none'),
     ],
 )
 def test_an_option_that_no_component_knows_is_refused_with_near_names(option, sentence):

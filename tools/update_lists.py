@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from mmssl.apis.zoo import recipes
+from mmssl.command_line import one_sentence
 from mmssl.commands.zoo import HEADS, row
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -226,7 +227,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except ValueError as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import NamedTuple
 
-from mmssl.command_line import CORRECTABLE, has_own_process, one_sentence, restart_with_huge_pages
+from mmssl.command_line import CORRECTABLE, check_folder, has_own_process, one_sentence, restart_with_huge_pages
 from mmssl.version import __version__
 
 __all__ = ['Command', 'build_parser', 'check_tool', 'main', 'module_of', 'run_tool']
@@ -166,6 +166,8 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
+    for option in ('work_dir', 'cache'):
+        check_folder(getattr(args, option, None), f'--{option.replace("_", "-")}')
     check = getattr(module_of(args.subcommand), 'check', None)
     if check:
         check(args)

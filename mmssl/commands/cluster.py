@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmssl.command_line import add_trained_options, load_trained_options
+from mmssl.ranges import INDEX, SEVERAL, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,10 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_trained_options(parser, 'the training images of the config')
     parser.add_argument(
-        '--clusters', type=int, required=True, help='number of classes, for example four times the images per batch'
+        '--clusters',
+        type=option(SEVERAL),
+        required=True,
+        help='number of classes, for example four times the images per batch',
     )
     parser.add_argument('--out', type=Path, help='file to write (default: pseudo_classes.npz beside the checkpoint)')
-    parser.add_argument('--seed', type=int, default=0, help='seed of k-means')
+    parser.add_argument('--seed', type=option(INDEX), default=0, help='seed of k-means')
 
 
 def check(args: argparse.Namespace) -> None:

@@ -7,13 +7,15 @@ checkpoint's. For mmdet and mmseg, a trained feature pyramid is exported too.
 
 import argparse
 
+from mmssl.command_line import weights_file
+
 _TARGETS = ('torchvision', 'timm', 'mmdet', 'mmseg')  # those of mmssl.export, which imports torch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument('checkpoint', help='checkpoint, .pth or .safetensors')
-    parser.add_argument('out', help='file to write, .pth or .safetensors')
+    parser.add_argument('out', type=weights_file, help='file to write, .pth or .safetensors')
     parser.add_argument(
         '--target', choices=_TARGETS, default='torchvision', help='package to export for (default: torchvision)'
     )

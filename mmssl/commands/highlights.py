@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmssl.command_line import CORRECTABLE
+from mmssl.ranges import COUNT, POSITIVE, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,15 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help='network of the features: a checkpoint, or a name of the zoo, torchvision or timm',
     )
-    parser.add_argument('--rate', type=float, default=2.0, help='steps per second, as in the training (default: 2)')
-    parser.add_argument('--top', type=int, default=5, help='number of moments to print')
+    parser.add_argument(
+        '--rate', type=option(POSITIVE), default=2.0, help='steps per second, as in the training (default: 2)'
+    )
+    parser.add_argument('--top', type=option(COUNT), default=5, help='number of moments to print')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/highlights'), help='folder for the results')
-
-
-def check(args: argparse.Namespace) -> None:
-    """Refuse numbers that make no sense."""
-    if args.rate <= 0 or args.top < 1:
-        raise ValueError(f'--rate {args.rate:g} --top {args.top}: give a rate above 0, and at least one moment.')
 
 
 def load_model(path: str) -> tuple[Any, int]:

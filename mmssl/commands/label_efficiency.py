@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmssl.command_line import CORRECTABLE, sigterm_as_ctrl_c
 from mmssl.files import write_json
+from mmssl.ranges import COUNT, INDEX, POSITIVE, SEVERAL, Range, option
 
 if TYPE_CHECKING:
     from mmssl.evaluation import Purpose
@@ -36,11 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_effort(parser)
     dense = parser.add_argument_group('detection and segmentation')
     dense.add_argument(
-        '--scale', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT'), help="resize images (default: the config's)"
+        '--scale',
+        type=option(COUNT),
+        nargs=2,
+        metavar=('WIDTH', 'HEIGHT'),
+        help="resize images (default: the config's)",
     )
-    dense.add_argument('--frozen-stages', type=int, default=-1, help='stages that stay as they are (default: -1, none)')
+    dense.add_argument(
+        '--frozen-stages',
+        type=option(Range(-1, whole=True)),
+        default=-1,
+        help='stages that stay as they are (default: -1, none)',
+    )
     dense.add_argument('--norm-eval', action='store_true', help="keep the backbone's batch-norm statistics")
-    dense.add_argument('--ignore', type=int, help='value of pixels without a class in the masks (default: 255)')
+    dense.add_argument(
+        '--ignore', type=option(INDEX), help='value of pixels without a class in the masks (default: 255)'
+    )
 
 
 def _add_starts(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +68,10 @@ def _add_starts(parser: argparse.ArgumentParser) -> None:
         '--pretrain', nargs='+', type=_minutes, default=[], metavar='MINUTES[:SEEDS]',
         help='pre-train on the training images, as often as there are seeds or as SEEDS says; each time is a start',
     )  # fmt: skip
-    starts.add_argument('--depth', type=int, choices=sorted(_STAGES), default=18, help='of the untrained network alone')
-    starts.add_argument('--base-channels', type=int, default=32, help='width of the untrained network alone')
+    starts.add_argument(
+        '--depth', type=option(COUNT), choices=sorted(_STAGES), default=18, help='of the untrained network alone'
+    )
+    starts.add_argument('--base-channels', type=option(COUNT), default=32, help='width of the untrained network alone')
 
 
 def _add_effort(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +80,12 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
         '--labels', nargs='+', type=_count, default=[5, 20, None], metavar='N',
         help='labelled images, per class for classification; the word all (default: 5 20 all)',
     )  # fmt: skip
-    effort.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
-    effort.add_argument('--steps', type=int, help='steps (default: 200, or 300 for boxes and masks)')
-    effort.add_argument('--batch-size', type=int, help='images per step (default: 64, or 8 for boxes and masks)')
-    effort.add_argument('--rates', nargs='+', type=float, help='learning rates to choose from')
+    effort.add_argument('--seeds', nargs='+', type=option(INDEX), default=[0, 1, 2])
+    effort.add_argument('--steps', type=option(COUNT), help='steps (default: 200, or 300 for boxes and masks)')
+    effort.add_argument(
+        '--batch-size', type=option(COUNT), help='images per step (default: 64, or 8 for boxes and masks)'
+    )
+    effort.add_argument('--rates', nargs='+', type=option(POSITIVE), help='learning rates to choose from')
     effort.add_argument(
         '--rate-at',
         type=_count,
@@ -77,23 +93,27 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='number of labels at which the rate is chosen (default: 20)',
     )
-    effort.add_argument('--size', type=int, default=64, help='side of the images, for classification (default: 64)')
-    effort.add_argument('--hours', type=float, help='stop cleanly after about this time')
+    effort.add_argument(
+        '--size', type=option(COUNT), default=64, help='side of the images, for classification (default: 64)'
+    )
+    effort.add_argument('--hours', type=option(POSITIVE), help='stop cleanly after about this time')
 
 
 def _minutes(text: str) -> tuple[float, int | None]:
-    minutes, _, seeds = text.partition(':')
-    if not (float(minutes) > 0 and (not seeds or int(seeds) > 0)):
-        raise argparse.ArgumentTypeError(f'{text}: give minutes above 0, such as 20, or 60:1 for one seed')
-    return float(minutes), int(seeds) if seeds else None
+    minutes, colon, seeds = text.partition(':')
+    try:
+        return option(POSITIVE)(minutes), int(option(COUNT)(seeds)) if colon else None
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f'{text}: give minutes above 0, such as 20, or 60:1 for one seed') from error
 
 
 def _count(text: str) -> int | None:
     if text == 'all':
         return None
-    if int(text) < 2:
-        raise argparse.ArgumentTypeError(f'{text}: give 2 or more labelled images, or the word all')
-    return int(text)
+    try:
+        return int(option(SEVERAL)(text))
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f'{text}: give 2 or more labelled images, or the word all') from error
 
 
 def run(args: argparse.Namespace) -> None:

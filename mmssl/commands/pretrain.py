@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmssl.command_line import CORRECTABLE, end_interrupted, sigterm_as_ctrl_c, use_training_options
+from mmssl.ranges import INDEX, option
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -76,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument('--resume', action='store_true', help='continue the interrupted run in the work directory')
     parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
-    parser.add_argument('--seed', type=int, default=0, help='seed of the run')
+    parser.add_argument('--seed', type=option(INDEX), default=0, help='seed of the run')
     parser.set_defaults(auto_scale_lr=False)
 
 

@@ -17,6 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mmssl.command_line import open_config
+from mmssl.ranges import COUNT, INDEX, option
+
 if TYPE_CHECKING:
     from mmssl.evaluation import Result
 
@@ -51,32 +54,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data', required=True, help='folder of images or videos, or a table of labelled segments')
     parser.add_argument('--stages', action='store_true', help='measure every stage of the backbone, not only the last')
     parser.add_argument(
-        '--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224'
+        '--size', type=option(COUNT), help='side of the images; as in the config, else 32 for small stems and 224'
     )
     parser.add_argument('--config', help="config of the training, instead of the checkpoint's own")
     parser.add_argument(
-        '--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='number of images to use (default: all)'
+        '--images',
+        type=option(COUNT),
+        nargs=2,
+        metavar=('TRAIN', 'TEST'),
+        help='number of images to use (default: all)',
     )
     parser.add_argument(
         '--shots',
-        type=int,
+        type=option(COUNT),
         nargs='+',
         default=[1, 2, 4, 8, 16, 32, 64],
         help='labelled images per class for the low-shot SVM',
     )
     parser.add_argument(
-        '--draws', type=int, default=3, help='number of draws for each number of shots and share of labels'
+        '--draws', type=option(COUNT), default=3, help='number of draws for each number of shots and share of labels'
     )
-    parser.add_argument('--seed', type=int, default=0, help='seed of untrained networks, draws, k-means and orders')
+    parser.add_argument(
+        '--seed', type=option(INDEX), default=0, help='seed of untrained networks, draws, k-means and orders'
+    )
     parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='folder for cached features')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/probe'), help='folder for the results')
-    parser.add_argument('--batch-size', type=int, default=256, help='images per step')
-    parser.add_argument('--num-workers', type=int, default=2, help='loading processes')
+    parser.add_argument('--batch-size', type=option(COUNT), default=256, help='images per step')
+    parser.add_argument('--num-workers', type=option(INDEX), default=2, help='loading processes')
 
 
 def measure(args: argparse.Namespace) -> Measured:
     """Measure every layer of every network."""
-    from mmengine.config import Config
     from mmengine.logging import MMLogger
 
     from mmssl.probe import FeatureCache, compared_networks, in_order, probe_data, probe_features
@@ -84,7 +92,7 @@ def measure(args: argparse.Namespace) -> Measured:
     MMLogger.get_instance('probe', log_level='WARNING')  # the tool prints its own progress
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config of the training.')
-    config = Config.fromfile(args.config) if args.config else None
+    config = open_config(args.config) if args.config else None
     found = compared_networks(args.checkpoints, config, args.size, args.stages, args.seed)
     on_clips = {one.network.frames is not None for one in found}
     if len(on_clips) > 1:

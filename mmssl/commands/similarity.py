@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmssl.command_line import open_config
+
 if TYPE_CHECKING:
     from mmengine.config import Config
 
@@ -35,11 +37,9 @@ def source_of(args: argparse.Namespace) -> dict | None:
 
 def config_of(args: argparse.Namespace) -> 'Config | None':
     """The config of ``--config``."""
-    from mmengine.config import Config
-
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config of the training, or leave out --config.')
-    return Config.fromfile(args.config) if args.config else None
+    return open_config(args.config) if args.config else None
 
 
 def run(args: argparse.Namespace) -> None:

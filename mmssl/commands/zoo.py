@@ -10,6 +10,7 @@ import argparse
 
 from mmssl.apis import find_entry, zoo_entries
 from mmssl.apis.zoo import ZooEntry, is_url, list_entries
+from mmssl.command_line import weights_file
 
 ERRORS = (ValueError, OSError, ImportError)
 HEADS = ('name', 'pre-trained on', 'epochs', 'weights', 'results, and whose')
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify.set_defaults(act=compare)
     convert = commands.add_parser('convert', help="write the backbone's weights of another project's checkpoint")
     convert.add_argument('checkpoint', help='file, or a name that list shows')
-    convert.add_argument('out', help='file to write, .pth or .safetensors')
+    convert.add_argument('out', type=weights_file, help='file to write, .pth or .safetensors')
     convert.set_defaults(act=extract)
     add_publish_options(commands.add_parser('publish', help='write checkpoints of own runs into a folder to be served'))
 

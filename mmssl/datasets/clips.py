@@ -11,6 +11,7 @@ from mmssl.datasets.datasets import TRIES, ImageDataset
 from mmssl.datasets.images import UnreadableImageError, as_channels
 from mmssl.datasets.sources import ImageSource
 from mmssl.functional import Stream, hash_seed, jittered_frames, seed_cpu, uniform_starts
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import DATASETS, TRANSFORMS
 
 
@@ -35,7 +36,7 @@ class RandomFrames:
     The last frame of a video that is too short is repeated.
 
     Args:
-        length: Frames per clip.
+        length: Frames per clip, at least 1.
         strides: Steps between frames to choose from, at least 1 each.
         jitter: Whether each frame moves by 0 to ``stride - 1`` frames.
 
@@ -43,6 +44,7 @@ class RandomFrames:
     """
 
     def __init__(self, length: int = 16, strides: Sequence[int] = (1, 2, 3, 4, 5), jitter: bool = True) -> None:
+        check_numbers(COUNT, length=length, strides=strides)
         self.length, self.strides, self.jitter = length, tuple(strides), jitter
 
     def __call__(self, num_frames: int) -> Tensor:
@@ -66,9 +68,9 @@ class UniformFrames:
     The last frame of a video that is too short is repeated.
 
     Args:
-        length: Frames per clip.
-        stride: Steps between frames.
-        clips: Number of clips.
+        length: Frames per clip, at least 1.
+        stride: Steps between frames, at least 1.
+        clips: Number of clips, at least 1.
 
     Source: microsoft/CtP, ``UniformFrameSampler``.
     """
@@ -76,6 +78,10 @@ class UniformFrames:
     length: int = 16
     stride: int = 1
     clips: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse numbers outside their ranges."""
+        check_numbers(COUNT, length=self.length, stride=self.stride, clips=self.clips)
 
     def __call__(self, num_frames: int) -> Tensor:
         """Choose the frames of all clips: int64, shape ``(clips, length)``."""
@@ -99,7 +105,7 @@ class ClipDataset(ImageDataset):
         frames: Chooses the frames, or its config. Of several clips, each becomes a view.
         views: Turns a ``(C, T, H, W)`` clip into one view, a list of views, or a dictionary of ``inputs`` and further
             fields; or its config.
-        channels: Number of channels of the network.
+        channels: Number of channels of the network, at least 1.
         seed: Seed of the run; set by the Runner.
         plain_views: Evaluation view for :meth:`plain`, or its config.
 
@@ -116,6 +122,7 @@ class ClipDataset(ImageDataset):
         seed: int = 0,
         plain_views: Callable[[Tensor], Tensor | list[Tensor] | dict] | dict | None = None,
     ) -> None:
+        check_numbers(COUNT, channels=channels)
         super().__init__(source, views, channels, seed, plain_views)
         self.frames: FrameSampler = TRANSFORMS.build(frames) if isinstance(frames, dict) else frames
 

@@ -14,6 +14,7 @@ from mmssl.datasets.images import UnreadableImageError, as_channels, convertible
 from mmssl.datasets.sources import ImageSource, build_source
 from mmssl.datasets.structures import RESERVED
 from mmssl.functional import hash_seed, seed_cpu
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import DATASETS, TRANSFORMS
 
 _LOOKED_AT = 3  # images, of which most tell the number of bits
@@ -32,8 +33,8 @@ class ImageDataset(Dataset):
         source: Image source or its config.
         views: Turns a ``(C, H, W)`` tensor into one view, a list of views, or a dictionary of ``inputs`` and further
             fields; or its config.
-        channels: Number of channels of the network. Gray is repeated for 3, colour becomes luminance for 1, alpha is
-            dropped for 3.
+        channels: Number of channels of the network, at least 1. Gray is repeated for 3, colour becomes luminance for 1,
+            alpha is dropped for 3.
         seed: Seed of the run; set by the Runner.
         plain_views: Evaluation view for :meth:`plain`, or its config. By default the Runner sets the one in the
             config's evaluation section.
@@ -50,6 +51,7 @@ class ImageDataset(Dataset):
         seed: int = 0,
         plain_views: Callable[[Tensor], Tensor | list[Tensor] | dict] | dict | None = None,
     ) -> None:
+        check_numbers(COUNT, channels=channels)
         self.source = build_source(source)
         self.views = TRANSFORMS.build(views) if isinstance(views, dict) else views
         self.channels, self.seed, self.plain_views = channels, seed, plain_views

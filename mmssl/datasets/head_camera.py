@@ -11,6 +11,7 @@ from torch import Tensor
 from mmssl.datasets.moving_digits import handwritten_digits
 from mmssl.datasets.sources import ImageSource
 from mmssl.functional import hash_seed
+from mmssl.ranges import COUNT, INDEX, NOT_NEGATIVE, check_numbers
 from mmssl.registry import DATASETS
 
 _SIDE, _CELLS = 32, 8  # pixels of a frame and of a cell of a scene; cells along a side of a scene
@@ -30,11 +31,11 @@ class HeadCamera(ImageSource):
     ``'digits'``, each frame shows one digit with its class, without a hand.
 
     Args:
-        scenes: Number of scenes.
-        frames: Frames of each scene.
+        scenes: Number of scenes, at least 1.
+        frames: Frames of each scene, at least 1.
         gaze: ``'pan'``, ``'jumps'`` or ``'digits'``.
-        speed: Pixels that the camera moves per frame in ``'pan'``.
-        skip: Number of scenes at the start to leave to another part.
+        speed: Pixels that the camera moves per frame in ``'pan'``, at least 0.
+        skip: Number of scenes at the start to leave to another part, at least 0.
 
     Attributes:
         labels: Class of each frame in ``'digits'``, int64, shape ``(N,)``; None otherwise.
@@ -55,6 +56,9 @@ class HeadCamera(ImageSource):
         speed: float = 1.0,
         skip: int = 0,
     ) -> None:
+        check_numbers(COUNT, scenes=scenes, frames=frames)
+        check_numbers(NOT_NEGATIVE, speed=speed)
+        check_numbers(INDEX, skip=skip)
         if gaze not in ('pan', 'jumps', 'digits'):
             raise ValueError(f"gaze={gaze!r}: give 'pan', 'jumps' or 'digits'.")
         self.scenes, self.frames, self.gaze, self.speed, self.skip = scenes, frames, gaze, speed, skip

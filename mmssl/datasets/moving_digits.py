@@ -10,6 +10,7 @@ from torch import Tensor
 from mmssl.datasets.sources import ImageSource
 from mmssl.datasets.videos import ArrayVideo, Video
 from mmssl.functional import hash_seed
+from mmssl.ranges import COUNT, INDEX, check_numbers
 from mmssl.registry import DATASETS
 
 _WAVES = 4  # waves that a background is the sum of
@@ -25,11 +26,11 @@ class MovingDigits(ImageSource):
     its class.
 
     Args:
-        count: Number of videos.
-        frames: Frames of a video.
-        side: Side of a frame in pixels.
-        digits: Digits in a video.
-        skip: Number of videos at the start to leave to another part.
+        count: Number of videos, at least 1.
+        frames: Frames of a video, at least 1.
+        side: Side of a frame in pixels, at least 1.
+        digits: Digits in a video, at least 1.
+        skip: Number of videos at the start to leave to another part, at least 0.
 
     Attributes:
         labels: Class of each video, int64, shape ``(count,)``.
@@ -40,6 +41,8 @@ class MovingDigits(ImageSource):
     fingerprint: str
 
     def __init__(self, count: int, frames: int = 16, side: int = 32, digits: int = 2, skip: int = 0) -> None:
+        check_numbers(COUNT, count=count, frames=frames, side=side, digits=digits)
+        check_numbers(INDEX, skip=skip)
         self.count, self.frames, self.side, self.digits, self.skip = count, frames, side, digits, skip
         self.classes = [str(digit) for digit in range(10)]
         _, numbers = handwritten_digits()

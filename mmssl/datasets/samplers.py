@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import Sampler
 
 from mmssl.functional import Stream, hash_seed
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import DATA_SAMPLERS
 
 Key = tuple[int, int]  # sample index, number of the draw
@@ -128,8 +129,8 @@ class SlidingWindowSampler(DrawSampler):
 
     Args:
         dataset: Data set; only its length is used.
-        window: Images per epoch.
-        stride: Distance between the starts of consecutive windows.
+        window: Images per epoch, at least 1.
+        stride: Distance between the starts of consecutive windows, at least 1.
         seed: Seed of the run; set by the Runner.
 
     Raises:
@@ -140,6 +141,7 @@ class SlidingWindowSampler(DrawSampler):
     """
 
     def __init__(self, dataset: Sized, window: int = 131072, stride: int = 16384, seed: int | None = 0) -> None:
+        check_numbers(COUNT, window=window, stride=stride)
         super().__init__(dataset, seed=seed)
         if not 1 <= stride <= window <= len(dataset):
             raise ValueError(
@@ -269,7 +271,7 @@ class RankBatchSampler(Sampler):
 
     Args:
         sampler: Yields the global order, the same on every rank.
-        batch_size: Images per rank and batch.
+        batch_size: Images per rank and batch, at least 1.
         drop_last: Whether to drop the last, smaller global batch. Otherwise its images are divided among the ranks, the
             first ranks taking one more; if there are fewer images than ranks, they are repeated until each rank has
             one.
@@ -279,6 +281,7 @@ class RankBatchSampler(Sampler):
     """
 
     def __init__(self, sampler: DrawSampler, batch_size: int, drop_last: bool = True) -> None:
+        check_numbers(COUNT, batch_size=batch_size)
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
         self.rank, self.world_size = get_dist_info()
         sampler.set_batch_size(self._global_size)

@@ -14,6 +14,7 @@ from mmssl.datasets.feature_sequences import FeatureSequence, read_sequence
 from mmssl.datasets.images import UnreadableImageError
 from mmssl.datasets.sources import ImageSource, hash_arrays
 from mmssl.functional import Stream, hash_seed, seed_cpu
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import DATASETS
 
 
@@ -103,8 +104,8 @@ class SequenceDataset(ImageDataset):
 
     Args:
         source: A :class:`SequenceSource` or its config.
-        channels: Features ``D`` of a step.
-        length: Steps of a window.
+        channels: Features ``D`` of a step, at least 1.
+        length: Steps of a window, at least 1.
         random: Whether the window starts at random; else it is in the middle.
         audio: Whether the sound is needed.
         seed: Seed of the run; set by the Runner.
@@ -122,6 +123,7 @@ class SequenceDataset(ImageDataset):
         audio: bool = False,
         seed: int = 0,
     ) -> None:
+        check_numbers(COUNT, channels=channels, length=length)
         super().__init__(source, _unchanged, channels, seed, _unchanged)
         self.length, self.random, self.audio = length, random, audio
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from mmssl.datasets.feature_sequences import FeatureSequence
 from mmssl.datasets.sequences import SequenceSource
 from mmssl.functional import hash_seed
+from mmssl.ranges import COUNT, INDEX, check_numbers
 from mmssl.registry import DATASETS
 
 _KINDS, _SLOT = 8, 6  # kinds of events, and of silent changes; steps between two that may start
@@ -24,11 +25,11 @@ class SoundingEvents(SequenceSource):
     are the highlights, the first one's kind is the class. The same number always gives the same video.
 
     Args:
-        count: Number of videos.
-        steps: Steps of a video.
-        channels: Features of an image.
-        bands: Features of a sound.
-        skip: Number of videos at the start to leave to another part.
+        count: Number of videos, at least 1.
+        steps: Steps of a video, at least 1.
+        channels: Features of an image, at least 1.
+        bands: Features of a sound, at least 1.
+        skip: Number of videos at the start to leave to another part, at least 0.
 
     Attributes:
         labels: Class of each video, int64, shape ``(count,)``.
@@ -41,6 +42,8 @@ class SoundingEvents(SequenceSource):
     fingerprint: str
 
     def __init__(self, count: int, steps: int = 32, channels: int = 32, bands: int = 16, skip: int = 0) -> None:
+        check_numbers(COUNT, count=count, steps=steps, channels=channels, bands=bands)
+        check_numbers(INDEX, skip=skip)
         self.count, self.steps, self.channels, self.bands, self.skip = count, steps, channels, bands, skip
         generator = np.random.default_rng(hash_seed(channels, bands))
         self._looks = _unit_rows(generator.normal(size=(2 * _KINDS, channels)))

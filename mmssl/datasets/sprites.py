@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmssl.datasets.sources import ImageSource, hash_arrays
 from mmssl.functional import Stream, hash_seed
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import DATASETS
 
 SHAPES = ('circle', 'square', 'triangle', 'star')
@@ -115,7 +116,7 @@ class SpriteScenes(ImageSource):
     Args:
         num: Number of scenes.
         objects: Number of sprites per scene.
-        side: Side of a scene in pixels.
+        side: Side of a scene in pixels, at least 1.
         odd: Whether all sprites of a scene but one have the same colour and shape, and that one another colour and
             another shape. The class of the scene is then the quadrant of the odd one; otherwise all are drawn at
             random, and there are no classes.
@@ -133,6 +134,7 @@ class SpriteScenes(ImageSource):
     def __init__(
         self, num: int, objects: int = 3, side: int = 32, odd: bool = False, truth: bool = False, seed: int = 0
     ) -> None:
+        check_numbers(COUNT, side=side)
         least = 3 if odd else 1
         if num < 1 or objects < least:
             raise ValueError(f'{num} scenes of {objects} sprites: give at least 1 scene of at least {least}.')

@@ -20,6 +20,7 @@ from mmssl.datasets.listing import Paths
 from mmssl.datasets.rendering import SENTENCE_PATCHES, render_pair, render_text
 from mmssl.datasets.sources import ImageSource, hash_arrays
 from mmssl.functional import draw_spans
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import DATASETS
 
 _MASKED = 0.25  # of the patches, in spans
@@ -144,14 +145,15 @@ class SyllableSentences(TextSource):
     """Generated sentences in words of a random lexicon, which need no files: the trial data of sentence methods.
 
     Args:
-        num: Number of sentences.
+        num: Number of sentences, at least 1.
         seed: Seed of the sentences; the lexicon is the same for all.
-        words: Words per sentence.
+        words: Words per sentence, at least 1.
     """
 
     fingerprint: str
 
     def __init__(self, num: int, seed: int = 0, words: int = 6) -> None:
+        check_numbers(COUNT, num=num, words=words)
         generator = Random(f'sentences {seed}')
         self.sentences = [' '.join(generator.sample(_lexicon(), words)) for _ in range(num)]
         self.fingerprint = f'syllables-{num}-{seed}-{words}'
@@ -173,14 +175,15 @@ class SyllablePairs(TextSource):
     """Pairs of generated sentences that share words in another order; their score is the number of shared words.
 
     Args:
-        num: Number of pairs.
+        num: Number of pairs, at least 1.
         seed: Seed of the pairs; the lexicon is that of :class:`SyllableSentences`.
-        words: Words per sentence.
+        words: Words per sentence, at least 1.
     """
 
     fingerprint: str
 
     def __init__(self, num: int, seed: int = 1, words: int = 6) -> None:
+        check_numbers(COUNT, num=num, words=words)
         generator = Random(f'pairs {seed}')
         self.pairs, scores = [], []
         for _ in range(num):
@@ -222,8 +225,8 @@ class TextDataset(ImageDataset):
         source: :class:`TextFile` or another source of texts, or its config.
         views: Turns the texts of an entry into one text per view, for example
             :class:`~mmssl.datasets.TextViews`; or its config.
-        patches: Patches of 16 pixels in a strip; a longer text is cut.
-        channels: Number of channels of the network.
+        patches: Patches of 16 pixels in a strip, at least 1; a longer text is cut.
+        channels: Number of channels of the network, at least 1.
         spans: Whether to draw spans of patches to mask: field ``spans``, bool, ``(L,)``, for the first view.
         font: A TrueType font; by default DejaVu Sans, which has no Chinese, Japanese or Korean.
         seed: Seed of the run; set by the Runner.
@@ -241,6 +244,7 @@ class TextDataset(ImageDataset):
         seed: int = 0,
         plain_views: Callable[[Sequence[str]], list[str]] | dict | None = None,
     ) -> None:
+        check_numbers(COUNT, patches=patches, channels=channels)
         super().__init__(source, views, channels, seed, plain_views)
         if not any(isinstance(value, str) for value in self.source.extras(0).values()):
             raise ValueError(

@@ -18,6 +18,7 @@ from mmssl.datasets.sources import ImageSource, Subset, build_source, hash_array
 from mmssl.datasets.video_sources import VideoFolder, VideoSource, find_videos, video_part_sources
 from mmssl.datasets.videos import read_frame
 from mmssl.functional import parts_of_time
+from mmssl.ranges import POSITIVE, check_numbers
 from mmssl.registry import DATASETS
 from mmssl.words import counted
 
@@ -128,7 +129,7 @@ class LabelledFrames(VideoFrames):
         file: Table in CSV format with the columns ``video`` (path), ``start``, ``end`` (seconds; the end is not part of
             the segment) and ``label`` (name of the class).
         root: Folder that the paths are relative to; by default that of the table.
-        rate: Frames per second; see :class:`VideoFrames`.
+        rate: Frames per second, above 0; see :class:`VideoFrames`.
 
     Raises:
         ValueError: There is no such table, a column or a video is missing, a time is no number or an end does not come
@@ -136,6 +137,7 @@ class LabelledFrames(VideoFrames):
     """
 
     def __init__(self, file: str | Path, root: str | Path | None = None, rate: float = 1.0) -> None:
+        check_numbers(POSITIVE, rate=rate)
         rows = _segments(Path(file))
         paths = list(dict.fromkeys(video for video, *_ in rows))
         super().__init__(VideoSource(root or Path(file).parent, paths, minimum_frames=1), rate)

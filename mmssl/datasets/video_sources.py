@@ -13,6 +13,7 @@ from mmssl.datasets.images import EXTENSIONS, UnreadableImageError
 from mmssl.datasets.listing import find_parts
 from mmssl.datasets.sources import ImageSource, classes_of, hash_arrays, path_and_label, read_list
 from mmssl.datasets.videos import ARCHIVES, VIDEO_FILES, Video, open_video
+from mmssl.ranges import COUNT, POSITIVE, check_given, check_numbers
 from mmssl.registry import DATASETS
 
 _KINDS = ', '.join((*VIDEO_FILES, *ARCHIVES))
@@ -114,8 +115,8 @@ class VideoFolder(VideoSource):
         labels: Whether to use the folders as classes.
         classes: Names of the classes by number, for a part that may lack some of them; videos in other folders have no
             class (-1).
-        rate: Frames per second that all videos are read at; by default each has its own.
-        minimum_frames: Frames that a video needs; a shorter one counts as unreadable.
+        rate: Frames per second that all videos are read at, above 0; by default each has its own.
+        minimum_frames: Frames that a video needs, at least 1; a shorter one counts as unreadable.
 
     Attributes:
         given: What was given as ``root``.
@@ -132,6 +133,8 @@ class VideoFolder(VideoSource):
         rate: float | None = None,
         minimum_frames: int = 2,
     ) -> None:
+        check_given(POSITIVE, rate=rate)
+        check_numbers(COUNT, minimum_frames=minimum_frames)
         self.given = root = Path(str(root))  # --cfg-options turn a folder named 2024 into a number
         if root.is_file():
             root, paths = root.parent, [root.name]
@@ -159,8 +162,8 @@ class VideoList(VideoSource):
     Args:
         file: The text file, UTF-8. Empty lines are ignored, and paths may contain spaces.
         root: Folder that the paths are relative to.
-        rate: Frames per second that all videos are read at; by default each has its own.
-        minimum_frames: Frames that a video needs; a shorter one counts as unreadable.
+        rate: Frames per second that all videos are read at, above 0; by default each has its own.
+        minimum_frames: Frames that a video needs, at least 1; a shorter one counts as unreadable.
 
     Raises:
         ValueError: There is no such file, it lists no videos, only some of them have a class, or they are not there.
@@ -169,6 +172,8 @@ class VideoList(VideoSource):
     def __init__(
         self, file: str | Path, root: str | Path = '.', rate: float | None = None, minimum_frames: int = 2
     ) -> None:
+        check_given(POSITIVE, rate=rate)
+        check_numbers(COUNT, minimum_frames=minimum_frames)
         entries = [path_and_label(line) for line in read_list(file)]
         unlabelled = [path for path, label in entries if label is None]
         if 0 < len(unlabelled) < len(entries):

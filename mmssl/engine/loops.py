@@ -17,6 +17,7 @@ from mmssl.engine.budget import TimeBudget
 from mmssl.engine.finite import FiniteStatistics
 from mmssl.engine.optimizers import NonFiniteLossError
 from mmssl.functional import hash_seed, rank, seed_cpu, sum_over_ranks, world_size
+from mmssl.ranges import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, check_given, check_numbers
 from mmssl.registry import LOOPS
 
 EPOCHS_IF_UNLIMITED = 100  # schedules with lengths in epochs read them as percent of the time
@@ -41,15 +42,15 @@ class EpochLoop(BaseLoop):
     Args:
         runner: The runner.
         dataloader: Data loader with a :class:`~mmssl.datasets.RankBatchSampler`, or its config.
-        max_epochs: Number of epochs of the run.
-        max_iters: Number of iterations of the run, rounded down to whole optimizer steps; its last epoch ends with
-            them. Trainings on sets of different sizes are compared at the same number of iterations. Of several
-            limits, the one that is reached first ends the run.
-        minutes: Wall-clock time of the training, including what is done between epochs; None for as long as
+        max_epochs: Number of epochs of the run, at least 1.
+        max_iters: Number of iterations of the run, rounded down to whole optimizer steps, at least 1; its last epoch
+            ends with them. Trainings on sets of different sizes are compared at the same number of iterations. Of
+            several limits, the one that is reached first ends the run.
+        minutes: Wall-clock time of the training, including what is done between epochs, above 0; None for as long as
             ``max_epochs`` or ``max_iters`` take.
-        seconds_spent: How much of ``minutes`` was over before the training began: a command that promises a time
-            gives here what has passed since its own start. A resumed run remembers its own.
-        seconds_after: How much of ``minutes`` the command needs after the training, to measure and report.
+        seconds_spent: How much of ``minutes`` was over before the training began: a command that promises a time gives
+            here what has passed since its own start, at least 0. A resumed run remembers its own.
+        seconds_after: How much of ``minutes`` the command needs after the training, to measure and report, at least 0.
         max_unreadable: Maximum share of unreadable images among those that all ranks have drawn, 0 to 1.
 
     Raises:
@@ -74,6 +75,10 @@ class EpochLoop(BaseLoop):
         seconds_after: float = 0.0,
         max_iters: int | None = None,
     ) -> None:
+        check_given(COUNT, max_epochs=max_epochs, max_iters=max_iters)
+        check_numbers(SHARE, max_unreadable=max_unreadable)
+        check_given(POSITIVE, minutes=minutes)
+        check_numbers(NOT_NEGATIVE, seconds_spent=seconds_spent, seconds_after=seconds_after)
         super().__init__(runner, dataloader)
         if max_epochs is None and max_iters is None and minutes is None:
             raise ValueError('train_cfg has neither max_epochs, max_iters nor minutes: set one of them, or several.')

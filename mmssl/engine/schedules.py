@@ -6,6 +6,7 @@ from mmengine.optim import _ParamScheduler
 
 from mmssl.checkpoint import CheckpointError
 from mmssl.functional.schedules import warmup_cosine, warmup_halving
+from mmssl.ranges import COUNT, NOT_NEGATIVE, check_given, check_numbers
 from mmssl.registry import PARAM_SCHEDULERS
 
 _POSITION = ('_global_step', '_last_value')  # where a schedule of MMEngine's is in the run
@@ -23,12 +24,12 @@ class WarmupCosineLR(_ParamScheduler):
     Args:
         optimizer: Wrapper whose learning rates are set.
         end: Length of the run; set by the Runner.
-        warmup: Length of the warm-up; 0 for none.
-        warmup_factor: Rate at the first step, as a fraction of the full rate; may be 0.
-        end_factor: Rate at which the cosine ends, as a fraction of the full rate.
+        warmup: Length of the warm-up, at least 0; 0 for none.
+        warmup_factor: Rate at the first step, as a fraction of the full rate, at least 0.
+        end_factor: Rate at which the cosine ends, as a fraction of the full rate, at least 0.
         warmup_reaches_base: Whether the last warm-up step already has the full rate (SwAV), or only the step after it.
         first: Number of the first step; 1 for InvP, whose code counts epochs from 1.
-        idle: Steps at a rate of 0 before the warm-up (CoKe's first epoch, which only clusters).
+        idle: Steps at a rate of 0 before the warm-up (CoKe's first epoch, which only clusters), at least 0.
         by_epoch: Whether a step is an epoch.
 
     Source: facebookresearch/swav, ``main_swav.py`` (a table with one rate per iteration).
@@ -49,6 +50,7 @@ class WarmupCosineLR(_ParamScheduler):
         by_epoch: bool = True,
         **scheduler: Any,
     ) -> None:
+        check_numbers(NOT_NEGATIVE, warmup=warmup, warmup_factor=warmup_factor, end_factor=end_factor, idle=idle)
         self.warmup, self.warmup_factor = warmup, warmup_factor
         self.end_factor, self.warmup_reaches_base, self.first = end_factor, warmup_reaches_base, first
         self.idle = idle
@@ -136,13 +138,14 @@ class WarmupHalvingLR(WarmupCosineLR):
     Args:
         optimizer: Wrapper whose learning rates are set; a group with ``fix_lr=True`` keeps its rate.
         warmup: Length of the warm-up; its last step has the full rate.
-        half_life: Steps until the rate has halved; None for never.
+        half_life: Steps until the rate has halved, at least 1; None for never.
         scheduler: ``end``, set by the Runner, and ``by_epoch``.
 
     Source: OCRL, ``utils/tools.py`` (Yoon et al., ICML 2023).
     """
 
     def __init__(self, optimizer: Any, warmup: int = 0, half_life: int | None = None, **scheduler: Any) -> None:
+        check_given(COUNT, half_life=half_life)
         self.half_life = half_life
         super().__init__(optimizer, warmup=warmup, **scheduler)
 

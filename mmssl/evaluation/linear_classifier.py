@@ -12,6 +12,7 @@ from mmssl.datasets.structures import Batch, DataSample
 from mmssl.evaluation.linear import NEEDS_LABELS
 from mmssl.functional import in_float32
 from mmssl.models import BaseAlgorithm
+from mmssl.ranges import COUNT, POSITIVE, SHARE, check_given, check_numbers
 from mmssl.registry import MODELS
 from mmssl.weights import load_backbone
 
@@ -24,10 +25,10 @@ class LinearClassifier(BaseAlgorithm):
 
     Args:
         backbone: Module or its config, with ``out_channels``.
-        num_classes: Number of classes; ``tools/benchmarks/classification/linear.py`` sets it from the data.
+        num_classes: Number of classes, at least 1; ``tools/benchmarks/classification/linear.py`` sets it from the data.
         frozen: Whether only the layer learns.
         batch_norm: Whether the features pass through batch norm without weight and bias before the layer (MAE).
-        dropout: Probability of dropping a feature before the layer.
+        dropout: Probability of dropping a feature before the layer, 0 to 1.
         checkpoint: File with the backbone's weights, read during the initialisation; see
             :func:`~mmssl.export.load_backbone`.
         data_preprocessor: Module or its config.
@@ -55,6 +56,8 @@ class LinearClassifier(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(COUNT, num_classes=num_classes)
+        check_numbers(SHARE, dropout=dropout)
         super().__init__(backbone, data_preprocessor, init_cfg)
         if frozen:
             self.backbone.requires_grad_(False)
@@ -149,12 +152,14 @@ class MultiStageClassifier(LinearClassifier):
     Feature maps are pooled to about 9,000 numbers, and pass through batch norm without weight and bias.
 
     Args:
+        num_classes: Number of classes, at least 1.
         pools: How the map of a stage is pooled, by stage: window, stride and padding in pixels of the map, which are
             averaged; or one number, the side of the grid of maxima that is left (adaptive max-pooling). A ResNet has
             ``stem`` (before its max-pooling) and ``stage1`` to ``stage4``, an AlexNet ``conv1`` to ``conv5``, a NIN
             ``block1`` and so on; stages that are not named have no classifier.
-        image_size: Side of the images in pixels, which determines the widths of the layers.
-        weight_std: Standard deviation of the layers' initial weights; None for ``sqrt(2 / num_classes)`` (RotNet).
+        image_size: Side of the images in pixels, which determines the widths of the layers, at least 1.
+        weight_std: Standard deviation of the layers' initial weights, above 0; None for ``sqrt(2 / num_classes)``
+            (RotNet).
         settings: Arguments of :class:`LinearClassifier`; always frozen, always with batch norm.
 
     Raises:
@@ -176,6 +181,8 @@ class MultiStageClassifier(LinearClassifier):
         weight_std: float | None = 0.01,
         **settings: Any,
     ) -> None:
+        check_numbers(COUNT, num_classes=num_classes, image_size=image_size)
+        check_given(POSITIVE, weight_std=weight_std)
         self.heads, self._image_size, self._pools = tuple(pools), image_size, dict(pools)
         self._std = math.sqrt(2 / num_classes) if weight_std is None else weight_std
         super().__init__(backbone, num_classes, frozen=True, batch_norm=True, **settings)

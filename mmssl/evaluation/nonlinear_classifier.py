@@ -10,6 +10,7 @@ from mmssl.evaluation.linear_classifier import LinearClassifier, maps_of_blank_i
 from mmssl.models.backbones.alexnet import convolution, fully_connected_layers
 from mmssl.models.backbones.nin import block
 from mmssl.models.necks.mlp import MLPNeck
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 _MOST = 2048  # channels of a hidden layer
@@ -34,8 +35,9 @@ class NonLinearClassifier(LinearClassifier):
     Batch norm and ReLU follow all layers but the last. Weights start from ``N(0, 2 / fan_out)``.
 
     Args:
+        num_classes: Number of classes, at least 1.
         classifiers: Kind of network, by stage; stages that are not named have none.
-        image_size: Side of the images in pixels.
+        image_size: Side of the images in pixels, at least 1.
         settings: Arguments of :class:`LinearClassifier`; always frozen, and without its batch norm.
 
     Raises:
@@ -55,6 +57,7 @@ class NonLinearClassifier(LinearClassifier):
         image_size: int = 224,
         **settings: Any,
     ) -> None:
+        check_numbers(COUNT, num_classes=num_classes, image_size=image_size)
         unknown = [kind for kind in classifiers.values() if kind not in _KINDS]
         if unknown:
             raise ValueError(

@@ -7,6 +7,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from mmssl.datasets.structures import Batch
+from mmssl.ranges import POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -16,7 +17,7 @@ class DataPreprocessor(BaseDataPreprocessor):
 
     Args:
         mean: One number per channel, in the units of the images (0 to 255, or 0 to 65535 for 16-bit ones).
-        std: One number per channel, in the same units.
+        std: One number per channel, in the same units, above 0.
         non_blocking: Whether to copy to the device asynchronously (faster with pinned memory).
     """
 
@@ -29,6 +30,7 @@ class DataPreprocessor(BaseDataPreprocessor):
         std: Sequence[float] = (58.395, 57.12, 57.375),
         non_blocking: bool = False,
     ) -> None:
+        check_numbers(POSITIVE, std=std)
         super().__init__(non_blocking=non_blocking)
         self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)

@@ -79,7 +79,6 @@ def test_the_images_may_be_those_of_a_folder(trained, tmp_path):
     'words, said',
     [
         (['--clusters', '41'], r'41 clusters of 40 images: set --clusters to 4 or less \(ten images per cluster\)'),
-        (['--clusters', '0'], 'set --clusters to 4 or less'),
         (['--clusters', '4', '--out', 'labels.npy'], '--out labels.npy: give a name that ends in .npz'),
     ],
 )

@@ -72,7 +72,6 @@ def test_the_curve_of_a_video_is_printed_and_written_with_or_without_sound(video
     [
         ('brief.mkv', [], r'brief.mkv is too short: 2 steps at 2 per second, but 4 are needed.*a rate of 4'),
         ('none.mkv', [], r'none.mkv cannot be read'),
-        ('loud.mkv', ['--rate', '0'], r'--rate 0 --top 5: give a rate above 0'),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_a_sentence(video, options, said, folder):

@@ -68,7 +68,7 @@ def test_a_config_with_an_argument_that_no_class_takes_is_refused_in_a_sentence(
     wrong.write_text(config.read_text() + 'model.update(temperatur=1)\n')
     found = mmssl('train', wrong, '--work-dir', tmp_path)
     assert lines_of(found)[-1].startswith(f'ValueError: {wrong} cannot be built: ')
-    assert "unexpected keyword argument 'temperatur'" in lines_of(found)[-1]
+    assert "SwAV takes no 'temperatur' (near names: temperature)." in lines_of(found)[-1]
     assert 'Traceback' not in found.stderr
     assert 'Traceback' in mmssl('train', wrong, '--work-dir', tmp_path, '--verbose').stderr
 

@@ -157,7 +157,7 @@ def test_colours_change_smoothly_and_stay_bytes():
 def test_clips_of_16_bits_and_no_patches_are_refused():
     with pytest.raises(ValueError, match='takes clips of 8 bits, but gets torch.uint16: convert the videos'):
         PastePatches(same)(CLIP.to(torch.uint16))
-    with pytest.raises(ValueError, match='count=0 patches in PastePatches: there is nothing to find'):
+    with pytest.raises(ValueError, match='count=0: set it to a whole number of at least 1'):
         PastePatches(same, count=0)
 
 

@@ -73,7 +73,8 @@ def test_a_skipped_step_leaves_nothing_in_the_statistics_of_batch_norm(tmp_path)
 
 
 def test_a_loss_that_is_not_finite_names_what_was_in_the_batch(tmp_path):
-    runner = small_runner(tmp_path, model__temperature=float('nan'))
+    runner = small_runner(tmp_path)
+    runner.algorithm.temperature = float('nan')
     with pytest.raises(FloatingPointError, match=r'iteration 0 \(epoch 0\).*8 samples.*on_nonfinite'):
         runner.train()
     assert not runner.algorithm.queues[0].filled

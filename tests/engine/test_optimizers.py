@@ -100,7 +100,7 @@ def test_a_restored_optimizer_goes_on_with_the_same_bits(cls):
 
 
 def test_a_negative_rate_is_refused():
-    with pytest.raises(ValueError, match='0 or more'):
+    with pytest.raises(ValueError, match='lr=-1.0: set it to a number of at least 0'):
         ApexLARC([torch.nn.Parameter(torch.ones(1))], lr=-1.0)
 
 

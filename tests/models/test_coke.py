@@ -218,7 +218,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match='large_views=1 got 2 views'):
         model = _model(large_views=1)
         model.loss([torch.randn(8, 6, 1, 1)] * 2, _prepared(model))
-    with pytest.raises(ValueError, match='ratio=2 of ConstrainedClusters: it is a share'):
+    with pytest.raises(ValueError, match='ratio=2: set it to a number from 0 to 1'):
         ConstrainedClusters(3, 4, ratio=2)
 
 

@@ -662,7 +662,7 @@ def test_what_cannot_be_rendered_is_refused_in_one_sentence(classes: Path, tmp_p
     code, text = tool('render_domains.py', classes, tmp_path / 'out')
     assert code == 1 and 'holds 1 image that is not to be written, such as photo/1.png: give another folder' in text
     code, text = tool('render_domains.py', tmp_path / 'nothing', tmp_path / 'new')
-    assert code == 1 and text.startswith('render_domains: There is no folder')
+    assert code == 1 and text.startswith('ValueError: There is no folder')
     code, text = tool('render_domains.py', 'torchvision:cifar11', tmp_path / 'new', '--root', tmp_path)
     assert code == 1 and "No set 'cifar11'" in text
     write(tmp_path / 'deep', {'1.png': b''})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmssl.command_line import add_trained_options, load_trained_options, one_sentence
+from mmssl.ranges import COUNT, Range, option
 
 PARTS = ('map', 'neighbors', 'clusters', 'activations')
 
@@ -21,8 +22,8 @@ def parse_args() -> argparse.Namespace:
     add_trained_options(parser)
     parser.add_argument('--show', nargs='+', choices=PARTS, default=PARTS, help='parts to show (default: all)')
     parser.add_argument('--map', choices=('tsne', 'umap', 'pca'), default='tsne', help='method of the map')
-    parser.add_argument('--clusters', type=int, default=10, help='number of clusters of images')
-    parser.add_argument('--images', type=int, default=5000, help='maximum number of images')
+    parser.add_argument('--clusters', type=option(COUNT), default=10, help='number of clusters of images')
+    parser.add_argument('--images', type=option(Range(10, whole=True)), default=5000, help='maximum number of images')
     parser.add_argument('--out', type=Path, default=Path('features.html'))
     return parser.parse_args()
 

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmssl.command_line import one_sentence
+from mmssl.command_line import one_sentence, open_config
+from mmssl.ranges import COUNT, NOT_NEGATIVE, POSITIVE, option
 
 if TYPE_CHECKING:
     from mmssl.datasets import VideoSource
@@ -32,15 +33,21 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     score.add_argument('reward', type=Path, help='file that fit has written')
     for part in (fit, score):
         part.add_argument('videos', nargs='+', type=Path, help='videos, or folders of videos')
-        part.add_argument('--rate', type=float, help='frames per second (default: all frames)')
+        part.add_argument('--rate', type=option(POSITIVE), help='frames per second (default: all frames)')
         part.add_argument('--config', type=Path, help="config of the training, instead of the checkpoint's own")
-    fit.add_argument('--steps', type=int, default=3, help='number of steps of the task')
-    fit.add_argument('--min-size', type=int, default=5, help='minimum number of frames of a step')
-    fit.add_argument('--features', type=int, default=32, help='features per step')
-    fit.add_argument('--alpha', type=float, default=5.0, help='weight of the distance between means, for the choice')
+    fit.add_argument('--steps', type=option(COUNT), default=3, help='number of steps of the task')
+    fit.add_argument('--min-size', type=option(COUNT), default=5, help='minimum number of frames of a step')
+    fit.add_argument('--features', type=option(COUNT), default=32, help='features per step')
+    fit.add_argument(
+        '--alpha', type=option(NOT_NEGATIVE), default=5.0, help='weight of the distance between means, for the choice'
+    )
     fit.add_argument('--variance', action='store_true', help='divide squared distances by variances, not by deviations')
-    fit.add_argument('--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224')
-    fit.add_argument('--grid', type=int, default=4, help='cells per side that each feature map is averaged in')
+    fit.add_argument(
+        '--size', type=option(COUNT), help='side of the images; as in the config, else 32 for small stems and 224'
+    )
+    fit.add_argument(
+        '--grid', type=option(COUNT), default=4, help='cells per side that each feature map is averaged in'
+    )
     fit.add_argument('--out', type=Path, default=Path('reward.pth'), help='file to write')
     score.add_argument('--out', type=Path, default=Path('rewards.html'), help='report to write, and a .json beside it')
     return parser.parse_args(arguments)
@@ -54,6 +61,8 @@ def source_of(args: argparse.Namespace, minimum_frames: int) -> 'VideoSource':
 
     paths: list[str] = []
     for path in args.videos:
+        if not path.exists():
+            raise FileNotFoundError(f'There is no {path}: give a video, or a folder of videos.')
         whole = not path.is_dir() or any(entry.name.lower().endswith(EXTENSIONS) for entry in path.iterdir())
         paths += [str(path)] if whole else [str(path / name) for name in find_videos(path)]
     return VideoSource('', paths, rate=args.rate, minimum_frames=minimum_frames)
@@ -61,11 +70,9 @@ def source_of(args: argparse.Namespace, minimum_frames: int) -> 'VideoSource':
 
 def config_of(args: argparse.Namespace) -> Any:
     """The config of the command line, or None."""
-    from mmengine.config import Config
-
     if args.config and not args.config.is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config of the training, or leave out --config.')
-    return Config.fromfile(args.config) if args.config else None
+    return open_config(args.config) if args.config else None
 
 
 def fit(args: argparse.Namespace) -> None:

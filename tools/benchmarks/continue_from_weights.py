@@ -29,6 +29,7 @@ from mmengine.hooks import Hook
 from torch import nn
 
 from mmssl.apis.zoo import CONFIGS
+from mmssl.command_line import one_sentence
 from mmssl.datasets import EvalView, ImageDataset, ImageFolder, Subset
 from mmssl.dependencies import require
 from mmssl.engine import Runner
@@ -37,6 +38,7 @@ from mmssl.evaluation import draw_per_class, extract_features, knn_accuracy, lin
 from mmssl.files import write_json
 from mmssl.functional import random_state_kept
 from mmssl.models import TimmBackbone
+from mmssl.ranges import COUNT, INDEX, NOT_NEGATIVE, POSITIVE, option
 from mmssl.weights import read_file, write_weights
 
 STARTS: dict[str, list[type[Hook]]] = {
@@ -58,21 +60,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--init', help='weights: file of the weights')
     parser.add_argument('--model', default='tf_efficientnet_lite0', help='weights: name of the model in timm')
     parser.add_argument('--mean', type=float, default=127.0, help="weights: mean of the file's normalisation")
-    parser.add_argument('--std', type=float, default=128.0, help="weights: deviation of the file's normalisation")
-    parser.add_argument('--work-dir', default='work_dirs/benchmarks/continue_from_weights')
-    parser.add_argument('--size', type=int, default=32, help='side of the images in pixels')
-    parser.add_argument('--batch-size', type=int, default=128)
-    parser.add_argument('--lr', type=float, default=0.1, help='learning rate of the second training')
-    parser.add_argument('--alpha', type=float, default=0.01, help='strength of the pull')
-    parser.add_argument('--first-epochs', type=int, default=10)
-    parser.add_argument('--epochs', type=int, default=10)
-    parser.add_argument('--measure-every', type=int, default=1, metavar='EPOCHS')
-    parser.add_argument('--images', type=int, help='train on that many images (default: all)')
     parser.add_argument(
-        '--gallery', type=int, default=5000, help='maximum number of labelled images for k-NN and linear'
+        '--std', type=option(POSITIVE), default=128.0, help="weights: deviation of the file's normalisation"
     )
-    parser.add_argument('--draws', type=int, default=5, help='draws of the labels for 5 and 20 labels per class')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--work-dir', default='work_dirs/benchmarks/continue_from_weights')
+    parser.add_argument('--size', type=option(COUNT), default=32, help='side of the images in pixels')
+    parser.add_argument('--batch-size', type=option(COUNT), default=128)
+    parser.add_argument('--lr', type=option(POSITIVE), default=0.1, help='learning rate of the second training')
+    parser.add_argument('--alpha', type=option(NOT_NEGATIVE), default=0.01, help='strength of the pull')
+    parser.add_argument('--first-epochs', type=option(COUNT), default=10)
+    parser.add_argument('--epochs', type=option(COUNT), default=10)
+    parser.add_argument('--measure-every', type=option(COUNT), default=1, metavar='EPOCHS')
+    parser.add_argument('--images', type=option(COUNT), help='train on that many images (default: all)')
+    parser.add_argument(
+        '--gallery', type=option(COUNT), default=5000, help='maximum number of labelled images for k-NN and linear'
+    )
+    parser.add_argument(
+        '--draws', type=option(COUNT), default=5, help='draws of the labels for 5 and 20 labels per class'
+    )
+    parser.add_argument('--seeds', type=option(INDEX), nargs='+', default=[0, 1, 2])
     parser.add_argument('--starts', nargs='+', choices=STARTS, default=list(STARTS))
     args = parser.parse_args()
     if args.trial == 'own' and not args.first:
@@ -264,4 +270,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_sentence():
+        main()

@@ -17,6 +17,7 @@ from mmssl.commands.highlights import check_width, load_model
 from mmssl.datasets import HighlightVideos, TVSum, UnreadableImageError, YouTubeHighlights
 from mmssl.evaluation import highlight_curve, segment_precision
 from mmssl.probe import frame_network, video_sequence
+from mmssl.ranges import POSITIVE, option
 
 LAYOUTS = {'youtube': YouTubeHighlights, 'tvsum': TVSum}
 
@@ -28,7 +29,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--layout', choices=list(LAYOUTS), required=True, help='layout of ROOT')
     parser.add_argument('--checkpoint', required=True, help='checkpoint of RASL, or the work directory of its run')
     parser.add_argument('--network', required=True, help='network of the features of frames')
-    parser.add_argument('--rate', type=float, default=2.0, help='steps per second, as in the training (default: 2)')
+    parser.add_argument(
+        '--rate', type=option(POSITIVE), default=2.0, help='steps per second, as in the training (default: 2)'
+    )
     return parser.parse_args()
 
 

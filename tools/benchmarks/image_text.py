@@ -15,6 +15,7 @@ from mmengine.device import get_device
 
 from mmssl.evaluation import Result, build_dataset, format_results, image_text_measures, untrained, write_results
 from mmssl.probe import load_trained
+from mmssl.ranges import COUNT, INDEX, option
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,8 +23,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('checkpoint', help='checkpoint of a training with texts')
     parser.add_argument('--prompts', type=Path, required=True, help='JSON file: sentences by the name of the class')
-    parser.add_argument('--k', type=int, nargs='+', default=[5, 10, 50], help='numbers of neighbours')
-    parser.add_argument('--num-workers', type=int, default=0, help='loading processes')
+    parser.add_argument('--k', type=option(COUNT), nargs='+', default=[5, 10, 50], help='numbers of neighbours')
+    parser.add_argument('--num-workers', type=option(INDEX), default=0, help='loading processes')
     parser.add_argument('--out', type=Path, help='JSON file for the results')
     return parser.parse_args()
 

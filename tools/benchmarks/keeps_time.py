@@ -18,15 +18,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmssl.ranges import INDEX, NOT_NEGATIVE, POSITIVE, option
+
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--data', type=Path, help='folder of images (default: 600 images of noise)')
-    parser.add_argument('--minutes', type=float, default=2, help='promised time (default: 2)')
-    parser.add_argument('--burners', type=int, default=2 * (os.cpu_count() or 1), help='processes that only compute')
+    parser.add_argument('--minutes', type=option(POSITIVE), default=2, help='promised time (default: 2)')
     parser.add_argument(
-        '--allowed', type=float, default=0.2, help='share of the time that it may be off (default: 0.2)'
+        '--burners', type=option(INDEX), default=2 * (os.cpu_count() or 1), help='processes that only compute'
+    )
+    parser.add_argument(
+        '--allowed', type=option(NOT_NEGATIVE), default=0.2, help='share of the time that it may be off (default: 0.2)'
     )
     return parser.parse_args()
 
@@ -72,4 +76,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except subprocess.CalledProcessError as error:  # the command has said why
+        raise SystemExit(error.returncode) from error

@@ -23,17 +23,19 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from speed import views
 
+from mmssl.command_line import ConfigOptions, one_sentence, open_config, use_options
 from mmssl.datasets import Subset
 from mmssl.datasets.sources import build_source
 from mmssl.engine import Runner
 from mmssl.engine.optimizers import OptimWrapper
 from mmssl.evaluation import RawPixels, Result, evaluate, read_results, untrained, write_results
+from mmssl.ranges import COUNT, INDEX, POSITIVE, option
 from mmssl.registry import MODELS, OPTIMIZERS
 
 _SIAMESE = dict.fromkeys(('BYOL', 'SimSiam', 'BarlowTwins', 'VICReg', 'DINO'), 'lightly_siamese')
@@ -46,16 +48,16 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--seeds', type=option(INDEX), nargs='+', default=[0, 1, 2])
     parser.add_argument('--peer', choices=list(PEERS), help='also run the same method of this library')
-    parser.add_argument('--rates', type=float, nargs='+', metavar='LR', help='learning rates to choose from')
+    parser.add_argument('--rates', type=option(POSITIVE), nargs='+', metavar='LR', help='learning rates to choose from')
     parser.add_argument('--work-dir', default='work_dirs/benchmarks/learning')
     parser.add_argument(
-        '--gallery', type=int, default=10000, help='number of labelled training images for the evaluation'
+        '--gallery', type=option(COUNT), default=10000, help='number of labelled training images for the evaluation'
     )
-    parser.add_argument('--steps', type=int, default=20, help='number of steps to time; 0 skips the timing')
+    parser.add_argument('--steps', type=option(INDEX), default=20, help='number of steps to time; 0 skips the timing')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
+        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config entries'
     )
     return parser.parse_args()
 
@@ -216,8 +218,8 @@ def table(results: list[Result]) -> str:
 def main() -> None:
     """Run what is missing, then print the tables."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = open_config(args.config)
+    use_options(cfg, args.cfg_options or {})
     method = cfg.model.type.__name__
     if args.peer and method not in PEERS[args.peer]:
         raise SystemExit(
@@ -259,4 +261,5 @@ def step_table(shares: dict[str, dict[str, float]]) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    with one_sentence():
+        main()

@@ -23,10 +23,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from torch import nn
 
+from mmssl.command_line import ConfigOptions, one_sentence, open_config, use_options
 from mmssl.datasets import (
     DomainBalancedSampler,
     DomainFolder,
@@ -50,6 +51,7 @@ from mmssl.evaluation import (
 )
 from mmssl.files import write_json
 from mmssl.models import MoCo, Queue
+from mmssl.ranges import COUNT, INDEX, Range, option
 from mmssl.registry import TRANSFORMS
 
 METHODS = ('pixels', 'untrained', 'one-queue', 'trained')
@@ -68,14 +70,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--classes', help='name of a class list, such as domainnet20_domclp (default: all classes)')
     parser.add_argument('--targets', nargs='+', metavar='DOMAIN', help='only the splits with these targets')
     parser.add_argument('--methods', nargs='+', choices=METHODS, default=['untrained', 'trained'])
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--shares', type=float, nargs='+', default=[0.01, 0.05, 0.1], help='shares of the labels')
-    parser.add_argument('--draws', type=int, default=3, help='draws of the labels per share')
-    parser.add_argument('--k', type=int, default=20, help='number of neighbours')
-    parser.add_argument('--labelled', type=int, help='maximum number of labelled images (default: all of the sources)')
+    parser.add_argument('--seeds', type=option(INDEX), nargs='+', default=[0, 1, 2])
+    parser.add_argument(
+        '--shares',
+        type=option(Range(0, 1, without='low')),
+        nargs='+',
+        default=[0.01, 0.05, 0.1],
+        help='shares of the labels',
+    )
+    parser.add_argument('--draws', type=option(COUNT), default=3, help='draws of the labels per share')
+    parser.add_argument('--k', type=option(COUNT), default=20, help='number of neighbours')
+    parser.add_argument(
+        '--labelled', type=option(COUNT), help='maximum number of labelled images (default: all of the sources)'
+    )
     parser.add_argument('--work-dir', default='work_dirs/benchmarks/leave_one_domain_out')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries'
+        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config entries'
     )
     return parser.parse_args()
 
@@ -108,7 +118,7 @@ def with_one_queue(cfg: Config) -> None:
         ValueError: The config has no queue per domain.
     """
     model = cfg.model
-    if 'num_domains' not in model.get('queue', {}):
+    if 'num_domains' not in (model.get('queue') or {}):
         raise ValueError('one-queue needs a config with a queue per domain (DIUL): leave it out of --methods.')
     kept = {name: part for name, part in model.items() if name not in ('type', 'queue', 'domain_weights')}
     queue = {'type': Queue, 'length': model.queue.length * model.queue.num_domains, 'dim': model.queue.dim}
@@ -117,15 +127,15 @@ def with_one_queue(cfg: Config) -> None:
 
 def run_config(args: argparse.Namespace, split: DomainSplit, method: str, seed: int, folder: Path) -> Config:
     """The config of one run: on the sources, with equal shares, without the hooks that measure."""
-    cfg = Config.fromfile(args.config)
+    cfg = open_config(args.config)
     for name in ('online_knn', 'collapse', 'clusters'):
         cfg.default_hooks.pop(name, None)
     cfg.default_hooks.checkpoint.interval = 10**6  # only the last
     cfg.train_dataloader.dataset.source = source_config(args, roots(args.data)[0], split.sources)
     cfg.train_dataloader.sampler = {'type': DomainBalancedSampler}
-    if 'num_domains' in cfg.model.get('queue', {}):
+    if 'num_domains' in (cfg.model.get('queue') or {}):
         cfg.model.queue.num_domains = len(split.sources)
-    cfg.merge_from_dict(args.cfg_options or {})
+    use_options(cfg, args.cfg_options or {})
     if method == 'one-queue':
         with_one_queue(cfg)
     cfg.update(randomness={'seed': seed}, work_dir=str(folder), experiment_name=folder.name, log_level='WARNING')
@@ -265,7 +275,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except ValueError as error:
-        raise SystemExit(f'leave_one_domain_out: {error}') from error

@@ -20,6 +20,8 @@ from loss_steps import NUM_IMAGES
 from PIL import Image
 from trees import ROOT, check_out, environment, parent
 
+from mmssl.ranges import COUNT, option
+
 Rows = list[dict[str, str]]
 WORKER = Path(__file__).with_name('loss_steps.py')
 
@@ -31,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--configs', nargs='+', metavar='NAME', help='files or folders below configs/; all CPU configs by default'
     )
-    parser.add_argument('--steps', type=int, default=20, help='steps of each config')
+    parser.add_argument('--steps', type=option(COUNT), default=20, help='steps of each config')
     return parser.parse_args()
 
 

@@ -50,6 +50,7 @@ from mmssl.files import write_json
 from mmssl.functional import hash_seed
 from mmssl.models import ResNet
 from mmssl.probe import FrameReward, ProbedNetwork, Recipe, compared_networks, frame_features, untrained_network
+from mmssl.ranges import COUNT, INDEX, SHARE, option
 from mmssl.visualization import describe_command, reproduction_section, reward_section, write_report
 
 _OTHERS = 1 << 20  # seeds of videos that are no demonstrations
@@ -69,27 +70,35 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     for part in (sprites, ppo):
         part.add_argument('checkpoint', help='checkpoint of a network on images')
         part.add_argument('--task', choices=TASKS, default='interaction')
-        part.add_argument('--objects', type=int, default=3, help='sprites besides the agent')
+        part.add_argument('--objects', type=option(COUNT), default=3, help='sprites besides the agent')
         part.add_argument('--one-scene', action='store_true', help='the same arrangement in all episodes of a seed')
-        part.add_argument('--size', type=int, help='side of the images (default: as for mmssl probe)')
-        part.add_argument('--task-steps', type=int, help='number of steps (default: 2 of interaction, else 3)')
+        part.add_argument('--size', type=option(COUNT), help='side of the images (default: as for mmssl probe)')
+        part.add_argument(
+            '--task-steps', type=option(COUNT), help='number of steps (default: 2 of interaction, else 3)'
+        )
     for part, demonstrations, min_size in ((planted, 11, 5), (sprites, 12, 2), (ppo, 12, 2)):
-        part.add_argument('--demonstrations', type=int, default=demonstrations)
-        part.add_argument('--min-size', type=int, default=min_size, help='minimum number of frames of a step')
-        part.add_argument('--grid', type=int, default=4, help='cells per side that each feature map is averaged in')
-        part.add_argument('--features', type=int, default=32, help='features per step')
+        part.add_argument('--demonstrations', type=option(COUNT), default=demonstrations)
+        part.add_argument('--min-size', type=option(COUNT), default=min_size, help='minimum number of frames of a step')
+        part.add_argument(
+            '--grid', type=option(COUNT), default=4, help='cells per side that each feature map is averaged in'
+        )
+        part.add_argument('--features', type=option(COUNT), default=32, help='features per step')
         part.add_argument('--out', type=Path, help='file for the results (.json)')
     for part in (planted, sprites):
-        part.add_argument('--others', type=int, default=20, help='videos to measure on')
-        part.add_argument('--seeds', type=int, nargs='+', default=[0], help='of videos and untrained networks')
+        part.add_argument('--others', type=option(COUNT), default=20, help='videos to measure on')
+        part.add_argument(
+            '--seeds', type=option(INDEX), nargs='+', default=[0], help='of videos and untrained networks'
+        )
         part.add_argument('--report', type=Path, help='file for the curves of the last seed (.html)')
     planted.set_defaults(task_steps=3)
-    planted.add_argument('--moving', type=float, default=0.2, help='share of each step in which something moves')
-    ppo.add_argument('--steps', type=int, default=100_000, help='moves of PPO, all worlds together')
+    planted.add_argument(
+        '--moving', type=option(SHARE), default=0.2, help='share of each step in which something moves'
+    )
+    ppo.add_argument('--steps', type=option(COUNT), default=100_000, help='moves of PPO, all worlds together')
     ppo.add_argument('--rewards', nargs='+', choices=REWARDS, default=list(REWARDS))
     ppo.add_argument('--see', choices=SEEN, default='state', help='what the policy sees')
-    ppo.add_argument('--episodes', type=int, default=200, help='episodes to measure the policy on')
-    ppo.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    ppo.add_argument('--episodes', type=option(COUNT), default=200, help='episodes to measure the policy on')
+    ppo.add_argument('--seeds', type=option(INDEX), nargs='+', default=[0, 1, 2])
     return parser.parse_args(arguments)
 
 

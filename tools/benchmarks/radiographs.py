@@ -28,6 +28,7 @@ from mmssl.evaluation import (
 )
 from mmssl.functional import hash_seed
 from mmssl.probe import compared_networks
+from mmssl.ranges import COUNT, INDEX, Range, option
 
 LAYOUTS: dict[str, type[Radiographs]] = {'chexpert': CheXpert, 'rsna': RSNAPneumonia, 'mura': MURA, 'covidx': COVIDx}
 
@@ -37,11 +38,17 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('checkpoint', help='checkpoint of a training, or weights of a backbone')
     parser.add_argument('--data', required=True, help=f'LAYOUT:FOLDER with {", ".join(LAYOUTS)}')
-    parser.add_argument('--shares', type=float, nargs='+', default=[0.01, 0.1, 1.0], help='shares of the images')
-    parser.add_argument('--draws', type=int, default=5, help='draws of the images per share')
-    parser.add_argument('--size', type=int, help="side of the images in pixels (default: the training's)")
-    parser.add_argument('--batch-size', type=int, default=64)
-    parser.add_argument('--num-workers', type=int, default=0, help='loading processes')
+    parser.add_argument(
+        '--shares',
+        type=option(Range(0, 1, without='low')),
+        nargs='+',
+        default=[0.01, 0.1, 1.0],
+        help='shares of the images',
+    )
+    parser.add_argument('--draws', type=option(COUNT), default=5, help='draws of the images per share')
+    parser.add_argument('--size', type=option(COUNT), help="side of the images in pixels (default: the training's)")
+    parser.add_argument('--batch-size', type=option(COUNT), default=64)
+    parser.add_argument('--num-workers', type=option(INDEX), default=0, help='loading processes')
     parser.add_argument('--out', type=Path, help='JSON file for the results')
     return parser.parse_args()
 

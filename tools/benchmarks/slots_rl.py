@@ -19,6 +19,7 @@ from mmssl.environments.reinforcement import POOLS, Observe
 from mmssl.evaluation import untrained
 from mmssl.files import write_json
 from mmssl.probe.trained import Trained, load_trained
+from mmssl.ranges import COUNT, INDEX, option
 
 SEEN = ('state', 'slots', 'untrained', 'cnn')
 _WORLDS = 20  # played side by side when measuring
@@ -31,12 +32,14 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--representations', nargs='+', choices=SEEN, default=list(SEEN))
     parser.add_argument('--task', choices=TASKS, default='object_comparison')
     parser.add_argument('--pools', nargs='+', choices=POOLS, default=['transformer'])
-    parser.add_argument('--steps', type=int, default=100_000, help='moves of PPO, all worlds together')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--objects', type=int, default=3, help='sprites besides the agent')
-    parser.add_argument('--unseen', type=int, default=4, help='another number of sprites to measure with')
-    parser.add_argument('--slots', type=int, help='number of slots (default: enough for the larger number of sprites)')
-    parser.add_argument('--episodes', type=int, default=200, help='episodes per measurement')
+    parser.add_argument('--steps', type=option(COUNT), default=100_000, help='moves of PPO, all worlds together')
+    parser.add_argument('--seeds', type=option(INDEX), nargs='+', default=[0, 1, 2])
+    parser.add_argument('--objects', type=option(COUNT), default=3, help='sprites besides the agent')
+    parser.add_argument('--unseen', type=option(COUNT), default=4, help='another number of sprites to measure with')
+    parser.add_argument(
+        '--slots', type=option(COUNT), help='number of slots (default: enough for the larger number of sprites)'
+    )
+    parser.add_argument('--episodes', type=option(COUNT), default=200, help='episodes per measurement')
     parser.add_argument('--out', help='file for the results (.json)')
     return parser.parse_args(arguments)
 

@@ -10,6 +10,7 @@ import argparse
 from mmengine.config import Config
 
 from mmssl.command_line import add_common_options, one_sentence, read_config
+from mmssl.ranges import INDEX, option
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=option(INDEX), default=0)
     add_common_options(parser)
     return parser.parse_args()
 
@@ -43,7 +44,13 @@ def load_config(args: argparse.Namespace) -> Config:
     from mmssl.transfer import check_data, move_data
 
     cfg = read_config(args, 'a config under configs/benchmarks/mmdetection or configs/benchmarks/mmsegmentation')
-    require_transfer(cfg.default_scope)
+    scope = cfg.get('default_scope')
+    if scope not in ('mmdet', 'mmseg'):
+        raise ValueError(
+            f'{args.config} is no config of MMDetection or MMSegmentation: give one under '
+            'configs/benchmarks/mmdetection or configs/benchmarks/mmsegmentation.'
+        )
+    require_transfer(scope)
     if args.data_root:
         move_data(cfg, args.data_root)
     cfg.randomness = {'seed': args.seed}

@@ -20,11 +20,11 @@ def git(*words: str, root: Path = ROOT) -> bytes:
         What git printed.
 
     Raises:
-        SystemExit: git failed; its own words are shown.
+        SystemExit: git failed; its own words are shown, if it has any.
     """
     run = subprocess.run(['git', *words], cwd=root, capture_output=True, check=False)
     if run.returncode:
-        raise SystemExit(f'git {" ".join(words)}: {run.stderr.decode().strip()}')
+        raise SystemExit(f'git {" ".join(words)}: {run.stderr.decode().strip() or "there is no such commit"}')
     return run.stdout
 
 

@@ -22,6 +22,7 @@ from mmssl.datasets import (
     write_sequence,
 )
 from mmssl.probe import ProbedNetwork, frame_network, video_sequence
+from mmssl.ranges import COUNT, POSITIVE, option
 
 LAYOUTS = {'folder': VideoFolder, 'youtube': YouTubeHighlights, 'tvsum': TVSum}
 
@@ -32,8 +33,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('videos', help='a video, or a folder of videos')
     parser.add_argument('folder', type=Path, help='folder to write')
     parser.add_argument('--network', required=True, help='a checkpoint, or a name of the zoo, torchvision or timm')
-    parser.add_argument('--rate', type=float, default=2.0, help='steps per second (default: 2)')
-    parser.add_argument('--minimum', type=int, default=32, help='steps that a video needs (default: 32)')
+    parser.add_argument('--rate', type=option(POSITIVE), default=2.0, help='steps per second (default: 2)')
+    parser.add_argument('--minimum', type=option(COUNT), default=32, help='steps that a video needs (default: 32)')
     parser.add_argument('--layout', choices=list(LAYOUTS), default='folder', help='layout of VIDEOS (default: folder)')
     parser.add_argument('--need-sound', action='store_true', help='leave out videos without a sound track')
     return parser.parse_args()

@@ -17,7 +17,9 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
+from mmssl.command_line import one_sentence
 from mmssl.files import atomic_write
+from mmssl.ranges import COUNT, INDEX, option
 from mmssl.words import counted
 
 PER_GAUSSIAN = 250  # images, by default: a covariance matrix has many entries
@@ -45,14 +47,18 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', type=Path, help='folder of images, or .npy or .npz file')
     parser.add_argument('out', type=Path, help='file to write, .npz')
-    parser.add_argument('--count', type=int, default=50000, help='images to make (default: 50000)')
-    parser.add_argument('--size', type=int, default=32, help='their side in pixels (default: 32)')
-    parser.add_argument('--images', type=int, help='learn from as many images, those of Subset(num=...) (default: all)')
+    parser.add_argument('--count', type=option(COUNT), default=50000, help='images to make (default: 50000)')
+    parser.add_argument('--size', type=option(COUNT), default=32, help='their side in pixels (default: 32)')
     parser.add_argument(
-        '--gaussians', type=int, help='Gaussians of the mixture (default: one per 250 images, 1 to 100)'
+        '--images', type=option(COUNT), help='learn from as many images, those of Subset(num=...) (default: all)'
     )
-    parser.add_argument('--dimensions', type=int, default=30, help='principal components that are drawn (default: 30)')
-    parser.add_argument('--seed', type=int, default=0, help='seed of the fit and of the images (default: 0)')
+    parser.add_argument(
+        '--gaussians', type=option(COUNT), help='Gaussians of the mixture (default: one per 250 images, 1 to 100)'
+    )
+    parser.add_argument(
+        '--dimensions', type=option(COUNT), default=30, help='principal components that are drawn (default: 30)'
+    )
+    parser.add_argument('--seed', type=option(INDEX), default=0, help='seed of the fit and of the images (default: 0)')
     return parser.parse_args()
 
 
@@ -129,8 +135,8 @@ def sample(generator: Generator, number: int, seed: int) -> np.ndarray:
 def main() -> None:
     """Read, fit, draw and write."""
     args = parse_args()
-    if args.out.suffix != '.npz' or args.count < 1:
-        raise ValueError(f'{args.count} images in {args.out}: give a file that ends in .npz, and --count of 1 or more.')
+    if args.out.suffix != '.npz':
+        raise ValueError(f'{args.out}: give a file that ends in .npz.')
     start = time.perf_counter()
     pixels = read_pixels(args.source, args.size, args.images)
     gaussians = args.gaussians or min(max(len(pixels) // PER_GAUSSIAN, 1), 100)
@@ -147,7 +153,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except ValueError as error:
-        raise SystemExit(f'generate_images: {error}') from error

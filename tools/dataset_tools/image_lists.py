@@ -14,6 +14,8 @@ from pathlib import Path
 
 from files import write_whole
 
+from mmssl.command_line import one_sentence
+from mmssl.ranges import INDEX, option
 from mmssl.words import counted
 
 
@@ -63,13 +65,15 @@ def inaturalist_lines(annotations: Path) -> list[str]:
     Raises:
         ValueError: There is no such file, or it is not an annotation file.
     """
+    if not annotations.is_file():
+        raise ValueError(f'There is no {annotations}: give train2018.json or val2018.json.')
     try:
         content = json.loads(annotations.read_text('utf-8'))
         classes = {entry['image_id']: entry['category_id'] for entry in content['annotations']}
         return [f'{image["file_name"]} {classes[image["id"]]}' for image in content['images']]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(
-            f'{annotations} is not an annotation file of iNaturalist ({error!r}): give train2018.json or val2018.json.'
+            f'{annotations} is not an annotation file of iNaturalist: give train2018.json or val2018.json.'
         ) from error
 
 
@@ -80,7 +84,7 @@ def main() -> None:
     percent = kinds.add_parser('percent', help='a share of the images of each class folder')
     percent.add_argument('folder', type=Path, help='folder of images, with one folder per class')
     percent.add_argument('percent', type=float, help='share of each class, for example 1 or 10')
-    percent.add_argument('--seed', type=int, default=0, help='seed of the draw (default: 0)')
+    percent.add_argument('--seed', type=option(INDEX), default=0, help='seed of the draw (default: 0)')
     inaturalist = kinds.add_parser('inaturalist', help='an annotation file of iNaturalist 2018')
     inaturalist.add_argument('annotations', type=Path, help='train2018.json or val2018.json')
     for kind in (percent, inaturalist):
@@ -95,7 +99,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except ValueError as error:
-        raise SystemExit(f'{type(error).__name__}: {error}') from error

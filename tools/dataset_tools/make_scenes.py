@@ -18,6 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from mmssl.command_line import one_sentence
+from mmssl.ranges import COUNT, INDEX, option
+
 COLOURS = {'red': (220, 50, 50), 'green': (50, 190, 70), 'blue': (60, 90, 230), 'yellow': (230, 210, 50)}
 SHAPES = ('circle', 'square', 'triangle')
 CORNERS = {'upper left': (9, 9), 'upper right': (9, 22), 'lower left': (22, 9), 'lower right': (22, 22)}
@@ -88,13 +91,14 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('folder', type=Path, help='where to write')
-    parser.add_argument('--train', type=int, default=2000, help='number of scenes to learn from')
-    parser.add_argument('--test', type=int, default=1000, help='number of scenes to measure on')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--train', type=option(COUNT), default=2000, help='number of scenes to learn from')
+    parser.add_argument('--test', type=option(COUNT), default=1000, help='number of scenes to measure on')
+    parser.add_argument('--seed', type=option(INDEX), default=0)
     args = parser.parse_args()
     write(args.folder, {'train': args.train, 'test': args.test}, args.seed)
     print(f'{args.train} and {args.test} scenes with reports are in {args.folder}.')
 
 
 if __name__ == '__main__':
-    main()
+    with one_sentence():
+        main()

@@ -30,6 +30,7 @@ from official import (
 )
 from voc import split_file
 
+from mmssl.command_line import one_sentence
 from mmssl.words import counted
 
 SBD_FOLDER = 'benchmark_RELEASE'
@@ -145,7 +146,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'prepare: {error}') from error

@@ -26,6 +26,7 @@ from files import names_below, write_whole
 from mmengine.logging import MMLogger
 from PIL import Image
 
+from mmssl.command_line import one_sentence
 from mmssl.datasets import ImageFolder, ImageSource, TorchvisionSource, UnreadableImageError, find_parts
 from mmssl.datasets.images import as_channels
 from mmssl.datasets.transforms.pixels import luminance
@@ -186,7 +187,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'render_domains: {error}') from error

@@ -12,6 +12,7 @@ import numpy as np
 from mmssl.command_line import one_sentence
 from mmssl.environments import TASKS, SpriteWorld, record_demonstration
 from mmssl.files import write_json
+from mmssl.ranges import COUNT, INDEX, option
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -19,15 +20,15 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Write demonstrations of a task in the world of sprites.')
     parser.add_argument('folder', type=Path, help='folder to write')
     parser.add_argument('--task', choices=TASKS, default='interaction')
-    parser.add_argument('--count', type=int, default=12, help='number of demonstrations')
-    parser.add_argument('--first', type=int, default=0, help='seed of the first episode; the others follow')
-    parser.add_argument('--objects', type=int, default=3, help='sprites besides the agent')
+    parser.add_argument('--count', type=option(COUNT), default=12, help='number of demonstrations')
+    parser.add_argument('--first', type=option(INDEX), default=0, help='seed of the first episode; the others follow')
+    parser.add_argument('--objects', type=option(COUNT), default=3, help='sprites besides the agent')
     parser.add_argument(
-        '--arrangement', type=int, help='seed of one arrangement, in which only the agent moves elsewhere'
+        '--arrangement', type=option(INDEX), help='seed of one arrangement, in which only the agent moves elsewhere'
     )
-    parser.add_argument('--side', type=int, default=32, help='side of the images in pixels')
+    parser.add_argument('--side', type=option(COUNT), default=32, help='side of the images in pixels')
     parser.add_argument(
-        '--min-frames', type=int, default=6, help='frames that an episode needs; shorter ones are skipped'
+        '--min-frames', type=option(COUNT), default=6, help='frames that an episode needs; shorter ones are skipped'
     )
     return parser.parse_args(arguments)
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mmssl.command_line import one_sentence
 from mmssl.datasets import UnreadableImageError, VideoFolder
+from mmssl.ranges import POSITIVE, Range, option
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,8 +20,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Write the frames of videos into a folder.')
     parser.add_argument('videos', help='a video, or a folder of videos')
     parser.add_argument('folder', type=Path, help='folder to write')
-    parser.add_argument('--rate', type=float, help='frames per second (default: all frames)')
-    parser.add_argument('--quality', type=int, default=95, help='quality of the JPEG files, 1 to 95')
+    parser.add_argument('--rate', type=option(POSITIVE), help='frames per second (default: all frames)')
+    parser.add_argument(
+        '--quality', type=option(Range(1, 95, whole=True)), default=95, help='quality of the JPEG files, 1 to 95'
+    )
     return parser.parse_args()
 
 

@@ -24,6 +24,7 @@ from voc import (
     voc_folders,
 )
 
+from mmssl.command_line import one_sentence
 from mmssl.words import counted
 
 DEFAULT_SPLITS = ('train', 'val', 'test')
@@ -172,7 +173,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
+    with one_sentence():
         main()
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'voc_to_coco: {error}') from error

@@ -5,15 +5,16 @@ OUT holds the encoder alone, which a TextViT starts from: --cfg-options model.ba
 
 import argparse
 
-from mmssl.command_line import one_sentence
+from mmssl.command_line import one_sentence, weights_file
+from mmssl.ranges import COUNT, option
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='pytorch_model.bin or model.safetensors')
-    parser.add_argument('out', help='file to write, .pth or .safetensors')
-    parser.add_argument('--patches', type=int, default=64, help='patches of a strip (default: 64)')
+    parser.add_argument('out', type=weights_file, help='file to write, .pth or .safetensors')
+    parser.add_argument('--patches', type=option(COUNT), default=64, help='patches of a strip (default: 64)')
     return parser.parse_args()
 
 

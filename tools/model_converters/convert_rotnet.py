@@ -7,14 +7,14 @@ head; as load_from, it continues a training with mmssl.
 
 import argparse
 
-from mmssl.command_line import one_sentence
+from mmssl.command_line import one_sentence, weights_file
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='checkpoint of rotation_pred of mmselfsup, or of the authors')
-    parser.add_argument('out', help='file to write, .pth or .safetensors')
+    parser.add_argument('out', type=weights_file, help='file to write, .pth or .safetensors')
     parser.add_argument(
         '--labels',
         choices=['clockwise', 'counter-clockwise'],

@@ -25,6 +25,7 @@ from mmssl.functional import (
     patch_sizes,
     whole_boxes,
 )
+from mmssl.ranges import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, check_numbers
 from mmssl.registry import TRANSFORMS
 
 RECTANGLE, ELLIPSE, RHOMBUS = range(3)
@@ -62,9 +63,9 @@ class ClipCrop:
     """One random view of a clip: resize its shorter side to one of several lengths, crop a square, flip.
 
     Args:
-        size: Side of the view in pixels.
-        sides: Lengths of the shorter side to choose from, in pixels; none below ``size``.
-        flip: Probability of a horizontal flip.
+        size: Side of the view in pixels, at least 1.
+        sides: Lengths of the shorter side to choose from, in pixels, at least 1; none below ``size``.
+        flip: Probability of a horizontal flip, 0 to 1.
 
     Raises:
         ValueError: A side is shorter than the crop.
@@ -73,6 +74,8 @@ class ClipCrop:
     """
 
     def __init__(self, size: int = 112, sides: Sequence[int] = (112, 128, 144), flip: float = 0.5) -> None:
+        check_numbers(COUNT, size=size, sides=sides)
+        check_numbers(SHARE, flip=flip)
         if min(sides) < size:
             raise ValueError(f'A crop of {size} does not fit into a side of {min(sides)}: set sides to {size} or more.')
         self.size, self.sides, self.flip = size, tuple(sides), flip
@@ -98,8 +101,8 @@ class ClipCentre:
     """The fixed view of a clip for evaluation: resize, then crop the middle.
 
     Args:
-        resize: Length of the shorter side in pixels, or of the longer and the shorter side.
-        crop: Side of the square from the middle, in pixels.
+        resize: Length of the shorter side in pixels, or of the longer and the shorter side, at least 1.
+        crop: Side of the square from the middle, in pixels, at least 1.
 
     Raises:
         ValueError: The crop is larger.
@@ -108,6 +111,7 @@ class ClipCentre:
     """
 
     def __init__(self, resize: int | Sequence[int] = (171, 128), crop: int = 112) -> None:
+        check_numbers(COUNT, resize=resize, crop=crop)
         shorter = resize if isinstance(resize, int) else min(resize)
         if crop > shorter:
             raise ValueError(f'A crop of {crop} does not fit into a side of {shorter}: set resize to {crop} or more.')
@@ -127,13 +131,13 @@ class ClipColour:
     Hue and saturation are skipped for clips that do not have three channels.
 
     Args:
-        hue: Largest shift of the hue, in OpenCV's units of two degrees.
-        saturation: Largest logarithm of the factor of the saturation.
-        hue_prob: Probability of changing hue and saturation.
-        brightness: Largest number that is added, of 255.
-        brightness_prob: Probability of changing the brightness.
-        contrast: Largest logarithm of the factor of the values.
-        contrast_prob: Probability of changing the contrast.
+        hue: Largest shift of the hue, in OpenCV's units of two degrees, at least 0.
+        saturation: Largest logarithm of the factor of the saturation, at least 0.
+        hue_prob: Probability of changing hue and saturation, 0 to 1.
+        brightness: Largest number that is added, of 255, at least 0.
+        brightness_prob: Probability of changing the brightness, 0 to 1.
+        contrast: Largest logarithm of the factor of the values, at least 0.
+        contrast_prob: Probability of changing the contrast, 0 to 1.
 
     Source: microsoft/CtP: ``RandomHueSaturation``, ``DynamicBrightness``, ``DynamicContrast``.
     """
@@ -148,6 +152,8 @@ class ClipColour:
         contrast: float = 0.12,
         contrast_prob: float = 0.5,
     ) -> None:
+        check_numbers(NOT_NEGATIVE, hue=hue, saturation=saturation, brightness=brightness, contrast=contrast)
+        check_numbers(SHARE, hue_prob=hue_prob, brightness_prob=brightness_prob, contrast_prob=contrast_prob)
         self.hue, self.saturation, self.hue_prob = hue, saturation, hue_prob
         self.brightness, self.brightness_prob = brightness, brightness_prob
         self.contrast, self.contrast_prob = contrast, contrast_prob
@@ -301,14 +307,14 @@ class PastePatches:
     Args:
         view: Makes a view of the clip before the pasting, or its config.
         colour: Changes the colours afterwards, or its config; None for no change.
-        count: Number of patches per clip.
-        scales: Sides of square patches of the same area, in pixels.
-        ratios: Widths divided by heights.
-        scale_jitter: Largest logarithm of a factor of each side.
-        speed: Largest movement per frame and axis between two key frames, in pixels.
-        growth: Largest logarithm of the factor of a side per frame.
-        visible_prob: Probability that a patch shows in a frame; it always does in the first frame and in the one that
-            its pixels are from.
+        count: Number of patches per clip, at least 1.
+        scales: Sides of square patches of the same area, in pixels, above 0.
+        ratios: Widths divided by heights, above 0.
+        scale_jitter: Largest logarithm of a factor of each side, at least 0.
+        speed: Largest movement per frame and axis between two key frames, in pixels, at least 0.
+        growth: Largest logarithm of the factor of a side per frame, at least 0.
+        visible_prob: Probability that a patch shows in a frame, 0 to 1; it always does in the first frame and in the
+            one that its pixels are from.
 
     Raises:
         ValueError: ``count`` is not positive.
@@ -328,8 +334,10 @@ class PastePatches:
         growth: float = 0.025,
         visible_prob: float = 0.8,
     ) -> None:
-        if count < 1:
-            raise ValueError(f'count={count} patches in PastePatches: there is nothing to find, set it to 1 or more.')
+        check_numbers(COUNT, count=count)
+        check_numbers(POSITIVE, scales=scales, ratios=ratios)
+        check_numbers(NOT_NEGATIVE, scale_jitter=scale_jitter, speed=speed, growth=growth)
+        check_numbers(SHARE, visible_prob=visible_prob)
         self.view: Any = TRANSFORMS.build(view) if isinstance(view, dict) else view
         self.colour: Any = TRANSFORMS.build(colour) if isinstance(colour, dict) else colour
         self.count, self.sizes, self.scale_jitter = count, patch_sizes(scales, ratios), scale_jitter

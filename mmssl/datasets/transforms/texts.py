@@ -4,6 +4,7 @@ import random
 import string
 from collections.abc import Callable, Sequence
 
+from mmssl.ranges import COUNT, SHARE, check_given, check_limits, check_numbers
 from mmssl.registry import TRANSFORMS
 
 Edit = Callable[[str], str]
@@ -56,6 +57,7 @@ class Typos:
     """
 
     def __init__(self, probability: float = 0.5) -> None:
+        check_numbers(SHARE, probability=probability)
         self.probability = probability
 
     def __call__(self, text: str) -> str:
@@ -81,13 +83,15 @@ class ShuffleWords:
     """Words in random order.
 
     Args:
-        window: Number of neighbouring words that change places among themselves; all words of the text by default.
+        window: Number of neighbouring words that change places among themselves, at least 1; all words of the text by
+            default.
 
     Source: the stage of visual similarity of Pixel-Linguist. What its conditional shuffle is conditioned on is not
     published; the window is ours.
     """
 
     def __init__(self, window: int | None = None) -> None:
+        check_given(COUNT, window=window)
         self.window = window
 
     def __call__(self, text: str) -> str:
@@ -103,12 +107,14 @@ class RandomSpan:
     """Neighbouring words from a random place of a text: two of them are about the same topic.
 
     Args:
-        words: Minimum and maximum number of words; a shorter text is taken whole.
+        words: Minimum and maximum number of words, at least 1; a shorter text is taken whole.
 
     Source: the topical stage of Pixel-Linguist. The lengths of its spans are not published; these are ours.
     """
 
     def __init__(self, words: tuple[int, int] = (8, 32)) -> None:
+        check_numbers(COUNT, words=words)
+        check_limits(words=words)
         self.words = words
 
     def __call__(self, text: str) -> str:

@@ -19,12 +19,15 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mmssl.datasets.transforms import pixels as px
+from mmssl.ranges import COUNT, INDEX, NOT_NEGATIVE, POSITIVE, SHARE, check_given, check_limits, check_numbers
 from mmssl.registry import TRANSFORMS
 
 Span = tuple[float, float]
 _TRIES = 10  # boxes drawn before the middle of the image is taken, to match the distribution of torchvision
 _RANDOM_NUMBERS = 2 * _TRIES + 16
 _AFFINE_NUMBERS = 4
+_MOST_HUE = 0.5  # of the circle: every hue
+_INTERPOLATIONS = ('bilinear', 'bicubic')
 
 
 class Box(NamedTuple):
@@ -77,22 +80,22 @@ class View:
     or transparency.
 
     Args:
-        size: Side of the view in pixels.
-        scale: Minimum and maximum area of the crop, as a share of the image's area.
-        ratio: Minimum and maximum aspect ratio of the crop, its width divided by its height.
-        flip: Probability of a horizontal flip.
+        size: Side of the view in pixels, at least 1.
+        scale: Minimum and maximum area of the crop, as a share of the image's area, at least 0.
+        ratio: Minimum and maximum aspect ratio of the crop, its width divided by its height, above 0.
+        flip: Probability of a horizontal flip, 0 to 1.
         jitter: Strength of brightness, contrast, saturation and hue: factors from ``max(0, 1 - s)`` to ``1 + s``, hue
-            from ``-s`` to ``s`` of the circle (at most 0.5). None for no jitter.
-        jitter_prob: Probability of the jitter.
-        gray_prob: Probability of removing the colours.
-        blur_prob: Probability of a Gaussian blur.
-        blur_sigma: Minimum and maximum standard deviation of the blur, in pixels of the view.
-        solarize_prob: Probability of inverting the upper half of the range.
+            from ``-s`` to ``s`` of the circle; at least 0, that of the hue at most 0.5. None for no jitter.
+        jitter_prob: Probability of the jitter, 0 to 1.
+        gray_prob: Probability of removing the colours, 0 to 1.
+        blur_prob: Probability of a Gaussian blur, 0 to 1.
+        blur_sigma: Minimum and maximum standard deviation of the blur, in pixels of the view, at least 0.
+        solarize_prob: Probability of inverting the upper half of the range, 0 to 1.
         gray_first: Whether to remove the colours before the jitter, as in MoCo v1 and NPID.
-        rotate: Maximum angle of a rotation in either direction, in degrees; the corners become black, as in
+        rotate: Maximum angle of a rotation in either direction, in degrees, at least 0; the corners become black, as in
             torchvision.
-        translate: Maximum shift in each direction with the rotation, as a share of the side.
-        zoom: Minimum and maximum factor of the size, with the rotation.
+        translate: Maximum shift in each direction with the rotation, as a share of the side, at least 0.
+        zoom: Minimum and maximum factor of the size, with the rotation, above 0.
         interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
 
     Source: SimCLR, appendix A; SwAV's and BYOL's parameters are given in the configs.
@@ -116,6 +119,24 @@ class View:
         zoom: Span = (1.0, 1.0),
         interpolation: str = 'bilinear',
     ) -> None:
+        check_numbers(COUNT, size=size)
+        check_numbers(
+            SHARE,
+            flip=flip,
+            jitter_prob=jitter_prob,
+            gray_prob=gray_prob,
+            blur_prob=blur_prob,
+            solarize_prob=solarize_prob,
+        )
+        check_numbers(NOT_NEGATIVE, scale=scale, blur_sigma=blur_sigma, rotate=rotate, translate=translate)
+        check_numbers(POSITIVE, ratio=ratio, zoom=zoom)
+        check_given(NOT_NEGATIVE, jitter=jitter)
+        check_limits(scale=scale, ratio=ratio, blur_sigma=blur_sigma, zoom=zoom)
+        if jitter and (len(jitter) != len(_JITTER) or jitter[-1] > _MOST_HUE):
+            raise ValueError(
+                f'jitter={jitter!r}: give the strengths of {", ".join(_JITTER)}, that of the hue at most {_MOST_HUE}.'
+            )
+        _check_interpolation(interpolation)
         self.size, self.scale = size, scale
         self.log_ratio = (math.log(ratio[0]), math.log(ratio[1]))
         self.flip, self.jitter_prob, self.gray_prob = flip, jitter_prob, gray_prob
@@ -233,11 +254,11 @@ class RandomCrop:
     border of the image was, and so gives away how it was turned.
 
     Args:
-        size: Side of the view in pixels.
-        resize: Length of the shorter side after resizing, in pixels; None to leave the image as it is.
-        padding: Pixels added on every side.
+        size: Side of the view in pixels, at least 1.
+        resize: Length of the shorter side after resizing, in pixels, at least 1; None to leave the image as it is.
+        padding: Pixels added on every side, at least 0.
         padding_mode: ``'reflect'``, or ``'constant'`` for black pixels.
-        flip: Probability of a horizontal flip.
+        flip: Probability of a horizontal flip, 0 to 1.
         interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
 
     Raises:
@@ -253,9 +274,14 @@ class RandomCrop:
         flip: float = 0.5,
         interpolation: str = 'bilinear',
     ) -> None:
+        check_numbers(COUNT, size=size)
+        check_given(COUNT, resize=resize)
+        check_numbers(INDEX, padding=padding)
+        check_numbers(SHARE, flip=flip)
         if padding_mode not in ('reflect', 'constant'):
             raise ValueError(f"padding_mode={padding_mode!r}: set it to 'reflect' or 'constant'.")
         self.size, self.resize, self.padding, self.padding_mode = size, resize, padding, padding_mode
+        _check_interpolation(interpolation)
         self.flip, self.interpolation = flip, interpolation
 
     def __call__(self, image: Tensor) -> Tensor:
@@ -297,9 +323,9 @@ class CentreView(View):
     crops of an image show different parts of what stands in the middle.
 
     Args:
-        size: Side of the view in pixels.
+        size: Side of the view in pixels, at least 1.
         centre: Top, left, bottom and right edge of the box, as shares of the image's sides.
-        alpha: Both parameters of the beta distribution; positive, 1 for a uniform one.
+        alpha: Both parameters of the beta distribution; above 0, 1 for a uniform one.
         settings: Further arguments of :class:`View`.
 
     Raises:
@@ -315,6 +341,8 @@ class CentreView(View):
         alpha: float = 0.1,
         **settings: Any,
     ) -> None:
+        check_numbers(COUNT, size=size)
+        check_numbers(POSITIVE, alpha=alpha)
         super().__init__(size, **settings)
         top, left, bottom, right = centre
         if not (0 <= top <= bottom <= 1 and 0 <= left <= right <= 1):
@@ -342,11 +370,11 @@ class PatchGrid(View):
     """Patches of one random view, from the cells of a grid, each shifted at random.
 
     Args:
-        size: Side of the view that is cut, in pixels.
-        patch: Side of a patch in pixels.
-        jitter: Largest shift of a patch down and to the right, in pixels.
-        grid: Number of cells in a row, and of rows.
-        count: Number of patches, from different cells at random.
+        size: Side of the view that is cut, in pixels, at least 1.
+        patch: Side of a patch in pixels, at least 1.
+        jitter: Largest shift of a patch down and to the right, in pixels, at least 0.
+        grid: Number of cells in a row, and of rows, at least 1.
+        count: Number of patches, from different cells at random, at least 1.
         settings: Further arguments of :class:`View`.
 
     Raises:
@@ -358,6 +386,8 @@ class PatchGrid(View):
     def __init__(
         self, size: int = 256, patch: int = 96, jitter: int = 24, grid: int = 3, count: int = 5, **settings: Any
     ) -> None:
+        check_numbers(COUNT, size=size, patch=patch, grid=grid, count=count)
+        check_numbers(INDEX, jitter=jitter)
         super().__init__(size, **settings)
         if patch + jitter > size or count > grid**2:
             raise ValueError(
@@ -392,12 +422,13 @@ class PaddedView:
     """Fixed view of a whole image for evaluation: black borders make it square, then it is resized.
 
     Args:
-        size: Side of the view in pixels.
+        size: Side of the view in pixels, at least 1.
 
     Source: ConVIRT, appendix (Zhang et al., MLHC 2022).
     """
 
     def __init__(self, size: int) -> None:
+        check_numbers(COUNT, size=size)
         self.size = size
 
     def __call__(self, image: Tensor) -> list[Tensor]:
@@ -420,7 +451,7 @@ class ViewsByEpoch:
     """Views that change after some epochs, such as a plain crop that is followed by a :class:`CentreView`.
 
     Args:
-        until: First epoch, from 0, of the later views.
+        until: First epoch of the later views, at least 0.
         views: The views before that and from then on, or their configs.
 
     Attributes:
@@ -428,6 +459,7 @@ class ViewsByEpoch:
     """
 
     def __init__(self, until: int, views: Sequence[Callable[[Tensor], Any] | dict]) -> None:
+        check_numbers(INDEX, until=until)
         self.until, self.epoch = until, 0
         self.views = [TRANSFORMS.build(view) if isinstance(view, dict) else view for view in views]
 
@@ -447,8 +479,8 @@ class MultiView:
     """Several views of every image, which is decoded once; multi-crop if their sizes differ.
 
     Args:
-        counts: Number of views of each kind; of a kind that gives several at a time, such as :class:`PatchGrid`, how
-            often it is drawn.
+        counts: Number of views of each kind, at least 1; of a kind that gives several at a time, such as
+            :class:`PatchGrid`, how often it is drawn.
         views: The kinds of views, or their configs.
         boxes: Whether to return the box that each view shows, for methods that compare positions (PixPro); the kinds
             must be :class:`View` without rotation, shift and zoom.
@@ -462,6 +494,7 @@ class MultiView:
     def __init__(
         self, counts: Sequence[int], views: Sequence[Callable[[Tensor], Tensor] | dict], boxes: bool = False
     ) -> None:
+        check_numbers(COUNT, counts=counts)
         if len(counts) != len(views):
             raise ValueError(
                 f'{len(counts)} counts for {len(views)} kinds of views: give MultiView one count per kind.'
@@ -504,18 +537,21 @@ class EvalView:
     """Fixed view for evaluation: resize the image, then crop its middle.
 
     Args:
-        resize: Length of the shorter side after resizing, in pixels.
-        crop: Side of the square from the middle, in pixels; at most ``resize``.
+        resize: Length of the shorter side after resizing, in pixels, at least 1.
+        crop: Side of the square from the middle, in pixels, at least 1; at most ``resize``.
         interpolation: ``'bilinear'`` or ``'bicubic'``, with antialiasing as in Pillow.
-        flip: Probability of a horizontal flip, for a teacher's view in training.
+        flip: Probability of a horizontal flip, for a teacher's view in training, 0 to 1.
 
     Raises:
         ValueError: ``crop`` is larger than ``resize``.
     """
 
     def __init__(self, resize: int, crop: int, interpolation: str = 'bilinear', flip: float = 0.0) -> None:
+        check_numbers(COUNT, resize=resize, crop=crop)
+        check_numbers(SHARE, flip=flip)
         if crop > resize:
             raise ValueError(f'A crop of {crop} does not fit into a side of {resize}: set resize={crop} or more.')
+        _check_interpolation(interpolation)
         self.resize, self.crop, self.interpolation, self.flip = resize, crop, interpolation, flip
 
     def __call__(self, image: Tensor) -> list[Tensor]:
@@ -656,6 +692,11 @@ def _change(view: Tensor, draw: ViewDraw) -> Tensor:
         pixels = px.solarize(pixels, top)
     changed = np.rint(pixels).astype(np.uint8 if top == 255 else np.uint16)
     return torch.from_numpy(changed).expand(len(view), -1, -1)
+
+
+def _check_interpolation(interpolation: str) -> None:
+    if interpolation not in _INTERPOLATIONS:
+        raise ValueError(f'interpolation={interpolation!r}: set it to {" or ".join(map(repr, _INTERPOLATIONS))}.')
 
 
 def _jitter_spans(strengths: Sequence[float]) -> list[tuple[str, Span]]:

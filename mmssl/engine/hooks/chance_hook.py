@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import HOOKS
 
 _BLOCK = 100  # iterations whose mean is compared at once: reading the loss at every step would wait for the device
@@ -25,12 +26,14 @@ class ChanceHook(Hook):
     nothing. The mean of every 100 iterations is compared.
 
     Args:
-        steps: Iterations that the loss must stay within 1 % of the value before a warning; rounded up to hundreds.
+        steps: Iterations that the loss must stay within 1 % of the value before a warning, at least 1; rounded up to
+            hundreds.
     """
 
     priority = 'BELOW_NORMAL'
 
     def __init__(self, steps: int = 500) -> None:
+        check_numbers(COUNT, steps=steps)
         self.steps = steps
         self.total, self.count, self.standing = 0.0, 0, 0
 

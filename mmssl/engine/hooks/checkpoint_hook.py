@@ -8,6 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from mmssl.checkpoint import CheckpointError, delete_checkpoint, megabytes
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import HOOKS
 
 
@@ -18,14 +19,17 @@ class CheckpointHook(Hook):
     A new checkpoint is complete before an old one is deleted. Only checkpoints of this run are deleted.
 
     Args:
-        interval: Epochs or optimizer steps between two checkpoints.
+        interval: Epochs or optimizer steps between two checkpoints, at least 1.
         by_epoch: Whether ``interval`` counts epochs.
-        max_keep_ckpts: Number of newest checkpoints to keep; -1 keeps all.
+        max_keep_ckpts: Number of newest checkpoints to keep, at least 1; -1 keeps all.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self, interval: int = 1, by_epoch: bool = True, max_keep_ckpts: int = 3) -> None:
+        check_numbers(COUNT, interval=interval)
+        if max_keep_ckpts != -1:
+            check_numbers(COUNT, max_keep_ckpts=max_keep_ckpts)
         self.interval, self.by_epoch, self.max_keep_ckpts = interval, by_epoch, max_keep_ckpts
 
     def before_train(self, runner: Any) -> None:

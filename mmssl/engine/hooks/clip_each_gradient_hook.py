@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from torch.nn.utils import clip_grad_norm_
 
+from mmssl.ranges import POSITIVE, check_numbers
 from mmssl.registry import HOOKS
 
 
@@ -15,12 +16,13 @@ class ClipEachGradientHook(Hook):
     (``optim_wrapper.clip_grad`` of MMEngine limits the length of all gradients together.)
 
     Args:
-        max_norm: Maximum Euclidean length.
+        max_norm: Maximum Euclidean length, above 0.
 
     Source: facebookresearch/dino, ``utils.py`` (``clip_gradients``).
     """
 
     def __init__(self, max_norm: float) -> None:
+        check_numbers(POSITIVE, max_norm=max_norm)
         self.max_norm = max_norm
 
     def before_train(self, runner: Any) -> None:

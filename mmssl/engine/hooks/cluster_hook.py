@@ -7,6 +7,7 @@ from torch import Tensor
 from mmssl.engine.hooks.monitor_hook import MonitorHook
 from mmssl.evaluation import usage, usage_warning
 from mmssl.functional import label_change
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import HOOKS
 
 
@@ -23,13 +24,14 @@ class ClusterHook(MonitorHook):
 
     Args:
         interval: Epochs between two measurements.
-        share: Maximum share of the time that measurements may take, 0 to 1; see :class:`MonitorHook`.
-        images: Number of gallery images that are assigned to prototypes.
+        share: Maximum share of the time that measurements may take, at least 0; see :class:`MonitorHook`.
+        images: Number of gallery images that are assigned to prototypes, at least 1.
     """
 
     name = 'cluster'
 
     def __init__(self, interval: int = 1, share: float = 0.01, images: int = 1000) -> None:
+        check_numbers(COUNT, images=images)
         super().__init__(interval, share)
         self.images = images
         self.before: dict[str, Tensor] = {}

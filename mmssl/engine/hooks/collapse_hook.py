@@ -4,6 +4,7 @@ from typing import Any
 
 from mmssl.engine.hooks.monitor_hook import MonitorHook
 from mmssl.evaluation import collapse_measures, collapse_warning, project_features
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import HOOKS
 
 
@@ -17,13 +18,14 @@ class CollapseHook(MonitorHook):
 
     Args:
         interval: Epochs between two measurements.
-        share: Maximum share of the time that measurements may take, 0 to 1; see :class:`MonitorHook`.
-        images: Number of gallery images to measure.
+        share: Maximum share of the time that measurements may take, at least 0; see :class:`MonitorHook`.
+        images: Number of gallery images to measure, at least 1.
     """
 
     name = 'collapse'
 
     def __init__(self, interval: int = 1, share: float = 0.01, images: int = 512) -> None:
+        check_numbers(COUNT, images=images)
         super().__init__(interval, share)
         self.images = images
 

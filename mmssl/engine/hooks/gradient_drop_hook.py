@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from mmssl.ranges import INDEX, check_numbers
 from mmssl.registry import HOOKS
 
 
@@ -16,8 +17,8 @@ class GradientDropHook(Hook):
 
     Args:
         parameters: Prefix of their names, for example ``'prototypes'``.
-        steps: Number of optimizer steps, from the start of the run.
-        epochs: Number of epochs, from the start of the run; whichever lasts longer counts.
+        steps: Number of optimizer steps, from the start of the run, at least 0.
+        epochs: Number of epochs, from the start of the run, at least 0; whichever lasts longer counts.
 
     Raises:
         ValueError: At the start of the run, if no parameter has that prefix.
@@ -27,6 +28,7 @@ class GradientDropHook(Hook):
     """
 
     def __init__(self, parameters: str, steps: int = 0, epochs: int = 0) -> None:
+        check_numbers(INDEX, steps=steps, epochs=epochs)
         self.parameters, self.steps, self.epochs = parameters, steps, epochs
 
     def before_train(self, runner: Any) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from mmssl.evaluation import feature_batches, joined
 from mmssl.functional import world_size
 from mmssl.progress import Progress
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import HOOKS
 
 
@@ -19,13 +20,15 @@ class MemoryHook(Hook):
     If gradients are accumulated, it waits for the optimizer's step.
 
     Args:
-        check_interval: Optimizer steps between two comparisons of the memories of all ranks.
-        prepare_batch_size: Images per rank and batch when a memory needs the features of the whole training set.
+        check_interval: Optimizer steps between two comparisons of the memories of all ranks, at least 1.
+        prepare_batch_size: Images per rank and batch when a memory needs the features of the whole training set, at
+            least 1.
     """
 
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, check_interval: int = 1000, prepare_batch_size: int = 256) -> None:
+        check_numbers(COUNT, check_interval=check_interval, prepare_batch_size=prepare_batch_size)
         self.check_interval, self.prepare_batch_size = check_interval, prepare_batch_size
 
     def before_run(self, runner: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 from mmengine.hooks import Hook
 
 from mmssl.functional import broadcast
+from mmssl.ranges import COUNT, NOT_NEGATIVE, check_numbers
 
 
 class MonitorHook(Hook):
@@ -21,8 +22,8 @@ class MonitorHook(Hook):
     The state of a monitor, including time and alarms, is in its ``state_dict``, which the Runner saves and restores.
 
     Args:
-        interval: Epochs between two measurements.
-        share: Maximum share of the time that measurements may take, 0 to 1.
+        interval: Epochs between two measurements, at least 1.
+        share: Maximum share of the time that measurements may take, at least 0.
 
     Attributes:
         name: Name in the log: ``<name>_seconds`` is the duration of a measurement.
@@ -35,6 +36,8 @@ class MonitorHook(Hook):
     first_judged = 500
 
     def __init__(self, interval: int = 1, share: float = 0.02) -> None:
+        check_numbers(COUNT, interval=interval)
+        check_numbers(NOT_NEGATIVE, share=share)
         self.interval, self.share = interval, share
         self.alarms: dict[str, int] = {}
         self.seconds = self.spent = self.elapsed = 0.0

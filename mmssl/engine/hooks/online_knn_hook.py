@@ -4,6 +4,7 @@ from typing import Any
 
 from mmssl.engine.hooks.monitor_hook import MonitorHook
 from mmssl.evaluation import knn_accuracy, knn_warning, match_classes
+from mmssl.ranges import COUNT, POSITIVE, check_given, check_numbers
 from mmssl.registry import HOOKS
 
 
@@ -17,13 +18,13 @@ class OnlineKNNHook(MonitorHook):
 
     Args:
         interval: Epochs between two measurements.
-        share: Maximum share of the time that measurements may take, 0 to 1; see :class:`MonitorHook`.
-        gallery: Number of labelled gallery images that vote; by default a twentieth of the number of training images,
-            but 1,000 to 5,000.
-        query: Number of query images to classify; by default a hundredth of the number of training images, but 500 to
-            1,000.
-        k: Number of neighbours that vote; fewer if the gallery is smaller.
-        temperature: Temperature of the votes.
+        share: Maximum share of the time that measurements may take, at least 0; see :class:`MonitorHook`.
+        gallery: Number of labelled gallery images that vote, at least 1; by default a twentieth of the number of
+            training images, but 1,000 to 5,000.
+        query: Number of query images to classify, at least 1; by default a hundredth of the number of training images,
+            but 500 to 1,000.
+        k: Number of neighbours that vote, at least 1; fewer if the gallery is smaller.
+        temperature: Temperature of the votes, above 0.
     """
 
     name = 'knn'
@@ -38,6 +39,9 @@ class OnlineKNNHook(MonitorHook):
         k: int = 20,
         temperature: float = 0.07,
     ) -> None:
+        check_numbers(COUNT, k=k)
+        check_given(COUNT, gallery=gallery, query=query)
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__(interval, share)
         self.gallery, self.query, self.k, self.temperature = gallery, query, k, temperature
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from mmssl.functional import world_size
+from mmssl.ranges import SHARE, check_numbers
 from mmssl.registry import HOOKS
 
 
@@ -26,6 +27,7 @@ class ProgressHook(Hook):
     priority = 'LOWEST'
 
     def __init__(self, smoothing: float = 0.9) -> None:
+        check_numbers(SHARE, smoothing=smoothing)
         self.smoothing = smoothing
 
     def before_train(self, runner: Any) -> None:

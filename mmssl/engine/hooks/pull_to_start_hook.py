@@ -6,6 +6,7 @@ import torch
 from mmengine.hooks import Hook
 from torch import Tensor
 
+from mmssl.ranges import POSITIVE, check_numbers
 from mmssl.registry import HOOKS
 
 
@@ -19,7 +20,7 @@ class PullToStartHook(Hook):
     hook is resumed, ``w0`` are its weights.
 
     Args:
-        alpha: Strength of the pull; 0.01 to 0.1 in the paper.
+        alpha: Strength of the pull, above 0; 0.01 to 0.1 in the paper.
 
     Raises:
         ValueError: ``alpha`` is not positive.
@@ -28,8 +29,7 @@ class PullToStartHook(Hook):
     """
 
     def __init__(self, alpha: float = 0.01) -> None:
-        if alpha <= 0:
-            raise ValueError(f'alpha={alpha} of PullToStartHook: set it to a positive number, or remove the hook.')
+        check_numbers(POSITIVE, alpha=alpha)
         self.alpha = alpha
         self.start: dict[str, Tensor] = {}
 

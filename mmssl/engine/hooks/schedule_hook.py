@@ -5,9 +5,12 @@ from typing import Any, Literal
 from mmengine.hooks import Hook
 
 from mmssl.functional import schedules
+from mmssl.ranges import INDEX, NOT_NEGATIVE, POSITIVE, SHARE, check_given, check_numbers
 from mmssl.registry import HOOKS
 
 _CURVES = ('cosine', 'linear', 'gaussian', 'jump')
+# Of attributes by the ends of their names.
+_RANGES = {'momentum': SHARE, 'temperature': POSITIVE, 'weight': NOT_NEGATIVE}
 
 
 @HOOKS.register_module()
@@ -21,13 +24,15 @@ class ScheduleHook(Hook):
         start: Value up to ``begin`` (a Gaussian starts slightly above it).
         end: Value from ``until`` on.
         curve: ``'cosine'``, ``'linear'``, ``'gaussian'`` or ``'jump'`` (from ``start`` to ``end`` at ``until``).
-        begin: Step at which the curve begins.
-        until: Step at which the value reaches ``end``; the end of the run by default.
+        begin: Step at which the curve begins, at least 0.
+        until: Step at which the value reaches ``end``, at least 0; the end of the run by default.
         by_epoch: Whether steps are epochs (from 0) or steps of the optimizer.
-        ahead: Number of steps by which the value is ahead; 1 for the momentum of a teacher, which moves after the step.
+        ahead: Number of steps by which the value is ahead, at least 0; 1 for the momentum of a teacher, which moves
+            after the step.
 
     Raises:
-        ValueError: There is no such curve; at the start of the run, there is no such attribute.
+        ValueError: There is no such curve, or ``start`` or ``end`` is not 0 to 1 for a momentum, above 0 for a
+            temperature, at least 0 for a weight; at the start of the run, there is no such attribute.
     """
 
     priority = 'ABOVE_NORMAL'
@@ -43,6 +48,11 @@ class ScheduleHook(Hook):
         by_epoch: bool = False,
         ahead: int = 0,
     ) -> None:
+        check_numbers(INDEX, begin=begin, ahead=ahead)
+        check_given(INDEX, until=until)
+        for ending, allowed in _RANGES.items():
+            if attribute.endswith(ending):
+                check_numbers(allowed, start=start, end=end)
         if curve not in _CURVES:
             raise ValueError(f'curve={curve!r} for {attribute}: set it to one of {_CURVES}.')
         self.path, _, self.name = attribute.rpartition('.')

@@ -15,7 +15,7 @@ class SimilarityHook(MonitorHook):
 
     Args:
         interval: Epochs between two measurements.
-        share: Maximum share of the time that measurements may take, 0 to 1; see :class:`MonitorHook`.
+        share: Maximum share of the time that measurements may take, at least 0; see :class:`MonitorHook`.
     """
 
     name = 'similarity'

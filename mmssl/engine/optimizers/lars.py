@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from mmssl.ranges import NOT_NEGATIVE, SHARE, check_numbers
 from mmssl.registry import OPTIMIZERS
 
 
@@ -26,10 +27,8 @@ class _LayerwiseSGD(Optimizer):
         eps: float = 1e-8,
         **more: float,
     ) -> None:
-        if lr < 0 or momentum < 0 or weight_decay < 0:
-            raise ValueError(
-                f'lr={lr}, momentum={momentum}, weight_decay={weight_decay}: set all of them to 0 or more.'
-            )
+        check_numbers(NOT_NEGATIVE, lr=lr, weight_decay=weight_decay, trust_coefficient=trust_coefficient, eps=eps)
+        check_numbers(SHARE, momentum=momentum)
         settings = {'lr': lr, 'momentum': momentum, 'weight_decay': weight_decay}
         super().__init__(params, {**settings, 'trust_coefficient': trust_coefficient, 'eps': eps, **more})
 
@@ -77,11 +76,11 @@ class ApexLARC(_LayerwiseSGD):
 
     Args:
         params: Parameters or parameter groups.
-        lr: Learning rate, applied after the momentum.
-        momentum: Weight of the old value.
-        weight_decay: Also part of the denominator.
-        trust_coefficient: The factor ``trust``.
-        eps: Added to the denominator.
+        lr: Learning rate, at least 0, applied after the momentum.
+        momentum: Weight of the old value, 0 to 1.
+        weight_decay: At least 0; also part of the denominator.
+        trust_coefficient: The factor ``trust``, at least 0.
+        eps: Added to the denominator, at least 0.
 
     Source: NVIDIA/apex, ``apex/parallel/LARC.py``.
     """
@@ -102,11 +101,11 @@ class SoloLearnLARS(_LayerwiseSGD):
 
     Args:
         params: Parameters or parameter groups.
-        lr: Learning rate, applied after the momentum; also the maximum of a layer's own rate.
-        momentum: Weight of the old value.
+        lr: Learning rate, at least 0, applied after the momentum; also the maximum of a layer's own rate.
+        momentum: Weight of the old value, 0 to 1.
         weight_decay: Weight decay of parameters with two or more dimensions; also part of the denominator.
-        trust_coefficient: The factor ``trust``.
-        eps: Added to the denominator.
+        trust_coefficient: The factor ``trust``, at least 0.
+        eps: Added to the denominator, at least 0.
 
     Source: PKU-ML/adainf (a fork of vturrisi/solo-learn), ``solo/utils/lars.py``.
     """
@@ -128,11 +127,11 @@ class FacebookLARS(_LayerwiseSGD):
 
     Args:
         params: Parameters or parameter groups.
-        lr: Learning rate, applied after the momentum.
-        momentum: Weight of the old value.
+        lr: Learning rate, at least 0, applied after the momentum.
+        momentum: Weight of the old value, 0 to 1.
         weight_decay: Weight decay of parameters with two or more dimensions.
-        trust_coefficient: The factor ``trust``.
-        eps: Added to the denominator; 0 in Facebook's code, 1e-8 in PixPro's.
+        trust_coefficient: The factor ``trust``, at least 0.
+        eps: Added to the denominator, at least 0; 0 in Facebook's code, 1e-8 in PixPro's.
 
     Source: facebookresearch/moco-v3, ``moco/optimizer.py``; zdaxie/PixPro for ``eps``.
     """
@@ -158,11 +157,11 @@ class OpenMMLabLARS(_LayerwiseSGD):
 
     Args:
         params: Parameters or parameter groups.
-        lr: Learning rate, applied before the momentum.
-        momentum: Weight of the old value.
-        weight_decay: Also part of the denominator.
-        trust_coefficient: The factor ``trust``.
-        eps: Added to the denominator.
+        lr: Learning rate, at least 0, applied before the momentum.
+        momentum: Weight of the old value, 0 to 1.
+        weight_decay: At least 0; also part of the denominator.
+        trust_coefficient: The factor ``trust``, at least 0.
+        eps: Added to the denominator, at least 0.
         lars_exclude: Whether to skip the scaling; usually set for parameter groups.
 
     Source: open-mmlab/mmselfsup, ``mmselfsup/engine/optimizers/lars.py``.

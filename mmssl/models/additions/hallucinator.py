@@ -9,6 +9,7 @@ from mmssl.datasets.structures import Batch
 from mmssl.functional import Stream, extrapolate
 from mmssl.models.additions.base import Addition, Host, Losses
 from mmssl.models.necks import MLPNeck
+from mmssl.ranges import COUNT, NOT_NEGATIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -21,8 +22,8 @@ class Hallucinator(Addition):
     the draw numbers of its images; the authors' code draws one per process.
 
     Args:
-        dim: Width of the queries.
-        max_ratio: The ratio of the extrapolation is uniform between 0 and this.
+        dim: Width of the queries, at least 1.
+        max_ratio: The ratio of the extrapolation is uniform between 0 and this, at least 0.
         together: Whether both queries are in one batch, as released: on a host whose negatives are those of the batch
             (SimCLR), the two queries of an image are then negatives of each other, and its key is both positive and
             negative. Otherwise, the loss is the mean of two, which is the same on other hosts.
@@ -34,6 +35,8 @@ class Hallucinator(Addition):
     hosts = ('MoCo', 'SimCLR', 'SimSiam')
 
     def __init__(self, dim: int, max_ratio: float = 0.1, together: bool = True, duplicate_keys: bool = False) -> None:
+        check_numbers(COUNT, dim=dim)
+        check_numbers(NOT_NEGATIVE, max_ratio=max_ratio)
         super().__init__()
         self.max_ratio, self.together, self.duplicate_keys = max_ratio, together, duplicate_keys
         self.generator = MLPNeck(2 * dim, 2 * dim, dim, num_layers=3, batch_norm=False)

@@ -27,6 +27,7 @@ from mmssl.functional import (
 from mmssl.models.additions.base import Addition, Host, Losses
 from mmssl.models.memories.base import BaseMemory, build_memory
 from mmssl.models.memories.cluster_memory import ClusterMemory
+from mmssl.ranges import COUNT, POSITIVE, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 _MARGINS = {'cosine': cosine_margin, 'arc': arc_margin}
@@ -45,13 +46,13 @@ class InterImage(Addition):
     Args:
         clusters: The memory, by default a :class:`~mmssl.models.ClusterMemory`, or its config.
         weight: Weight of this branch, 0 to 1.
-        num_negatives: Negatives per query.
+        num_negatives: Negatives per query, at least 1.
         negatives: ``'random'``, from all images; ``'semihard'`` and ``'semieasy'``, at random from the ``pool_size``
             most or least similar; ``'hard'``, the most similar ones. Members of the query's own cluster are left out.
-        pool_size: Pool of semi-hard and semi-easy negatives; a tenth of the data in the paper.
+        pool_size: Pool of semi-hard and semi-easy negatives, at least 1; a tenth of the data in the paper.
         margin: Margin of the decision boundary, applied to the positive; values below 0 loosen it.
         margin_kind: ``'cosine'`` or ``'arc'``.
-        temperature: Divides the cosines.
+        temperature: Divides the cosines; above 0.
 
     Raises:
         ValueError: There is no such kind of negatives or margin.
@@ -72,6 +73,9 @@ class InterImage(Addition):
         margin_kind: Literal['cosine', 'arc'] = 'cosine',
         temperature: float = 0.2,
     ) -> None:
+        check_numbers(SHARE, weight=weight)
+        check_numbers(COUNT, num_negatives=num_negatives, pool_size=pool_size)
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__()
         if negatives not in _NEGATIVES_KINDS or margin_kind not in _MARGINS:
             raise ValueError(

@@ -5,6 +5,7 @@ from torch import Tensor
 from mmssl.datasets.structures import Batch
 from mmssl.functional import Mixture, Stream, draw_mixture, lengths_on_ranks, mix, reversed_batch
 from mmssl.models.additions.base import Addition, Host, Losses
+from mmssl.ranges import POSITIVE, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -18,8 +19,9 @@ class UnMix(Addition):
     have a forward pass of their own, so batch norm does not see them beside unmixed images.
 
     Args:
-        global_prob: Probability of mixing images everywhere, weighted by their shares, instead of replacing a box.
-        alpha: Both parameters of the beta distribution that the share comes from; positive.
+        global_prob: Probability of mixing images everywhere, weighted by their shares, instead of replacing a box, 0 to
+            1.
+        alpha: Both parameters of the beta distribution that the share comes from; above 0.
 
     Source: the paper, section 3, and szq0214/Un-Mix for the order of operations.
     """
@@ -27,6 +29,8 @@ class UnMix(Addition):
     hosts = ('MoCo', 'SimCLR', 'BYOL', 'SimSiam')
 
     def __init__(self, global_prob: float = 0.5, alpha: float = 1.0) -> None:
+        check_numbers(SHARE, global_prob=global_prob)
+        check_numbers(POSITIVE, alpha=alpha)
         super().__init__()
         self.global_prob, self.alpha = global_prob, alpha
 

@@ -8,6 +8,7 @@ from mmssl.datasets.structures import Batch
 from mmssl.functional import barlow_twins
 from mmssl.models.additions import Addition
 from mmssl.models.algorithms.contrastive import Contrastive
+from mmssl.ranges import NOT_NEGATIVE, POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -18,8 +19,8 @@ class BarlowTwins(Contrastive):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings, which are wide.
-        weight: Weight of the redundancy term: lambda.
-        scale: Factor of the loss, 0.1 in solo-learn: it changes what weight decay and a clipped LARS do.
+        weight: Weight of the redundancy term, lambda; at least 0.
+        scale: Factor of the loss, above 0; 0.1 in solo-learn: it changes what weight decay and a clipped LARS do.
         additions: :class:`~mmssl.models.Addition` modules or their configs; they get the first view as the query.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -39,6 +40,8 @@ class BarlowTwins(Contrastive):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(NOT_NEGATIVE, weight=weight)
+        check_numbers(POSITIVE, scale=scale)
         super().__init__(backbone, neck, additions, data_preprocessor, init_cfg)
         self.weight, self.scale = weight, scale
 

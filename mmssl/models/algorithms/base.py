@@ -138,7 +138,11 @@ class BaseAlgorithm(BaseModel):
 
         Returns:
             Shape ``(B, D)``.
+
+        Raises:
+            ValueError: The backbone takes images with other channels.
         """
+        self._check_channels(images)
         return pooled(self.backbone, images)
 
     def extract_views(self, inputs: list[Tensor]) -> Tensor:
@@ -260,10 +264,21 @@ class BaseAlgorithm(BaseModel):
                     f'{type(self).__name__} takes {self.num_views} views, but the data set gives {len(inputs)}: set '
                     f'train_dataloader.dataset.views.counts to numbers that add up to {self.num_views}.'
                 )
+            self._check_channels(inputs[0])
             share = share_of_batch(len(inputs[0]), inputs[0].device)
             losses = self.loss(inputs, cast(Batch, batch))  # only 'tensor' works without a batch
             return {name: value * share if 'loss' in name else value for name, value in losses.items()}
         return self.predict(inputs, cast(Batch, batch)) if mode == 'predict' else self.extract_feat(inputs[0])
+
+    def _check_channels(self, images: Tensor) -> None:
+        """Refuse images with other channels than the backbone takes; one that does not tell is left alone."""
+        channels = getattr(self.backbone, 'in_channels', images.shape[1])
+        if images.dim() == 4 and images.shape[1] != channels:
+            raise ValueError(
+                f'The backbone takes {channels} channels, but the images have {images.shape[1]}: set '
+                f'model.backbone.in_channels={images.shape[1]}, or train_dataloader.dataset.channels={channels} and a '
+                'mean and std for them.'
+            )
 
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum the losses for MMEngine, and name what is logged: ``loss`` is always the sum that is minimised.

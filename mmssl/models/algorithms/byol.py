@@ -11,6 +11,7 @@ from mmssl.models.additions import Addition
 from mmssl.models.algorithms.base import build, pooled
 from mmssl.models.algorithms.contrastive import Contrastive
 from mmssl.models.memories import EMATeacher
+from mmssl.ranges import SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -22,7 +23,7 @@ class BYOL(Contrastive):
         backbone: Module or its config.
         neck: Module or its config; features to embeddings: the projector.
         predictor: Module or its config; embeddings to predictions of the same width. The teacher has none.
-        momentum: Weight of the OLD teacher; the papers' code moves it to 1 along a cosine.
+        momentum: Weight of the OLD teacher, 0 to 1; the papers' code moves it to 1 along a cosine.
         additions: :class:`~mmssl.models.Addition` modules or their configs.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -42,6 +43,7 @@ class BYOL(Contrastive):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(SHARE, momentum=momentum)
         super().__init__(backbone, neck, additions, data_preprocessor, init_cfg)
         self.predictor = build(predictor)
         self.teacher = EMATeacher(self.backbone, self.neck, momentum=momentum)

@@ -15,6 +15,7 @@ from mmssl.models.algorithms.slate import refuse_negative_pixels
 from mmssl.models.algorithms.slot_attention_ae import refuse_unlike
 from mmssl.models.backbones.discrete_vae import DiscreteVAE
 from mmssl.models.heads.code_transformer import CodeTransformer
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['CodeGPT']
@@ -33,7 +34,7 @@ class CodeGPT(BaseAlgorithm):
     Args:
         backbone: A :class:`~mmssl.models.DiscreteVAE` or its config.
         transformer: A :class:`~mmssl.models.CodeTransformer` or its config.
-        top_k: Number of codes that a completion draws each code from.
+        top_k: Number of codes that a completion draws each code from, at least 1.
         data_preprocessor: Module or its config; it must leave pixels between 0 and 1.
         init_cfg: MMEngine's initialisation config.
 
@@ -54,6 +55,7 @@ class CodeGPT(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(COUNT, top_k=top_k)
         super().__init__(backbone, data_preprocessor, init_cfg)
         if not isinstance(self.backbone, DiscreteVAE):
             raise ValueError(

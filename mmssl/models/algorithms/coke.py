@@ -10,6 +10,7 @@ from mmssl.functional import SoftLabels, in_float32, unit
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import ConstrainedClusters
 from mmssl.models.memories.base import build_memory
+from mmssl.ranges import POSITIVE, SEVERAL, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -27,12 +28,13 @@ class CoKe(BaseAlgorithm):
         predictor: Module or its config; projections to predictions of the same width.
         clusters: Config of each clustering's memory, by default a :class:`~mmssl.models.ConstrainedClusters`, without
             ``num_clusters``.
-        num_clusters: Numbers of clusters, one per clustering.
+        num_clusters: Numbers of clusters, one per clustering, at least 2.
         large_views: 1 or 2.
-        temperature: Divides the cosines.
-        label_weight: Weight of the labels, against the other view's probabilities (two large views); the paper's alpha.
-        large_weight: Weight of the large views, against the small ones; the paper's beta.
-        predictor_weight: Weight of the predictions, against the projections (one large view).
+        temperature: Divides the cosines; above 0.
+        label_weight: Weight of the labels, against the other view's probabilities (two large views), 0 to 1; the
+            paper's alpha.
+        large_weight: Weight of the large views, against the small ones, 0 to 1; the paper's beta.
+        predictor_weight: Weight of the predictions, against the projections (one large view), 0 to 1.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -57,6 +59,9 @@ class CoKe(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(SEVERAL, num_clusters=num_clusters)
+        check_numbers(POSITIVE, temperature=temperature)
+        check_numbers(SHARE, label_weight=label_weight, large_weight=large_weight, predictor_weight=predictor_weight)
         super().__init__(backbone, data_preprocessor, init_cfg)
         if large_views not in (1, 2):
             raise ValueError(f'large_views={large_views} of CoKe: set it to 1 or 2.')

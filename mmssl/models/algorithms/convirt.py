@@ -10,6 +10,7 @@ from mmssl.datasets import Batch
 from mmssl.functional import bidirectional_contrast, masked_max, unit
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.texts.tokenizers import BaseTokenizer
+from mmssl.ranges import POSITIVE, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -26,8 +27,9 @@ class ConVIRT(BaseAlgorithm):
         text_tower: Module or its config; tokens and mask to one row of features per token.
         text_neck: Module or its config; features of a text to its embedding.
         tokenizer: :class:`~mmssl.models.WordTokenizer`, :class:`~mmssl.models.TransformersTokenizer`, or its config.
-        temperature: Divides the cosines.
-        weight: Weight of the direction from image to text, lambda in the paper; the other one has ``1 - weight``.
+        temperature: Divides the cosines; above 0.
+        weight: Weight of the direction from image to text, lambda in the paper, 0 to 1; the other one has ``1 -
+            weight``.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -52,6 +54,8 @@ class ConVIRT(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(POSITIVE, temperature=temperature)
+        check_numbers(SHARE, weight=weight)
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.neck, self.text_tower, self.text_neck = build(neck), build(text_tower), build(text_neck)
         self.tokenizer = build(tokenizer)

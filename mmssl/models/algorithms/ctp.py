@@ -10,6 +10,7 @@ from torchvision.utils import draw_bounding_boxes
 from mmssl.datasets.structures import Batch
 from mmssl.functional import box_overlap, decode_boxes, encode_boxes, trajectory_loss
 from mmssl.models.algorithms.base import BaseAlgorithm, PictureSheet, PretextScore, build
+from mmssl.ranges import POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 _SHOWN = 6  # frames of a clip in a picture
@@ -29,8 +30,8 @@ class CtP(BaseAlgorithm):
     Args:
         backbone: Module or its config; gives maps of clips.
         head: Module or its config, such as a :class:`~mmssl.models.TrajectoryHead`.
-        deviations: What the changes of x and y (in pixels) and of log width and log height are divided by. For clips of
-            another size than 112 pixels, scale the first two with it.
+        deviations: What the changes of x and y (in pixels) and of log width and log height are divided by, above 0. For
+            clips of another size than 112 pixels, scale the first two with it.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -47,6 +48,7 @@ class CtP(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(POSITIVE, deviations=deviations)
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.head, self.deviations = build(head), tuple(deviations)
 

@@ -7,6 +7,7 @@ from mmssl.datasets.structures import Batch
 from mmssl.functional import Stream, hash_normals, hash_seed, in_float32
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.heads import ConvDecoder
+from mmssl.ranges import NOT_NEGATIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -20,7 +21,7 @@ class DenoisingAutoencoder(BaseAlgorithm):
     Args:
         backbone: Module or its config.
         decoder: Module or its config; the last map of the backbone to pixels.
-        noise: Standard deviation of the noise, in units of the normalised images; 0 or more.
+        noise: Standard deviation of the noise, in units of the normalised images; at least 0.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -42,9 +43,8 @@ class DenoisingAutoencoder(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(NOT_NEGATIVE, noise=noise)
         super().__init__(backbone, data_preprocessor, init_cfg)
-        if noise < 0:
-            raise ValueError(f'noise={noise}: give a standard deviation, such as 0.01, or 0 for no noise.')
         self.decoder, self.noise = build(decoder), noise
         if isinstance(self.decoder, ConvDecoder):
             self._check_decoder()

@@ -12,6 +12,7 @@ from mmssl.functional import Shuffle, dense_contrast, info_nce, match_pixels, un
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import EMATeacher, Queue
 from mmssl.models.memories.base import build_memory
+from mmssl.ranges import POSITIVE, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -34,8 +35,8 @@ class DenseCL(BaseAlgorithm):
         queue: Config of both memories of keys, by default a :class:`~mmssl.models.Queue` that starts with random rows:
             ``length`` and ``dim``. The second one holds averages over the teacher's pixels.
         dense_weight: Weight of the loss on pixels, 0 to 1; the loss on whole images gets the rest.
-        momentum: Weight of the OLD teacher.
-        temperature: Divides the cosines.
+        momentum: Weight of the OLD teacher, 0 to 1.
+        temperature: Divides the cosines; above 0.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -57,6 +58,8 @@ class DenseCL(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(SHARE, dense_weight=dense_weight, momentum=momentum)
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.neck, self.dense_neck = build(neck), build(dense_neck)
         self.dense_weight, self.temperature = float(dense_weight), temperature

@@ -13,6 +13,7 @@ from mmssl.models.heads import DINOHead
 from mmssl.models.memories import BaseMemory, Centre, EMATeacher
 from mmssl.models.memories.base import build_memory
 from mmssl.models.modes import eval_mode
+from mmssl.ranges import COUNT, POSITIVE, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 _CHUNK = 4096  # images assigned at a time
@@ -30,12 +31,12 @@ class DINO(BaseAlgorithm):
     Args:
         backbone: Module or its config.
         head: Module or its config; features to scores of prototypes.
-        momentum: Weight of the OLD teacher; the paper moves it to 1 along a cosine.
-        student_temperature: Divides the student's scores.
-        teacher_temperature: Divides the teacher's scores; the paper raises it from 0.04 to 0.07 in 30 epochs.
+        momentum: Weight of the OLD teacher, 0 to 1; the paper moves it to 1 along a cosine.
+        student_temperature: Divides the student's scores, above 0.
+        teacher_temperature: Divides the teacher's scores, above 0; the paper raises it from 0.04 to 0.07 in 30 epochs.
         centre: Memory of the centre of the teacher's scores, or its config (``momentum``); without ``type`` it is a
             :class:`~mmssl.models.Centre`. Another memory needs a buffer ``value`` ``(K,)`` and ``stage(scores)``.
-        taught_views: Number of large views, which come first: the teacher sees these alone.
+        taught_views: Number of large views, at least 1; they come first, and the teacher sees these alone.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -56,6 +57,9 @@ class DINO(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(SHARE, momentum=momentum)
+        check_numbers(POSITIVE, student_temperature=student_temperature, teacher_temperature=teacher_temperature)
+        check_numbers(COUNT, taught_views=taught_views)
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.head = build(head)
         self.student_temperature, self.teacher_temperature = student_temperature, teacher_temperature

@@ -12,6 +12,7 @@ from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.algorithms.moco import shuffled_keys
 from mmssl.models.memories import BaseMemory, DomainQueue, EMATeacher
 from mmssl.models.memories.base import build_memory
+from mmssl.ranges import POSITIVE, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -35,8 +36,8 @@ class DIUL(BaseAlgorithm):
         domain_weights: Weights of the domains for each image: ``'label'`` for 1 on its own domain, or ``'predicted'``
             for the probabilities of a linear classifier of domains. The classifier learns from the domains of the
             batch, on features without gradient; the weights have no gradient either.
-        momentum: Weight of the OLD teacher.
-        temperature: Divides the cosines.
+        momentum: Weight of the OLD teacher, 0 to 1.
+        temperature: Divides the cosines; above 0.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -59,6 +60,8 @@ class DIUL(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(SHARE, momentum=momentum)
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__(backbone, data_preprocessor, init_cfg)
         if domain_weights not in ('label', 'predicted'):
             raise ValueError(f"domain_weights={domain_weights!r} of DIUL: set it to 'label' or 'predicted'.")

@@ -8,6 +8,7 @@ from mmssl.functional import table_cross_entropy, unit
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import BaseMemory, ClassTable
 from mmssl.models.memories.base import build_memory
+from mmssl.ranges import COUNT, POSITIVE, check_given, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -23,10 +24,10 @@ class InstanceClassification(BaseAlgorithm):
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         table: The memory, by default a :class:`~mmssl.models.ClassTable`, or its config.
-        temperature: Divides the cosines.
+        temperature: Divides the cosines; above 0.
         smoothing: Weight that a label gives to its hard classes, 0 to 1; the paper's alpha. It needs
             ``table.num_hard``.
-        large_views: Number of views, counted from the first, that also train the table; None for all.
+        large_views: Number of views, counted from the first, that also train the table, at least 1; None for all.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -50,6 +51,8 @@ class InstanceClassification(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(POSITIVE, temperature=temperature)
+        check_given(COUNT, large_views=large_views)
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.neck, self.table = build(neck), build_memory(table, ClassTable)
         if (smoothing > 0) != (self.table.num_hard > 0) or not 0 <= smoothing < 1:

@@ -24,6 +24,7 @@ from mmssl.functional import (
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import BaseMemory, FeatureBank
 from mmssl.models.memories.base import build_memory
+from mmssl.ranges import COUNT, NOT_NEGATIVE, POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -36,11 +37,11 @@ class InvP(BaseAlgorithm):
         neck: Module or its config; features to embeddings.
         bank: The memory, by default a :class:`~mmssl.models.FeatureBank`, or its config: ``dim``, ``momentum``,
             ``num_neighbors``.
-        num_background: Number M of nearest rows, the hard negatives, which represent all others.
-        num_positives: Number P of hard positives, the least similar of the reached images.
-        steps: Number l of steps in the neighbour graph.
-        temperature: Divides the cosines.
-        invariance_weight: Weight of the propagation loss; 0 while neighbours are still meaningless
+        num_background: Number M of nearest rows, the hard negatives, which represent all others, at least 1.
+        num_positives: Number P of hard positives, the least similar of the reached images, at least 1.
+        steps: Number l of steps in the neighbour graph, at least 1.
+        temperature: Divides the cosines; above 0.
+        invariance_weight: Weight of the propagation loss, at least 0; 0 while neighbours are still meaningless
             (:class:`~mmssl.engine.hooks.ScheduleHook` raises it).
         variant: ``'code'``, the released loss, which gave the published weights; or ``'paper'``, where a reached
             image counts once, is never the image itself, and is never a negative.
@@ -71,6 +72,9 @@ class InvP(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(COUNT, num_background=num_background, num_positives=num_positives, steps=steps)
+        check_numbers(POSITIVE, temperature=temperature)
+        check_numbers(NOT_NEGATIVE, invariance_weight=invariance_weight)
         super().__init__(backbone, data_preprocessor, init_cfg)
         if (variant, positives) not in (('code', 'hard'), ('code', 'random'), ('paper', 'hard')):
             raise ValueError(
@@ -78,11 +82,8 @@ class InvP(BaseAlgorithm):
                 f"'paper' with 'hard'."
             )
         self.neck, self.bank = build(neck), build_memory(bank, FeatureBank)
-        if self.bank.num_neighbors < 1 or steps < 1:
-            raise ValueError(
-                f'InvP with {self.bank.num_neighbors} neighbours and {steps} steps: set model.bank.num_neighbors and '
-                f'model.steps to 1 or more (the paper: 4 and 3).'
-            )
+        if self.bank.num_neighbors < 1:
+            raise ValueError('InvP without neighbours: set model.bank.num_neighbors to 1 or more (the paper: 4).')
         self.num_background, self.num_positives, self.steps = num_background, num_positives, steps
         self.temperature, self.invariance_weight = temperature, float(invariance_weight)
         self.variant, self.positives = variant, positives

@@ -7,6 +7,7 @@ from mmssl.functional import Stream, choose_patches, hash_draws, hash_seed, mask
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.backbones import TimmBackbone
 from mmssl.models.heads import MAEDecoder
+from mmssl.ranges import INNER_SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -43,14 +44,13 @@ class MAE(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(INNER_SHARE, mask_ratio=mask_ratio)
         super().__init__(backbone, data_preprocessor, init_cfg)
         if not getattr(self.backbone, 'is_vit', False):
             raise ValueError(
                 f'MAE leaves patches out before they are encoded, which {type(self.backbone).__name__} cannot do: set '
                 "model.backbone to dict(type='TimmBackbone', name='vit_base_patch16_224') or another ViT of timm."
             )
-        if not 0 < mask_ratio < 1:
-            raise ValueError(f'mask_ratio={mask_ratio}: give a share between 0 and 1, such as 0.75.')
         self.decoder = build(decoder)
         self.mask_ratio, self.normalise = mask_ratio, normalise
         self._check_decoder()

@@ -13,6 +13,7 @@ from mmssl.models.algorithms.base import pooled
 from mmssl.models.algorithms.contrastive import Contrastive
 from mmssl.models.memories import BaseMemory, EMATeacher, Queue
 from mmssl.models.memories.base import build_memory
+from mmssl.ranges import POSITIVE, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -29,8 +30,8 @@ class MoCo(Contrastive):
         queue: Memory of the keys, or its config: by default ``length`` and ``dim`` of a
             :class:`~mmssl.models.Queue` that starts with random rows. Another memory needs a buffer ``rows``
             ``(N, D)`` of unit rows, and ``stage(rows)``, which takes the unit keys of a batch.
-        momentum: Weight of the OLD teacher.
-        temperature: Divides the cosines.
+        momentum: Weight of the OLD teacher, 0 to 1.
+        temperature: Divides the cosines; above 0.
         symmetric: Whether each view is the query once and the key once; the queue then gets the keys of both.
         additions: :class:`~mmssl.models.Addition` modules or their configs.
         data_preprocessor: Module or its config.
@@ -51,6 +52,8 @@ class MoCo(Contrastive):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(SHARE, momentum=momentum)
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__(backbone, neck, additions, data_preprocessor, init_cfg)
         self.temperature, self.directions = temperature, 2 if symmetric else 1
         self.teacher = EMATeacher(self.backbone, self.neck, momentum=momentum)

@@ -12,6 +12,7 @@ from mmssl.models.additions import Addition
 from mmssl.models.algorithms.moco import MoCo
 from mmssl.models.memories import BaseMemory, Queue
 from mmssl.models.memories.base import build_memory
+from mmssl.ranges import POSITIVE, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -27,8 +28,8 @@ class MoCoV2Plus(MoCo):
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         queue: Memory of the keys of second views, or its config, as in :class:`MoCo`; that of first views is the same.
-        momentum: Weight of the OLD teacher; solo-learn moves it along a cosine.
-        temperature: Divides the cosines.
+        momentum: Weight of the OLD teacher, 0 to 1; solo-learn moves it along a cosine.
+        temperature: Divides the cosines; above 0.
         additions: :class:`~mmssl.models.Addition` modules or their configs.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -48,6 +49,8 @@ class MoCoV2Plus(MoCo):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(SHARE, momentum=momentum)
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__(backbone, neck, queue, momentum, temperature, True, additions, data_preprocessor, init_cfg)
         self.first_queue = build_memory(copy.deepcopy(queue), Queue, random=True)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mmssl.functional import batch_contrast, unit
 from mmssl.models.additions import Addition
 from mmssl.models.algorithms.byol import BYOL
+from mmssl.ranges import POSITIVE, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -21,8 +22,8 @@ class MoCoV3(BYOL):
         backbone: Module or its config.
         neck: Module or its config; features to embeddings: the projector.
         predictor: Module or its config; embeddings to predictions of the same width. The teacher has none.
-        momentum: Weight of the OLD teacher; the papers' code moves it to 1 along a cosine.
-        temperature: Divides the cosines; the loss is multiplied by twice its value.
+        momentum: Weight of the OLD teacher, 0 to 1; the papers' code moves it to 1 along a cosine.
+        temperature: Divides the cosines; above 0; the loss is multiplied by twice its value.
         additions: :class:`~mmssl.models.Addition` modules or their configs.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -43,6 +44,8 @@ class MoCoV3(BYOL):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(SHARE, momentum=momentum)
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__(backbone, neck, predictor, momentum, additions, data_preprocessor, init_cfg)
         self.temperature = temperature
 

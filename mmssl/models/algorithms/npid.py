@@ -21,6 +21,7 @@ from mmssl.functional import (
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import BaseMemory, FeatureBank, FirstValue
 from mmssl.models.memories.base import build_memory
+from mmssl.ranges import COUNT, POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -33,8 +34,9 @@ class NPID(BaseAlgorithm):
         neck: Module or its config; features to embeddings.
         bank: The memory, by default a :class:`~mmssl.models.FeatureBank`, or its config: ``dim``, ``momentum`` and
             ``dtype``.
-        num_negatives: Rows drawn at random per image; its own row may be among them. Not used by ``'softmax'``.
-        temperature: Divides the cosines.
+        num_negatives: Rows drawn at random per image, at least 1; its own row may be among them. Not used by
+            ``'softmax'``.
+        temperature: Divides the cosines; above 0.
         objective: ``'info_nce'``, cross-entropy among the drawn rows (OpenMMLab's form); ``'nce'``, noise-contrastive
             estimation (the paper's); ``'softmax'``, cross-entropy among all rows, for small data sets.
         data_preprocessor: Module or its config.
@@ -59,6 +61,8 @@ class NPID(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(COUNT, num_negatives=num_negatives)
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__(backbone, data_preprocessor, init_cfg)
         if objective not in ('info_nce', 'nce', 'softmax'):
             raise ValueError(f"objective={objective!r} of NPID: set it to 'info_nce', 'nce' or 'softmax'.")

@@ -13,6 +13,7 @@ from mmssl.models.heads import BagOfWordsHead
 from mmssl.models.memories import EMATeacher, Vocabulary
 from mmssl.models.memories.base import BaseMemory, build_memory
 from mmssl.models.modes import eval_mode
+from mmssl.ranges import SHARE, check_numbers
 from mmssl.registry import MODELS
 
 _CHUNK = 4096  # images assigned at a time
@@ -31,7 +32,7 @@ class OBoW(BaseAlgorithm):
         vocabularies: Memory of the words of every level, or its config: by default a
             :class:`~mmssl.models.Vocabulary` (``num_words``, ``dim``, ``inv_delta``).
         levels: Which of the backbone's maps each vocabulary describes; by default the last ones.
-        momentum: Weight of the OLD teacher; the paper moves it to 1 along a cosine.
+        momentum: Weight of the OLD teacher, 0 to 1; the paper moves it to 1 along a cosine.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -53,6 +54,7 @@ class OBoW(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(SHARE, momentum=momentum)
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.head = build(head)
         self.vocabularies = nn.ModuleList(build_memory(memory, Vocabulary) for memory in vocabularies)

@@ -22,6 +22,7 @@ from mmssl.models.algorithms.base import PictureSheet
 from mmssl.models.algorithms.mae import MAE
 from mmssl.models.backbones import TextViT
 from mmssl.models.heads import TextDecoder
+from mmssl.ranges import INNER_SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -72,6 +73,7 @@ class PIXEL(MAE):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(INNER_SHARE, mask_ratio=mask_ratio)
         super().__init__(backbone, decoder, mask_ratio, normalise, data_preprocessor, init_cfg)
         check_reads_text(self)
 

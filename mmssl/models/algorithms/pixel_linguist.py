@@ -13,6 +13,7 @@ from mmssl.models.algorithms.contrastive import Contrastive
 from mmssl.models.algorithms.pixel import check_black, check_reads_text, cut_share
 from mmssl.models.backbones import TextViT
 from mmssl.models.necks import TextNeck
+from mmssl.ranges import POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -26,7 +27,7 @@ class PixelLinguist(Contrastive):
     Args:
         backbone: A :class:`~mmssl.models.TextViT`, or its config.
         neck: A :class:`~mmssl.models.TextNeck`, or its config.
-        temperature: Divides the cosines.
+        temperature: Divides the cosines; above 0.
         additions: :class:`~mmssl.models.Addition` modules or their configs; they need two views.
         data_preprocessor: Module or its config; black must be 0 after it.
         init_cfg: MMEngine's initialisation config.
@@ -49,6 +50,7 @@ class PixelLinguist(Contrastive):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__(backbone, neck, additions, data_preprocessor, init_cfg)
         self.temperature = temperature
         check_reads_text(self)

@@ -10,6 +10,7 @@ from mmssl.datasets.structures import Batch
 from mmssl.functional import in_float32, pixel_contrast, pixel_positive_mask, pixel_to_propagation
 from mmssl.models.algorithms.base import BaseAlgorithm, build
 from mmssl.models.memories import EMATeacher
+from mmssl.ranges import NOT_NEGATIVE, POSITIVE, SHARE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -35,11 +36,11 @@ class PixPro(BaseAlgorithm):
             released.
         instance_neck: Module or its config; a second projection for whole images.
         instance_predictor: Module or its config, applied to the student's second projection.
-        instance_weight: Weight of the loss on whole images; needs the two modules above.
+        instance_weight: Weight of the loss on whole images, at least 0; needs the two modules above.
         objective: ``'propagation'``, or ``'contrast'`` for PixContrast, the paper's baseline.
-        threshold: Maximum distance within a pair of pixels, in pixel diagonals.
-        temperature: Temperature of PixContrast.
-        momentum: Weight of the OLD teacher; :class:`~mmssl.engine.hooks.ScheduleHook` raises it to 1.
+        threshold: Maximum distance within a pair of pixels, in pixel diagonals, above 0.
+        temperature: Temperature of PixContrast, above 0.
+        momentum: Weight of the OLD teacher, 0 to 1; :class:`~mmssl.engine.hooks.ScheduleHook` raises it to 1.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -68,6 +69,9 @@ class PixPro(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(NOT_NEGATIVE, instance_weight=instance_weight)
+        check_numbers(POSITIVE, threshold=threshold, temperature=temperature)
+        check_numbers(SHARE, momentum=momentum)
         super().__init__(backbone, data_preprocessor, init_cfg)
         if objective not in ('propagation', 'contrast'):
             raise ValueError(f"objective={objective!r} of PixPro: set it to 'propagation' or 'contrast'.")

@@ -19,6 +19,7 @@ from mmssl.functional import (
     unit,
 )
 from mmssl.models.algorithms.base import BaseAlgorithm, PictureSheet, PretextScore, build
+from mmssl.ranges import COUNT, INNER_SHARE, NOT_NEGATIVE, POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 _PICTURE, _INK, _TRUTH = (96, 160), (31, 119, 180), (255, 217, 160)  # height and width in pixels; colours
@@ -45,13 +46,13 @@ class RASL(BaseAlgorithm):
     Args:
         backbone: Encoder of image sequences, such as a :class:`~mmssl.models.SequenceEncoder`, or its config.
         audio_encoder: Encoder of sound sequences with as many latents, or its config.
-        k: Points of a curve that stand out, fewer than it has steps.
+        k: Points of a curve that stand out, at least 1 and fewer than it has steps.
         mask_ratio: Share of the steps that are hidden, between 0 and 1; of image and sound independently.
-        visible_weight: Weight of the steps that are not hidden, in the reconstruction.
-        symmetric_weight: Weight of the contrast between image and sound.
-        k_point_weight: Weight of the k-point contrast.
-        temperature: Of the contrast between image and sound.
-        k_point_temperature: Of the k-point contrast.
+        visible_weight: Weight of the steps that are not hidden, in the reconstruction, at least 0.
+        symmetric_weight: Weight of the contrast between image and sound, at least 0.
+        k_point_weight: Weight of the k-point contrast, at least 0.
+        temperature: Of the contrast between image and sound, above 0.
+        k_point_temperature: Of the k-point contrast, above 0.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
 
@@ -77,6 +78,15 @@ class RASL(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(COUNT, k=k)
+        check_numbers(INNER_SHARE, mask_ratio=mask_ratio)
+        check_numbers(
+            NOT_NEGATIVE,
+            visible_weight=visible_weight,
+            symmetric_weight=symmetric_weight,
+            k_point_weight=k_point_weight,
+        )
+        check_numbers(POSITIVE, temperature=temperature, k_point_temperature=k_point_temperature)
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.audio_encoder = build(audio_encoder)
         widths = self.backbone.out_channels, self.audio_encoder.out_channels
@@ -85,8 +95,6 @@ class RASL(BaseAlgorithm):
                 f'The image encoder has {widths[0]} latents and the sound encoder {widths[1]}, but they are compared: '
                 f'set model.audio_encoder.channels={widths[0]}.'
             )
-        if not 0 < mask_ratio < 1:
-            raise ValueError(f'mask_ratio={mask_ratio}: give a share between 0 and 1, such as 0.3.')
         self.decoder = nn.Linear(widths[0], self.backbone.in_channels)
         self.audio_decoder = nn.Linear(widths[1], self.audio_encoder.in_channels)
         self.k, self.mask_ratio, self.visible_weight = k, mask_ratio, visible_weight

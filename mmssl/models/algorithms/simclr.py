@@ -10,6 +10,7 @@ from mmssl.datasets.structures import Batch
 from mmssl.functional import nt_xent, unit
 from mmssl.models.additions import Addition
 from mmssl.models.algorithms.contrastive import Contrastive
+from mmssl.ranges import POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -20,7 +21,7 @@ class SimCLR(Contrastive):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
-        temperature: Divides the cosines.
+        temperature: Divides the cosines; above 0.
         additions: :class:`~mmssl.models.Addition` modules or their configs; they get the first view as the query.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -37,6 +38,7 @@ class SimCLR(Contrastive):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__(backbone, neck, additions, data_preprocessor, init_cfg)
         self.temperature = temperature
 

@@ -12,6 +12,7 @@ from mmssl.models.algorithms.slot_attention_ae import ObjectCentric, refuse_unli
 from mmssl.models.backbones.discrete_vae import DiscreteVAE
 from mmssl.models.heads.slate_decoder import SLATEDecoder
 from mmssl.models.necks.slot_attention import PositionMap, SlotEncoder
+from mmssl.ranges import POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['SLATE']
@@ -32,7 +33,7 @@ class SLATE(ObjectCentric):
         slot_encoder: A :class:`~mmssl.models.SlotEncoder` or its config.
         decoder: A :class:`~mmssl.models.SLATEDecoder` or its config.
         vae: A :class:`~mmssl.models.DiscreteVAE` or its config; None if the backbone is one.
-        temperature: Of the soft samples of codes, positive; the papers lower it from 1 to 0.1 (``ScheduleHook``).
+        temperature: Of the soft samples of codes, above 0; the papers lower it from 1 to 0.1 (``ScheduleHook``).
         data_preprocessor: Module or its config; it must leave pixels between 0 and 1.
         init_cfg: MMEngine's initialisation config.
 
@@ -55,6 +56,7 @@ class SLATE(ObjectCentric):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(POSITIVE, temperature=temperature)
         super().__init__(backbone, slot_encoder, data_preprocessor, init_cfg)
         self.vae, self.decoder, self.temperature = build(vae) if vae else None, build(decoder), temperature
         if isinstance(self.backbone, DiscreteVAE) == (self.vae is not None):

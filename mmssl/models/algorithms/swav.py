@@ -13,6 +13,7 @@ from mmssl.models.heads import Prototypes
 from mmssl.models.memories import Queue
 from mmssl.models.memories.base import build_memory
 from mmssl.models.modes import eval_mode
+from mmssl.ranges import COUNT, INDEX, POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 _CHUNK = 4096  # images assigned at a time
@@ -26,10 +27,10 @@ class SwAV(BaseAlgorithm):
         backbone: Module or its config.
         neck: Module or its config; features to embeddings.
         prototypes: Module or its config; unit embeddings to cosines.
-        assigned_views: Views that get codes, the large crops.
-        temperature: Temperature of the prediction.
-        epsilon: Entropy weight of the Sinkhorn iterations; smaller gives harder codes.
-        sinkhorn_iterations: Number of Sinkhorn iterations.
+        assigned_views: Views that get codes, the large crops, at least 0.
+        temperature: Temperature of the prediction, above 0.
+        epsilon: Entropy weight of the Sinkhorn iterations, above 0; smaller gives harder codes.
+        sinkhorn_iterations: Number of Sinkhorn iterations, at least 1.
         queue: Config of the memory of each assigned view, by default a :class:`~mmssl.models.Queue` (``length``,
             ``start_epoch``), for batches too small to be balanced on their own. Used once it is full.
         data_preprocessor: Module or its config.
@@ -54,6 +55,9 @@ class SwAV(BaseAlgorithm):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(POSITIVE, temperature=temperature, epsilon=epsilon)
+        check_numbers(COUNT, sinkhorn_iterations=sinkhorn_iterations)
+        check_numbers(INDEX, assigned_views=assigned_views)
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.neck, self.prototypes = build(neck), build(prototypes)
         self.assigned_views = tuple(assigned_views)
@@ -71,7 +75,15 @@ class SwAV(BaseAlgorithm):
 
         Returns:
             ``loss``, and ``prototypes_used``, the share of prototypes that are the first choice of any image.
+
+        Raises:
+            ValueError: There are fewer views than ``assigned_views`` names.
         """
+        if max(self.assigned_views) >= len(inputs):
+            raise ValueError(
+                f'assigned_views={self.assigned_views} of {len(inputs)} views: set model.assigned_views to '
+                f'numbers from 0 to {len(inputs) - 1}.'
+            )
         self.prototypes.normalise()
         embeddings = self.embed_views(inputs)  # V x (B, D), unit rows
         scores = [self.prototypes(z) for z in embeddings]  # V x (B, K)
@@ -140,7 +152,7 @@ class SwAV(BaseAlgorithm):
         if count > num_samples:
             raise ValueError(
                 f'{count} prototypes, but the data set has {num_samples} images: codes cannot be balanced. Set '
-                f'model.prototypes.num_prototypes to {max(num_samples // 10, 1)} or less (ten images per prototype).'
+                f'model.prototypes.num_prototypes to {max(num_samples // 10, 2)} or less (ten images per prototype).'
             )
         super().allocate(num_samples)
 

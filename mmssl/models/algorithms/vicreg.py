@@ -8,6 +8,7 @@ from mmssl.datasets.structures import Batch
 from mmssl.functional import vicreg
 from mmssl.models.additions import Addition
 from mmssl.models.algorithms.contrastive import Contrastive
+from mmssl.ranges import NOT_NEGATIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -18,9 +19,9 @@ class VICReg(Contrastive):
     Args:
         backbone: Module or its config.
         neck: Module or its config; features to embeddings, which are wide.
-        invariance: Weight of the distance: lambda.
-        variance: Weight of the variance term: mu.
-        covariance: Weight of the covariance term: nu.
+        invariance: Weight of the distance, lambda; at least 0.
+        variance: Weight of the variance term, mu; at least 0.
+        covariance: Weight of the covariance term, nu; at least 0.
         additions: :class:`~mmssl.models.Addition` modules or their configs; they get the first view as the query.
         data_preprocessor: Module or its config.
         init_cfg: MMEngine's initialisation config.
@@ -41,6 +42,7 @@ class VICReg(Contrastive):
         data_preprocessor: nn.Module | dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_numbers(NOT_NEGATIVE, invariance=invariance, variance=variance, covariance=covariance)
         super().__init__(backbone, neck, additions, data_preprocessor, init_cfg)
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 _CELLS, _WIDTH = 6, 4096  # side of the map that the fully connected layers take, and their width
@@ -16,7 +17,7 @@ class AlexNet(nn.Module):
     of the last convolution. Weights start from PyTorch's defaults, as in the authors' code.
 
     Args:
-        in_channels: Channels of the images.
+        in_channels: Channels of the images, at least 1.
         fully_connected: Whether to have the two fully connected layers, which take images of 224 pixels. Without them,
             images may have any size of at least 31 pixels.
 
@@ -31,7 +32,9 @@ class AlexNet(nn.Module):
     stage_names = ('conv1', 'conv2', 'conv3', 'conv4', 'conv5')
 
     def __init__(self, in_channels: int = 3, fully_connected: bool = True) -> None:
+        check_numbers(COUNT, in_channels=in_channels)
         super().__init__()
+        self.in_channels = in_channels
         self.conv1 = convolution(in_channels, 64, 11, stride=4, padding=2)
         self.conv2 = convolution(64, 192, 5, padding=2)
         self.conv3 = convolution(192, 384, 3, padding=1)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -12,9 +13,9 @@ class ConvEncoder(nn.Module):
     """Stages of a convolution, batch norm, ReLU and max-pooling, each of which halves the sides of the image.
 
     Args:
-        channels: Width of each stage.
-        in_channels: Channels of the images.
-        kernel_size: Side of the convolutions in pixels, odd.
+        channels: Width of each stage, at least 1.
+        in_channels: Channels of the images, at least 1.
+        kernel_size: Side of the convolutions in pixels, odd, at least 1.
 
     Attributes:
         out_channels: Channels of the last stage.
@@ -23,6 +24,7 @@ class ConvEncoder(nn.Module):
     """
 
     def __init__(self, channels: Sequence[int] = (32, 64, 128), in_channels: int = 3, kernel_size: int = 3) -> None:
+        check_numbers(COUNT, channels=channels, in_channels=in_channels, kernel_size=kernel_size)
         super().__init__()
         self.out_channels: int = channels[-1]
         self.layers = nn.ModuleList()

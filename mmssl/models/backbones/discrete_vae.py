@@ -6,6 +6,7 @@ from torch.nn.functional import log_softmax
 
 from mmssl.functional import gumbel_softmax, in_float32, sample_codes
 from mmssl.models.initial import start_weights
+from mmssl.ranges import COUNT, SEVERAL, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['DiscreteVAE']
@@ -18,9 +19,9 @@ class DiscreteVAE(nn.Module):
     As a backbone, it gives one map: the log-probabilities of the codes.
 
     Args:
-        vocabulary: Number of codes.
-        channels: Width of the layers.
-        image_channels: Channels of the images, whose pixels lie between 0 and 1.
+        vocabulary: Number of codes, at least 2.
+        channels: Width of the layers, at least 1.
+        image_channels: Channels of the images, whose pixels lie between 0 and 1, at least 1.
         group_norm: Whether group norm with one group stands in place of the biases (the original SLATE) or not (OCRL).
 
     Attributes:
@@ -36,6 +37,8 @@ class DiscreteVAE(nn.Module):
     def __init__(
         self, vocabulary: int = 4096, channels: int = 64, image_channels: int = 3, group_norm: bool = False
     ) -> None:
+        check_numbers(SEVERAL, vocabulary=vocabulary)
+        check_numbers(COUNT, channels=channels, image_channels=image_channels)
         super().__init__()
         self.vocabulary = self.out_channels = vocabulary
 

@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 _WIDTH = 192
@@ -17,7 +18,7 @@ class NIN(nn.Module):
     authors' code.
 
     Args:
-        in_channels: Channels of the images.
+        in_channels: Channels of the images, at least 1.
         num_blocks: Number of blocks, 3 or more; RotNet's has 4.
 
     Attributes:
@@ -31,11 +32,13 @@ class NIN(nn.Module):
     """
 
     def __init__(self, in_channels: int = 3, num_blocks: int = 4) -> None:
+        check_numbers(COUNT, in_channels=in_channels)
         super().__init__()
         if num_blocks < 3:
             raise ValueError(f'A NIN of {num_blocks} blocks: set num_blocks to 3 or more.')
         self.stage_names = tuple(f'block{number}' for number in range(1, num_blocks + 1))
         self.out_channels = _WIDTH
+        self.in_channels = in_channels
         self.block1 = block(in_channels, 5, (_WIDTH, 160, 96), nn.MaxPool2d(3, stride=2, padding=1))
         self.block2 = block(96, 5, (_WIDTH,) * 3, nn.AvgPool2d(3, stride=2, padding=1))
         for name in self.stage_names[2:]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 _EPSILON = 1e-3  # of all batch norms, as in Caffe2's models, from which the reference code took it
@@ -115,12 +116,12 @@ class R3D(nn.Module):
     norm, other keys, and always the strides for classification.)
 
     Args:
-        channels: Width of each stage.
-        blocks: Blocks per stage; 2 in a network of depth 18.
-        in_channels: Channels of the frames.
-        stem_channels: Width of the stem.
-        spatial_strides: Step of each stage in space.
-        temporal_strides: Step of each stage in time.
+        channels: Width of each stage, at least 1.
+        blocks: Blocks per stage, at least 1; 2 in a network of depth 18.
+        in_channels: Channels of the frames, at least 1.
+        stem_channels: Width of the stem, at least 1.
+        spatial_strides: Step of each stage in space, at least 1.
+        temporal_strides: Step of each stage in time, at least 1.
 
     Attributes:
         out_channels: Channels of the last stage.
@@ -143,6 +144,15 @@ class R3D(nn.Module):
         spatial_strides: Sequence[int] = (1, 2, 2, 1),
         temporal_strides: Sequence[int] = (1, 2, 2, 2),
     ) -> None:
+        check_numbers(
+            COUNT,
+            channels=channels,
+            blocks=blocks,
+            in_channels=in_channels,
+            stem_channels=stem_channels,
+            spatial_strides=spatial_strides,
+            temporal_strides=temporal_strides,
+        )
         super().__init__()
         strides = list(zip(temporal_strides, spatial_strides))
         if not len(channels) == len(spatial_strides) == len(temporal_strides):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet as torchvision_resnet
 
+from mmssl.ranges import COUNT, INDEX, check_numbers
 from mmssl.registry import MODELS
 
 _Block = type[torchvision_resnet.BasicBlock] | type[torchvision_resnet.Bottleneck]
@@ -27,13 +28,13 @@ class ResNet(torchvision_resnet.ResNet):
 
     Args:
         depth: 10, 18, 34, 50, 101 or 152.
-        in_channels: Channels of the images.
+        in_channels: Channels of the images, at least 1.
         stem: ``'imagenet'`` (7x7 with stride 2, then max-pooling) or ``'small'`` (3x3 with stride 1 and no pooling,
             for images of up to 64 pixels).
-        base_channels: Width of the first stage; 64 is torchvision's, 128 and 256 are SwAV's w2 and w4.
+        base_channels: Width of the first stage, at least 1; 64 is torchvision's, 128 and 256 are SwAV's w2 and w4.
         out_indices: Indices, from 0, of the stages that ``forward`` returns.
-        frozen_stages: Number of stages that are frozen, with the stem, and stay in eval mode; 0 for the stem alone, -1
-            for nothing.
+        frozen_stages: Number of stages that are frozen, with the stem, and stay in eval mode, at least 0; 0 for the
+            stem alone, -1 for nothing.
         zero_init_residual: Whether every block starts as the identity.
         channels_last: Whether weights and maps lie channels last in memory, which is faster on CPUs. Shapes and keys
             stay; results differ by rounding.
@@ -59,6 +60,9 @@ class ResNet(torchvision_resnet.ResNet):
         zero_init_residual: bool = False,
         channels_last: bool = False,
     ) -> None:
+        check_numbers(COUNT, in_channels=in_channels, base_channels=base_channels)
+        if frozen_stages != -1:
+            check_numbers(INDEX, frozen_stages=frozen_stages)
         if depth not in ARCHITECTURES:
             raise ValueError(
                 f'ResNet of depth {depth}, but there are depths {sorted(ARCHITECTURES)}: choose one of them.'
@@ -69,6 +73,7 @@ class ResNet(torchvision_resnet.ResNet):
         block, layers = ARCHITECTURES[depth]
         self._norm_layer, self.groups, self.base_width, self.dilation = nn.BatchNorm2d, 1, 64, 1
         self.inplanes = base_channels
+        self.in_channels = in_channels
         self._make_stem(in_channels, base_channels, stem)
         self.layer1 = self._make_layer(block, base_channels, layers[0])
         self.layer2 = self._make_layer(block, base_channels * 2, layers[1], stride=2)

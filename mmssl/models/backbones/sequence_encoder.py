@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mmssl.ranges import COUNT, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 _NEIGHBOURS = 5  # steps that a step sees before the transformer
@@ -17,15 +18,17 @@ class SequenceEncoder(nn.Module):
     numbered places, the activation could stand out at the same places of every video.
 
     Args:
-        in_channels: Features of a step.
-        channels: Width of the transformer and of the latents, a multiple of ``num_heads``.
-        depth: Number of blocks.
-        num_heads: Attention heads of each block.
+        in_channels: Features of a step, at least 1.
+        channels: Width of the transformer and of the latents, a multiple of ``num_heads``, at least 1.
+        depth: Number of blocks, at least 1.
+        num_heads: Attention heads of each block, at least 1.
 
     Source: ours, for our reconstruction of RASL, whose encoder is unknown.
     """
 
     def __init__(self, in_channels: int, channels: int = 48, depth: int = 2, num_heads: int = 4) -> None:
+        check_numbers(COUNT, in_channels=in_channels, channels=channels, depth=depth, num_heads=num_heads)
+        check_heads(channels, num_heads)
         super().__init__()
         self.in_channels, self.out_channels = in_channels, channels
         self.embed = nn.Linear(in_channels, channels)

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from mmssl.models.initial import start_weights
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -11,8 +12,8 @@ class SlotCNN(nn.Module):
     """Four 5 x 5 convolutions with stride 1, ReLU after the first three: one feature vector per pixel.
 
     Args:
-        channels: Width of every layer.
-        in_channels: Channels of the images.
+        channels: Width of every layer, at least 1.
+        in_channels: Channels of the images, at least 1.
 
     Attributes:
         out_channels: Width of every layer.
@@ -21,6 +22,7 @@ class SlotCNN(nn.Module):
     """
 
     def __init__(self, channels: int = 64, in_channels: int = 3) -> None:
+        check_numbers(COUNT, channels=channels, in_channels=in_channels)
         super().__init__()
         self.out_channels = channels
         self.layers = nn.Sequential()

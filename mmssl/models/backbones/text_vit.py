@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmssl.datasets.rendering import PATCH
 from mmssl.functional import attended_patches, masked_mean, text_positions
 from mmssl.models.backbones.timm_backbone import TimmBackbone
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -22,8 +23,8 @@ class TextViT(TimmBackbone):
 
     Args:
         name: A plain ViT of ``timm.list_models()``; its patches get 16 pixels.
-        patches: Patches of a strip, at most 529.
-        in_channels: Channels of the images.
+        patches: Patches of a strip, at most 529, at least 1.
+        in_channels: Channels of the images, at least 1.
         learn_positions: Whether the positions are learned, from fixed ones at the start (Pixel-Linguist); otherwise
             they stay fixed (PIXEL).
         options: Further arguments of ``timm.create_model``, for example ``embed_dim=96``.
@@ -46,6 +47,7 @@ class TextViT(TimmBackbone):
         learn_positions: bool = True,
         **options: Any,
     ) -> None:
+        check_numbers(COUNT, patches=patches, in_channels=in_channels)
         size = options.setdefault('patch_size', PATCH)
         super().__init__(name, in_channels, pool='mean', img_size=(size, size * patches), **options)
         self.size = size

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmssl.dependencies import require
 from mmssl.functional import sincos_positions
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 _MAPS = 4  # of a network whose blocks all have the same size
@@ -24,7 +25,7 @@ class TimmBackbone(nn.Module):
 
     Args:
         name: A name from ``timm.list_models()``.
-        in_channels: Channels of the images.
+        in_channels: Channels of the images, at least 1.
         pool: How features of whole images are made: ``'class'``, the class token, or ``'mean'``, the average over the
             map. By default the class token if the network has one. Methods that learn from maps need ``'mean'``, since
             nothing trains the token.
@@ -51,11 +52,13 @@ class TimmBackbone(nn.Module):
         fixed_patches: bool = False,
         **options: Any,
     ) -> None:
+        check_numbers(COUNT, in_channels=in_channels)
         super().__init__()
         timm = require('timm')
         if name not in timm.list_models():
             near = ', '.join(timm.list_models(f'*{name[:6]}*')[:5]) or 'none'
             raise ValueError(f'timm has no model {name!r} (near names: {near}): choose one of timm.list_models().')
+        self.in_channels = in_channels
         self.model = timm.create_model(name, in_chans=in_channels, num_classes=0, global_pool='', **options)
         self.out_channels: int = self.model.num_features
         self._stages = _stages_of(self.model)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from mmssl.functional import unit
 from mmssl.models.necks import MLPNeck
+from mmssl.ranges import COUNT, POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -17,14 +18,16 @@ class BagOfWordsHead(nn.Module):
     of a vocabulary as its batch; they are the same on every rank.
 
     Args:
-        in_channels: Width of the features.
-        word_channels: Width of the words of every level.
-        scale: Factor of the scores: the paper's ``kappa``.
+        in_channels: Width of the features, at least 1.
+        word_channels: Width of the words of every level, at least 1.
+        scale: Factor of the scores: the paper's ``kappa``, above 0.
 
     Source: OBoW, section 3.4 (Gidaris et al., CVPR 2021); valeoai/obow, ``bow_predictor.py``.
     """
 
     def __init__(self, in_channels: int, word_channels: Sequence[int], scale: float = 8.0) -> None:
+        check_numbers(COUNT, in_channels=in_channels, word_channels=word_channels)
+        check_numbers(POSITIVE, scale=scale)
         super().__init__()
         self.word_channels, self.scale = list(word_channels), scale
         self.generators = nn.ModuleList(

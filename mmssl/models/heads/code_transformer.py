@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from mmssl.ranges import COUNT, SHARE, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['CodeTransformer']
@@ -34,12 +35,12 @@ class CodeTransformer(nn.Module):
     """Score the code that follows each place, from the codes up to it: a GPT without a start token.
 
     Args:
-        vocabulary: Number of codes.
-        num_places: Codes of an image, of which the last is never read.
-        channels: Width of the transformer, a multiple of ``num_heads``.
-        depth: Number of blocks.
-        num_heads: Attention heads of each block.
-        dropout: Probability of dropout.
+        vocabulary: Number of codes, at least 1.
+        num_places: Codes of an image, of which the last is never read, at least 1.
+        channels: Width of the transformer, a multiple of ``num_heads``, at least 1.
+        depth: Number of blocks, at least 1.
+        num_heads: Attention heads of each block, at least 1.
+        dropout: Probability of dropout, 0 to 1.
 
     Attributes:
         vocabulary: Number of codes.
@@ -58,6 +59,11 @@ class CodeTransformer(nn.Module):
         num_heads: int = 12,
         dropout: float = 0.1,
     ) -> None:
+        check_numbers(
+            COUNT, vocabulary=vocabulary, num_places=num_places, channels=channels, depth=depth, num_heads=num_heads
+        )
+        check_heads(channels, num_heads)
+        check_numbers(SHARE, dropout=dropout)
         super().__init__()
         self.vocabulary, self.num_places, self.channels = vocabulary, num_places, channels
         self.dictionary = nn.Embedding(vocabulary, channels)

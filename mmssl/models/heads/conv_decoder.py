@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mmssl.models.backbones.conv_encoder import conv_block
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -17,10 +18,10 @@ class ConvDecoder(nn.Module):
     whatever the size of the feature map, it grows to that of the image.
 
     Args:
-        in_channels: Channels of the feature map.
-        channels: Width of each block, one per halving of the sides in the backbone.
-        image_channels: Channels of the images.
-        kernel_size: Side of the convolutions in pixels, odd.
+        in_channels: Channels of the feature map, at least 1.
+        channels: Width of each block, one per halving of the sides in the backbone, at least 1.
+        image_channels: Channels of the images, at least 1.
+        kernel_size: Side of the convolutions in pixels, odd, at least 1.
         sigmoid: Whether the pixels lie between 0 and 1; the images must then be normalised to these values.
 
     Source: the decoders of G-SimCLR's autoencoders (the released notebooks).
@@ -34,6 +35,9 @@ class ConvDecoder(nn.Module):
         kernel_size: int = 3,
         sigmoid: bool = False,
     ) -> None:
+        check_numbers(
+            COUNT, in_channels=in_channels, channels=channels, image_channels=image_channels, kernel_size=kernel_size
+        )
         super().__init__()
         self.in_channels, self.image_channels, self.sigmoid = in_channels, image_channels, sigmoid
         widths = [in_channels, *channels]

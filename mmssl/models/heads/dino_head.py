@@ -5,6 +5,7 @@ from torch.nn.functional import linear
 from torch.nn.utils.parametrizations import weight_norm
 
 from mmssl.functional import in_float32, unit
+from mmssl.ranges import COUNT, SEVERAL, check_numbers, check_width
 from mmssl.registry import MODELS
 
 _scores = in_float32(linear)
@@ -18,11 +19,11 @@ class DINOHead(nn.Module):
     cosines.
 
     Args:
-        in_channels: Width of the features.
-        num_prototypes: Number K of prototypes.
-        hidden_channels: Width of the inner layers.
-        embedding_channels: Width of the embeddings.
-        num_layers: Number of linear layers before the last one; 1 or more.
+        in_channels: Width of the features, at least 1.
+        num_prototypes: Number K of prototypes, at least 2.
+        hidden_channels: Width of the inner layers, at least 1.
+        embedding_channels: Width of the embeddings, at least 1.
+        num_layers: Number of linear layers before the last one; at least 1.
         batch_norm: Whether batch norm follows the inner layers.
         learned_gain: Whether the length of the prototypes is learned.
 
@@ -42,8 +43,16 @@ class DINOHead(nn.Module):
         batch_norm: bool = False,
         learned_gain: bool = False,
     ) -> None:
+        check_numbers(
+            COUNT,
+            in_channels=in_channels,
+            hidden_channels=hidden_channels,
+            embedding_channels=embedding_channels,
+            num_layers=num_layers,
+        )
+        check_numbers(SEVERAL, num_prototypes=num_prototypes)
         super().__init__()
-        self.out_channels = num_prototypes
+        self.in_channels, self.out_channels = in_channels, num_prototypes
         self.layers = nn.Sequential()
         for place in range(1, num_layers + 1):
             last = place == num_layers
@@ -65,4 +74,5 @@ class DINOHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Score features: ``(B, in_channels)`` to ``(B, K)``, in float32 even under autocast."""
+        check_width(features.shape[1], self.in_channels, self, 'in_channels')
         return _scores(unit(self.layers(features)), self.last.weight)

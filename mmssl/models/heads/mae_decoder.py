@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mmssl.functional import sincos_positions
+from mmssl.ranges import COUNT, INDEX, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -12,12 +13,12 @@ class MAEDecoder(nn.Module):
     """Small transformer over all patches, with a learned token in place of each masked one.
 
     Args:
-        in_channels: Width of the encoder's features.
-        patch_size: Side of a patch in pixels.
-        image_channels: Channels of the images.
-        channels: Width of the decoder, a multiple of 4.
-        depth: Number of blocks.
-        num_heads: Attention heads of each block.
+        in_channels: Width of the encoder's features, at least 1.
+        patch_size: Side of a patch in pixels, at least 1.
+        image_channels: Channels of the images, at least 1.
+        channels: Width of the decoder, a multiple of 4, at least 1.
+        depth: Number of blocks, at least 0.
+        num_heads: Attention heads of each block, at least 1.
 
     Source: MAE, section 3; facebookresearch/mae, ``models_mae.py``.
     """
@@ -31,6 +32,16 @@ class MAEDecoder(nn.Module):
         depth: int = 8,
         num_heads: int = 16,
     ) -> None:
+        check_numbers(
+            COUNT,
+            in_channels=in_channels,
+            patch_size=patch_size,
+            image_channels=image_channels,
+            channels=channels,
+            num_heads=num_heads,
+        )
+        check_numbers(INDEX, depth=depth)
+        check_heads(channels, num_heads)
         super().__init__()
         self.embed = nn.Linear(in_channels, channels)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, channels))

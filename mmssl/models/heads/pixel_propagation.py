@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from mmssl.functional import propagate_pixels
+from mmssl.ranges import COUNT, POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -11,10 +12,10 @@ class PixelPropagation(nn.Module):
     """Replace each pixel by a mixture of the transformed pixels that are similar to it.
 
     Args:
-        channels: Width of the embeddings.
+        channels: Width of the embeddings, at least 1.
         num_layers: Layers of the transform: 0 for none, 1 for a 1 x 1 convolution, 2 for two with batch norm and ReLU
             in between.
-        sharpness: Exponent of the similarities.
+        sharpness: Exponent of the similarities, above 0.
 
     Raises:
         ValueError: ``num_layers`` is not 0, 1 or 2.
@@ -23,6 +24,8 @@ class PixelPropagation(nn.Module):
     """
 
     def __init__(self, channels: int = 256, num_layers: int = 1, sharpness: float = 2.0) -> None:
+        check_numbers(COUNT, channels=channels)
+        check_numbers(POSITIVE, sharpness=sharpness)
         super().__init__()
         if num_layers not in (0, 1, 2):
             raise ValueError(f'PixelPropagation with {num_layers} layers: set num_layers to 0, 1 or 2.')

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from mmssl.functional import in_float32, unit
+from mmssl.ranges import COUNT, SEVERAL, check_numbers, check_width
 from mmssl.registry import MODELS
 
 
@@ -13,11 +14,13 @@ class Prototypes(nn.Linear):
     """``num_prototypes`` unit rows; ``forward`` returns the cosines of unit embeddings with them.
 
     Args:
-        dim: Width of the embeddings.
-        num_prototypes: Number K of prototypes.
+        dim: Width of the embeddings, at least 1.
+        num_prototypes: Number K of prototypes, at least 2.
     """
 
     def __init__(self, dim: int, num_prototypes: int) -> None:
+        check_numbers(COUNT, dim=dim)
+        check_numbers(SEVERAL, num_prototypes=num_prototypes)
         super().__init__(dim, num_prototypes, bias=False)
 
     @torch.no_grad()
@@ -27,6 +30,7 @@ class Prototypes(nn.Linear):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Cosines: ``(B, dim)`` unit rows to ``(B, K)``, in float32 even under autocast."""
+        check_width(embeddings.shape[1], self.in_features, self, 'dim')
         return _cosines(embeddings, self.weight)
 
 

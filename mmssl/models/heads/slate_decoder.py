@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from mmssl.models.initial import start_weights
+from mmssl.ranges import COUNT, SHARE, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['SLATEDecoder']
@@ -55,13 +56,13 @@ class SLATEDecoder(nn.Module):
     """Embed codes, and score the next code of each place from those before it and the slots.
 
     Args:
-        vocabulary: Number of codes.
-        slot_channels: Width of a slot.
-        num_places: Number of codes of an image.
-        channels: Width of the transformer.
-        depth: Number of blocks.
-        num_heads: Attention heads of each block.
-        dropout: Probability of dropout.
+        vocabulary: Number of codes, at least 1.
+        slot_channels: Width of a slot, at least 1.
+        num_places: Number of codes of an image, at least 1.
+        channels: Width of the transformer, at least 1.
+        depth: Number of blocks, at least 1.
+        num_heads: Attention heads of each block, at least 1.
+        dropout: Probability of dropout, 0 to 1.
 
     Attributes:
         vocabulary: Number of codes.
@@ -82,6 +83,17 @@ class SLATEDecoder(nn.Module):
         num_heads: int = 4,
         dropout: float = 0.1,
     ) -> None:
+        check_numbers(
+            COUNT,
+            vocabulary=vocabulary,
+            slot_channels=slot_channels,
+            num_places=num_places,
+            channels=channels,
+            depth=depth,
+            num_heads=num_heads,
+        )
+        check_heads(channels, num_heads)
+        check_numbers(SHARE, dropout=dropout)
         super().__init__()
         self.vocabulary, self.slot_channels = vocabulary, slot_channels
         self.num_places, self.channels = num_places, channels

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from mmssl.functional import mix_slots
 from mmssl.models.initial import start_weights
 from mmssl.models.necks.slot_attention import PositionMap
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['SpatialBroadcastDecoder']
@@ -15,9 +16,9 @@ class SpatialBroadcastDecoder(nn.Module):
     """A slot at every pixel, positions, three 5 x 5 convolutions with ReLU, and a 3 x 3 one to colour and mask.
 
     Args:
-        slot_channels: Width of a slot.
-        channels: Width of the convolutions.
-        image_channels: Channels of the images.
+        slot_channels: Width of a slot, at least 1.
+        channels: Width of the convolutions, at least 1.
+        image_channels: Channels of the images, at least 1.
 
     Attributes:
         slot_channels: Width of a slot.
@@ -26,6 +27,7 @@ class SpatialBroadcastDecoder(nn.Module):
     """
 
     def __init__(self, slot_channels: int, channels: int = 64, image_channels: int = 3) -> None:
+        check_numbers(COUNT, slot_channels=slot_channels, channels=channels, image_channels=image_channels)
         super().__init__()
         self.slot_channels = slot_channels
         self.positions = PositionMap(slot_channels)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from mmssl.functional import in_float32
+from mmssl.ranges import COUNT, POSITIVE, check_numbers
 from mmssl.registry import MODELS
 
 _SAMPLES = 2  # per axis and cell of a region
@@ -18,13 +19,13 @@ class TrajectoryHead(nn.Module):
     The maps of all times are merged by a convolution first.
 
     Args:
-        in_channels: Channels of the maps.
-        frames: Frames of the clip.
-        map_frames: Length of the maps in time.
-        stride: Side of a place of the map, in pixels of the clip.
-        hidden_channels: Channels after the convolution, and of the hidden layer.
-        cells: Side of the grid of a region.
-        deviation: Standard deviation of the first weights of the two layers.
+        in_channels: Channels of the maps, at least 1.
+        frames: Frames of the clip, at least 1.
+        map_frames: Length of the maps in time, at least 1.
+        stride: Side of a place of the map, in pixels of the clip, at least 1.
+        hidden_channels: Channels after the convolution, and of the hidden layer, at least 1.
+        cells: Side of the grid of a region, at least 1.
+        deviation: Standard deviation of the first weights of the two layers, above 0.
 
     Source: CtP, section 3.3 (Wang et al., CVPR 2021); microsoft/CtP, ``CtPHead``.
     """
@@ -39,6 +40,16 @@ class TrajectoryHead(nn.Module):
         cells: int = 5,
         deviation: float = _DEVIATION,
     ) -> None:
+        check_numbers(
+            COUNT,
+            in_channels=in_channels,
+            frames=frames,
+            map_frames=map_frames,
+            stride=stride,
+            hidden_channels=hidden_channels,
+            cells=cells,
+        )
+        check_numbers(POSITIVE, deviation=deviation)
         super().__init__()
         self.frames, self.map_frames, self.stride, self.cells = frames, map_frames, stride, cells
         self.temporal_conv = nn.Conv3d(in_channels, hidden_channels, (map_frames, 1, 1))

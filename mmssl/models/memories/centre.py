@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mmssl.models.memories.base import BaseMemory
+from mmssl.ranges import COUNT, SHARE, check_numbers
 from mmssl.registry import MEMORIES
 
 
@@ -14,7 +15,7 @@ class Centre(BaseMemory):
     Buffers: ``value`` ``(dim,)``, zeros before the first commit.
 
     Args:
-        dim: Width of the rows.
+        dim: Width of the rows, at least 1.
         momentum: Weight of the OLD value, 0 to 1.
 
     Source: DINO, eq. 4 (Caron et al., ICCV 2021).
@@ -23,6 +24,8 @@ class Centre(BaseMemory):
     value: Tensor
 
     def __init__(self, dim: int, momentum: float = 0.9) -> None:
+        check_numbers(COUNT, dim=dim)
+        check_numbers(SHARE, momentum=momentum)
         super().__init__()
         self.momentum = momentum
         self.register_buffer('value', torch.zeros(dim))

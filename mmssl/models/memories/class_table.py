@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmssl.functional import SoftLabels, Stream, hardest_classes, hash_seed, look_up, rank, shard_of, unit, world_size
 from mmssl.models.memories.base import BaseMemory
+from mmssl.ranges import COUNT, INDEX, NOT_NEGATIVE, SHARE, check_numbers
 from mmssl.registry import MEMORIES
 
 _BLOCK = 4096  # rows drawn with one seed, whichever ranks hold them
@@ -26,13 +27,13 @@ class ClassTable(BaseMemory):
     that ``hard`` was computed for, -1 before the first.
 
     Args:
-        dim: Width of a row.
+        dim: Width of a row, at least 1.
         start: ``'features'``, the normalised embedding of each image by the untrained network; or ``'random'``, normal
             numbers with standard deviation 0.01.
-        num_hard: Similar classes kept per class, updated every epoch; 0 for none.
-        momentum: Momentum of SGD, the weight of the OLD velocity.
-        weight_decay: Weight decay of SGD.
-        lr_ratio: Learning rate of the rows as a multiple of the network's.
+        num_hard: Similar classes kept per class, updated every epoch, at least 0; 0 for none.
+        momentum: Momentum of SGD, the weight of the OLD velocity, 0 to 1.
+        weight_decay: Weight decay of SGD, at least 0.
+        lr_ratio: Learning rate of the rows as a multiple of the network's, at least 0.
         bfloat16: Whether to compute products with the table in bfloat16; sums stay in float32.
 
     Raises:
@@ -61,6 +62,10 @@ class ClassTable(BaseMemory):
         lr_ratio: float = 1.0,
         bfloat16: bool = False,
     ) -> None:
+        check_numbers(COUNT, dim=dim)
+        check_numbers(INDEX, num_hard=num_hard)
+        check_numbers(SHARE, momentum=momentum)
+        check_numbers(NOT_NEGATIVE, weight_decay=weight_decay, lr_ratio=lr_ratio)
         super().__init__()
         if start not in ('features', 'random'):
             raise ValueError(f"start={start!r} of a ClassTable: set it to 'features' or 'random'.")

@@ -7,6 +7,7 @@ from torch import Tensor
 from mmssl.functional import Stream, class_weights, hash_seed, kmeans, label_change, rank, sum_over_ranks, unit, whiten
 from mmssl.models.memories.base import BaseMemory
 from mmssl.progress import Progress
+from mmssl.ranges import COUNT, INDEX, SEVERAL, check_numbers
 from mmssl.registry import MEMORIES
 
 
@@ -19,10 +20,10 @@ class ClusterLabels(BaseMemory):
     ``prepared``, the last epoch before which k-means ran, -1 before the first.
 
     Args:
-        num_clusters: Number K of clusters.
-        prepare_every: Epochs between two runs of k-means; 0 for a single run before training.
-        pca: Number of whitened directions for k-means; 0 for the features themselves.
-        iterations: Iterations of k-means.
+        num_clusters: Number K of clusters, at least 2.
+        prepare_every: Epochs between two runs of k-means, at least 0; 0 for a single run before training.
+        pca: Number of whitened directions for k-means, at least 0; 0 for the features themselves.
+        iterations: Iterations of k-means, at least 1.
 
     Source: DeepCluster, section 3.2 (Caron et al., ECCV 2018).
     """
@@ -36,6 +37,9 @@ class ClusterLabels(BaseMemory):
     retired: tuple[str, ...] = ('rows', 'neighbors', 'centroids', 'sums')
 
     def __init__(self, num_clusters: int, prepare_every: int = 1, pca: int = 0, iterations: int = 20) -> None:
+        check_numbers(SEVERAL, num_clusters=num_clusters)
+        check_numbers(INDEX, prepare_every=prepare_every, pca=pca)
+        check_numbers(COUNT, iterations=iterations)
         super().__init__()
         self.num_clusters, self.minimum_size = num_clusters, 1
         self.prepare_every, self.pca, self.iterations = prepare_every, pca, iterations
@@ -62,9 +66,10 @@ class ClusterLabels(BaseMemory):
         """
         minimum = self.minimum_size
         if self.num_clusters * minimum > num_samples:
+            fewer = f', and min_cluster to {num_samples // 4} or less' if 2 * minimum > num_samples else ''
             raise ValueError(
-                f'{self.num_clusters} clusters of {minimum} images or more, but the data set has {num_samples} '
-                f'images: set num_clusters of the memory to {max(num_samples // max(2 * minimum, 10), 1)} or less.'
+                f'{self.num_clusters} clusters of {minimum} images or more, but the data set has {num_samples} images: '
+                f'set num_clusters of the memory to {max(num_samples // max(2 * minimum, 10), 2)} or less{fewer}.'
             )
         self.labels = self.labels.new_full((num_samples,), -1)
 

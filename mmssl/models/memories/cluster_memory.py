@@ -16,6 +16,7 @@ from mmssl.functional import (
 )
 from mmssl.models.memories.cluster_labels import ClusterLabels
 from mmssl.models.memories.feature_bank import DTYPES, check_dtype
+from mmssl.ranges import COUNT, INDEX, SEVERAL, SHARE, check_numbers
 from mmssl.registry import MEMORIES
 
 _UNITS = 2.0**30  # integer steps per unit of length; float64 holds sums of 8 million rows exactly
@@ -38,15 +39,15 @@ class ClusterMemory(ClusterLabels):
     image, as in the released code.
 
     Args:
-        num_clusters: Number K of clusters.
-        dim: Width of a row.
+        num_clusters: Number K of clusters, at least 2.
+        dim: Width of a row, at least 1.
         momentum: Weight of the OLD row, 0 to 1; ODC's 0.5 and InterCLR's 1.0 for the new one are 0.5 and 0 here.
         dtype: ``'float32'`` or ``'bfloat16'``.
         online: Whether clusters follow the rows; otherwise only k-means changes them.
-        min_cluster: Clusters with fewer members are dissolved; 0 never dissolves.
-        centroid_interval: Steps between two updates of the centroids.
-        prepare_every: Epochs between two runs of k-means; 0 for a single run before training.
-        iterations: Iterations of k-means.
+        min_cluster: Clusters with fewer members are dissolved, at least 0; 0 never dissolves.
+        centroid_interval: Steps between two updates of the centroids, at least 1.
+        prepare_every: Epochs between two runs of k-means, at least 0; 0 for a single run before training.
+        iterations: Iterations of k-means, at least 1.
 
     Source: ODC, section 3.1 (Zhan et al., CVPR 2020), and its released code for the order of operations.
     """
@@ -68,6 +69,10 @@ class ClusterMemory(ClusterLabels):
         prepare_every: int = 0,
         iterations: int = 20,
     ) -> None:
+        check_numbers(SEVERAL, num_clusters=num_clusters)
+        check_numbers(COUNT, dim=dim, centroid_interval=centroid_interval, iterations=iterations)
+        check_numbers(SHARE, momentum=momentum)
+        check_numbers(INDEX, min_cluster=min_cluster, prepare_every=prepare_every)
         super().__init__(num_clusters, prepare_every, iterations=iterations)
         check_dtype(dtype, 'ClusterMemory')
         self.dim, self.momentum, self.online = dim, momentum, online

@@ -16,6 +16,7 @@ from mmssl.functional import (
     updated_centroids,
 )
 from mmssl.models.memories.base import BaseMemory
+from mmssl.ranges import COUNT, INDEX, NOT_NEGATIVE, POSITIVE, SEVERAL, SHARE, check_numbers
 from mmssl.registry import MEMORIES
 
 
@@ -32,14 +33,14 @@ class ConstrainedClusters(BaseMemory):
     ``slots`` ``(N, S)`` int32 and ``values`` ``(N, S)``.
 
     Args:
-        num_clusters: Number K of clusters.
-        dim: Width of the features.
-        ratio: Minimum size of a cluster as a share of ``N / K``; 1 asks for equal sizes.
-        dual_rate: Step size of the bonuses that enforce the minimum size.
-        soft_from: First epoch whose centroids are averaged over epochs; labels become soft one epoch later; 0 for never
-            (the single-view variant uses it).
-        num_slots: Maximum number of classes in a soft label.
-        soft_temperature: Temperature of soft labels; smaller values sharpen them.
+        num_clusters: Number K of clusters, at least 2.
+        dim: Width of the features, at least 1.
+        ratio: Minimum size of a cluster as a share of ``N / K``, 0 to 1; 1 asks for equal sizes.
+        dual_rate: Step size of the bonuses that enforce the minimum size, at least 0.
+        soft_from: First epoch whose centroids are averaged over epochs, at least 0; labels become soft one epoch later;
+            0 for never (the single-view variant uses it).
+        num_slots: Maximum number of classes in a soft label, at least 1.
+        soft_temperature: Temperature of soft labels, above 0; smaller values sharpen them.
 
     Source: CoKe, section 3 (Qian et al., CVPR 2022), and idstcv/CoKe for the order of operations.
     """
@@ -64,9 +65,13 @@ class ConstrainedClusters(BaseMemory):
         num_slots: int = 5,
         soft_temperature: float = 0.5,
     ) -> None:
+        check_numbers(SEVERAL, num_clusters=num_clusters)
+        check_numbers(COUNT, dim=dim, num_slots=num_slots)
+        check_numbers(SHARE, ratio=ratio)
+        check_numbers(NOT_NEGATIVE, dual_rate=dual_rate)
+        check_numbers(INDEX, soft_from=soft_from)
+        check_numbers(POSITIVE, soft_temperature=soft_temperature)
         super().__init__()
-        if not 0 <= ratio <= 1:
-            raise ValueError(f'ratio={ratio} of ConstrainedClusters: it is a share of N / K, from 0 to 1.')
         self.num_clusters = num_clusters
         self.ratio, self.dual_rate, self.soft_from = ratio, dual_rate, soft_from
         self.num_slots, self.soft_temperature = num_slots if soft_from else 0, soft_temperature
@@ -98,7 +103,7 @@ class ConstrainedClusters(BaseMemory):
         if self.num_clusters > num_samples:
             raise ValueError(
                 f'{self.num_clusters} clusters, but the data set has {num_samples} images: set num_clusters to '
-                f'{max(num_samples // 20, 1)} or less.'
+                f'{max(num_samples // 20, 2)} or less.'
             )
         generator = torch.Generator().manual_seed(hash_seed(self.seed, Stream.CENTROID_START, self.num_clusters))
         rows = torch.randn(self.num_clusters, self.targets.shape[1], generator=generator)

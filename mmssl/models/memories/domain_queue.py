@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmssl.models.memories.base import BaseMemory
 from mmssl.models.memories.queue import newest_places
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MEMORIES
 
 
@@ -21,9 +22,9 @@ class DomainQueue(BaseMemory):
     ``heads`` ``(D,)``, the next places to write.
 
     Args:
-        length: Number of rows K per domain.
-        dim: Width of a row.
-        num_domains: Number of domains D.
+        length: Number of rows K per domain, at least 1.
+        dim: Width of a row, at least 1.
+        num_domains: Number of domains D, at least 1.
 
     Raises:
         ValueError: There is no domain or no row.
@@ -37,9 +38,8 @@ class DomainQueue(BaseMemory):
     heads: Tensor
 
     def __init__(self, length: int, dim: int, num_domains: int) -> None:
+        check_numbers(COUNT, length=length, dim=dim, num_domains=num_domains)
         super().__init__()
-        if length < 1 or num_domains < 1:
-            raise ValueError(f'A queue of {length} rows for each of {num_domains} domains: set both to 1 or more.')
         self.length, self.num_domains = length, num_domains
         self.register_buffer('rows', torch.zeros(num_domains, length, dim))
         self.register_buffer('indices', torch.full((num_domains, length), -1))

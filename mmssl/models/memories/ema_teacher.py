@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from mmssl.models.memories.base import BaseMemory
+from mmssl.ranges import SHARE, check_numbers
 from mmssl.registry import MEMORIES
 
 
@@ -33,6 +34,7 @@ class EMATeacher(BaseMemory):
     """
 
     def __init__(self, *students: nn.Module, momentum: float = 0.999) -> None:
+        check_numbers(SHARE, momentum=momentum)
         super().__init__()
         self.networks = nn.ModuleList(copy.deepcopy(student) for student in students).requires_grad_(False)
         for module in self.networks.modules():

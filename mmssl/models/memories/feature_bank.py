@@ -5,6 +5,7 @@ from torch import Tensor
 
 from mmssl.functional import last_occurrences, mixed_rows, random_rows
 from mmssl.models.memories.base import BaseMemory
+from mmssl.ranges import COUNT, INDEX, SHARE, check_numbers
 from mmssl.registry import MEMORIES
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
@@ -25,10 +26,10 @@ class FeatureBank(BaseMemory):
     Buffers: ``rows`` ``(N, dim)``; ``neighbors`` ``(N, num_neighbors)`` int64, sample indices, initially 0.
 
     Args:
-        dim: Width of a row.
+        dim: Width of a row, at least 1.
         momentum: Weight of the OLD row, 0 to 1. The papers of InvP and NPID state this weight; those of ODC and
             InterCLR state the weight of the new row, ``1 - momentum``.
-        num_neighbors: Neighbours kept per image.
+        num_neighbors: Neighbours kept per image, at least 0.
         dtype: ``'float32'`` or ``'bfloat16'``, which takes half the memory.
 
     Source: instance discrimination, section 3.3 (Wu et al., CVPR 2018), and its released code for the initial rows
@@ -40,6 +41,9 @@ class FeatureBank(BaseMemory):
     neighbors: Tensor
 
     def __init__(self, dim: int, momentum: float = 0.5, num_neighbors: int = 0, dtype: str = 'float32') -> None:
+        check_numbers(COUNT, dim=dim)
+        check_numbers(SHARE, momentum=momentum)
+        check_numbers(INDEX, num_neighbors=num_neighbors)
         super().__init__()
         check_dtype(dtype, 'FeatureBank')
         self.dim, self.momentum, self.num_neighbors = dim, momentum, num_neighbors

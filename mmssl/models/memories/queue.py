@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmssl.models.memories.base import BaseMemory
+from mmssl.ranges import COUNT, INDEX, check_numbers
 from mmssl.registry import MEMORIES
 
 
@@ -18,9 +19,9 @@ class Queue(BaseMemory):
     hold data.
 
     Args:
-        length: Number of rows.
-        dim: Width of a row.
-        start_epoch: First epoch, from 0, whose rows are kept.
+        length: Number of rows, at least 1.
+        dim: Width of a row, at least 1.
+        start_epoch: First epoch whose rows are kept, at least 0.
         random: Whether the queue starts full, with random unit rows as in MoCo, instead of empty as in SwAV.
 
     Source: the queues of MoCo (He et al., CVPR 2020) and SwAV (Caron et al., NeurIPS 2020), which shift copies.
@@ -31,6 +32,8 @@ class Queue(BaseMemory):
     filled: Tensor
 
     def __init__(self, length: int, dim: int, start_epoch: int = 0, random: bool = False) -> None:
+        check_numbers(COUNT, length=length, dim=dim)
+        check_numbers(INDEX, start_epoch=start_epoch)
         super().__init__()
         self.start_epoch = start_epoch
         self.register_buffer('rows', normalize(torch.randn(length, dim)) if random else torch.zeros(length, dim))

@@ -15,6 +15,7 @@ from mmssl.functional import (
     word_distances,
 )
 from mmssl.models.memories.base import BaseMemory
+from mmssl.ranges import COUNT, POSITIVE, SEVERAL, check_given, check_numbers
 from mmssl.registry import MEMORIES
 
 _KEPT, _START = 0.99, 0.5  # of the mean distance
@@ -30,9 +31,10 @@ class Vocabulary(BaseMemory):
     training mode, a bag counts the distances of its own images, too. Every rank holds the same.
 
     Args:
-        num_words: Number of words.
-        dim: Channels of the maps.
-        inv_delta: How sharply places are assigned, in units of the running mean; None for the nearest word alone.
+        num_words: Number of words, at least 2.
+        dim: Channels of the maps, at least 1.
+        inv_delta: How sharply places are assigned, in units of the running mean, above 0; None for the nearest word
+            alone.
         pooling: How the places of an image are joined, ``'max'`` or ``'mean'``.
 
     Source: OBoW, section 3.2 and 3.3 (Gidaris et al., CVPR 2021); valeoai/obow for the order of operations.
@@ -45,6 +47,9 @@ class Vocabulary(BaseMemory):
     def __init__(
         self, num_words: int, dim: int, inv_delta: float | None = 15.0, pooling: Literal['max', 'mean'] = 'max'
     ) -> None:
+        check_numbers(SEVERAL, num_words=num_words)
+        check_numbers(COUNT, dim=dim)
+        check_given(POSITIVE, inv_delta=inv_delta)
         super().__init__()
         self.inv_delta, self.pooling = inv_delta, pooling
         self.register_buffer('words', torch.randn(num_words, dim).relu())
@@ -63,7 +68,7 @@ class Vocabulary(BaseMemory):
         if len(self) > num_samples:
             raise ValueError(
                 f'A vocabulary of {len(self)} words, but the data set has {num_samples} images: set num_words to '
-                f'{max(num_samples // 10, 1)} or less (ten images per word).'
+                f'{max(num_samples // 10, 2)} or less (ten images per word).'
             )
 
     def bags(self, maps: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from mmssl.ranges import COUNT, check_numbers, check_width
 from mmssl.registry import MODELS
 
 
@@ -10,9 +11,9 @@ class ConvMLPNeck(nn.Module):
     """Two 1 x 1 convolutions with batch norm and ReLU in between: each pixel is embedded on its own.
 
     Args:
-        in_channels: Width of the feature map.
-        hidden_channels: Width between the layers.
-        out_channels: Width of the embeddings.
+        in_channels: Width of the feature map, at least 1.
+        hidden_channels: Width between the layers, at least 1.
+        out_channels: Width of the embeddings, at least 1.
         batch_norm: Whether batch norm follows the first layer (PixPro) or not (DenseCL).
 
     Attributes:
@@ -24,12 +25,14 @@ class ConvMLPNeck(nn.Module):
     def __init__(
         self, in_channels: int, hidden_channels: int = 4096, out_channels: int = 256, batch_norm: bool = True
     ) -> None:
+        check_numbers(COUNT, in_channels=in_channels, hidden_channels=hidden_channels, out_channels=out_channels)
         super().__init__()
-        self.out_channels = out_channels
+        self.in_channels, self.out_channels = in_channels, out_channels
         norm = [nn.BatchNorm2d(hidden_channels)] if batch_norm else []
         first, second = nn.Conv2d(in_channels, hidden_channels, 1), nn.Conv2d(hidden_channels, out_channels, 1)
         self.layers = nn.Sequential(first, *norm, nn.ReLU(inplace=True), second)
 
     def forward(self, features: Tensor) -> Tensor:
         """Embed a map: ``(B, in_channels, H, W)`` to ``(B, out_channels, H, W)``, not normalised."""
+        check_width(features.shape[1], self.in_channels, self, 'in_channels')
         return self.layers(features)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 
@@ -13,9 +14,9 @@ class FPN(nn.Module):
     """torchvision's feature pyramid with extra levels from strided convolutions, as anchor-free detectors use it.
 
     Args:
-        in_channels: Widths of the input maps, the last ones of the backbone.
-        out_channels: Width of every level.
-        num_levels: Number of output levels, at least the number of input maps.
+        in_channels: Widths of the input maps, the last ones of the backbone, at least 1.
+        out_channels: Width of every level, at least 1.
+        num_levels: Number of output levels, at least 1 and at least the number of input maps.
 
     Source: FPN (Lin et al., CVPR 2017); the extra levels as in FCOS (Tian et al., ICCV 2019).
     """
@@ -23,6 +24,7 @@ class FPN(nn.Module):
     def __init__(
         self, in_channels: Sequence[int] = (512, 1024, 2048), out_channels: int = 256, num_levels: int = 4
     ) -> None:
+        check_numbers(COUNT, in_channels=in_channels, out_channels=out_channels, num_levels=num_levels)
         super().__init__()
         self.in_channels = tuple(in_channels)
         self.pyramid = FeaturePyramidNetwork(list(in_channels), out_channels)

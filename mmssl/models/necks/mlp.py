@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmssl.models.upgrade import Upgrading
+from mmssl.ranges import COUNT, INDEX, check_numbers, check_width
 from mmssl.registry import MODELS
 
 
@@ -17,10 +18,10 @@ class MLPNeck(Upgrading):
     rate under ``neck.layers.linear1``, and a checkpoint has ``neck.layers.linear1.weight``.
 
     Args:
-        in_channels: Width of the features.
-        out_channels: Width of the embeddings.
-        hidden_channels: Width of the inner layers, or of each of them; not needed with one layer.
-        num_layers: Number of linear layers, 1 or more; not needed with a width for each.
+        in_channels: Width of the features, at least 1.
+        out_channels: Width of the embeddings, at least 1.
+        hidden_channels: Width of the inner layers, or of each of them, at least 0; not needed with one layer.
+        num_layers: Number of linear layers, at least 1; not needed with a width for each.
         batch_norm: Whether batch norm follows the inner layers (SwAV, SimCLR) or not (MoCo v2, InvP).
         last_batch_norm: Whether batch norm follows the last layer too (SimCLR).
         bias: Whether the linear layers have biases.
@@ -48,6 +49,8 @@ class MLPNeck(Upgrading):
         last_bias: bool | None = None,
         last_affine: bool = True,
     ) -> None:
+        check_numbers(COUNT, in_channels=in_channels, out_channels=out_channels, num_layers=num_layers)
+        check_numbers(INDEX, hidden_channels=hidden_channels)
         super().__init__()
         if num_layers > 1 and not hidden_channels:
             raise ValueError(f'MLPNeck with {num_layers} layers: give hidden_channels, or set num_layers=1.')
@@ -66,6 +69,7 @@ class MLPNeck(Upgrading):
 
     def forward(self, features: Tensor) -> Tensor:
         """Embed features: ``(B, in_channels)`` to ``(B, out_channels)``, not normalised."""
+        check_width(features.shape[1], self.layers.linear1.in_features, self, 'in_channels')
         return self.layers(features)
 
     def upgrade(self, state: dict[str, Any], prefix: str) -> None:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from mmssl.functional import cardinal_ramps, compete
 from mmssl.models.initial import start_weights
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['PositionMap', 'SlotAttention', 'SlotEncoder']
@@ -88,12 +89,12 @@ class SlotEncoder(nn.Module):
     All slots start from one normal distribution, whose mean and deviation are learned.
 
     Args:
-        in_channels: Width of a place: that of the backbone.
-        num_slots: Number of slots; at least one more than there are objects.
-        slot_channels: Width of a slot.
-        hidden_channels: Width of the MLP that updates slots.
-        num_heads: Attention heads.
-        num_iterations: Rounds of slot attention.
+        in_channels: Width of a place: that of the backbone, at least 1.
+        num_slots: Number of slots, at least 1; at least one more than there are objects.
+        slot_channels: Width of a slot, at least 1.
+        hidden_channels: Width of the MLP that updates slots, at least 1.
+        num_heads: Attention heads, at least 1.
+        num_iterations: Rounds of slot attention, at least 1.
 
     Attributes:
         in_channels: Width of a place.
@@ -115,6 +116,15 @@ class SlotEncoder(nn.Module):
         num_heads: int = 1,
         num_iterations: int = 3,
     ) -> None:
+        check_numbers(
+            COUNT,
+            in_channels=in_channels,
+            num_slots=num_slots,
+            slot_channels=slot_channels,
+            hidden_channels=hidden_channels,
+            num_heads=num_heads,
+            num_iterations=num_iterations,
+        )
         super().__init__()
         if slot_channels % num_heads:
             raise ValueError(

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mmssl.ranges import COUNT, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['MLPPool', 'TransformerPool']
@@ -15,10 +16,10 @@ class TransformerPool(nn.Module):
     The slots have no positions, so their order changes nothing, and there may be any number of them.
 
     Args:
-        slot_channels: Width of a slot.
-        channels: Width of the transformer and of the vector.
-        depth: Number of blocks; 1 for slots and 3 for the true state in OCRL.
-        num_heads: Attention heads of each block.
+        slot_channels: Width of a slot, at least 1.
+        channels: Width of the transformer and of the vector, at least 1.
+        depth: Number of blocks, at least 1; 1 for slots and 3 for the true state in OCRL.
+        num_heads: Attention heads of each block, at least 1.
 
     Attributes:
         out_channels: Width of the vector.
@@ -27,6 +28,8 @@ class TransformerPool(nn.Module):
     """
 
     def __init__(self, slot_channels: int, channels: int = 128, depth: int = 1, num_heads: int = 8) -> None:
+        check_numbers(COUNT, slot_channels=slot_channels, channels=channels, depth=depth, num_heads=num_heads)
+        check_heads(channels, num_heads)
         super().__init__()
         self.out_channels = channels
         self.embed = nn.Linear(slot_channels, channels)
@@ -45,15 +48,16 @@ class MLPPool(nn.Module):
     """Two linear layers on all slots in a row: the order of the slots counts, and their number is fixed.
 
     Args:
-        slot_channels: Width of a slot.
-        num_slots: Number of slots.
-        channels: Width of the hidden layer and of the vector.
+        slot_channels: Width of a slot, at least 1.
+        num_slots: Number of slots, at least 1.
+        channels: Width of the hidden layer and of the vector, at least 1.
 
     Attributes:
         out_channels: Width of the vector.
     """
 
     def __init__(self, slot_channels: int, num_slots: int, channels: int = 128) -> None:
+        check_numbers(COUNT, slot_channels=slot_channels, num_slots=num_slots, channels=channels)
         super().__init__()
         self.out_channels = channels
         self.layers = nn.Sequential(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmssl.datasets import TextReader, WordReader, frequent_words
 from mmssl.datasets.text import UNKNOWN, WORD_BYTES
 from mmssl.dependencies import require
+from mmssl.ranges import COUNT, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['BaseTokenizer', 'TransformersTokenizer', 'WordTokenizer']
@@ -110,13 +111,14 @@ class TransformersTokenizer(BaseTokenizer):
 
     Args:
         name: Name on the hub, such as ``'emilyalsentzer/Bio_ClinicalBERT'``, or a folder.
-        max_length: Number of tokens of a text; longer texts are cut, shorter ones padded.
+        max_length: Number of tokens of a text, at least 1; longer texts are cut, shorter ones padded.
 
     Raises:
         ImportError: transformers is not installed.
     """
 
     def __init__(self, name: str, max_length: int = 128) -> None:
+        check_numbers(COUNT, max_length=max_length)
         super().__init__()
         require('transformers')
         self.name, self.max_length = name, max_length

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmssl.dependencies import require
+from mmssl.ranges import COUNT, INDEX, check_heads, check_numbers
 from mmssl.registry import MODELS
 
 __all__ = ['TransformersTower', 'WordTransformer', 'freeze_first']
@@ -36,11 +37,11 @@ class WordTransformer(nn.Module):
     """A small transformer over words, trained from random weights.
 
     Args:
-        num_tokens: Number of different tokens, that of the tokenizer.
-        max_length: Maximum number of tokens of a text, that of the tokenizer.
-        dim: Width of the features.
-        depth: Number of layers.
-        num_heads: Number of heads in each.
+        num_tokens: Number of different tokens, that of the tokenizer, at least 1.
+        max_length: Maximum number of tokens of a text, that of the tokenizer, at least 1.
+        dim: Width of the features, at least 1.
+        depth: Number of layers, at least 1.
+        num_heads: Number of heads in each, at least 1.
 
     Attributes:
         out_channels: Width of the features.
@@ -51,6 +52,8 @@ class WordTransformer(nn.Module):
     def __init__(
         self, num_tokens: int = 10_000, max_length: int = 64, dim: int = 256, depth: int = 4, num_heads: int = 4
     ) -> None:
+        check_numbers(COUNT, num_tokens=num_tokens, max_length=max_length, dim=dim, depth=depth, num_heads=num_heads)
+        check_heads(dim, num_heads)
         super().__init__()
         self.out_channels, self.num_tokens, self.max_length = dim, num_tokens, max_length
         self.embeddings = nn.Embedding(num_tokens, dim)
@@ -88,7 +91,7 @@ class TransformersTower(nn.Module):
             ``dict(model_type='bert', vocab_size=28996)``.
         init: Name on the hub, or folder, of the weights that a training starts from; they are read then, not when
             a checkpoint is loaded. None for random ones.
-        frozen_layers: Number of layers that do not learn, with the embeddings; 0 for none.
+        frozen_layers: Number of layers that do not learn, with the embeddings, at least 0; 0 for none.
 
     Attributes:
         out_channels: Width of the features.
@@ -101,6 +104,7 @@ class TransformersTower(nn.Module):
     """
 
     def __init__(self, config: Mapping[str, Any], init: str | None = None, frozen_layers: int = 0) -> None:
+        check_numbers(INDEX, frozen_layers=frozen_layers)
         super().__init__()
         transformers = require('transformers')
         settings = dict(config)

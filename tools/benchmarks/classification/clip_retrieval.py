@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from mmssl.command_line import add_common_options, one_sentence, read_config
+from mmssl.ranges import COUNT, option
 
 if TYPE_CHECKING:
     from mmssl.evaluation import Result
@@ -25,8 +26,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Retrieve videos of the same class by the features of a backbone.')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint, .pth or .safetensors')
-    parser.add_argument('--k', type=int, nargs='+', default=[1, 5, 10, 20, 50], help='numbers of neighbours')
-    parser.add_argument('--clips', type=int, default=10, help='clips per video, evenly spaced')
+    parser.add_argument('--k', type=option(COUNT), nargs='+', default=[1, 5, 10, 20, 50], help='numbers of neighbours')
+    parser.add_argument('--clips', type=option(COUNT), default=10, help='clips per video, evenly spaced')
     parser.add_argument('--work-dir', help='folder for retrieval.json (default: work_dirs/<name of the config>)')
     add_common_options(parser)
     return parser.parse_args()

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmssl.command_line import one_sentence
 from mmssl.datasets import Subset
 from mmssl.evaluation import write_results
+from mmssl.ranges import COUNT, option
 
 
 def take_part(cfg: Config, train: int, test: int) -> None:
@@ -25,7 +26,11 @@ def main() -> None:
     """Measure both, print and write the results."""
     parser = linear.make_parser()
     parser.add_argument(
-        '--images', type=int, nargs=2, metavar=('TRAIN', 'TEST'), help='number of images to use (default: all)'
+        '--images',
+        type=option(COUNT),
+        nargs=2,
+        metavar=('TRAIN', 'TEST'),
+        help='number of images to use (default: all)',
     )
     args = parser.parse_args()
     cfg = linear.load_config(args)

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from mmssl.command_line import add_common_options, one_sentence, read_config
+from mmssl.ranges import COUNT, POSITIVE, option
 
 if TYPE_CHECKING:
     from mmssl.evaluation import Result
@@ -23,11 +24,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Classify by nearest neighbours of a backbone's features.")
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint, .pth or .safetensors')
-    parser.add_argument('--k', type=int, nargs='+', default=[10, 20, 100, 200], help='numbers of neighbours')
+    parser.add_argument('--k', type=option(COUNT), nargs='+', default=[10, 20, 100, 200], help='numbers of neighbours')
     parser.add_argument(
-        '--temperature', type=float, default=0.07, help='temperature of the votes, exp(cosine / temperature)'
+        '--temperature', type=option(POSITIVE), default=0.07, help='temperature of the votes, exp(cosine / temperature)'
     )
-    parser.add_argument('--chunk', type=int, default=4096, help='rows compared at once; does not change the result')
+    parser.add_argument(
+        '--chunk', type=option(COUNT), default=4096, help='rows compared at once; does not change the result'
+    )
     parser.add_argument('--work-dir', help='folder for knn.json (default: work_dirs/<name of the config>)')
     add_common_options(parser)
     return parser.parse_args()

@@ -25,6 +25,7 @@ from mmssl.command_line import (
     use_training_options,
 )
 from mmssl.files import rebase_paths
+from mmssl.ranges import COUNT, option
 
 if TYPE_CHECKING:
     from mmssl.evaluation import Measure, Result
@@ -57,7 +58,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--fast',
         nargs='?',
-        type=int,
+        type=option(COUNT),
         const=10,
         metavar='VIEWS',
         help='the fast probe instead, on this number of random views per image (10)',

@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmssl.command_line import one_sentence
+from mmssl.command_line import one_sentence, open_config
+from mmssl.ranges import COUNT, INDEX, POSITIVE, option
 
 if TYPE_CHECKING:
     from mmssl.evaluation import Measure, Result
@@ -23,31 +24,39 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT', help='.pth or .safetensors')
     parser.add_argument('--data', required=True, help='folder in the layout of PASCAL VOC')
     parser.add_argument('--low-shot', action='store_true', help='k positives per class instead of all')
-    parser.add_argument('--shots', type=int, nargs='+', help='values of k (default: 1, 2, 4, 8, 16, 32, 64, 96)')
-    parser.add_argument('--draws', type=int, default=5, help='number of draws for each k')
     parser.add_argument(
-        '--costs', type=float, nargs='+', help='costs to choose from (default: 2^-19 to 2^-4 and 10^-7 to 10^2)'
+        '--shots', type=option(COUNT), nargs='+', help='values of k (default: 1, 2, 4, 8, 16, 32, 64, 96)'
+    )
+    parser.add_argument('--draws', type=option(COUNT), default=5, help='number of draws for each k')
+    parser.add_argument(
+        '--costs',
+        type=option(POSITIVE),
+        nargs='+',
+        help='costs to choose from (default: 2^-19 to 2^-4 and 10^-7 to 10^2)',
     )
     parser.add_argument('--splits', nargs=2, default=['trainval', 'test'], metavar=('TRAIN', 'TEST'))
-    parser.add_argument('--pool', type=int, default=2, help='side of the grid that the last feature map is averaged to')
     parser.add_argument(
-        '--size', type=int, help='side of the images; as in the config, else 32 for small stems and 224'
+        '--pool', type=option(COUNT), default=2, help='side of the grid that the last feature map is averaged to'
+    )
+    parser.add_argument(
+        '--size', type=option(COUNT), help='side of the images; as in the config, else 32 for small stems and 224'
     )
     parser.add_argument(
         '--config', help='config of the training; needed if the checkpoint does not record the normalisation'
     )
-    parser.add_argument('--seed', type=int, default=0, help='seed of the untrained network and of the draws')
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='number of SVMs to train at the same time')
+    parser.add_argument('--seed', type=option(INDEX), default=0, help='seed of the untrained network and of the draws')
+    parser.add_argument(
+        '--jobs', type=option(COUNT), default=os.cpu_count(), help='number of SVMs to train at the same time'
+    )
     parser.add_argument('--cache', type=Path, default=Path('work_dirs/features'), help='folder for cached features')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/svm'), help='folder for svm.json')
-    parser.add_argument('--batch-size', type=int, default=64, help='images per step')
-    parser.add_argument('--num-workers', type=int, default=2, help='loading processes')
+    parser.add_argument('--batch-size', type=option(COUNT), default=64, help='images per step')
+    parser.add_argument('--num-workers', type=option(INDEX), default=2, help='loading processes')
     return parser.parse_args()
 
 
 def measure(args: argparse.Namespace) -> tuple[list[str], list['Result']]:
     """Names of the classes, and a result for every network."""
-    from mmengine.config import Config
     from mmengine.logging import MMLogger
 
     from mmssl.datasets import ImageDataset
@@ -59,7 +68,7 @@ def measure(args: argparse.Namespace) -> tuple[list[str], list['Result']]:
     MMLogger.get_instance('probe', log_level='WARNING')  # the tool prints its own progress
     if args.config and not Path(args.config).is_file():
         raise FileNotFoundError(f'No config {args.config}: give the config of the training.')
-    config = Config.fromfile(args.config) if args.config else None
+    config = open_config(args.config) if args.config else None
     data = voc_images(args.data, args.splits)
     found = compared_networks(args.checkpoints, config, args.size, seed=args.seed, grid=args.pool)
     cache = FeatureCache(args.cache, tell=lambda sentence: print(sentence, flush=True))

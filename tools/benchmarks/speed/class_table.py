@@ -31,6 +31,7 @@ from torch.nn.functional import cross_entropy, normalize
 from mmssl.files import write_json
 from mmssl.functional import shard_of, table_cross_entropy
 from mmssl.models import ClassTable
+from mmssl.ranges import COUNT, option
 
 TEMPERATURE = 0.15
 SCALES = [  # classes, samples, processes
@@ -170,10 +171,10 @@ def print_scaling(dim: int, rounds: int) -> list[dict[str, float]]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--num', type=int, default=1281167, help='classes')
-    parser.add_argument('--dim', type=int, default=128)
-    parser.add_argument('--batch', type=int, default=256)
-    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--num', type=option(COUNT), default=1281167, help='classes')
+    parser.add_argument('--dim', type=option(COUNT), default=128)
+    parser.add_argument('--batch', type=option(COUNT), default=256)
+    parser.add_argument('--rounds', type=option(COUNT), default=3)
     parser.add_argument(
         '--scaling', action='store_true', help='whole steps, for several sizes and numbers of processes'
     )

@@ -27,6 +27,7 @@ from mmssl.datasets import Batch
 from mmssl.files import write_json
 from mmssl.functional import unit
 from mmssl.models import ClusterMemory, InterImage
+from mmssl.ranges import COUNT, option
 
 CLUSTERS, MIN_SIZE, INTERVAL = 10000, 20, 10
 
@@ -208,9 +209,12 @@ def reference_interclr(rows: Tensor, labels: Tensor, queries: Tensor, own: Tenso
 def main() -> None:
     """Measure ODC and InterCLR."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--num', type=int, default=1281167, help='rows of the bank')
+    parser.add_argument('--num', type=option(COUNT), default=1281167, help='rows of the bank')
     parser.add_argument(
-        '--steps', type=int, default=200, help="number of ODC's steps; InterCLR's draw is measured a twentieth as often"
+        '--steps',
+        type=option(COUNT),
+        default=200,
+        help="number of ODC's steps; InterCLR's draw is measured a twentieth as often",
     )
     parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()

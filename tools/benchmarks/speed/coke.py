@@ -21,6 +21,7 @@ from torch import Tensor
 from mmssl.files import write_json
 from mmssl.functional import unit
 from mmssl.models import ConstrainedClusters
+from mmssl.ranges import COUNT, option
 
 CLUSTERS, DIM = (3000, 4000, 5000), 128
 
@@ -72,9 +73,9 @@ def measure(num: int, batch: int, steps: int, soft: bool) -> dict[str, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--num', type=int, default=1281167, help='samples')
-    parser.add_argument('--batch', type=int, default=1024)
-    parser.add_argument('--steps', type=int, default=40)
+    parser.add_argument('--num', type=option(COUNT), default=1281167, help='samples')
+    parser.add_argument('--batch', type=option(COUNT), default=1024)
+    parser.add_argument('--steps', type=option(COUNT), default=40)
     parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     torch.manual_seed(0)

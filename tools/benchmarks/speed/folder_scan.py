@@ -19,6 +19,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from mmssl.ranges import COUNT, option
+
 CANDIDATES = ('mmssl-first', 'mmssl-cached', 'torchvision')
 
 
@@ -91,10 +93,10 @@ def run(root: Path, rounds: int) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Make the folder and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--num', type=int, default=1281167)
-    parser.add_argument('--classes', type=int, default=1000)
+    parser.add_argument('--num', type=option(COUNT), default=1281167)
+    parser.add_argument('--classes', type=option(COUNT), default=1000)
     parser.add_argument('--folder', type=Path, help='existing folder to list, instead of a new one')
-    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--rounds', type=option(COUNT), default=3)
     parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

@@ -10,6 +10,7 @@ import sys
 import time
 
 from mmssl.commands import COMMANDS
+from mmssl.ranges import COUNT, option
 
 
 def seconds_of(words: list[str]) -> float:
@@ -22,7 +23,7 @@ def seconds_of(words: list[str]) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=5, help='number of runs of each (default: 5)')
+    parser.add_argument('--rounds', type=option(COUNT), default=5, help='number of runs of each (default: 5)')
     rounds = parser.parse_args().rounds
     for name in ('', *COMMANDS):
         times = [seconds_of([*name.split(), '--help']) for _ in range(rounds)]

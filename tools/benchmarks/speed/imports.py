@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from trees import ROOT, check_out, environment, parent
 
+from mmssl.ranges import COUNT, option
+
 PROGRAM = (
     'import importlib, sys, time; start = time.process_time(); importlib.import_module(sys.argv[1]); '
     'print(time.process_time() - start, len(sys.modules), sum(name.startswith("mmssl") for name in sys.modules))'
@@ -26,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--against', metavar='COMMIT', help='the commit to compare with; the parent of HEAD by default')
     parser.add_argument('--modules', nargs='+', default=['mmssl.models', 'mmssl.export'])
-    parser.add_argument('--rounds', type=int, default=9, help='fresh processes per tree and module')
+    parser.add_argument('--rounds', type=option(COUNT), default=9, help='fresh processes per tree and module')
     return parser.parse_args()
 
 

@@ -29,6 +29,7 @@ from torch import Tensor
 from mmssl.evaluation import knn_predict
 from mmssl.files import write_json
 from mmssl.functional import unit
+from mmssl.ranges import COUNT, option
 
 CLASSES, TEMPERATURE, BATCH = 1000, 0.07, 256
 Search = Callable[[Tensor], Tensor]
@@ -162,14 +163,14 @@ def memory_of(name: str, args: argparse.Namespace) -> float:
 def main() -> None:
     """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--train', type=int, default=1281167, help='rows to search')
-    parser.add_argument('--test', type=int, default=50000, help='queries')
-    parser.add_argument('--dim', type=int, default=2048, help='features per row')
-    parser.add_argument('--slice', type=int, default=2048, help='number of queries to time')
-    parser.add_argument('--k', type=int, default=200, help='neighbours')
-    parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--memory-train', type=int, default=100000, help='rows for the measurement of memory')
-    parser.add_argument('--threads', type=int, default=os.cpu_count())
+    parser.add_argument('--train', type=option(COUNT), default=1281167, help='rows to search')
+    parser.add_argument('--test', type=option(COUNT), default=50000, help='queries')
+    parser.add_argument('--dim', type=option(COUNT), default=2048, help='features per row')
+    parser.add_argument('--slice', type=option(COUNT), default=2048, help='number of queries to time')
+    parser.add_argument('--k', type=option(COUNT), default=200, help='neighbours')
+    parser.add_argument('--rounds', type=option(COUNT), default=3)
+    parser.add_argument('--memory-train', type=option(COUNT), default=100000, help='rows for the measurement of memory')
+    parser.add_argument('--threads', type=option(COUNT), default=os.cpu_count())
     parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

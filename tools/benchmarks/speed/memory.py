@@ -30,6 +30,7 @@ from mmssl.datasets import Batch
 from mmssl.files import write_json
 from mmssl.functional import bank_scores, unit
 from mmssl.models import InvP, Queue
+from mmssl.ranges import COUNT, option
 
 BATCH, DIM, BACKGROUND, NEIGHBORS, STEPS, POSITIVES, TEMPERATURE = 128, 128, 4096, 4, 3, 50, 0.07
 
@@ -224,8 +225,8 @@ def measure_checkpoint(num: int) -> dict[str, float]:
 def main() -> None:
     """Measure everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--num', type=int, default=1281167, help='rows of the bank')
-    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--num', type=option(COUNT), default=1281167, help='rows of the bank')
+    parser.add_argument('--rounds', type=option(COUNT), default=5)
     parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     found = {

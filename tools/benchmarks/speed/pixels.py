@@ -20,6 +20,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from mmssl.datasets import Batch
 from mmssl.files import write_json
 from mmssl.models import ConvMLPNeck, PixelPropagation, PixPro, ResNet
+from mmssl.ranges import COUNT, option
 
 THRESHOLD, LITTLE = 0.7, 1e-6
 
@@ -133,8 +134,8 @@ def measure(batch: int, rounds: int) -> dict[str, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--batch', type=int, default=16)
-    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--batch', type=option(COUNT), default=16)
+    parser.add_argument('--rounds', type=option(COUNT), default=5)
     parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     seconds = measure(args.batch, args.rounds)

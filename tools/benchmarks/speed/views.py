@@ -28,6 +28,7 @@ from torchvision.transforms import v2
 
 from mmssl.datasets import ImageDataset, ImageFolder, MultiView, View
 from mmssl.files import write_json
+from mmssl.ranges import COUNT, option
 
 _SWAV = {'jitter': (0.8, 0.8, 0.8, 0.2), 'jitter_prob': 0.8, 'gray_prob': 0.2, 'blur_sigma': (0.1, 2.0)}
 SETTINGS = {
@@ -153,8 +154,8 @@ def run(name: str, setting: dict, images: int = 64, rounds: int = 7) -> dict[str
 def main() -> None:
     """Measure both settings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--images', type=int, default=64, help='images per round')
+    parser.add_argument('--rounds', type=option(COUNT), default=7)
+    parser.add_argument('--images', type=option(COUNT), default=64, help='images per round')
     parser.add_argument('--json', type=Path, help='file to write the figures to')
     args = parser.parse_args()
     tables = {name: run(name, setting, args.images, args.rounds) for name, setting in SETTINGS.items()}
