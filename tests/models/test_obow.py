@@ -235,7 +235,7 @@ def test_evaluation_changes_nothing():
 
 def test_what_cannot_work_is_refused_in_a_sentence():
     with pytest.raises(
-        ValueError, match='A vocabulary of 20 words, but the data set has 12 images: set num_words to 1'
+        ValueError, match='A vocabulary of 20 words, but the data set has 12 images: set num_words to 2'
     ):
         _small().allocate(12)
     with pytest.raises(ValueError, match=r'maps of 4 x 4 pixels, but words need 5 x 5'):
