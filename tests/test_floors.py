@@ -34,6 +34,8 @@ HEIGHTS = {name: height for height, names in enumerate(FLOORS) for name in names
 # folder.
 LATE = {
     'faiss': 'optional',
+    'tifffile': 'optional',
+    'cv2': 'takes a fifth of a second, and few images need it',
     'timm': 'optional',
     'huggingface_hub': 'comes with timm',
     'scipy.special': 'takes half a second',

@@ -109,10 +109,11 @@ class ImageDataset(Dataset):
 
     def reason(self, index: int) -> str:
         """Say why an image cannot be read, by trying again; empty if it can be now."""
-        try:
-            self._load_usual(index)
-        except UnreadableImageError as error:
-            return str(error)
+        with watch_warnings():  # they are not to be shown again
+            try:
+                self._load_usual(index)
+            except UnreadableImageError as error:
+                return str(error)
         return ''
 
     def plain(self) -> 'ImageDataset':

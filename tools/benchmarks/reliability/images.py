@@ -22,7 +22,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmssl.command_line import one_sentence
-from mmssl.datasets import UnreadableImageError, read_image
+from mmssl.datasets import UnreadableImageError, read_image, verify_images
 from mmssl.datasets.images import watch_warnings
 
 KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {  # mode, format and options by suffix
@@ -41,6 +41,7 @@ SIDE = 48
 PATIENCE = 20  # seconds for one file
 GIGABYTE = 2**20  # in the unit of ru_maxrss
 REPLACED, SAME, WARNED, SILENT = 'unreadable, named', 'as before', 'other content, warned of', 'other content, no sign'
+FOUND = 'other content, found by verify_images'
 BAD = 'crash'
 
 
@@ -112,7 +113,7 @@ def read_one(path: Path, sound: bytes) -> str:
 
 
 def config_of(folder: Path, steps: int) -> Config:
-    """SimCLR on a tiny network; one epoch draws every image once."""
+    """SimCLR on a small network; one epoch draws every image once."""
     from mmssl.command_line import read_config
 
     words = argparse.Namespace(config='simclr_resnet10_1xb256_cpu_2e_cifar10', cfg_options=None, work_dir=None)
@@ -120,8 +121,6 @@ def config_of(folder: Path, steps: int) -> Config:
     cfg = read_config(words)
     cfg.train_dataloader.dataset.source = {'type': 'ImageFolder', 'root': str(folder), 'labels': False}
     cfg.train_dataloader.update(batch_size=len(list(folder.iterdir())) // steps, num_workers=0)
-    cfg.model.backbone.update(base_channels=4)
-    cfg.model.neck.update(in_channels=32)
     cfg.pop('evaluation', None)
     cfg.custom_hooks = []
     cfg.train_cfg.update(max_epochs=1, max_unreadable=1.0)
@@ -162,6 +161,8 @@ def main() -> None:
         damaged = write_images(folder, args.images, args.seed)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         fates = {path: read_one(path, sound) for path, sound in damaged.items()}
+        strict = verify_images({'type': 'ImageFolder', 'root': str(folder), 'labels': False})
+        fates |= {path: FOUND for path, fate in fates.items() if fate == SILENT and path.name in strict}
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / GIGABYTE
         log = train(folder, Path(place) / 'run', args.steps)
     lost = [path.name for path, fate in fates.items() if fate == REPLACED and f'{path.name} cannot be read' not in log]
