@@ -2,6 +2,8 @@
 
 import csv
 import errno
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -45,14 +47,14 @@ def test_what_is_written_is_flushed_to_the_disk_before_the_name_is_given(
 ) -> None:
     seen: list[bytes] = []
 
-    def sync(_: int) -> None:
+    def sync(number: int) -> None:
         (draft,) = tmp_path.iterdir()
-        seen.append(draft.read_bytes())
+        seen.append(b'folder' if stat.S_ISDIR(os.fstat(number).st_mode) else draft.read_bytes())
 
     monkeypatch.setattr('os.fsync', sync)
     with atomic_write(tmp_path / 'a.bin') as file:
         file.write(b'new')
-    assert seen == [b'new']
+    assert seen == [b'new', b'folder']
 
 
 def test_two_writers_of_one_file_do_not_write_into_the_same_draft(tmp_path: Path) -> None:

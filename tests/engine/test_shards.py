@@ -65,7 +65,7 @@ def test_a_checkpoint_without_one_of_its_parts_is_passed_over(ranks, tmp_path):
     assert latest_checkpoint(tmp_path)[0].name == 'epoch_2.pth'
     (tmp_path / 'epoch_2.pth.2of3').unlink()
     assert latest_checkpoint(tmp_path)[0].name == 'epoch_1.pth'
-    with pytest.raises(RuntimeError, match=r'epoch_2.pth.2of3 cannot be read'):
+    with pytest.raises(RuntimeError, match=r'epoch_2.pth.2of3 is not a file'):
         ranks(2, load, tmp_path / 'epoch_2.pth')
 
 
