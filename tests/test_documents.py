@@ -142,8 +142,8 @@ MUTATIONS = [
     Mutation(
         'an error sentence changes and the page that quotes it does not',
         'mmssl/engine/loops.py',
-        'The loss is not finite at iteration',
-        'The loss became NaN at iteration',
+        'at iteration {self._iter} (epoch',
+        'in iteration {self._iter} (epoch',
     ),
     Mutation(
         'the memories are left out of the reference',

@@ -247,7 +247,8 @@ def test_a_data_set_of_a_user_s_own_is_trained_on_and_gives_its_plain_form(tmp_p
 
 
 def test_the_names_of_a_data_set_of_a_user_s_own_are_in_the_messages(tmp_path):
-    runner = Runner.from_cfg(own_config(tmp_path, model__temperature=float('nan'), model__queue__length=8))
+    runner = Runner.from_cfg(own_config(tmp_path, model__queue__length=8))
+    runner.algorithm.temperature = float('nan')
     with pytest.raises(FloatingPointError, match=r'first number \d+, number \d+'):
         runner.train()
 

@@ -109,7 +109,7 @@ def test_only_commands_that_run_networks_start_again_and_no_call_from_python_doe
         monkeypatch.setattr(sys, 'argv', ['mmssl', *words])
         main()
         assert len(started) == (count if own else 0)
-    assert [name for name, command in COMMANDS.items() if not command.computes] == ['export', 'report', 'zoo']
+    assert [name for name, command in COMMANDS.items() if not command.computes] == ['export', 'report', 'doctor', 'zoo']
 
 
 @pytest.mark.parametrize('own', [True, False])

@@ -238,8 +238,8 @@ MUTATIONS = [
     Mutation(
         'a text stays with an image that was replaced',
         'mmssl/datasets/datasets.py',
-        'return self.source.load(index), self.source.extras(index), index',
-        'return self.source.load(index), self.source.extras(index if not attempt else 0), index',
+        'return self._load_usual(index), self.source.extras(index), index',
+        'return self._load_usual(index), self.source.extras(index if not attempt else 0), index',
     ),
     Mutation(
         'decimals end a sentence',

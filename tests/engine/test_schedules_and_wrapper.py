@@ -201,8 +201,8 @@ MUTATIONS = [
     Mutation(
         'each rank decides alone whether to skip',
         'mmssl/engine/optimizers/optim_wrapper.py',
-        'bool(max_over_ranks(self._nonfinite))',
-        'bool(self._nonfinite)',
+        'int(max_over_ranks(found))',
+        'int(found)',
     ),
     Mutation(
         'the warm-up of a schedule in epochs is counted in steps',

@@ -131,8 +131,8 @@ MUTATIONS = [
     Mutation(
         'a checkpoint whose parts are missing counts as readable',
         'mmssl/checkpoint.py',
-        '            read_parts(checkpoint, path)\n            return path, checkpoint',
-        '            return path, checkpoint',
+        '    read_parts(content, path)\n    return content',
+        '    return content',
     ),
     Mutation(
         'resumed rows begin at the wrong class',

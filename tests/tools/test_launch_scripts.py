@@ -302,7 +302,7 @@ def with_commands(checkout: Path) -> Path:
     """A checkout that has the subcommands, too."""
     package = TOOLS.parent / 'mmssl'
     shutil.copytree(package / 'commands', checkout / 'mmssl/commands', ignore=shutil.ignore_patterns('__pycache__'))
-    for name in ('command_line.py', 'version.py'):
+    for name in ('command_line.py', 'ranges.py', 'version.py'):
         shutil.copy(package / name, checkout / 'mmssl' / name)
     return checkout
 
