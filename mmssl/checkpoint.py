@@ -361,7 +361,8 @@ def position(path: Path) -> tuple[int, int]:
     for name in ('meta', 'progress'):
         place = place.get(name) if isinstance(place, dict) else None
     counts = [place.get(name) for name in ('epoch', 'samples_seen')] if isinstance(place, dict) else []
-    return (counts[0], counts[1]) if counts and all(type(count) is int for count in counts) else (-1, -1)
+    epoch, images = (int(count) if type(count) is int else -1 for count in counts or (-1, -1))
+    return (epoch, images) if min(epoch, images) >= 0 else (-1, -1)
 
 
 def pack_message_hub(hub: MessageHub) -> dict[str, Any]:

@@ -151,9 +151,10 @@ def one_sentence(
     """
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='replace')  # names of files need not be text
+    meant: tuple[type[Exception], ...] = (*errors, OSError)
     try:
         yield
-    except (*errors, OSError) as error:
+    except meant as error:
         raise SystemExit(f'{type(error).__name__}: {_of_system(error) or error}') from error
     except KeyboardInterrupt as error:
         sys.stderr.write('Interrupted.\n')

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.message import Message
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.error import HTTPError, URLError
@@ -124,7 +124,7 @@ class _Redirects(HTTPRedirectHandler):
     """Follow redirects within http and https, but none that leaves https."""
 
     def redirect_request(
-        self, req: Request, fp: Any, code: int, msg: str, headers: Message, newurl: str
+        self, req: Request, fp: Any, code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         """Build the next request, or refuse it."""
         fp.close()  # urllib would read the body first, however long it is
@@ -273,7 +273,7 @@ def _check_address(url: str) -> None:
         parts = urlsplit(url)
         whole = parts.scheme in ('http', 'https') and parts.hostname and (parts.port is None or parts.port > 0)
         if whole and not _NO_ADDRESS.search(url):
-            parts.hostname.encode('idna')
+            str(parts.hostname).encode('idna')
             return
     except ValueError:
         pass

@@ -31,7 +31,7 @@ class Range(NamedTuple):
         kind = Integral if self.whole else Real
         if not isinstance(value, kind) or isinstance(value, bool) or not math.isfinite(value):
             return False
-        inside = self.low <= value <= self.high
+        inside = self.low <= float(value) <= self.high
         left_out = {'none': (), 'low': (self.low,), 'both': (self.low, self.high)}[self.without]
         return inside and value not in left_out
 
