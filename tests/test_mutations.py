@@ -1,6 +1,6 @@
 """The suite notices each of these one-line faults: a slow test puts them into a copy of the tree, one by one.
 
-A test file lists the faults that it notices in ``MUTATIONS``; nothing is registered here. A commit takes every eighth
+A test file lists the faults that it notices in ``MUTATIONS``; nothing is registered here. A commit takes every sixteenth
 of them, the next commit others; ``--long`` takes all.
 """
 
@@ -99,7 +99,7 @@ def test_an_entry_that_cannot_be_read_without_importing_its_file_is_refused(entr
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if 'mutation' in metafunc.fixturenames:
-        chosen = mutations() if metafunc.config.getoption('long') else mutations()[_commits() % 8 :: 8]
+        chosen = mutations() if metafunc.config.getoption('long') else mutations()[_commits() % 16 :: 16]
         metafunc.parametrize('mutation', chosen, ids=lambda mutation: mutation.fault.replace(' ', '_'))
 
 

@@ -163,7 +163,7 @@ def test_comparing_wide_rows_leaves_no_holes_in_the_memory():
         'knn._compare_some(gallery, query, candidates, 200)\n'
         'print((peak() - start) / 1e3)'
     )
-    for layout in range(0, 48, 7):
+    for layout in range(0, 48, 12):
         program = [sys.executable, '-c', code, str(layout)]
         found = subprocess.run(program, env=environment(), cwd=ROOT, capture_output=True, check=True)
         assert float(found.stdout) < 150
