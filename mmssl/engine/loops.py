@@ -190,7 +190,7 @@ class EpochLoop(BaseLoop):
             self.runner.call_hook('before_train')
             if self.budget:
                 self.budget.leave_out()
-            _ = self._statistics  # as they are before the first step
+            _ = self._statistics  # they are read here, before the first step
             while self._epoch < self.max_epochs and not self.stop_training and not self._is_over:
                 self._run_epoch()
             self._count_warnings()
@@ -292,12 +292,14 @@ class EpochLoop(BaseLoop):
     def _mend_statistics(self) -> None:
         """Where steps may be skipped, keep what a skipped one has put into the statistics of batch norm out of them."""
         wrapper = self.runner.optim_wrapper
-        if getattr(wrapper, 'on_nonfinite', 'stop') == 'skip' and wrapper.should_update():
+        if self._statistics and wrapper.should_update():
             self._statistics.keep() if wrapper.stepped else self._statistics.mend()
 
     @cached_property
-    def _statistics(self) -> FiniteStatistics:
-        return FiniteStatistics(self.runner.algorithm)
+    def _statistics(self) -> FiniteStatistics | None:
+        """Statistics before the first step; None where no step is skipped."""
+        skips = getattr(self.runner.optim_wrapper, 'on_nonfinite', 'stop') == 'skip'
+        return FiniteStatistics(self.runner.algorithm) if skips else None
 
     def _describe(self, data_batch: dict, what: str) -> str:
         samples = data_batch['sample_idx'].tolist()
