@@ -1,7 +1,7 @@
 """The suite notices each of these one-line faults: a slow test puts them into a copy of the tree, one by one.
 
-A test file lists the faults that it notices in ``MUTATIONS``; nothing is registered here. A commit takes every sixteenth
-of them, the next commit others; ``--long`` takes all.
+A test file lists the faults that it notices in ``MUTATIONS``; nothing is registered here. A commit takes every
+sixteenth of them, the next commit others; ``--long`` takes all.
 """
 
 import json

@@ -181,8 +181,8 @@ def operations(folder: Path, images: Path) -> list[str]:
     return faults.names
 
 
-def loss_of(folder: Path, images: Path, reference: Path, status: int, at_the_end: bool) -> str:
-    """What the end of a training has cost; '' for nothing. At the end of a run, no later write deletes what is left."""
+def loss_of(folder: Path, images: Path, reference: Path, status: int) -> str:
+    """What the end of a training has cost; '' for nothing."""
     if status not in (FINISHED, SENTENCE, KILLED):
         return 'a traceback'
     saved = (folder / _SAVED).read_text().split() if (folder / _SAVED).exists() else []
@@ -192,12 +192,13 @@ def loss_of(folder: Path, images: Path, reference: Path, status: int, at_the_end
         return f'no readable checkpoint ({error})'
     if saved and (found is None or position(found[0]) < position(folder / saved[-1])):
         return f'{saved[-1]} had been saved, but the newest is {found[0].name if found else "none"}'
+    ended = found is not None and position(found[0]) == position(reference)  # no later write deletes what is left
     if in_fork(lambda: train(folder, images, resume=True)) != FINISHED:
         return 'the run does not go on'
     last = latest_checkpoint(folder)
     assert last is not None  # a run has just ended here
     apart, number = differences(reference, last[0]), len(list(folder.glob('*.pth*')))
-    too_many = number > _KEPT + at_the_end
+    too_many = number > _KEPT + ended
     return f'other bits in {apart[:2]}' if apart else f'{number} checkpoints are left' if too_many else ''
 
 
@@ -226,13 +227,13 @@ def main() -> None:
             for target in targets:
                 folder = Path(place) / f'{kind.replace(" ", "_")}_{target}'
                 status = in_fork(partial(train, folder, images, Faults(folder, kind, target)))
-                cost = loss_of(folder, images, reference, status, 'rename' not in names[target:])
+                cost = loss_of(folder, images, reference, status)
                 lost += [f'{kind} at operation {target} ({names[target]}): {cost}'] if cost else []
             print(f'{kind}: {len(targets)} of {len(names)} operations ({_summary(names)})', flush=True)
         for number in range(args.kills):
             folder, seconds = Path(place) / f'killed_{number}', generator.uniform(0, 2 * length)
             status = in_fork(partial(train, folder, images), seconds)
-            cost = loss_of(folder, images, reference, status, at_the_end=True)
+            cost = loss_of(folder, images, reference, status)
             lost += [f'SIGKILL after {seconds:.3f} s: {cost}'] if cost else []
             hit += status == KILLED
         print(f'SIGKILL at any time: {args.kills} runs, of which {hit} had not ended')
