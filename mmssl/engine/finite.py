@@ -34,7 +34,7 @@ class FiniteStatistics:
         for kept, buffer in zip(self.kept, self.buffers):
             kept.copy_(buffer)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Put back those that are no longer finite after a skipped step."""
         for kept, buffer in zip(self.kept, self.buffers):
             if not bool(torch.isfinite(buffer).all()):

@@ -244,7 +244,7 @@ class EpochLoop(BaseLoop):
             outputs = self.runner.model.train_step(data_batch, optim_wrapper=self.runner.optim_wrapper)
         except NonFiniteLossError as error:
             raise NonFiniteLossError(self._describe(data_batch, str(error))) from error
-        self._mend_statistics()
+        self._restore_statistics()
         self.samples_seen += self.global_batch_size
         self._agree(data_batch)
         self.runner.call_hook('after_train_iter', **hooks, outputs=outputs)
@@ -289,11 +289,14 @@ class EpochLoop(BaseLoop):
                 f'fix or remove the files named in the log, or set train_cfg.max_unreadable.'
             )
 
-    def _mend_statistics(self) -> None:
+    def _restore_statistics(self) -> None:
         """Where steps may be skipped, keep what a skipped one has put into the statistics of batch norm out of them."""
         wrapper = self.runner.optim_wrapper
         if self._statistics and wrapper.should_update():
-            self._statistics.keep() if wrapper.stepped else self._statistics.mend()
+            if wrapper.stepped:
+                self._statistics.keep()
+            else:
+                self._statistics.restore()
 
     @cached_property
     def _statistics(self) -> FiniteStatistics | None:

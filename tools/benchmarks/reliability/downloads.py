@@ -171,7 +171,7 @@ KINDS = {
     'another range': Kind(other_range, WHOLE),
     'a range that nobody asked for': Kind(range_unasked, 'another part of the file'),
     '416 for ever': Kind(status('416 Range Not Satisfiable'), 'answers 416'),
-    '416 for ever after a cut': Kind(never_again, 'answers 416'),
+    '416 to every request after a cut': Kind(never_again, 'answers 416'),
     '404': Kind(status('404 Not Found'), 'answers 404'),
     '403 with a reason of control characters': Kind(status('403 \x1b[2J\x07no'), 'answers 403'),
     '500 for ever': Kind(status('500 Broken'), 'cannot be fetched'),
