@@ -26,6 +26,7 @@ __all__ = [
     'average_weights',
     'backbone_weights',
     'check_finite',
+    'is_finite',
     'load_backbone',
     'match_keys',
     'read_file',
@@ -428,7 +429,7 @@ def check_finite(tensors: Mapping[str, Tensor], place: str | Path) -> None:
         CheckpointError: Weights are NaN or infinite; the message names them.
     """
     learned = {key: tensor for key, tensor in tensors.items() if not key.endswith(_NOT_LEARNED)}
-    lost = [key for key, tensor in learned.items() if not _is_finite(tensor)]
+    lost = [key for key, tensor in learned.items() if not is_finite(tensor)]
     if lost:
         raise CheckpointError(
             f'{place} holds NaN or infinity in {len(lost)} of {len(learned)} tensors ({shown_keys(lost, 3)}): its '
@@ -436,7 +437,8 @@ def check_finite(tensors: Mapping[str, Tensor], place: str | Path) -> None:
         )
 
 
-def _is_finite(tensor: Tensor) -> bool:
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no number of a tensor is NaN or infinite."""
     whole = tensor.float() if tensor.element_size() == 1 else tensor  # of eight bits, PyTorch says nothing
     return bool(torch.isfinite(whole).all())
 

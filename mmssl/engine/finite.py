@@ -1,7 +1,8 @@
 """Numbers that must stay finite: weights that are saved, and the statistics of batch norm."""
 
-import torch
 from torch import Tensor, nn
+
+from mmssl.weights import is_finite
 
 _STATISTICS = ('running_mean', 'running_var')
 
@@ -9,7 +10,7 @@ _STATISTICS = ('running_mean', 'running_var')
 def nonfinite_weights(model: nn.Module) -> list[str]:
     """Names of the parameters and of the statistics of batch norm that hold a NaN or an infinite number."""
     tensors = [*model.named_parameters(), *_statistics(model).items()]
-    return [name for name, tensor in tensors if not bool(torch.isfinite(tensor).all())]
+    return [name for name, tensor in tensors if not is_finite(tensor)]
 
 
 def _statistics(model: nn.Module) -> dict[str, Tensor]:
@@ -37,5 +38,5 @@ class FiniteStatistics:
     def restore(self) -> None:
         """Put back those that are no longer finite after a skipped step."""
         for kept, buffer in zip(self.kept, self.buffers):
-            if not bool(torch.isfinite(buffer).all()):
+            if not is_finite(buffer):
                 buffer.copy_(kept)
